@@ -1,0 +1,256 @@
+//! Strict settings: flat keys, each with a type, a default, a range and a sentence.
+//!
+//! The macro [`crate::config!`] makes the struct, its `Default` and its key table from one list, so that the manual,
+//! the suggestions for a misspelt key and the range checks can never disagree with the code.
+
+use crate::Value;
+
+/// One key of a stage's settings, as the manual shows it.
+#[derive(Debug)]
+pub struct Key {
+    /// Name in the recipe.
+    pub name: &'static str,
+    /// Type in words.
+    pub kind: &'static str,
+    /// Default as Rust writes it.
+    pub default: &'static str,
+    /// Allowed range, empty when every value of the type is allowed.
+    pub range: &'static str,
+    /// What the key does.
+    pub doc: &'static str,
+}
+
+/// A mistake in one key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}`: {message}")]
+pub struct KeyError {
+    /// Key as written.
+    pub key: String,
+    /// Expected and found.
+    pub message: String,
+    /// Next step, where there is one.
+    pub help: Option<String>,
+}
+
+/// A type that a key can have.
+pub trait ConfigValue: Sized {
+    /// The type in words.
+    const KIND: &'static str;
+    /// Reads a TOML value; `None` when it has another type.
+    fn read(value: &Value) -> Option<Self>;
+}
+
+impl ConfigValue for bool {
+    const KIND: &'static str = "true or false";
+    fn read(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl ConfigValue for u64 {
+    const KIND: &'static str = "whole number";
+    fn read(value: &Value) -> Option<Self> {
+        value.as_integer().and_then(|n| Self::try_from(n).ok())
+    }
+}
+
+impl ConfigValue for f64 {
+    const KIND: &'static str = "number";
+    fn read(value: &Value) -> Option<Self> {
+        // TOML writes 1 and 1.0 apart, people do not.
+        value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
+    }
+}
+
+impl ConfigValue for String {
+    const KIND: &'static str = "string";
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+}
+
+impl ConfigValue for Vec<String> {
+    const KIND: &'static str = "list of strings";
+    fn read(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(String::read).collect()
+    }
+}
+
+/// A set of keys made by [`crate::config!`].
+pub trait Config: Default {
+    /// Every key in the order of the source.
+    const KEYS: &'static [Key];
+    /// Sets a known key.
+    ///
+    /// # Errors
+    /// A value of another type or out of range.
+    fn set(&mut self, key: &str, value: &Value) -> Result<(), KeyError>;
+}
+
+/// The settings of one stage as a recipe or a command line gives them.
+#[derive(Debug, Default, Clone)]
+pub struct Settings(Vec<(String, Value)>);
+
+impl Settings {
+    /// Takes keys with their values, in the order in which they were written.
+    pub fn new(pairs: Vec<(String, Value)>) -> Self {
+        Self(pairs)
+    }
+
+    /// Reads all keys into a config.
+    ///
+    /// # Errors
+    /// Every mistake, not only the first: unknown key, repeated key, wrong type, value out of range.
+    pub fn parse<C: Config>(&self) -> Result<C, Vec<KeyError>> {
+        let mut config = C::default();
+        let mut errors = Vec::new();
+        for (at, (key, value)) in self.0.iter().enumerate() {
+            let result = if !C::KEYS.iter().any(|k| k.name == key) {
+                Err(unknown::<C>(key))
+            } else if self.0[..at].iter().any(|(earlier, _)| earlier == key) {
+                Err(KeyError { key: key.clone(), message: "is set twice".into(), help: None })
+            } else {
+                config.set(key, value)
+            };
+            errors.extend(result.err());
+        }
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+}
+
+fn unknown<C: Config>(key: &str) -> KeyError {
+    let names: Vec<&str> = C::KEYS.iter().map(|k| k.name).collect();
+    let help = match closest(key, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("known keys: {}", names.join(", ")),
+    };
+    KeyError { key: key.to_owned(), message: "is not a key of this kind".into(), help: Some(help) }
+}
+
+/// The name within a third of its length in edits (Levenshtein) from `word`, the nearest first.
+pub fn closest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (edits(word, name), name))
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Makes a settings struct from a list of `/// doc`, `name: type = default`, and optionally `, in range`.
+#[macro_export]
+macro_rules! config {
+    ($(#[doc = $about:literal])+ $vis:vis struct $Name:ident {
+        $($(#[doc = $doc:literal])+ $field:ident: $ty:ty = $default:expr $(, in $range:expr)?;)*
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq)]
+        $vis struct $Name { $($(#[doc = $doc])+ $vis $field: $ty,)* }
+
+        impl Default for $Name {
+            fn default() -> Self {
+                Self { $($field: $default.into(),)* }
+            }
+        }
+
+        impl $crate::Config for $Name {
+            const KEYS: &'static [$crate::Key] = &[$($crate::Key {
+                name: stringify!($field),
+                kind: <$ty as $crate::ConfigValue>::KIND,
+                default: stringify!($default),
+                range: concat!("" $(, stringify!($range))?),
+                doc: concat!($($doc),+),
+            }),*];
+
+            fn set(&mut self, key: &str, value: &$crate::Value) -> Result<(), $crate::KeyError> {
+                let wrong = |message: String| $crate::KeyError { key: key.into(), message, help: None };
+                match key {
+                    $(stringify!($field) => {
+                        let read = <$ty as $crate::ConfigValue>::read(value).ok_or_else(|| {
+                            wrong(format!("expected a {}, found {value}", <$ty as $crate::ConfigValue>::KIND))
+                        })?;
+                        $(if !($range).contains(&read) {
+                            return Err(wrong(format!("{read} is outside {}", stringify!($range))));
+                        })?
+                        self.$field = read;
+                        Ok(())
+                    })*
+                    _ => Err(wrong("is not a key of this kind".into())),
+                }
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    config! {
+        /// A sample.
+        pub(crate) struct Sample {
+            /// Fewest words.
+            words_min: u64 = 50u64, in 1..=100;
+            /// Languages kept.
+            languages: Vec<String> = ["en".to_owned()];
+        }
+    }
+
+    fn check(toml: &str, expected: &[&str]) {
+        let table: toml::Table = toml.parse().expect("the case is TOML");
+        let errors = match Settings::new(table.into_iter().collect()).parse::<Sample>() {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors,
+        };
+        let shown: Vec<String> = errors
+            .iter()
+            .map(|e| format!("{e}{}", e.help.as_ref().map_or(String::new(), |h| format!("; {h}"))))
+            .collect();
+        assert_eq!(shown, expected, "{toml}");
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        check("words_min = 7\nlanguages = [\"de\"]", &[]);
+        check("words_min = 0", &["`words_min`: 0 is outside 1..=100"]);
+        check("words_min = -1", &["`words_min`: expected a whole number, found -1"]);
+        check(
+            "languages = 3\nword_min = 3",
+            &[
+                "`languages`: expected a list of strings, found 3",
+                "`word_min`: is not a key of this kind; did you mean `words_min`?",
+            ],
+        );
+        check("zzz = 1", &["`zzz`: is not a key of this kind; known keys: words_min, languages"]);
+    }
+
+    #[test]
+    fn a_key_set_twice_is_refused() {
+        let pair = || ("words_min".to_owned(), Value::Integer(5));
+        let errors = Settings::new(vec![pair(), pair()]).parse::<Sample>().unwrap_err();
+        assert_eq!(errors[0].message, "is set twice");
+    }
+
+    #[test]
+    fn the_table_carries_defaults_and_docs() {
+        let key = &Sample::KEYS[0];
+        assert_eq!(
+            (key.name, key.default, key.range, key.doc.trim()),
+            ("words_min", "50u64", "1..=100", "Fewest words.")
+        );
+    }
+}
