@@ -1,0 +1,3 @@
+//! Stages that change the text of a document.
+
+pub mod whitespace;

@@ -1,0 +1,121 @@
+//! Keeps documents whose length lies between two limits.
+//!
+//! A word is a run of characters between Unicode white space; a character is a Unicode scalar value. The default
+//! limits are those of Gopher (arXiv 2112.11446, table A1): 50 to 100,000 words.
+//!
+//! ```text
+//! words_min = 3
+//! "one two"        → drop too_short (2, limit 3)
+//! "one two three"  → keep
+//! ```
+
+use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Reason, Spec, Verdict, config};
+
+config! {
+    /// Limits of `filter.length`.
+    pub struct Config {
+        /// Fewest words kept.
+        words_min: u64 = 50u64, in 0..=1_000_000_000;
+        /// Most words kept.
+        words_max: u64 = 100_000u64, in 1..=1_000_000_000;
+        /// Most characters kept.
+        chars_max: u64 = 10_000_000u64, in 1..=1_000_000_000;
+    }
+}
+
+/// Why `filter.length` drops a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// Fewer than `words_min` words.
+    TooShort,
+    /// More than `words_max` words.
+    TooLong,
+    /// More than `chars_max` characters.
+    TooManyChars,
+}
+
+impl Drop {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::TooLong => "too_long",
+            Self::TooManyChars => "too_many_chars",
+        }
+    }
+}
+
+const REASONS: &[Reason] = &[
+    Reason { name: Drop::TooShort.name(), doc: "Fewer than `words_min` words." },
+    Reason { name: Drop::TooLong.name(), doc: "More than `words_max` words." },
+    Reason { name: Drop::TooManyChars.name(), doc: "More than `chars_max` characters." },
+];
+
+const BUILD: Build = |settings| Ok(Box::new(FilterStage(Length(settings.parse::<Config>()?))));
+
+/// The registry line.
+pub const SPEC: Spec = Spec {
+    kind: "filter.length",
+    version: 1,
+    summary: "Keeps documents whose length lies between two limits.",
+    keys: Config::KEYS,
+    reasons: REASONS,
+    build: BUILD,
+};
+
+struct Length(Config);
+
+impl Filter for Length {
+    const SIGNALS: &'static [&'static str] = &["words", "chars"];
+
+    fn judge(&self, text: &str) -> Judgement {
+        let words = text.split_whitespace().count() as u64;
+        let chars = text.chars().count() as u64;
+        let limits = &self.0;
+        let (reason, value, limit) = if words < limits.words_min {
+            (Drop::TooShort, words, limits.words_min)
+        } else if words > limits.words_max {
+            (Drop::TooLong, words, limits.words_max)
+        } else if chars > limits.chars_max {
+            (Drop::TooManyChars, chars, limits.chars_max)
+        } else {
+            return Judgement { verdict: Verdict::Kept, signals: vec![words as f64, chars as f64] };
+        };
+        Judgement {
+            verdict: Verdict::Dropped {
+                reason: reason.name(),
+                value: value as f64,
+                limit: limit as f64,
+                twin: None,
+            },
+            signals: vec![words as f64, chars as f64],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(limits: (u64, u64, u64), text: &str, expected: Option<(&str, f64)>) {
+        let (words_min, words_max, chars_max) = limits;
+        let verdict = Length(Config { words_min, words_max, chars_max }).judge(text).verdict;
+        let found = match verdict {
+            Verdict::Dropped { reason, value, .. } => Some((reason, value)),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{text:?} at {limits:?}");
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        check((3, 9, 99), "one two", Some(("too_short", 2.0)));
+        check((3, 9, 99), "one two three", None);
+        check((0, 2, 99), "one two three", Some(("too_long", 3.0)));
+        check((0, 3, 99), "one two three", None);
+        check((0, 9, 4), "äöü€", None);
+        check((0, 9, 3), "äöü€", Some(("too_many_chars", 4.0)));
+        check((1, 9, 9), "", Some(("too_short", 0.0)));
+        check((0, 9, 9), "", None);
+        check((2, 9, 9), "a\u{a0}b", None);
+    }
+}

@@ -1,0 +1,3 @@
+//! Stages that keep or drop a document.
+
+pub mod length;
