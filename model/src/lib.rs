@@ -1,1 +1,1 @@
-//! x
+//! The pupil: the trainer on candle. An empty room so far.

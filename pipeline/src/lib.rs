@@ -1,1 +1,1 @@
-//! x
+//! The works: DAG, engine, inspection. An empty room so far.
