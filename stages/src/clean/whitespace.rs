@@ -24,7 +24,7 @@ const BUILD: Build = |settings| Ok(Box::new(RewriteStage(Whitespace(settings.par
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "clean.whitespace",
-    version: 1,
+    version: 2,
     summary: "Makes line ends, odd spaces and runs of blank lines plain.",
     keys: Config::KEYS,
     reasons: &[],
@@ -84,11 +84,14 @@ fn plain_space(c: char) -> char {
 }
 
 /// The run of three or more backticks or tildes that starts the line, after at most three spaces.
+///
+/// Odd spaces count as the plain ones that they become, or a second pass would see other fences than the first.
 fn fence_mark(line: &str) -> Option<&str> {
-    let rest = line.trim_start_matches(' ');
+    let rest = line.trim_start_matches(|c| plain_space(c) == ' ');
+    let indent = line[..line.len() - rest.len()].chars().count();
     let mark = rest.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let run = rest.len() - rest.trim_start_matches(mark).len();
-    (line.len() - rest.len() <= 3 && run >= 3).then(|| &rest[..run])
+    (indent <= 3 && run >= 3).then(|| &rest[..run])
 }
 
 fn closes(open: &str, close: &str, line: &str) -> bool {
@@ -127,5 +130,11 @@ mod tests {
         check("```rust\nlet a;  \n\n\n\n\u{a0}b\n```  \nx ", "```rust\nlet a;  \n\n\n\n\u{a0}b\n```\nx");
         check("~~~~\n~~~  \n~~~~\n\n\n\nx", "~~~~\n~~~  \n~~~~\n\nx");
         check("````\n``` \n", "````\n```");
+    }
+
+    #[test]
+    fn a_fence_behind_an_odd_space_is_a_fence_at_once() {
+        check("\u{a0}```\nx\n```\ny  \n\n\n\nz", " ```\nx\n```\ny\n\nz");
+        check("\u{a0}\u{a0}\u{a0}\u{a0}```\nx  ", "    ```\nx");
     }
 }
