@@ -22,7 +22,7 @@ pub struct Key {
 
 /// A mistake in one key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}`: {message}")]
+#[error("`{key}`: {message}{}", help.as_ref().map_or(String::new(), |h| format!("; {h}")))]
 pub struct KeyError {
     /// Key as written.
     pub key: String,
@@ -216,10 +216,7 @@ mod tests {
             Ok(_) => Vec::new(),
             Err(errors) => errors,
         };
-        let shown: Vec<String> = errors
-            .iter()
-            .map(|e| format!("{e}{}", e.help.as_ref().map_or(String::new(), |h| format!("; {h}"))))
-            .collect();
+        let shown: Vec<String> = errors.iter().map(KeyError::to_string).collect();
         assert_eq!(shown, expected, "{toml}");
     }
 

@@ -72,7 +72,10 @@ impl Outcome {
             let field = Arc::new(Field::new(name, values.data_type().clone(), true));
             match fields.iter().position(|f| f.name() == name) {
                 Some(at) => (fields[at], columns[at]) = (field, values.clone()),
-                None => (fields.push(field), columns.push(values.clone())).0,
+                None => {
+                    fields.push(field);
+                    columns.push(values.clone());
+                }
             }
         }
         let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
@@ -113,10 +116,15 @@ pub struct FilterStage<F>(pub F);
 #[derive(Debug)]
 pub struct RewriteStage<R>(pub R);
 
+/// The schema after a stage that reads the text and adds no column.
+fn same_columns(input: &SchemaRef) -> Result<SchemaRef, StageError> {
+    column::require(input, column::TEXT, &DataType::Utf8)?;
+    Ok(input.clone())
+}
+
 impl<F: Filter> Stage for FilterStage<F> {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
-        column::require(input, column::TEXT, &DataType::Utf8)?;
-        Ok(input.clone())
+        same_columns(input)
     }
 
     fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
@@ -138,8 +146,7 @@ impl<F: Filter> Stage for FilterStage<F> {
 
 impl<R: Rewrite> Stage for RewriteStage<R> {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
-        column::require(input, column::TEXT, &DataType::Utf8)?;
-        Ok(input.clone())
+        same_columns(input)
     }
 
     fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {

@@ -62,12 +62,8 @@ fn build(args: &Args, all: &[Spec]) -> Result<Box<dyn Stage>, Vec<String>> {
         return Err(vec![format!("no stage is called `{}`; {help}", args.kind)]);
     };
     let pairs: Result<Vec<_>, String> = args.settings.iter().map(|s| setting(s)).collect();
-    (spec.build)(&Settings::new(pairs.map_err(|e| vec![e])?)).map_err(|errors| {
-        errors
-            .iter()
-            .map(|e| format!("{e}{}", e.help.as_ref().map_or(String::new(), |h| format!("; {h}"))))
-            .collect()
-    })
+    (spec.build)(&Settings::new(pairs.map_err(|e| vec![e])?))
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// A value is read as JSON where it is JSON, else as a bare string.
