@@ -1,7 +1,7 @@
 //! Keeps documents whose length lies between two limits.
 //!
 //! A word is a run of characters between Unicode white space; a character is a Unicode scalar value. The default
-//! limits are those of Gopher (arXiv 2112.11446, table A1): 50 to 100,000 words.
+//! word limits are those of the Gopher quality rules (arXiv 2112.11446): 50 to 100,000. The limit on characters is our own.
 //!
 //! ```text
 //! words_min = 3
