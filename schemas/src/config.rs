@@ -4,6 +4,7 @@
 //! the suggestions for a misspelt key and the range checks can never disagree with the code.
 
 use crate::Value;
+use std::path::{Path, PathBuf};
 
 /// One key of a stage's settings, as the manual shows it.
 #[derive(Debug)]
@@ -12,8 +13,8 @@ pub struct Key {
     pub name: &'static str,
     /// Type in words.
     pub kind: &'static str,
-    /// Default as Rust writes it.
-    pub default: &'static str,
+    /// Writes the default as a recipe would.
+    pub default: fn() -> String,
     /// Allowed range, empty when every value of the type is allowed.
     pub range: &'static str,
     /// What the key does.
@@ -38,6 +39,8 @@ pub trait ConfigValue: Sized {
     const KIND: &'static str;
     /// Reads a TOML value; `None` when it has another type.
     fn read(value: &Value) -> Option<Self>;
+    /// Writes the value as TOML.
+    fn show(&self) -> String;
 }
 
 impl ConfigValue for bool {
@@ -45,34 +48,73 @@ impl ConfigValue for bool {
     fn read(value: &Value) -> Option<Self> {
         value.as_bool()
     }
+    fn show(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl ConfigValue for u64 {
-    const KIND: &'static str = "whole number";
+    const KIND: &'static str = "a whole number";
     fn read(value: &Value) -> Option<Self> {
         value.as_integer().and_then(|n| Self::try_from(n).ok())
+    }
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 
 impl ConfigValue for f64 {
-    const KIND: &'static str = "number";
+    const KIND: &'static str = "a number";
     fn read(value: &Value) -> Option<Self> {
         // TOML writes 1 and 1.0 apart, people do not.
         value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
     }
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 impl ConfigValue for String {
-    const KIND: &'static str = "string";
+    const KIND: &'static str = "a string";
     fn read(value: &Value) -> Option<Self> {
         value.as_str().map(Self::from)
+    }
+    fn show(&self) -> String {
+        Value::String(self.clone()).to_string()
     }
 }
 
 impl ConfigValue for Vec<String> {
-    const KIND: &'static str = "list of strings";
+    const KIND: &'static str = "a list of strings";
     fn read(value: &Value) -> Option<Self> {
         value.as_array()?.iter().map(String::read).collect()
+    }
+    fn show(&self) -> String {
+        Value::from(self.clone()).to_string()
+    }
+}
+
+/// A file or folder: relative paths start at the folder of the recipe. Its content is part of every cache key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FilePath(pub PathBuf);
+
+impl FilePath {
+    /// The kind of keys that name a file; the house checks that the file is there and hashes it.
+    pub const KIND: &'static str = "path";
+
+    /// Whether no path was set.
+    pub fn is_empty(&self) -> bool {
+        self.0.as_os_str().is_empty()
+    }
+}
+
+impl ConfigValue for FilePath {
+    const KIND: &'static str = Self::KIND;
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(|s| Self(s.into()))
+    }
+    fn show(&self) -> String {
+        self.0.display().to_string().show()
     }
 }
 
@@ -89,12 +131,32 @@ pub trait Config: Default {
 
 /// The settings of one stage as a recipe or a command line gives them.
 #[derive(Debug, Default, Clone)]
-pub struct Settings(Vec<(String, Value)>);
+pub struct Settings {
+    pairs: Vec<(String, Value)>,
+    base: PathBuf,
+}
 
 impl Settings {
     /// Takes keys with their values, in the order in which they were written.
     pub fn new(pairs: Vec<(String, Value)>) -> Self {
-        Self(pairs)
+        Self { pairs, base: PathBuf::new() }
+    }
+
+    /// Sets the folder that relative paths start from.
+    #[must_use]
+    pub fn with_base(mut self, base: &Path) -> Self {
+        base.clone_into(&mut self.base);
+        self
+    }
+
+    /// The keys with their values, in the order in which they were written.
+    pub fn pairs(&self) -> &[(String, Value)] {
+        &self.pairs
+    }
+
+    /// Where a path of the settings lies.
+    pub fn resolve(&self, path: &FilePath) -> PathBuf {
+        self.base.join(&path.0)
     }
 
     /// Reads all keys into a config.
@@ -104,10 +166,10 @@ impl Settings {
     pub fn parse<C: Config>(&self) -> Result<C, Vec<KeyError>> {
         let mut config = C::default();
         let mut errors = Vec::new();
-        for (at, (key, value)) in self.0.iter().enumerate() {
+        for (at, (key, value)) in self.pairs.iter().enumerate() {
             let result = if !C::KEYS.iter().any(|k| k.name == key) {
                 Err(unknown::<C>(key))
-            } else if self.0[..at].iter().any(|(earlier, _)| earlier == key) {
+            } else if self.pairs[..at].iter().any(|(earlier, _)| earlier == key) {
                 Err(KeyError { key: key.clone(), message: "is set twice".into(), help: None })
             } else {
                 config.set(key, value)
@@ -163,7 +225,7 @@ macro_rules! config {
 
         impl Default for $Name {
             fn default() -> Self {
-                Self { $($field: $default.into(),)* }
+                Self { $($field: $default,)* }
             }
         }
 
@@ -171,7 +233,7 @@ macro_rules! config {
             const KEYS: &'static [$crate::Key] = &[$($crate::Key {
                 name: stringify!($field),
                 kind: <$ty as $crate::ConfigValue>::KIND,
-                default: stringify!($default),
+                default: || <$ty as $crate::ConfigValue>::show(&Self::default().$field),
                 range: concat!("" $(, stringify!($range))?),
                 doc: concat!($($doc),+),
             }),*];
@@ -181,7 +243,7 @@ macro_rules! config {
                 match key {
                     $(stringify!($field) => {
                         let read = <$ty as $crate::ConfigValue>::read(value).ok_or_else(|| {
-                            wrong(format!("expected a {}, found {value}", <$ty as $crate::ConfigValue>::KIND))
+                            wrong(format!("expected {}, found {value}", <$ty as $crate::ConfigValue>::KIND))
                         })?;
                         $(if !($range).contains(&read) {
                             return Err(wrong(format!("{read} is outside {}", stringify!($range))));
@@ -189,8 +251,33 @@ macro_rules! config {
                         self.$field = read;
                         Ok(())
                     })*
-                    _ => Err(wrong("is not a key of this kind".into())),
+                    _ => Err(wrong("is not a key of this kind".to_owned())),
                 }
+            }
+        }
+    };
+}
+
+/// Makes an enum whose variants a recipe writes as strings: `/// doc`, `Variant = "name"`.
+#[macro_export]
+macro_rules! choice {
+    ($(#[doc = $about:literal])+ $vis:vis enum $Name:ident {
+        $($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $vis enum $Name { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl $crate::ConfigValue for $Name {
+            const KIND: &'static str = concat!("one of", $(" `", $name, "`",)+);
+            fn read(value: &$crate::Value) -> Option<Self> {
+                match value.as_str()? {
+                    $($name => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+            fn show(&self) -> String {
+                match self { $(Self::$variant => $crate::ConfigValue::show(&$name.to_owned()),)+ }
             }
         }
     };
@@ -200,13 +287,25 @@ macro_rules! config {
 mod tests {
     use super::*;
 
+    choice! {
+        /// Which document stays.
+        pub(crate) enum Keep {
+            /// The first.
+            First = "first",
+            /// The longest.
+            Longest = "longest",
+        }
+    }
+
     config! {
         /// A sample.
         pub(crate) struct Sample {
             /// Fewest words.
-            words_min: u64 = 50u64, in 1..=100;
+            words_min: u64 = 50, in 1..=100;
             /// Languages kept.
-            languages: Vec<String> = ["en".to_owned()];
+            languages: Vec<String> = vec!["en".into()];
+            /// Which stays.
+            keep: Keep = Keep::First;
         }
     }
 
@@ -232,7 +331,8 @@ mod tests {
                 "`word_min`: is not a key of this kind; did you mean `words_min`?",
             ],
         );
-        check("zzz = 1", &["`zzz`: is not a key of this kind; known keys: words_min, languages"]);
+        check("zzz = 1", &["`zzz`: is not a key of this kind; known keys: words_min, languages, keep"]);
+        check("keep = \"last\"", &["`keep`: expected one of `first` `longest`, found \"last\""]);
     }
 
     #[test]
@@ -246,8 +346,8 @@ mod tests {
     fn the_table_carries_defaults_and_docs() {
         let key = &Sample::KEYS[0];
         assert_eq!(
-            (key.name, key.default, key.range, key.doc.trim()),
-            ("words_min", "50u64", "1..=100", "Fewest words.")
+            (key.name, (key.default)(), key.range, key.doc.trim()),
+            ("words_min", "50".into(), "1..=100", "Fewest words.")
         );
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong inside a stage that is not the fault of one document.
 
 use arrow::datatypes::DataType;
+use std::path::{Path, PathBuf};
 
 /// A stage cannot work on the batches that it is given.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,17 @@ pub enum StageError {
     /// Arrow refused an operation.
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
+    /// The system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The work itself cannot be done with these rows or this file.
+    #[error("{0}")]
+    Invalid(String),
     /// The stage broke the contract of `Outcome`.
     #[error("a batch of {rows} rows got {verdicts} verdicts")]
     Conservation {
@@ -34,4 +46,12 @@ pub enum StageError {
         /// Verdicts in the outcome.
         verdicts: usize,
     },
+}
+
+impl StageError {
+    /// Names the path that the system refused.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
 }

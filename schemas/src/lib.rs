@@ -5,14 +5,27 @@
 pub mod column;
 pub mod config;
 mod error;
+pub mod hash;
 mod id;
+pub mod ledger;
+pub mod manifest;
+pub mod observe;
+pub mod shuffle;
+pub mod sink;
+pub mod source;
 pub mod spec;
 pub mod stage;
+pub mod token;
 
-pub use config::{Config, ConfigValue, Key, KeyError, Settings};
+pub use config::{Config, ConfigValue, FilePath, Key, KeyError, Settings};
 pub use error::StageError;
 pub use id::DocId;
-pub use spec::{Build, Reason, Spec};
+pub use manifest::Manifest;
+pub use observe::{Event, Observer};
+pub use shuffle::{Global, Record, Records, Regroup, Settled, Sorted};
+pub use sink::{Sink, Writer, Written};
+pub use source::{Context, Intake, Intakes, Source, SourceError, Split};
+pub use spec::{Build, Made, Reason, Spec};
 pub use stage::{Filter, FilterStage, Judgement, Outcome, Rewrite, RewriteStage, Stage, Verdict};
 
 /// The TOML value type that settings are made of.

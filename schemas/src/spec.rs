@@ -1,9 +1,23 @@
 //! The registry line of a stage.
 
-use crate::{Key, KeyError, Settings, Stage};
+use crate::{Global, Key, KeyError, Regroup, Settings, Sink, Source, Stage};
 
-/// Makes a stage from its settings.
-pub type Build = fn(&Settings) -> Result<Box<dyn Stage>, Vec<KeyError>>;
+/// What a kind is at work: the five parts that a build is made of.
+pub enum Made {
+    /// Gives documents.
+    Source(Box<dyn Source>),
+    /// Judges one row at a time.
+    Stage(Box<dyn Stage>),
+    /// Must see all rows before it judges one.
+    Global(Box<dyn Global>),
+    /// Makes other rows out of all rows.
+    Regroup(Box<dyn Regroup>),
+    /// Writes files.
+    Sink(Box<dyn Sink>),
+}
+
+/// Makes a kind from its settings. Files that the settings name are read here and never later.
+pub type Build = fn(&Settings) -> Result<Made, Vec<KeyError>>;
 
 /// Why a stage drops a document, as the manual and the ledger write it.
 #[derive(Debug)]

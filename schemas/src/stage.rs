@@ -5,8 +5,9 @@
 
 use crate::{DocId, StageError, column};
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Builder, RecordBatch, StringBuilder};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::filter;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -57,31 +58,33 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Puts the changed columns into `batch` and keeps the rows that were not dropped.
+    /// Every row kept as it is.
+    pub fn keep_all(rows: usize) -> Self {
+        Self { verdicts: vec![Verdict::Kept; rows], columns: Vec::new(), signals: Vec::new() }
+    }
+
+    /// Puts the changed columns into `batch`, keeps the rows that were not dropped and gives them the columns of
+    /// `output`, which is what [`Stage::output`] said.
     ///
     /// # Errors
-    /// `Conservation` when there is not exactly one verdict per row.
-    pub fn select(&self, batch: &RecordBatch) -> Result<RecordBatch, StageError> {
+    /// `Conservation` when there is not exactly one verdict per row; `Arrow` when a column is missing or has another
+    /// type than was said.
+    pub fn select(&self, batch: &RecordBatch, output: &SchemaRef) -> Result<RecordBatch, StageError> {
         let (rows, verdicts) = (batch.num_rows(), self.verdicts.len());
         if rows != verdicts {
             return Err(StageError::Conservation { rows, verdicts });
         }
-        let mut fields: Vec<Arc<Field>> = batch.schema_ref().fields().to_vec();
-        let mut columns = batch.columns().to_vec();
-        for (name, values) in &self.columns {
-            let field = Arc::new(Field::new(name, values.data_type().clone(), true));
-            match fields.iter().position(|f| f.name() == name) {
-                Some(at) => (fields[at], columns[at]) = (field, values.clone()),
-                None => {
-                    fields.push(field);
-                    columns.push(values.clone());
-                }
-            }
-        }
-        let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
         let kept: BooleanArray =
             self.verdicts.iter().map(|v| Some(!matches!(v, Verdict::Dropped { .. }))).collect();
-        Ok(filter_record_batch(&whole, &kept)?)
+        let columns = output.fields().iter().map(|field| {
+            let changed =
+                self.columns.iter().find(|(name, _)| name == field.name()).map(|(_, values)| values);
+            let column = changed.or_else(|| batch.column_by_name(field.name())).ok_or_else(|| {
+                ArrowError::SchemaError(format!("the stage promised a column `{}`", field.name()))
+            })?;
+            filter(column, &kept)
+        });
+        Ok(RecordBatch::try_new(output.clone(), columns.collect::<Result<_, _>>()?)?)
     }
 }
 
@@ -96,7 +99,7 @@ pub struct Judgement {
 
 /// Keeps or drops a document by its text.
 pub trait Filter: Send + Sync {
-    /// Names of what is measured.
+    /// Names of what is measured, every one a Float64.
     const SIGNALS: &'static [&'static str];
     /// Measures the text and holds it against the limits.
     fn judge(&self, text: &str) -> Judgement;
@@ -187,7 +190,7 @@ mod tests {
     fn rows_are_conserved_and_order_is_kept() {
         let input = batch(&["a", "long", "", "longer"]);
         let outcome = FilterStage(Short).apply(&input).unwrap();
-        let kept = outcome.select(&input).unwrap();
+        let kept = outcome.select(&input, &input.schema()).unwrap();
         let texts: Vec<&str> = column::utf8(&kept, column::TEXT).unwrap().iter().flatten().collect();
         assert_eq!(texts, ["long", "longer"]);
         assert_eq!(outcome.verdicts.len(), 4);
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn a_wrong_count_of_verdicts_is_an_error() {
         let outcome = Outcome { verdicts: Vec::new(), columns: Vec::new(), signals: Vec::new() };
-        let error = outcome.select(&batch(&["a"])).unwrap_err();
+        let error = outcome.select(&batch(&["a"]), &batch(&[]).schema()).unwrap_err();
         assert_eq!(error.to_string(), "a batch of 1 rows got 0 verdicts");
     }
 

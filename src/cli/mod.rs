@@ -36,7 +36,7 @@ pub(crate) fn run(all: &[Spec]) -> ExitCode {
 fn list(spec: &Spec) {
     println!("{}  {}", spec.kind, spec.summary);
     for key in spec.keys {
-        println!("    {} ({}, default {})  {}", key.name, key.kind, key.default, key.doc.trim());
+        println!("    {} ({}, default {})  {}", key.name, key.kind, (key.default)(), key.doc.trim());
     }
     for reason in spec.reasons {
         println!("    drops {}  {}", reason.name, reason.doc);

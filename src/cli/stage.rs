@@ -1,6 +1,6 @@
 //! `gristmill stage KIND`: one stage alone over JSON lines with a `text` field; other fields pass through.
 
-use schemas::{Settings, Spec, Stage, Value, Verdict, column, config::closest};
+use schemas::{Made, Settings, Spec, Stage, Value, Verdict, column, config::closest};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -62,8 +62,11 @@ fn build(args: &Args, all: &[Spec]) -> Result<Box<dyn Stage>, Vec<String>> {
         return Err(vec![format!("no stage is called `{}`; {help}", args.kind)]);
     };
     let pairs: Result<Vec<_>, String> = args.settings.iter().map(|s| setting(s)).collect();
-    (spec.build)(&Settings::new(pairs.map_err(|e| vec![e])?))
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    match (spec.build)(&Settings::new(pairs.map_err(|e| vec![e])?)) {
+        Ok(Made::Stage(stage)) => Ok(stage),
+        Ok(_) => Err(vec![format!("`{}` does not judge one row at a time", args.kind)]),
+        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
+    }
 }
 
 /// A value is read as JSON where it is JSON, else as a bare string.
@@ -173,7 +176,7 @@ impl Sorter<'_> {
         let text: arrow::array::ArrayRef = Arc::new(texts);
         let batch = arrow::array::RecordBatch::try_from_iter([(column::TEXT, text)])?;
         let outcome = self.stage.apply(&batch)?;
-        let kept = outcome.select(&batch)?;
+        let kept = outcome.select(&batch, &self.stage.output(&batch.schema())?)?;
         let mut texts = column::utf8(&kept, column::TEXT)?.iter();
         for (mut row, verdict) in rows.drain(..).zip(outcome.verdicts) {
             self.count("in");

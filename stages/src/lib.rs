@@ -1,9 +1,20 @@
 //! The work on rows: a stage a file, its path its name.
 
 pub mod clean;
+pub mod dedup;
+pub mod extract;
 pub mod filter;
+pub mod pack;
+pub mod sink;
+pub mod source;
+pub mod text;
+pub mod tokenize;
 
 use schemas::Spec;
 
 /// Every stage, in the order of the manual. A stage without a line here does not exist.
-pub const ALL: &[Spec] = &[clean::whitespace::SPEC, filter::length::SPEC];
+#[rustfmt::skip] // One line a stage.
+pub const ALL: &[Spec] = &[
+    clean::whitespace::SPEC,
+    filter::length::SPEC,
+];

@@ -8,18 +8,18 @@
 //! "a \r\n\n\n\nb\u{a0}c\n"  →  "a\n\nb c"
 //! ```
 
-use schemas::{Build, Config as _, Rewrite, RewriteStage, Spec, config};
+use schemas::{Build, Config as _, Made, Rewrite, RewriteStage, Spec, config};
 use std::borrow::Cow;
 
 config! {
     /// Settings of `clean.whitespace`.
     pub struct Config {
         /// Most blank lines kept in a row.
-        blank_lines_max: u64 = 1u64, in 0..=100;
+        blank_lines_max: u64 = 1, in 0..=100;
     }
 }
 
-const BUILD: Build = |settings| Ok(Box::new(RewriteStage(Whitespace(settings.parse::<Config>()?))));
+const BUILD: Build = |settings| Ok(Made::Stage(Box::new(RewriteStage(Whitespace(settings.parse()?)))));
 
 /// The registry line.
 pub const SPEC: Spec = Spec {

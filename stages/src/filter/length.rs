@@ -9,17 +9,17 @@
 //! "one two three"  → keep
 //! ```
 
-use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Reason, Spec, Verdict, config};
+use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict, config};
 
 config! {
     /// Limits of `filter.length`.
     pub struct Config {
         /// Fewest words kept.
-        words_min: u64 = 50u64, in 0..=1_000_000_000;
+        words_min: u64 = 50, in 0..=1_000_000_000;
         /// Most words kept.
-        words_max: u64 = 100_000u64, in 1..=1_000_000_000;
+        words_max: u64 = 100_000, in 1..=1_000_000_000;
         /// Most characters kept.
-        chars_max: u64 = 10_000_000u64, in 1..=1_000_000_000;
+        chars_max: u64 = 10_000_000, in 1..=1_000_000_000;
     }
 }
 
@@ -50,7 +50,7 @@ const REASONS: &[Reason] = &[
     Reason { name: Drop::TooManyChars.name(), doc: "More than `chars_max` characters." },
 ];
 
-const BUILD: Build = |settings| Ok(Box::new(FilterStage(Length(settings.parse::<Config>()?))));
+const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Length(settings.parse()?)))));
 
 /// The registry line.
 pub const SPEC: Spec = Spec {

@@ -1,0 +1,31 @@
+//! The ledger: for every stage and every row that came into it, what became of it and why.
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::sync::Arc;
+
+/// Name of the node. Utf8.
+pub const STAGE: &str = "stage";
+/// `kept`, `edited` or `dropped`. Utf8.
+pub const ACTION: &str = "action";
+/// Why it was dropped. Utf8, null unless dropped.
+pub const REASON: &str = "reason";
+/// What was measured. Float64, null unless dropped.
+pub const VALUE: &str = "value";
+/// What it was measured against. Float64, null unless dropped.
+pub const LIMIT: &str = "limit";
+/// The document that stays in its place. Utf8, null unless a duplicate.
+pub const TWIN: &str = "twin";
+
+/// The columns of the ledger: id, stage, action, reason, value, limit, twin.
+pub fn schema() -> SchemaRef {
+    let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
+    Arc::new(Schema::new(vec![
+        text(crate::column::ID, false),
+        text(STAGE, false),
+        text(ACTION, false),
+        text(REASON, true),
+        Field::new(VALUE, DataType::Float64, true),
+        Field::new(LIMIT, DataType::Float64, true),
+        text(TWIN, true),
+    ]))
+}

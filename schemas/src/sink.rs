@@ -1,0 +1,50 @@
+//! The door of a sink: files of a dataset. Nothing is seen under its final name before the house commits.
+
+use crate::StageError;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use std::path::{Path, PathBuf};
+
+/// Where rows go.
+pub trait Sink: Send + Sync {
+    /// Asked before any row moves.
+    ///
+    /// # Errors
+    /// A column that is written by name is missing or has another type.
+    fn check(&self, input: &SchemaRef) -> Result<(), StageError>;
+
+    /// Starts to write rows as numbered files in `folder`; `metadata` goes into every file that can carry it.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn open(
+        &self,
+        folder: &Path,
+        schema: &SchemaRef,
+        metadata: &[(String, String)],
+    ) -> Result<Box<dyn Writer>, StageError>;
+}
+
+/// An open sink. Rows come in the order of the dataset.
+pub trait Writer: Send {
+    /// Takes a batch.
+    ///
+    /// # Errors
+    /// `Io`; on a full disk nothing of the dataset becomes visible.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), StageError>;
+
+    /// Ends the last file.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    fn finish(self: Box<Self>) -> Result<Vec<Written>, StageError>;
+}
+
+/// One file that a sink wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+}

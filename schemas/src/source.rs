@@ -1,0 +1,114 @@
+//! The door of a source: where documents come from, cut into splits.
+
+use crate::{Observer, Verdict};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use std::path::{Path, PathBuf};
+
+/// Most rows in a batch that a source makes.
+pub const BATCH_ROWS: usize = 256;
+/// A batch is closed when its documents reach this many bytes.
+pub const BATCH_BYTES: usize = 8 << 20;
+/// Longest document that a source reads; a longer one is dropped as `too_large` and its beginning kept.
+pub const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+
+/// Where a source works.
+pub struct Context<'a> {
+    /// Folder that relative paths of the recipe start from.
+    pub base: &'a Path,
+    /// Folder of this source alone, kept between runs: a crawl archives here.
+    pub archive: &'a Path,
+    /// Is told of progress.
+    pub observer: &'a dyn Observer,
+}
+
+/// A piece of a source: the unit of retry, caching and distribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Stable name, the same wherever the files lie: relative path, with a range where a file is cut.
+    pub name: String,
+    /// File that it is read from.
+    pub path: PathBuf,
+    /// First byte.
+    pub start: u64,
+    /// Byte after the last.
+    pub end: u64,
+    /// blake3 of the bytes, or of what determines them: part of every cache key behind the split.
+    pub content: [u8; 32],
+}
+
+/// Documents that a source read, each with the word on whether it is one.
+#[derive(Debug)]
+pub struct Intake {
+    /// Every record read, also those that are no document: what could be read of them is kept.
+    pub batch: RecordBatch,
+    /// One per row: `Kept`, or `Dropped` with one of the source's reasons.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Batches of one split, in order.
+pub type Intakes<'a> = Box<dyn Iterator<Item = Result<Intake, SourceError>> + Send + 'a>;
+
+/// Where documents come from.
+pub trait Source: Send + Sync {
+    /// The columns that it gives; the first is `id`.
+    ///
+    /// # Errors
+    /// A file that has to be read for it cannot be.
+    fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError>;
+
+    /// Gets what must be there before splits can be listed: a crawl fetches. Goes on where an earlier call was killed.
+    ///
+    /// # Errors
+    /// What keeps the whole source from being read.
+    fn prepare(&self, _context: &Context<'_>) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Lists the splits in a stable order.
+    ///
+    /// # Errors
+    /// A path does not exist or cannot be read.
+    fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError>;
+
+    /// Reads a split: the same rows in the same batches every time.
+    ///
+    /// # Errors
+    /// The split cannot be opened. A broken record is a dropped row, never an error.
+    fn read<'a>(&'a self, split: &'a Split) -> Result<Intakes<'a>, SourceError>;
+}
+
+/// A source cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The file is not what the source reads.
+    #[error("{}: {message}", path.display())]
+    Format {
+        /// File.
+        path: PathBuf,
+        /// Expected and found.
+        message: String,
+    },
+    /// The source cannot start.
+    #[error("{0}")]
+    Refused(String),
+    /// Arrow refused an operation.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl SourceError {
+    /// Names the path that the system refused.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
+}

@@ -1,0 +1,1 @@
+//! Stages that drop documents that say what another says.

@@ -1,0 +1,1 @@
+//! Stages that make text out of pages.

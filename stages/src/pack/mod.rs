@@ -1,0 +1,1 @@
+//! Stages that make training sequences out of tokens.

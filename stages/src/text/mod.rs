@@ -1,0 +1,1 @@
+//! Pure helpers over text that several stages share. No stage lives here.

@@ -1,0 +1,1 @@
+//! Stages that make tokens out of text.
