@@ -100,7 +100,7 @@ pub struct FilePath(pub PathBuf);
 
 impl FilePath {
     /// The kind of keys that name a file; the house checks that the file is there and hashes it.
-    pub const KIND: &'static str = "path";
+    pub const KIND: &'static str = "a path";
 
     /// Whether no path was set.
     pub fn is_empty(&self) -> bool {
@@ -115,6 +115,25 @@ impl ConfigValue for FilePath {
     }
     fn show(&self) -> String {
         self.0.display().to_string().show()
+    }
+}
+
+/// Files, folders or patterns with `*`: relative ones start at the folder of the recipe.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FilePaths(pub Vec<String>);
+
+impl FilePaths {
+    /// The kind of keys that list files; the house checks that those without a pattern are there.
+    pub const KIND: &'static str = "a list of paths";
+}
+
+impl ConfigValue for FilePaths {
+    const KIND: &'static str = Self::KIND;
+    fn read(value: &Value) -> Option<Self> {
+        Vec::read(value).map(Self)
+    }
+    fn show(&self) -> String {
+        self.0.show()
     }
 }
 

@@ -17,7 +17,7 @@ pub mod spec;
 pub mod stage;
 pub mod token;
 
-pub use config::{Config, ConfigValue, FilePath, Key, KeyError, Settings};
+pub use config::{Config, ConfigValue, FilePath, FilePaths, Key, KeyError, Settings};
 pub use error::StageError;
 pub use id::DocId;
 pub use manifest::Manifest;

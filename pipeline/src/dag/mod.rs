@@ -1,0 +1,73 @@
+//! A recipe compiled: nodes in the order of the run, each made, each with the columns that it gets and gives.
+
+mod compile;
+mod draft;
+mod draw;
+mod join;
+mod key;
+
+pub use compile::{check, compile};
+pub use draw::draw;
+pub(crate) use join::conform;
+pub use key::Hash;
+
+use arrow::datatypes::SchemaRef;
+use schemas::{Key, KeyError, Made, Settings, Spec};
+use std::collections::BTreeMap;
+
+/// Everything that a recipe may name.
+#[derive(Clone, Copy)]
+pub struct Kinds {
+    /// Sources, stages and sinks.
+    pub all: &'static [Spec],
+    /// The trainer's settings, for `[train]`.
+    pub train: Option<TrainKeys>,
+}
+
+/// The settings of a trainer, without the trainer.
+#[derive(Clone, Copy)]
+pub struct TrainKeys {
+    /// Every key.
+    pub keys: &'static [Key],
+    /// Finds the mistakes.
+    pub check: fn(&Settings) -> Vec<KeyError>,
+}
+
+/// A compiled recipe.
+pub struct Dag {
+    /// Name of the dataset.
+    pub name: String,
+    /// Every node after its inputs; sources first.
+    pub nodes: Vec<Node>,
+    /// Settings of `[train]`.
+    pub train: Option<Settings>,
+}
+
+/// One node.
+pub struct Node {
+    /// Name, unique in the recipe.
+    pub name: String,
+    /// Kind.
+    pub spec: &'static Spec,
+    /// The thing itself.
+    pub made: Made,
+    /// Positions of the nodes that it reads.
+    pub inputs: Vec<usize>,
+    /// Columns that it gets; for a source those that it gives.
+    pub input: SchemaRef,
+    /// Columns that it gives.
+    pub output: SchemaRef,
+    /// Settings as the manifest shows them, defaults included.
+    pub shown: BTreeMap<String, String>,
+    /// Hash of kind, version, settings and the files that they name.
+    pub hash: Hash,
+    /// For a sink: the folder of the dataset that it writes.
+    pub folder: String,
+}
+
+impl Dag {
+    /// The nodes that read node `at`, in order.
+    pub fn readers(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        (at + 1..self.nodes.len()).filter(move |&n| self.nodes[n].inputs.contains(&at))
+    }
+}

@@ -1,0 +1,371 @@
+//! From caches to a dataset: everything is written beside it, hashed, described by a manifest and renamed into place.
+
+use super::error::RunError;
+use super::feed::rows_of;
+use super::report::Counts;
+use super::run::Run;
+use super::trace::{Frame, TraceWriter};
+use super::{Workdir, parent, table};
+use crate::dag::{Hash, Node};
+use arrow::array::{Array, Int32Array, RecordBatch};
+use rayon::prelude::*;
+use schemas::manifest::{self, File as FileRow, Tokens};
+use schemas::{Event, Made, Manifest, Regroup, Sink, Sorted, token};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// The manifest of the committed dataset when it is of this build.
+pub(super) fn current(workdir: &Workdir, build: Hash) -> Result<Option<Manifest>, RunError> {
+    let path = workdir.dataset().join(manifest::FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(RunError::io(&path)(error)),
+    };
+    // A manifest of another layout is not of this build, whatever it says.
+    let manifest = serde_json::from_slice::<Manifest>(&bytes).ok();
+    Ok(manifest.filter(|m| m.version == manifest::VERSION && m.build == build.to_string()))
+}
+
+/// The counts of a node in a manifest.
+pub(super) fn counts_of(row: &manifest::Node) -> Counts {
+    Counts { rows_in: row.rows_in, kept: row.kept, edited: row.edited, dropped: row.dropped.clone() }
+}
+
+/// Rows of each file, by its path.
+type Rows = BTreeMap<PathBuf, u64>;
+
+struct Commit<'a> {
+    run: &'a Run<'a>,
+    folder: PathBuf,
+    metadata: Vec<(String, String)>,
+    rows: Mutex<Rows>,
+    counts: Vec<Counts>,
+    /// Tokens of `train` and `validation`, and the sequence length.
+    tokens: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// Writes the dataset of a run whose cache is complete.
+pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
+    run.observer.event(Event::Phase { name: "commit", total: run.dag.nodes.len() as u64 });
+    let folder = run.workdir.0.join("dataset.part");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(RunError::io(&folder))?;
+    }
+    fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    let metadata = vec![
+        ("gristmill.dataset".to_owned(), run.dag.name.clone()),
+        ("gristmill.build".to_owned(), build.to_string()),
+    ];
+    let counts = vec![Counts::default(); run.dag.nodes.len()];
+    let (rows, tokens) = (Mutex::default(), Mutex::default());
+    let mut commit = Commit { run, folder, metadata, rows, counts, tokens };
+    commit.regroups()?;
+    commit.sinks()?;
+    commit.tables()?;
+    commit.conserve()?;
+    let facts = commit.files()?;
+    let manifest = commit.manifest(build, &facts)?;
+    publish(&run.workdir, &commit.folder, &manifest)?;
+    Ok(manifest)
+}
+
+impl Commit<'_> {
+    fn node(&self, at: usize) -> &Node {
+        &self.run.dag.nodes[at]
+    }
+
+    fn note(&self, written: impl IntoIterator<Item = (PathBuf, u64)>) {
+        self.rows.lock().expect("no thread panics while it notes a file").extend(written);
+    }
+
+    /// Runs the regroups: their rows go straight to the sinks that read them.
+    fn regroups(&mut self) -> Result<(), RunError> {
+        for at in 0..self.run.dag.nodes.len() {
+            if let Made::Regroup(regroup) = &self.node(at).made {
+                let sequences = self.regroup(at, regroup.as_ref())?;
+                for reader in self.run.dag.readers(at) {
+                    self.counts[reader] = Counts { rows_in: sequences, kept: sequences, ..Counts::default() };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn regroup(&self, at: usize, regroup: &dyn Regroup) -> Result<u64, RunError> {
+        let (run, node) = (self.run, self.node(at));
+        let streams = &run.streams.of[at];
+        let traces: Vec<Mutex<Option<TraceWriter>>> = streams
+            .iter()
+            .map(|s| (!run.workdir.trace(s.key).exists()).then(|| TraceWriter::new(&run.workdir, s.key)))
+            .map(Mutex::new)
+            .collect();
+        let folders = regroup.folders();
+        let shuffle = run.shuffle(
+            at,
+            folders.len(),
+            |key| usize::from(key[0]),
+            |stream, batch, records| {
+                let outcome = regroup.map(batch, records).map_err(RunError::stage(&node.name))?;
+                let mut trace = traces[stream].lock().expect("a stream has one thread");
+                match trace.as_mut() {
+                    Some(trace) => trace.write(&Frame::encode(node.spec, batch, &outcome)?),
+                    None => Ok(()),
+                }
+            },
+        )?;
+        for (stream, trace) in traces.into_iter().enumerate() {
+            let trace = trace.into_inner().expect("a stream has one thread");
+            run.note(at, stream, trace.is_some());
+            trace.map_or(Ok(()), |t| t.finish(node.spec))?;
+        }
+        let counts =
+            run.lanes(folders.len(), |n| self.reduce(at, regroup, folders[n], &mut shuffle.merge(n)?))?;
+        shuffle.remove()?;
+        Ok(counts.iter().sum())
+    }
+
+    /// Makes the rows of one folder and writes them with every sink behind the regroup.
+    fn reduce(
+        &self,
+        at: usize,
+        regroup: &dyn Regroup,
+        folder: &'static str,
+        sorted: &mut dyn Sorted,
+    ) -> Result<u64, RunError> {
+        let mut writers = Vec::new();
+        for reader in self.run.dag.readers(at) {
+            let node = self.node(reader);
+            let Made::Sink(sink) = &node.made else { unreachable!("only sinks read a regroup") };
+            let path = self.folder.join(&node.folder).join(folder);
+            let writer =
+                sink.open(&path, &node.input, &self.metadata).map_err(RunError::stage(&node.name))?;
+            writers.push((node, writer));
+        }
+        let (mut rows, mut tokens) = (0, 0);
+        let emitted = regroup.reduce(sorted, &mut |batch| {
+            rows += batch.num_rows() as u64;
+            tokens += tokens_in(&batch);
+            writers.iter_mut().try_for_each(|(_, writer)| writer.write(&batch))
+        });
+        emitted.map_err(RunError::stage(&self.node(at).name))?;
+        for (node, writer) in writers {
+            let written = writer.finish().map_err(RunError::stage(&node.name))?;
+            self.note(written.into_iter().map(|w| (w.path, w.rows)));
+        }
+        *self.tokens.lock().expect("no thread panics while it counts").entry(folder).or_default() += tokens;
+        Ok(rows)
+    }
+
+    /// Writes the rows of every sink that reads documents.
+    fn sinks(&mut self) -> Result<(), RunError> {
+        let sinks: Vec<(usize, &dyn Sink)> = (0..self.run.dag.nodes.len())
+            .filter_map(|at| match &self.run.dag.nodes[at].made {
+                Made::Sink(sink) => Some((at, sink.as_ref())),
+                _ => None,
+            })
+            .filter(|(at, _)| {
+                !self.node(*at).inputs.iter().any(|&n| matches!(self.node(n).made, Made::Regroup(_)))
+            })
+            .collect();
+        let rows = self.run.lanes(sinks.len(), |n| self.sink(sinks[n].0, sinks[n].1))?;
+        for ((at, _), rows) in sinks.into_iter().zip(rows) {
+            self.counts[at] = Counts { rows_in: rows, kept: rows, ..Counts::default() };
+        }
+        Ok(())
+    }
+
+    fn sink(&self, at: usize, sink: &dyn Sink) -> Result<u64, RunError> {
+        let node = self.node(at);
+        let path = self.folder.join(&node.folder);
+        let mut writer =
+            sink.open(&path, &node.input, &self.metadata).map_err(RunError::stage(&node.name))?;
+        let mut rows = 0;
+        for stream in 0..self.run.streams.of[at].len() {
+            let key = self.run.streams.input_key(at, stream);
+            for batch in rows_of(&self.run.workdir, self.run.dag, at, key)? {
+                let batch = batch?;
+                rows += batch.num_rows() as u64;
+                writer.write(&batch).map_err(RunError::stage(&node.name))?;
+            }
+        }
+        let written = writer.finish().map_err(RunError::stage(&node.name))?;
+        self.note(written.into_iter().map(|w| (w.path, w.rows)));
+        Ok(rows)
+    }
+
+    /// Writes ledger, dropped rows and signals of every node that judges rows.
+    fn tables(&mut self) -> Result<(), RunError> {
+        let traced: Vec<usize> =
+            (0..self.run.dag.nodes.len()).filter(|&n| !matches!(self.node(n).made, Made::Sink(_))).collect();
+        let write = |&at: &usize| {
+            let keys: Vec<Hash> = self.run.streams.of[at].iter().map(|s| s.key).collect();
+            let node = self.node(at);
+            let tables = table::write(&self.run.workdir, &self.folder, at, node, &keys, &self.metadata)?;
+            self.run.observer.event(Event::Advance { units: 1 });
+            Ok((at, tables))
+        };
+        let all: Result<Vec<_>, RunError> = self.run.pool.install(|| traced.par_iter().map(write).collect());
+        for (at, tables) in all? {
+            self.counts[at] = tables.counts;
+            self.note(tables.files);
+        }
+        Ok(())
+    }
+
+    /// Rows in = rows kept + rows dropped, for every node; rows in = rows that its inputs kept.
+    fn conserve(&self) -> Result<(), RunError> {
+        for (at, counts) in self.counts.iter().enumerate() {
+            let node = self.node(at);
+            let sequences = node.inputs.iter().any(|&n| matches!(self.node(n).made, Made::Regroup(_)));
+            let given = node.inputs.iter().map(|&n| self.counts[n].kept).sum();
+            let rows_in = if node.inputs.is_empty() || sequences { counts.rows_in } else { given };
+            let dropped = counts.dropped_rows();
+            if counts.rows_in != rows_in || counts.kept + dropped != rows_in {
+                let (node, kept) = (node.name.clone(), counts.kept);
+                return Err(RunError::Conservation { node, rows_in, kept, dropped });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the files that global nodes settled into, and collects their numbers.
+    fn files(&self) -> Result<BTreeMap<&'static str, u64>, RunError> {
+        let mut facts = BTreeMap::new();
+        for at in 0..self.run.dag.nodes.len() {
+            if !matches!(self.node(at).made, Made::Global(_))
+                || !self.node(at).spec.kind.starts_with("tokenize.")
+            {
+                continue;
+            }
+            let settled = self.run.settled(at)?;
+            facts.extend(settled.facts.iter().copied());
+            for (name, bytes) in &settled.files {
+                let path = self.folder.join(name);
+                fs::write(&path, bytes).map_err(RunError::io(&path))?;
+            }
+        }
+        Ok(facts)
+    }
+
+    fn manifest(&self, build: Hash, facts: &BTreeMap<&'static str, u64>) -> Result<Manifest, RunError> {
+        let files = self.hash_files()?;
+        let tokens = self.tokens.lock().expect("no thread panics while it counts");
+        let of = |name: &str| tokens.get(name).copied().unwrap_or(0);
+        let length = self.run.dag.nodes.iter().find_map(|n| match n.made {
+            Made::Regroup(_) => n.shown.get("length")?.parse().ok(),
+            _ => None,
+        });
+        let tokens = match (facts.get("vocab_size"), facts.get("eos_id"), length) {
+            (Some(&vocab_size), Some(&eos_id), Some(sequence_length)) => Some(Tokens {
+                sequence_length,
+                vocab_size,
+                eos_id: eos_id as u32,
+                train: of("train"),
+                validation: of("validation"),
+                tokenizer: files.get(manifest::TOKENIZER).map_or_else(String::new, |f| f.blake3.clone()),
+            }),
+            _ => None,
+        };
+        let nodes = self.run.dag.nodes.iter().zip(&self.counts).map(|(node, counts)| manifest::Node {
+            name: node.name.clone(),
+            kind: node.spec.kind.to_owned(),
+            version: node.spec.version,
+            settings: node.shown.clone(),
+            inputs: node.inputs.iter().map(|&n| self.node(n).name.clone()).collect(),
+            rows_in: counts.rows_in,
+            kept: counts.kept,
+            edited: counts.edited,
+            dropped: counts.dropped.clone(),
+        });
+        Ok(Manifest {
+            version: manifest::VERSION,
+            name: self.run.dag.name.clone(),
+            gristmill: env!("CARGO_PKG_VERSION").to_owned(),
+            build: build.to_string(),
+            nodes: nodes.collect(),
+            files,
+            tokens,
+        })
+    }
+
+    fn hash_files(&self) -> Result<BTreeMap<String, FileRow>, RunError> {
+        let mut paths = Vec::new();
+        list(&self.folder, &mut paths)?;
+        let rows = self.rows.lock().expect("no thread panics while it notes a file");
+        let hash = |path: &PathBuf| {
+            let name = path.strip_prefix(&self.folder).expect("the file lies in the folder");
+            let name: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+            let file = hash_file(path, rows.get(path).copied()).map_err(RunError::io(path))?;
+            Ok((name.join("/"), file))
+        };
+        self.run.pool.install(|| paths.par_iter().map(hash).collect())
+    }
+}
+
+fn tokens_in(batch: &RecordBatch) -> u64 {
+    let lengths = batch.column_by_name(token::DOC_LENS).and_then(|c| {
+        let lists = c.as_any().downcast_ref::<arrow::array::ListArray>()?;
+        lists.values().as_any().downcast_ref::<Int32Array>().cloned()
+    });
+    lengths.map_or(0, |l| l.values().iter().map(|&n| u64::from(n.unsigned_abs())).sum())
+}
+
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), RunError> {
+    let mut entries: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder).map_err(RunError::io(folder))? {
+        entries.push(entry.map_err(RunError::io(folder))?.path());
+    }
+    entries.sort();
+    for path in entries {
+        if path.is_dir() { list(&path, paths)? } else { paths.push(path) }
+    }
+    Ok(())
+}
+
+fn hash_file(path: &Path, rows: Option<u64>) -> std::io::Result<FileRow> {
+    let mut file = File::open(path)?;
+    let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
+    let mut buffer = vec![0; 1 << 17];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        bytes += read as u64;
+        blake3.update(&buffer[..read]);
+        sha256.update(&buffer[..read]);
+    }
+    file.sync_all()?;
+    let sha256 = sha256.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok(FileRow { bytes, rows, blake3: blake3.finalize().to_hex().to_string(), sha256 })
+}
+
+/// Writes the manifest last and puts the folder in the place of the dataset that was there.
+fn publish(workdir: &Workdir, folder: &Path, manifest: &Manifest) -> Result<(), RunError> {
+    let path = folder.join(manifest::FILE);
+    let json =
+        serde_json::to_vec_pretty(manifest).map_err(|error| RunError::Json { path: path.clone(), error })?;
+    fs::write(&path, json).map_err(RunError::io(&path))?;
+    let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(RunError::io(path));
+    sync(&path)?;
+    sync(folder)?;
+    let (dataset, old) = (workdir.dataset(), workdir.0.join("dataset.old"));
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(RunError::io(&old))?;
+    }
+    if dataset.exists() {
+        fs::rename(&dataset, &old).map_err(RunError::io(&dataset))?;
+    }
+    fs::rename(folder, &dataset).map_err(RunError::io(&dataset))?;
+    sync(parent(&dataset))?;
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(RunError::io(&old))?;
+    }
+    Ok(())
+}

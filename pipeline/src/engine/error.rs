@@ -1,0 +1,98 @@
+//! Why a run ends without a dataset.
+
+use schemas::{SourceError, StageError};
+use std::path::{Path, PathBuf};
+
+/// A run cannot go on. What was done stays in the cache: the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A source cannot be read.
+    #[error("{node}: {error}")]
+    Source {
+        /// Name of the node.
+        node: String,
+        /// Why.
+        #[source]
+        error: SourceError,
+    },
+    /// A stage or sink cannot work.
+    #[error("{node}: {error}")]
+    Stage {
+        /// Name of the node.
+        node: String,
+        /// Why.
+        #[source]
+        error: StageError,
+    },
+    /// The system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Another run works in the folder.
+    #[error("{} is in use by {holder}", path.display())]
+    Locked {
+        /// The working folder.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// Rows were lost or made up.
+    #[error("{node}: {rows_in} rows came in, but {kept} were kept and {dropped} dropped")]
+    Conservation {
+        /// Name of the node.
+        node: String,
+        /// Rows that its inputs gave.
+        rows_in: u64,
+        /// Rows kept.
+        kept: u64,
+        /// Rows dropped.
+        dropped: u64,
+    },
+    /// A file of the cache is not what was written there.
+    #[error("{}: {message}; remove the file and run again", path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found.
+        message: String,
+    },
+    /// A file of JSON cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: serde_json::Error,
+    },
+}
+
+impl RunError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
+
+    pub(super) fn stage(node: &str) -> impl FnOnce(StageError) -> Self {
+        let node = node.to_owned();
+        move |error| Self::Stage { node, error }
+    }
+
+    pub(super) fn source(node: &str) -> impl FnOnce(SourceError) -> Self {
+        let node = node.to_owned();
+        move |error| Self::Source { node, error }
+    }
+
+    pub(super) fn arrow(path: &Path) -> impl FnOnce(arrow::error::ArrowError) -> Self {
+        let path = path.to_owned();
+        move |error| match error {
+            arrow::error::ArrowError::IoError(message, error) => {
+                Self::Io { path, error: std::io::Error::new(error.kind(), message) }
+            }
+            other => Self::Cache { path, message: other.to_string() },
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! One feed: the rows of one split, or of one stream behind a barrier, through every stage down to the next barriers.
+//!
+//! A feed is a small tree of branches, one per node that its rows reach. Branches whose trace is there are done again from
+//! it, in order; the work of the others runs on all threads, a wave of batches at a time, and is written in order.
+
+use super::Workdir;
+use super::error::RunError;
+use super::frames::{FrameReader, FrameWriter};
+use super::run::Run;
+use super::trace::{Frame, TraceReader, TraceWriter};
+use crate::dag::{Dag, conform};
+use arrow::array::RecordBatch;
+use rayon::prelude::*;
+use schemas::{Event, Made, Outcome, Stage};
+use std::path::Path;
+
+/// Where the rows of a feed enter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Feed {
+    pub(super) node: usize,
+    pub(super) stream: usize,
+}
+
+/// One node that the rows of a feed reach.
+struct Branch {
+    node: usize,
+    /// Branches that read it.
+    children: Vec<usize>,
+    trace: Trace,
+    /// Where its rows go when a barrier or a sink reads them and they are not there yet.
+    rows: Option<FrameWriter>,
+}
+
+enum Trace {
+    There(Box<TraceReader>),
+    Missing(Box<TraceWriter>),
+    /// A source whose trace is there: its verdicts come with the rows again.
+    Known,
+}
+
+/// What is to be written after a batch was worked on.
+enum Effect {
+    Trace(usize, Frame),
+    Rows(usize, RecordBatch),
+}
+
+impl Feed {
+    /// Whether anything behind the entry is missing.
+    pub(super) fn is_missing(self, dag: &Dag, run: &Run<'_>) -> bool {
+        let key = run.streams.of[self.node][self.stream].key;
+        if !run.workdir.trace(key).exists() || (keeps_rows(dag, self.node) && !run.workdir.rows(key).exists())
+        {
+            return true;
+        }
+        self.stages(dag, run).any(|feed| feed.is_missing(dag, run))
+    }
+
+    fn stages<'a>(self, dag: &'a Dag, run: &'a Run<'_>) -> impl Iterator<Item = Self> + 'a {
+        let stages = dag.readers(self.node).filter(|&n| matches!(dag.nodes[n].made, Made::Stage(_)));
+        stages.map(move |n| Self { node: n, stream: run.streams.reading(dag, n, self.node, self.stream) })
+    }
+}
+
+fn keeps_rows(dag: &Dag, node: usize) -> bool {
+    dag.readers(node).any(|n| !matches!(dag.nodes[n].made, Made::Stage(_)))
+}
+
+/// Runs a feed; tells of each (node, stream) whether it was worked on.
+pub(super) fn run_feed(run: &Run<'_>, feed: Feed, wave: usize) -> Result<Vec<(Feed, bool)>, RunError> {
+    let mut work = Work { run, branches: Vec::new(), feeds: Vec::new() };
+    work.grow(feed)?;
+    let done = |work: &Work<'_>| {
+        let missing = |b: &Branch| matches!(b.trace, Trace::Missing(_));
+        work.feeds.iter().copied().zip(work.branches.iter().map(missing)).collect()
+    };
+    let told = done(&work);
+    if !feed.is_missing(run.dag, run) {
+        return Ok(told);
+    }
+    let node = &run.dag.nodes[feed.node];
+    let mut batches = Batches::open(run, feed)?;
+    loop {
+        let mut pending = Vec::new();
+        let mut ended = false;
+        for _ in 0..wave {
+            let Some((batch, outcome)) = batches.next(run, feed)? else {
+                ended = true;
+                break;
+            };
+            work.enter(batch, outcome, &mut pending)?;
+        }
+        let live = |(branch, batch): (usize, RecordBatch)| {
+            let mut effects = Vec::new();
+            work.evaluate(branch, &batch, &mut effects).map(|()| effects)
+        };
+        let results: Vec<Result<Vec<Effect>, RunError>> = pending.into_par_iter().map(live).collect();
+        for effects in results {
+            work.write(effects?)?;
+        }
+        if ended {
+            break;
+        }
+    }
+    work.finish().map_err(|error| match error {
+        RunError::Cache { path, message } => {
+            RunError::Cache { path, message: format!("{}: {message}", node.name) }
+        }
+        other => other,
+    })?;
+    Ok(told)
+}
+
+/// The batches that enter a feed; those of a source with the word on each row.
+enum Batches<'a> {
+    Source(schemas::Intakes<'a>),
+    Rows(Box<FrameReader>),
+}
+
+impl<'a> Batches<'a> {
+    fn open(run: &'a Run<'_>, feed: Feed) -> Result<Self, RunError> {
+        let node = &run.dag.nodes[feed.node];
+        if let Made::Source(source) = &node.made {
+            let split = &run.streams.splits[feed.node][run.streams.of[feed.node][feed.stream].split];
+            return Ok(Self::Source(source.read(split).map_err(RunError::source(&node.name))?));
+        }
+        let path = run.workdir.rows(run.streams.input_key(feed.node, feed.stream));
+        Ok(Self::Rows(Box::new(FrameReader::open(&path)?)))
+    }
+
+    fn next(
+        &mut self,
+        run: &Run<'_>,
+        feed: Feed,
+    ) -> Result<Option<(RecordBatch, Option<Outcome>)>, RunError> {
+        let node = &run.dag.nodes[feed.node];
+        match self {
+            Self::Source(intakes) => {
+                match intakes.next().transpose().map_err(RunError::source(&node.name))? {
+                    Some(intake) => {
+                        let outcome =
+                            Outcome { verdicts: intake.verdicts, columns: Vec::new(), signals: Vec::new() };
+                        Ok(Some((intake.batch, Some(outcome))))
+                    }
+                    None => Ok(None),
+                }
+            }
+            Self::Rows(frames) => match frames.next().transpose()? {
+                Some(batch) => {
+                    let batch = conform(batch, &node.input).map_err(RunError::arrow(frames.path()))?;
+                    Ok(Some((batch, None)))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+struct Work<'a> {
+    run: &'a Run<'a>,
+    branches: Vec<Branch>,
+    /// Node and stream of each branch.
+    feeds: Vec<Feed>,
+}
+
+impl Work<'_> {
+    /// Adds the branch of `feed` and all behind it.
+    fn grow(&mut self, feed: Feed) -> Result<usize, RunError> {
+        let (dag, workdir) = (self.run.dag, &self.run.workdir);
+        let key = self.run.streams.of[feed.node][feed.stream].key;
+        let node = &dag.nodes[feed.node];
+        let trace = match (workdir.trace(key).exists(), &node.made) {
+            (true, Made::Source(_)) => Trace::Known,
+            (true, _) => Trace::There(Box::new(TraceReader::open(workdir, key)?)),
+            (false, _) => Trace::Missing(Box::new(TraceWriter::new(workdir, key))),
+        };
+        let path = workdir.rows(key);
+        let rows = match keeps_rows(dag, feed.node) && !path.exists() {
+            true => Some(FrameWriter::create(&path, &node.output)?),
+            false => None,
+        };
+        let at = self.branches.len();
+        self.branches.push(Branch { node: feed.node, children: Vec::new(), trace, rows });
+        self.feeds.push(feed);
+        for child in feed.stages(dag, self.run).collect::<Vec<_>>() {
+            let child = self.grow(child)?;
+            self.branches[at].children.push(child);
+        }
+        Ok(at)
+    }
+
+    /// Takes a batch into the tree: through everything that is known, up to the branches that need work.
+    fn enter(
+        &mut self,
+        batch: RecordBatch,
+        outcome: Option<Outcome>,
+        pending: &mut Vec<(usize, RecordBatch)>,
+    ) -> Result<(), RunError> {
+        match outcome {
+            Some(outcome) => {
+                let node = &self.run.dag.nodes[self.branches[0].node];
+                if matches!(self.branches[0].trace, Trace::Missing(_)) {
+                    let frame = Frame::encode(node.spec, &batch, &outcome)?;
+                    self.write(vec![Effect::Trace(0, frame)])?;
+                }
+                self.pass(0, &batch, &outcome, pending)
+            }
+            None => self.replay(0, batch, pending),
+        }
+    }
+
+    fn replay(
+        &mut self,
+        at: usize,
+        batch: RecordBatch,
+        pending: &mut Vec<(usize, RecordBatch)>,
+    ) -> Result<(), RunError> {
+        let node = &self.run.dag.nodes[self.branches[at].node];
+        match &mut self.branches[at].trace {
+            Trace::There(reader) => {
+                let outcome = reader.next_for(node, &batch)?;
+                self.pass(at, &batch, &outcome, pending)
+            }
+            Trace::Missing(_) => {
+                pending.push((at, batch));
+                Ok(())
+            }
+            Trace::Known => unreachable!("only a source is known, and rows enter it with their outcome"),
+        }
+    }
+
+    fn pass(
+        &mut self,
+        at: usize,
+        batch: &RecordBatch,
+        outcome: &Outcome,
+        pending: &mut Vec<(usize, RecordBatch)>,
+    ) -> Result<(), RunError> {
+        let node = &self.run.dag.nodes[self.branches[at].node];
+        let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
+        if out.num_rows() == 0 {
+            return Ok(());
+        }
+        if let Some(rows) = &mut self.branches[at].rows {
+            rows.write(&out)?;
+        }
+        for child in self.branches[at].children.clone() {
+            let batch = self.given(child, &out)?;
+            self.replay(child, batch, pending)?;
+        }
+        Ok(())
+    }
+
+    fn given(&self, child: usize, batch: &RecordBatch) -> Result<RecordBatch, RunError> {
+        let node = &self.run.dag.nodes[self.branches[child].node];
+        conform(batch.clone(), &node.input).map_err(|e| RunError::stage(&node.name)(e.into()))
+    }
+
+    /// Does the work of a branch and of all behind it.
+    fn evaluate(&self, at: usize, batch: &RecordBatch, effects: &mut Vec<Effect>) -> Result<(), RunError> {
+        let node = &self.run.dag.nodes[self.branches[at].node];
+        let stage: &dyn Stage = match &node.made {
+            Made::Stage(stage) => stage.as_ref(),
+            _ => self.run.settled_stage(self.branches[at].node),
+        };
+        let outcome = stage.apply(batch).map_err(RunError::stage(&node.name))?;
+        let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
+        effects.push(Effect::Trace(at, Frame::encode(node.spec, batch, &outcome)?));
+        if out.num_rows() == 0 {
+            return Ok(());
+        }
+        for &child in &self.branches[at].children {
+            self.evaluate(child, &self.given(child, &out)?, effects)?;
+        }
+        if self.branches[at].rows.is_some() {
+            effects.push(Effect::Rows(at, out));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, effects: Vec<Effect>) -> Result<(), RunError> {
+        for effect in effects {
+            match effect {
+                Effect::Trace(at, frame) => {
+                    let (rows, dropped) = (frame.counts.rows_in, frame.counts.dropped_rows());
+                    let node = &self.run.dag.nodes[self.branches[at].node].name;
+                    self.run.observer.event(Event::Rows { node, rows, dropped });
+                    // A branch behind one whose trace is missing is worked on again even where its own is there.
+                    if let Trace::Missing(writer) = &mut self.branches[at].trace {
+                        writer.write(&frame)?;
+                    }
+                }
+                Effect::Rows(at, batch) => {
+                    if let Some(rows) = &mut self.branches[at].rows {
+                        rows.write(&batch)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), RunError> {
+        for branch in self.branches {
+            if let Some(rows) = branch.rows {
+                rows.finish()?;
+            }
+            if let Trace::Missing(writer) = branch.trace {
+                writer.finish(self.run.dag.nodes[branch.node].spec)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the rows that a node gave in a stream, with the columns of the node that reads them.
+pub(super) fn rows_of(
+    workdir: &Workdir,
+    dag: &Dag,
+    reader: usize,
+    key: crate::dag::Hash,
+) -> Result<impl Iterator<Item = Result<RecordBatch, RunError>> + use<>, RunError> {
+    let path = workdir.rows(key);
+    let schema = dag.nodes[reader].input.clone();
+    let frames = FrameReader::open(&path)?;
+    Ok(frames.map(move |batch| conform(batch?, &schema).map_err(RunError::arrow(Path::new("rows")))))
+}

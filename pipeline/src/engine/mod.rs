@@ -1,0 +1,77 @@
+//! The local engine: runs a [`Dag`] on the threads of one machine, in bounded memory, keyed by content.
+//!
+//! Every node has *streams*: one per split that comes through it. A stream has a key, the hash of everything that its rows
+//! depend on, known before anything runs. Under that key lies its *trace*, what the node did to each row, and, before a
+//! barrier or a sink, its rows. What lies there is not computed again; there is no other resume logic.
+
+mod commit;
+mod error;
+mod feed;
+mod frames;
+mod lock;
+mod plan;
+mod report;
+mod run;
+mod shuffle;
+mod stream;
+mod table;
+mod trace;
+
+pub use error::RunError;
+pub use plan::{NodePlan, Plan, plan};
+pub use report::{Committed, NodeReport, Report};
+pub use run::run;
+pub use trace::{Step, history};
+
+use std::path::{Path, PathBuf};
+
+/// How a run works; nothing here changes what it gives.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of the build.
+    pub workdir: PathBuf,
+    /// Folder that relative paths of the recipe start from.
+    pub base: PathBuf,
+    /// Threads; 0 for as many as there are cores.
+    pub threads: usize,
+    /// Memory for sorting, in bytes.
+    pub memory_bytes: usize,
+}
+
+/// Where things lie in the working folder of a build.
+#[derive(Debug, Clone)]
+pub struct Workdir(pub PathBuf);
+
+impl Workdir {
+    /// The committed dataset.
+    pub fn dataset(&self) -> PathBuf {
+        self.0.join("dataset")
+    }
+
+    /// What the last run did.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.json")
+    }
+
+    /// What a source fetches.
+    pub fn archive(&self, source: &str) -> PathBuf {
+        self.0.join("archive").join(source)
+    }
+
+    /// Unfinished files; emptied at the start of a run.
+    pub fn scratch(&self) -> PathBuf {
+        self.0.join("scratch")
+    }
+
+    fn cache(&self, folder: &str, key: crate::dag::Hash) -> PathBuf {
+        self.named(folder, &key.to_string())
+    }
+
+    fn named(&self, folder: &str, name: &str) -> PathBuf {
+        self.0.join("cache").join(folder).join(&name[..2]).join(name)
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().expect("files of the cache lie in folders")
+}

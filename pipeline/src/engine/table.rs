@@ -1,0 +1,175 @@
+//! The tables of a dataset that are made from traces: ledger, dropped rows, signals; one Parquet file a node.
+
+use super::Workdir;
+use super::error::RunError;
+use super::frames::FrameReader;
+use super::report::Counts;
+use super::trace::{DROPPED_COLUMNS, masked, signals, verdicts};
+use crate::dag::{Hash, Node};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::filter;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use schemas::{Verdict, column, ledger};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const ROW_GROUP_ROWS: usize = 64 << 10;
+
+/// What the tables of one node hold.
+pub(super) struct Tables {
+    pub(super) counts: Counts,
+    /// Files with their rows.
+    pub(super) files: Vec<(PathBuf, u64)>,
+}
+
+/// Writes the tables of a node below `folder`.
+pub(super) fn write(
+    workdir: &Workdir,
+    folder: &Path,
+    at: usize,
+    node: &Node,
+    keys: &[Hash],
+    metadata: &[(String, String)],
+) -> Result<Tables, RunError> {
+    let file = |table: &str| folder.join(table).join(format!("{at:02}-{}.parquet", node.name));
+    let mut counts = Counts::default();
+    let mut whole = Table::new(file("ledger"), metadata);
+    let mut gone = Table::new(file("dropped"), metadata);
+    let mut measured = Table::new(file("signals"), metadata);
+    for &key in keys {
+        let changes = FrameReader::open(&workdir.changes(key))?;
+        let path = workdir.trace(key);
+        for (part, changes) in FrameReader::open(&path)?.zip(changes) {
+            let (part, changes) = (part?, changes?);
+            let wrong =
+                || RunError::Cache { path: path.clone(), message: "the trace has unknown reasons".into() };
+            let verdicts = verdicts(&part, node.spec).ok_or_else(wrong)?;
+            verdicts.iter().for_each(|v| counts.add(v));
+            let ledger = ledger_batch(&node.name, &part, &verdicts)?;
+            whole.write(&ledger)?;
+            let dropped: BooleanArray =
+                verdicts.iter().map(|v| Some(matches!(v, Verdict::Dropped { .. }))).collect();
+            if dropped.true_count() > 0 {
+                gone.write(&dropped_batch(&ledger, &changes, &dropped)?)?;
+            }
+            let signals = signals(&part);
+            if !signals.is_empty() {
+                measured.write(&signals_batch(&part, signals)?)?;
+            }
+        }
+    }
+    let files = [whole.finish()?, gone.finish()?, measured.finish()?].into_iter().flatten().collect();
+    Ok(Tables { counts, files })
+}
+
+fn ledger_batch(node: &str, part: &RecordBatch, verdicts: &[Verdict]) -> Result<RecordBatch, RunError> {
+    let actions = verdicts.iter().map(|v| match v {
+        Verdict::Kept => "kept",
+        Verdict::Edited => "edited",
+        Verdict::Dropped { .. } => "dropped",
+    });
+    let reasons = verdicts.iter().map(|v| match v {
+        Verdict::Dropped { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    let columns: Vec<ArrayRef> = vec![
+        part.column(0).clone(),
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(node, verdicts.len()))),
+        Arc::new(StringArray::from_iter_values(actions)),
+        Arc::new(reasons.collect::<StringArray>()),
+        part.column(3).clone(),
+        part.column(4).clone(),
+        part.column(5).clone(),
+    ];
+    RecordBatch::try_new(ledger::schema(), columns).map_err(RunError::arrow(Path::new("ledger")))
+}
+
+fn dropped_batch(
+    ledger: &RecordBatch,
+    changes: &RecordBatch,
+    mask: &BooleanArray,
+) -> Result<RecordBatch, RunError> {
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    for (field, values) in ledger.schema().fields().iter().zip(ledger.columns()) {
+        if field.name() != ledger::ACTION {
+            fields.push(field.as_ref().clone());
+            columns.push(filter(values, mask).map_err(RunError::arrow(Path::new("dropped")))?);
+        }
+    }
+    for name in DROPPED_COLUMNS {
+        fields.push(Field::new(name, DataType::Utf8, true));
+        columns.push(masked(changes, &format!("d:{name}"), mask)?);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(RunError::arrow(Path::new("dropped")))
+}
+
+fn signals_batch(part: &RecordBatch, signals: Vec<(String, ArrayRef)>) -> Result<RecordBatch, RunError> {
+    let mut fields = vec![Field::new(column::ID, DataType::Utf8, false)];
+    let mut columns = vec![part.column(0).clone()];
+    for (name, values) in signals {
+        fields.push(Field::new(name, values.data_type().clone(), true));
+        columns.push(values);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(RunError::arrow(Path::new("signals")))
+}
+
+/// A Parquet file that begins with its first batch; without one there is no file.
+struct Table {
+    path: PathBuf,
+    metadata: Vec<(String, String)>,
+    writer: Option<ArrowWriter<File>>,
+    rows: u64,
+}
+
+impl Table {
+    fn new(path: PathBuf, metadata: &[(String, String)]) -> Self {
+        Self { path, metadata: metadata.to_vec(), writer: None, rows: 0 }
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(open(&self.path, &batch.schema(), &self.metadata)?),
+        };
+        self.rows += batch.num_rows() as u64;
+        writer.write(batch).map_err(|e| parquet_error(&self.path, e))
+    }
+
+    fn finish(self) -> Result<Option<(PathBuf, u64)>, RunError> {
+        let Some(writer) = self.writer else { return Ok(None) };
+        writer.close().map_err(|e| parquet_error(&self.path, e))?;
+        Ok(Some((self.path, self.rows)))
+    }
+}
+
+fn open(
+    path: &Path,
+    schema: &SchemaRef,
+    metadata: &[(String, String)],
+) -> Result<ArrowWriter<File>, RunError> {
+    let folder = super::parent(path);
+    std::fs::create_dir_all(folder).map_err(RunError::io(folder))?;
+    let file = File::create(path).map_err(RunError::io(path))?;
+    let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
+    let pairs = metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(format!("gristmill {}", env!("CARGO_PKG_VERSION")))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_key_value_metadata(Some(pairs))
+        .build();
+    ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|e| parquet_error(path, e))
+}
+
+fn parquet_error(path: &Path, error: parquet::errors::ParquetError) -> RunError {
+    RunError::io(path)(std::io::Error::other(error))
+}

@@ -1,0 +1,305 @@
+//! Traces: what a node did to every row of a stream, so that it can be told, counted and done again without the work.
+//!
+//! A trace is two files of batches that go row by row with the batches that came in: the ledger part (small: verdicts and
+//! signals) and the changes (values of changed columns, texts of dropped rows). The ledger part is written last: where it
+//! is, the trace is whole.
+
+use super::error::RunError;
+use super::frames::{FrameReader, FrameWriter};
+use super::report::{Counts, Report};
+use super::{Workdir, stream};
+use crate::dag::{Hash, Node};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array, new_null_array,
+};
+use arrow::compute::{filter, nullif};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use schemas::{DocId, Outcome, Spec, Verdict, column};
+use std::path::Path;
+use std::sync::Arc;
+
+const KEPT: u8 = 0;
+const EDITED: u8 = 1;
+const DROPPED: u8 = 2;
+const NO_REASON: u8 = u8::MAX;
+/// Columns of a dropped row that are kept with it.
+pub(super) const DROPPED_COLUMNS: [&str; 3] = [column::URL, column::SOURCE, column::TEXT];
+const LEDGER_COLUMNS: usize = 6;
+
+/// One batch of a trace.
+pub(super) struct Frame {
+    pub(super) ledger: RecordBatch,
+    pub(super) changes: RecordBatch,
+    pub(super) counts: Counts,
+}
+
+impl Frame {
+    /// Writes down what became of `batch`.
+    pub(super) fn encode(spec: &Spec, batch: &RecordBatch, outcome: &Outcome) -> Result<Self, RunError> {
+        let rows = batch.num_rows();
+        let mut counts = Counts::default();
+        outcome.verdicts.iter().for_each(|v| counts.add(v));
+        let ids = batch.column_by_name(column::ID).cloned().expect("every row of a build has an id");
+        let mut ledger = ledger_columns(spec, ids, &outcome.verdicts);
+        for (name, values) in &outcome.signals {
+            ledger.push((Field::new(format!("s:{name}"), values.data_type().clone(), true), values.clone()));
+        }
+        let dropped: BooleanArray =
+            outcome.verdicts.iter().map(|v| Some(matches!(v, Verdict::Dropped { .. }))).collect();
+        let mut changes = Vec::new();
+        for (name, values) in &outcome.columns {
+            let hide = match batch.column_by_name(name) {
+                Some(before) if before.data_type() == values.data_type() => same(before, values, &dropped),
+                _ => dropped.clone(),
+            };
+            let sparse = nullif(values, &hide).map_err(RunError::arrow(Path::new(name)))?;
+            changes.push((Field::new(format!("n:{name}"), values.data_type().clone(), true), sparse));
+            changes.push((
+                Field::new(format!("h:{name}"), DataType::Boolean, false),
+                Arc::new(hide) as ArrayRef,
+            ));
+        }
+        let kept: BooleanArray = dropped.values().iter().map(|d| Some(!d)).collect();
+        for name in DROPPED_COLUMNS {
+            let sparse = match batch.column_by_name(name) {
+                Some(values) => nullif(values, &kept).map_err(RunError::arrow(Path::new(name)))?,
+                None => new_null_array(&DataType::Utf8, rows),
+            };
+            changes.push((Field::new(format!("d:{name}"), DataType::Utf8, true), sparse));
+        }
+        Ok(Self { ledger: batch_of(ledger, rows), changes: batch_of(changes, rows), counts })
+    }
+
+    /// The outcome that was written down, for the batch that it was about.
+    fn decode(&self, spec: &Spec, batch: &RecordBatch, path: &Path) -> Result<Outcome, RunError> {
+        let wrong = |message: &str| RunError::Cache { path: path.to_owned(), message: message.to_owned() };
+        if self.ledger.num_rows() != batch.num_rows() || self.changes.num_rows() != batch.num_rows() {
+            return Err(wrong("the trace is of another batch"));
+        }
+        let verdicts = verdicts(&self.ledger, spec).ok_or_else(|| wrong("the trace has unknown reasons"))?;
+        let schema = self.changes.schema();
+        let mut columns = Vec::new();
+        for (at, field) in schema.fields().iter().enumerate() {
+            let Some(name) = field.name().strip_prefix("n:") else { continue };
+            let after = self.changes.column(at);
+            let hidden: &BooleanArray =
+                self.changes.column(at + 1).as_any().downcast_ref().ok_or_else(|| wrong("no flags"))?;
+            let values = match batch.column_by_name(name) {
+                Some(before) if before.data_type() == after.data_type() => {
+                    arrow::compute::kernels::zip::zip(hidden, before, after).map_err(RunError::arrow(path))?
+                }
+                _ => after.clone(),
+            };
+            columns.push((name.to_owned(), values));
+        }
+        Ok(Outcome { verdicts, columns, signals: Vec::new() })
+    }
+}
+
+fn batch_of(columns: Vec<(Field, ArrayRef)>, rows: usize) -> RecordBatch {
+    let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+        .expect("all columns are as long as the batch")
+}
+
+/// Rows whose value need not be written: it did not change, or the row is gone.
+fn same(before: &ArrayRef, after: &ArrayRef, dropped: &BooleanArray) -> BooleanArray {
+    let texts = |array: &ArrayRef| array.as_any().downcast_ref::<StringArray>().cloned();
+    match (texts(before), texts(after)) {
+        (Some(before), Some(after)) => {
+            let same = before.iter().zip(&after).map(|(b, a)| b == a);
+            same.zip(dropped.values()).map(|(same, gone)| Some(same || gone)).collect()
+        }
+        _ => dropped.clone(),
+    }
+}
+
+fn ledger_columns(spec: &Spec, ids: ArrayRef, verdicts: &[Verdict]) -> Vec<(Field, ArrayRef)> {
+    let mut actions = Vec::with_capacity(verdicts.len());
+    let mut reasons = Vec::with_capacity(verdicts.len());
+    let (mut values, mut limits, mut twins) = (Vec::new(), Vec::new(), Vec::new());
+    for verdict in verdicts {
+        let (action, reason, value, limit, twin) = match verdict {
+            Verdict::Kept => (KEPT, NO_REASON, None, None, None),
+            Verdict::Edited => (EDITED, NO_REASON, None, None, None),
+            Verdict::Dropped { reason, value, limit, twin } => {
+                let at = spec.reasons.iter().position(|r| r.name == *reason);
+                let at = at
+                    .unwrap_or_else(|| panic!("`{}` drops for `{reason}`, which its SPEC lists", spec.kind));
+                (DROPPED, at as u8, Some(*value), Some(*limit), twin.map(|t| t.to_string()))
+            }
+        };
+        actions.push(action);
+        reasons.push(reason);
+        values.push(value);
+        limits.push(limit);
+        twins.push(twin);
+    }
+    vec![
+        (Field::new(column::ID, DataType::Utf8, false), ids),
+        (Field::new("action", DataType::UInt8, false), Arc::new(UInt8Array::from(actions))),
+        (Field::new("reason", DataType::UInt8, false), Arc::new(UInt8Array::from(reasons))),
+        (Field::new("value", DataType::Float64, true), Arc::new(Float64Array::from(values))),
+        (Field::new("limit", DataType::Float64, true), Arc::new(Float64Array::from(limits))),
+        (Field::new("twin", DataType::Utf8, true), Arc::new(StringArray::from(twins))),
+    ]
+}
+
+/// The verdicts of a ledger part; `None` when it is not one of this kind.
+pub(super) fn verdicts(ledger: &RecordBatch, spec: &Spec) -> Option<Vec<Verdict>> {
+    if ledger.num_columns() < LEDGER_COLUMNS {
+        return None;
+    }
+    let actions = ledger.column(1).as_any().downcast_ref::<UInt8Array>()?;
+    let reasons = ledger.column(2).as_any().downcast_ref::<UInt8Array>()?;
+    let numbers = |at: usize| ledger.column(at).as_any().downcast_ref::<Float64Array>();
+    let (values, limits) = (numbers(3)?, numbers(4)?);
+    let twins = ledger.column(5).as_any().downcast_ref::<StringArray>()?;
+    let verdict = |row: usize| match actions.value(row) {
+        KEPT => Some(Verdict::Kept),
+        EDITED => Some(Verdict::Edited),
+        _ => Some(Verdict::Dropped {
+            reason: spec.reasons.get(usize::from(reasons.value(row)))?.name,
+            value: values.value(row),
+            limit: limits.value(row),
+            twin: if twins.is_null(row) { None } else { DocId::parse(twins.value(row)) },
+        }),
+    };
+    (0..ledger.num_rows()).map(verdict).collect()
+}
+
+/// The signals of a ledger part: name and values.
+pub(super) fn signals(ledger: &RecordBatch) -> Vec<(String, ArrayRef)> {
+    let schema = ledger.schema();
+    let named = schema.fields().iter().zip(ledger.columns());
+    named.filter_map(|(f, c)| f.name().strip_prefix("s:").map(|name| (name.to_owned(), c.clone()))).collect()
+}
+
+/// Writes the trace of one stream; the columns are those of the first batch.
+pub(super) struct TraceWriter {
+    workdir: Workdir,
+    key: Hash,
+    files: Option<(FrameWriter, FrameWriter)>,
+}
+
+impl TraceWriter {
+    pub(super) fn new(workdir: &Workdir, key: Hash) -> Self {
+        Self { workdir: workdir.clone(), key, files: None }
+    }
+
+    pub(super) fn write(&mut self, frame: &Frame) -> Result<(), RunError> {
+        let (ledger, changes) = match &mut self.files {
+            Some(files) => files,
+            None => self.files.insert((
+                FrameWriter::create(&self.workdir.trace(self.key), frame.ledger.schema_ref())?,
+                FrameWriter::create(&self.workdir.changes(self.key), frame.changes.schema_ref())?,
+            )),
+        };
+        ledger.write(&frame.ledger)?;
+        changes.write(&frame.changes)
+    }
+
+    pub(super) fn finish(self, spec: &Spec) -> Result<(), RunError> {
+        let (ledger, changes) = match self.files {
+            Some(files) => files,
+            None => {
+                let ids: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+                let ledger = batch_of(ledger_columns(spec, ids, &[]), 0);
+                let nothing: SchemaRef = Arc::new(Schema::empty());
+                (
+                    FrameWriter::create(&self.workdir.trace(self.key), ledger.schema_ref())?,
+                    FrameWriter::create(&self.workdir.changes(self.key), &nothing)?,
+                )
+            }
+        };
+        changes.finish()?;
+        ledger.finish()
+    }
+}
+
+/// Reads a trace batch by batch.
+pub(super) struct TraceReader {
+    ledger: FrameReader,
+    changes: FrameReader,
+}
+
+impl TraceReader {
+    pub(super) fn open(workdir: &Workdir, key: Hash) -> Result<Self, RunError> {
+        Ok(Self {
+            ledger: FrameReader::open(&workdir.trace(key))?,
+            changes: FrameReader::open(&workdir.changes(key))?,
+        })
+    }
+
+    /// What the node did to `batch`, which is the next that came in.
+    pub(super) fn next_for(&mut self, node: &Node, batch: &RecordBatch) -> Result<Outcome, RunError> {
+        let path = self.ledger.path().to_owned();
+        match self.next().transpose()? {
+            Some(frame) => frame.decode(node.spec, batch, &path),
+            None => Err(RunError::Cache { path, message: "the trace ends too early".into() }),
+        }
+    }
+}
+
+impl Iterator for TraceReader {
+    type Item = Result<Frame, RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = |ledger: Result<RecordBatch, RunError>, changes: Result<RecordBatch, RunError>| {
+            Ok(Frame { ledger: ledger?, changes: changes?, counts: Counts::default() })
+        };
+        Some(read(self.ledger.next()?, self.changes.next()?))
+    }
+}
+
+/// The text of one document behind one node that changed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Name of the node.
+    pub node: String,
+    /// The text that it made.
+    pub after: String,
+}
+
+/// The texts of a document in the order in which the nodes of the last run made them.
+///
+/// # Errors
+/// The report of the run is missing or broken. A trace that is not in the cache any more is passed over.
+pub fn history(workdir: &Path, id: &str) -> Result<Vec<Step>, RunError> {
+    let workdir = Workdir(workdir.to_owned());
+    let report = Report::read(&workdir.report())?;
+    let mut steps = Vec::new();
+    for node in &report.nodes {
+        for key in &node.traces {
+            let Some(key) = stream::parse_key(key) else { continue };
+            if let Some(after) = text_in(&workdir, key, id)? {
+                steps.push(Step { node: node.name.clone(), after });
+            }
+        }
+    }
+    Ok(steps)
+}
+
+fn text_in(workdir: &Workdir, key: stream::Name, id: &str) -> Result<Option<String>, RunError> {
+    let (ledger, changes) = key.trace_files(workdir);
+    if !ledger.exists() || !changes.exists() {
+        return Ok(None);
+    }
+    for (ledger, changes) in FrameReader::open(&ledger)?.zip(FrameReader::open(&changes)?) {
+        let (ledger, changes) = (ledger?, changes?);
+        let Some(ids) = ledger.column(0).as_any().downcast_ref::<StringArray>() else { continue };
+        let Some(row) = ids.iter().position(|i| i == Some(id)) else { continue };
+        let Some(texts) = changes.column_by_name("n:text") else { return Ok(None) };
+        let Some(texts) = texts.as_any().downcast_ref::<StringArray>() else { return Ok(None) };
+        return Ok((!texts.is_null(row)).then(|| texts.value(row).to_owned()));
+    }
+    Ok(None)
+}
+
+/// Rows of a batch where `mask` is true.
+pub(super) fn masked(batch: &RecordBatch, name: &str, mask: &BooleanArray) -> Result<ArrayRef, RunError> {
+    let values = batch.column_by_name(name).cloned();
+    let values = values.unwrap_or_else(|| new_null_array(&DataType::Utf8, batch.num_rows()));
+    filter(&values, mask).map_err(RunError::arrow(Path::new(name)))
+}
