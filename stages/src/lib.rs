@@ -17,4 +17,7 @@ use schemas::Spec;
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
     filter::length::SPEC,
+    source::html::SPEC,
+    source::jsonl::SPEC,
+    source::warc::SPEC,
 ];

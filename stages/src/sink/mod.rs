@@ -1,1 +1,5 @@
 //! Where the rows of a dataset are written.
+
+// pub mod jsonl;
+// pub mod parquet;
+// mod rechunk;
