@@ -314,3 +314,135 @@ impl Rows<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::files::{context, scratch};
+    use schemas::Intake;
+    use std::fs;
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    /// The rows of one file as id, text or reason, source.
+    fn rows(source: &JsonLines, bytes: &[u8]) -> Vec<(String, String, String)> {
+        let base = scratch(&format!("jsonl-{}", blake3::hash(bytes).to_hex()));
+        fs::write(base.join("f"), bytes).unwrap();
+        let mut all = Vec::new();
+        for split in source.splits(&context(&base)).unwrap() {
+            for intake in source.read(&split).unwrap() {
+                let Intake { batch, verdicts } = intake.unwrap();
+                let of = |name| column::utf8(&batch, name).unwrap();
+                for (row, verdict) in verdicts.iter().enumerate() {
+                    let word = match verdict {
+                        Verdict::Dropped { reason, .. } => format!("drop {reason}"),
+                        _ => of(column::TEXT).value(row).to_owned(),
+                    };
+                    all.push((of(column::ID).value(row).into(), word, of(column::SOURCE).value(row).into()));
+                }
+            }
+        }
+        fs::remove_dir_all(base).unwrap();
+        all
+    }
+
+    fn source() -> JsonLines {
+        JsonLines::new(Config { paths: vec!["f".into()], ..Config::default() }).unwrap()
+    }
+
+    fn check(bytes: &[u8], expected: &[(&str, u64)]) {
+        let whole = rows(&source(), bytes);
+        let found: Vec<(&str, &str)> =
+            whole.iter().map(|(_, word, at)| (word.as_str(), at.as_str())).collect();
+        let sources: Vec<String> = expected.iter().map(|(_, at)| format!("f:{at}")).collect();
+        let expected: Vec<(&str, &str)> =
+            expected.iter().zip(&sources).map(|((w, _), s)| (*w, s.as_str())).collect();
+        assert_eq!(found, expected, "{}", String::from_utf8_lossy(bytes));
+        for split_bytes in [1, 10, 25] {
+            assert_eq!(rows(&JsonLines { split_bytes, ..source() }, bytes), whole, "cut at {split_bytes}");
+        }
+        assert_eq!(rows(&source(), &gzip(bytes)), whole);
+        let (head, tail) = bytes.split_at(bytes.len() / 2);
+        assert_eq!(rows(&source(), &[gzip(head), gzip(tail)].concat()), whole);
+        assert_eq!(rows(&source(), &zstd::encode_all(bytes, 1).unwrap()), whole);
+    }
+
+    #[test]
+    fn lines_however_they_are_stored() {
+        check(b"", &[]);
+        check(b"\n\r\n  \n", &[]);
+        check(b"{\"text\":\"a\"}\n{\"text\":\"b\"}", &[("a", 0), ("b", 13)]);
+        check(b"\xef\xbb\xbf{\"text\":\"a\"}\r\n\r\n{\"text\":\"b\\n\"}\r\n", &[("a", 0), ("b\n", 19)]);
+        check(b"{\"text\":\"\\u0000\",\"n\":{\"text\":\"no\"}}\n", &[("\0", 0)]);
+    }
+
+    #[test]
+    fn lines_that_are_no_document() {
+        check(b"{\"text\":\n{\"text\":\"b\"}\n", &[("drop bad_json", 0), ("b", 9)]);
+        check(
+            b"[1]\n7\nnull\n\"text\"\n",
+            &[("drop bad_json", 0), ("drop bad_json", 4), ("drop bad_json", 6), ("drop bad_json", 11)],
+        );
+        check(
+            b"{}\n{\"text\":7}\n{\"text\":null}\n",
+            &[("drop no_text_field", 0), ("drop no_text_field", 3), ("drop no_text_field", 14)],
+        );
+        check(
+            b"{\"text\":\"\xff\"}\n{\"x\xff\":1}\n",
+            &[("drop invalid_utf8", 0), ("drop invalid_utf8", 13)],
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_skipped() {
+        let small = JsonLines { line_bytes_max: 20, ..source() };
+        let bytes = b"{\"text\":\"a\"}\n{\"text\":\"0123456789012345678901234567890\"}\n{\"text\":\"b\"}\n";
+        let words: Vec<String> = rows(&small, bytes).into_iter().map(|r| r.1).collect();
+        assert_eq!(words, ["a", "drop line_too_long", "b"]);
+    }
+
+    #[test]
+    fn a_cut_file_gives_the_rows_before_the_cut() {
+        let text: String = (0..5000_u64)
+            .map(|n| format!("{{\"text\":\"{:x}\"}}\n", schemas::hash::seed(n, "", 0)))
+            .collect();
+        let whole = gzip(text.as_bytes());
+        let all = rows(&source(), &whole[..whole.len() / 2]);
+        let (last, before) = all.split_last().unwrap();
+        assert!(before.len() > 1000 && last.1 == "drop truncated", "{} rows, {}", before.len(), last.1);
+        assert!(before.iter().all(|r| !r.1.starts_with("drop")));
+        let noise = [gzip(b"{\"text\":\"a\"}\n"), b"noise noise noise".to_vec()].concat();
+        let words: Vec<String> = rows(&source(), &noise).into_iter().map(|r| r.1).collect();
+        assert_eq!(words, ["a", "drop bad_compression"]);
+    }
+
+    #[test]
+    fn more_columns_and_the_whole_object() {
+        let config = Config {
+            paths: vec!["f".into()],
+            html_field: "page".into(),
+            columns: vec!["licence".into()],
+            row: true,
+            ..Config::default()
+        };
+        let source = JsonLines::new(config).unwrap();
+        let base = scratch("jsonl-columns");
+        let line = r#"{"id":7,"page":"<p>","licence":["MIT"],"url":"http://a/"}"#;
+        fs::write(base.join("f"), line).unwrap();
+        let splits = source.splits(&context(&base)).unwrap();
+        let intake = source.read(&splits[0]).unwrap().next().unwrap().unwrap();
+        let of = |name| column::utf8(&intake.batch, name).unwrap().value(0);
+        assert_eq!((of(column::RECORD_ID), of(column::URL), of("licence")), ("7", "http://a/", "[\"MIT\"]"));
+        assert_eq!(of(column::ROW), line);
+        assert_eq!(column::binary(&intake.batch, column::HTML).unwrap().value(0), b"<p>");
+        assert_eq!(intake.batch.schema(), source.schema(&base).unwrap());
+        fs::remove_dir_all(base).unwrap();
+        let taken = Config { paths: vec!["f".into()], columns: vec!["source".into()], ..Config::default() };
+        assert!(JsonLines::new(taken).is_err());
+    }
+}

@@ -6,6 +6,6 @@ pub mod html;
 pub mod jsonl;
 pub mod object;
 pub mod open;
-// pub mod parquet;
+pub mod parquet;
 pub mod sniff;
 pub mod warc;
