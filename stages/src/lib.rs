@@ -17,4 +17,10 @@ use schemas::Spec;
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
     filter::length::SPEC,
+    sink::jsonl::SPEC,
+    sink::parquet::SPEC,
+    source::html::SPEC,
+    source::jsonl::SPEC,
+    source::parquet::SPEC,
+    source::warc::SPEC,
 ];

@@ -1,1 +1,20 @@
 //! Where the rows of a dataset are written.
+
+pub mod jsonl;
+pub mod parquet;
+mod rechunk;
+
+use schemas::StageError;
+use std::path::{Path, PathBuf};
+
+/// Where a single file is written until it is complete.
+fn beside(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
+}
+
+/// Gives a complete file its name.
+fn commit(path: &Path) -> Result<(), StageError> {
+    std::fs::rename(beside(path), path).map_err(StageError::io(path))
+}

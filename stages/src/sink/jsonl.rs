@@ -1,0 +1,479 @@
+//! Writes JSON lines, plain, gzip or zstd: an object a row.
+//!
+//! Where the rows carry the object that they were read from (column `row`), that object is written with the fields
+//! that stages changed or added; all others keep their place and their bytes, and the columns that every source adds
+//! (id, url, source, record_id, fetched_at, content_type, html) are left out. Otherwise every column is a field; nulls are left out.
+//! Bytes that are not UTF-8 are written as text with U+FFFD in their place.
+//!
+//! ```text
+//! row {"id":7,"n":1.50,"text":"a "}, text "a", title "T"  →  {"id":7,"n":1.50,"text":"a","title":"T"}
+//! ```
+
+use crate::source::object;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use schemas::{Build, Config as _, Made, Sink, Spec, StageError, Writer, Written, choice, column, config};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+choice! {
+    /// How lines are compressed.
+    pub enum Compression {
+        /// Not at all: `.jsonl`.
+        None = "none",
+        /// `.jsonl.gz`.
+        Gzip = "gzip",
+        /// `.jsonl.zst`.
+        Zstd = "zstd",
+    }
+}
+
+config! {
+    /// Settings of `sink.jsonl`.
+    pub struct Config {
+        /// How files are compressed.
+        compression: Compression = Compression::None;
+        /// Most rows in a file.
+        shard_rows: u64 = 1_000_000, in 1..=1_000_000_000;
+        /// Field that the column `text` is written to.
+        text_field: String = "text".into();
+    }
+}
+
+const BUILD: Build = |settings| Ok(Made::Sink(Box::new(JsonLinesSink::new(settings.parse()?))));
+
+/// The registry line.
+pub const SPEC: Spec = Spec {
+    kind: "sink.jsonl",
+    version: 1,
+    summary: "Writes JSON lines, plain or compressed.",
+    keys: Config::KEYS,
+    reasons: &[],
+    build: BUILD,
+};
+
+/// Columns that every source adds: no fields of the object that a row was read from.
+const OF_THE_HOUSE: &[&str] = &[
+    column::ID,
+    column::URL,
+    column::SOURCE,
+    column::RECORD_ID,
+    column::FETCHED_AT,
+    column::CONTENT_TYPE,
+    column::HTML,
+    column::ROW,
+];
+const BUFFER_BYTES: usize = 256 << 10;
+const GZIP_LEVEL: u32 = 6;
+const ZSTD_LEVEL: i32 = 3;
+
+/// The sink, for use without a recipe.
+#[derive(Debug, Clone)]
+pub struct JsonLinesSink {
+    config: Config,
+    single: Option<PathBuf>,
+}
+
+impl JsonLinesSink {
+    /// Writes numbered files into the folder that [`Sink::open`] names.
+    pub const fn new(config: Config) -> Self {
+        Self { config, single: None }
+    }
+
+    /// Writes exactly one file, compressed as its name says (`.gz`, `.zst`), which appears when it is complete.
+    /// The text goes to the field `text`; [`JsonLinesSink::with_text_field`] names another.
+    pub fn single_file(path: &Path) -> Self {
+        let compression = match path.extension().and_then(|e| e.to_str()) {
+            Some("gz") => Compression::Gzip,
+            Some("zst") => Compression::Zstd,
+            _ => Compression::None,
+        };
+        let config = Config { compression, shard_rows: u64::MAX, ..Config::default() };
+        Self { config, single: Some(path.to_owned()) }
+    }
+
+    /// Writes the text to another field.
+    #[must_use]
+    pub fn with_text_field(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.config.text_field);
+        self
+    }
+}
+
+impl Sink for JsonLinesSink {
+    fn check(&self, _input: &SchemaRef) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn open(
+        &self,
+        folder: &Path,
+        _schema: &SchemaRef,
+        _metadata: &[(String, String)],
+    ) -> Result<Box<dyn Writer>, StageError> {
+        Ok(Box::new(Files {
+            sink: self.clone(),
+            folder: folder.to_owned(),
+            open: None,
+            line: Vec::new(),
+            written: Vec::new(),
+        }))
+    }
+}
+
+enum Encoder {
+    Plain(BufWriter<File>),
+    Gzip(flate2::write::GzEncoder<BufWriter<File>>),
+    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+}
+
+impl Encoder {
+    fn new(file: File, compression: Compression) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Ok(match compression {
+            Compression::None => Self::Plain(file),
+            Compression::Gzip => {
+                Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::new(GZIP_LEVEL)))
+            }
+            Compression::Zstd => Self::Zstd(zstd::Encoder::new(file, ZSTD_LEVEL)?),
+        })
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => out.write_all(bytes),
+            Self::Gzip(out) => out.write_all(bytes),
+            Self::Zstd(out) => out.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let file = match self {
+            Self::Plain(out) => out,
+            Self::Gzip(out) => out.finish()?,
+            Self::Zstd(out) => out.finish()?,
+        };
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+struct Open {
+    path: PathBuf,
+    out: Encoder,
+    rows: u64,
+}
+
+struct Files {
+    sink: JsonLinesSink,
+    folder: PathBuf,
+    open: Option<Open>,
+    line: Vec<u8>,
+    written: Vec<Written>,
+}
+
+impl Files {
+    fn open_file(&mut self) -> Result<&mut Open, StageError> {
+        if self.open.is_none() {
+            let compression = self.sink.config.compression;
+            let ending = match compression {
+                Compression::None => "jsonl",
+                Compression::Gzip => "jsonl.gz",
+                Compression::Zstd => "jsonl.zst",
+            };
+            let path = match &self.sink.single {
+                Some(path) => super::beside(path),
+                None => self.folder.join(format!("part-{:05}.{ending}", self.written.len())),
+            };
+            let file = File::create(&path).map_err(StageError::io(&path))?;
+            let out = Encoder::new(file, compression).map_err(StageError::io(&path))?;
+            self.open = Some(Open { path, out, rows: 0 });
+        }
+        Ok(self.open.as_mut().expect("a file was just opened"))
+    }
+
+    fn close(&mut self) -> Result<(), StageError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        open.out.finish().map_err(StageError::io(&open.path))?;
+        self.written.push(Written { path: open.path, rows: open.rows });
+        Ok(())
+    }
+}
+
+impl Writer for Files {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
+        let rows_max = self.sink.config.shard_rows;
+        let text_field = self.sink.config.text_field.clone();
+        let objects = Objects::new(batch, &text_field)?;
+        for row in 0..batch.num_rows() {
+            let mut line = std::mem::take(&mut self.line);
+            line.clear();
+            objects.write(row, &mut line)?;
+            line.push(b'\n');
+            let open = self.open_file()?;
+            open.out.write_all(&line).map_err(StageError::io(&open.path))?;
+            open.rows += 1;
+            let full = open.rows >= rows_max;
+            self.line = line;
+            if full {
+                self.close()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<Written>, StageError> {
+        if self.written.is_empty() {
+            self.open_file()?;
+        }
+        self.close()?;
+        if let Some(path) = &self.sink.single {
+            super::commit(path)?;
+            self.written[0].path.clone_from(path);
+        }
+        Ok(std::mem::take(&mut self.written))
+    }
+}
+
+/// The rows of a batch as objects.
+struct Objects<'a> {
+    /// Column `row`.
+    bases: Option<&'a arrow::array::StringArray>,
+    /// Name of the field and values.
+    fields: Vec<(&'a str, &'a dyn Array)>,
+}
+
+impl<'a> Objects<'a> {
+    fn new(batch: &'a RecordBatch, text_field: &'a str) -> Result<Self, StageError> {
+        let has_base = batch.column_by_name(column::ROW).is_some();
+        let bases = if has_base { Some(column::utf8(batch, column::ROW)?) } else { None };
+        let schema = batch.schema_ref().fields();
+        let fields = schema.iter().zip(batch.columns()).filter_map(|(field, values)| {
+            let name = field.name().as_str();
+            let skipped = name == column::ROW || (has_base && OF_THE_HOUSE.contains(&name));
+            let name = if name == column::TEXT { text_field } else { name };
+            (!skipped).then_some((name, values.as_ref()))
+        });
+        Ok(Self { bases, fields: fields.collect() })
+    }
+
+    fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
+        let base = self.bases.filter(|b| b.is_valid(row)).map(|b| b.value(row));
+        let pairs = match base {
+            Some(base) => serde_json::Deserializer::from_str(base)
+                .deserialize_map(Pairs)
+                .map_err(|e| StageError::Invalid(format!("column `row` holds no JSON object: {e}")))?,
+            None => Vec::new(),
+        };
+        out.push(b'{');
+        for (name, raw) in &pairs {
+            let field = self.fields.iter().find(|(field, _)| field == name);
+            put_name(name, out);
+            match field {
+                Some((_, values)) if !says(raw.get(), *values, row) => put(*values, row, out)?,
+                _ => out.extend_from_slice(raw.get().as_bytes()),
+            }
+        }
+        for (name, values) in &self.fields {
+            if values.is_valid(row) && !pairs.iter().any(|(known, _)| known == name) {
+                put_name(name, out);
+                put(*values, row, out)?;
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+}
+
+/// Whether the JSON that was read says what the column says, so that it can stay as it was written.
+fn says(raw: &str, values: &dyn Array, row: usize) -> bool {
+    if values.is_null(row) {
+        // A column of text is null where the field was no string.
+        return raw == "null";
+    }
+    let DataType::Utf8 = values.data_type() else { return false };
+    let value = values.as_string::<i32>().value(row);
+    if raw.starts_with('"') { object::unquoted(raw).is_some_and(|text| text == value) } else { raw == value }
+}
+
+fn put_name(name: &str, out: &mut Vec<u8>) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+    put_str(name, out);
+    out.push(b':');
+}
+
+fn put_str(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string is written to memory");
+}
+
+fn put_number(number: impl serde::Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &number).expect("a number is written to memory");
+}
+
+/// Writes a value as JSON. What JSON has no type for is written as a string.
+fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
+    macro_rules! number {
+        ($kind:ty) => {
+            put_number(values.as_primitive::<$kind>().value(row), out)
+        };
+    }
+    if values.is_null(row) {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    }
+    match values.data_type() {
+        DataType::Utf8 => put_str(values.as_string::<i32>().value(row), out),
+        DataType::LargeUtf8 => put_str(values.as_string::<i64>().value(row), out),
+        DataType::Utf8View => put_str(values.as_string_view().value(row), out),
+        DataType::Binary => put_str(&String::from_utf8_lossy(values.as_binary::<i32>().value(row)), out),
+        DataType::Boolean => put_number(values.as_boolean().value(row), out),
+        DataType::Int8 => number!(Int8Type),
+        DataType::Int16 => number!(Int16Type),
+        DataType::Int32 => number!(Int32Type),
+        DataType::Int64 => number!(Int64Type),
+        DataType::UInt8 => number!(UInt8Type),
+        DataType::UInt16 => number!(UInt16Type),
+        DataType::UInt32 => number!(UInt32Type),
+        DataType::UInt64 => number!(UInt64Type),
+        DataType::Float32 => number!(Float32Type),
+        DataType::Float64 => number!(Float64Type),
+        DataType::List(_) => {
+            let items = values.as_list::<i32>().value(row);
+            out.push(b'[');
+            for item in 0..items.len() {
+                if item > 0 {
+                    out.push(b',');
+                }
+                put(items.as_ref(), item, out)?;
+            }
+            out.push(b']');
+        }
+        _ => {
+            let options = FormatOptions::default();
+            put_str(&ArrayFormatter::try_new(values, &options)?.value(row).to_string(), out);
+        }
+    }
+    Ok(())
+}
+
+/// The fields of an object in their order, each value as it is written.
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs: Self::Value = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            pairs.push((name, value));
+        }
+        Ok(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::files::scratch;
+    use crate::source::open::decompressed;
+    use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+    use std::fs;
+    use std::io::Read;
+    use std::sync::Arc;
+
+    fn line(columns: Vec<(&str, ArrayRef)>) -> String {
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+        let mut out = Vec::new();
+        Objects::new(&batch, "text").unwrap().write(0, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn text(value: Option<&str>) -> ArrayRef {
+        Arc::new(StringArray::from(vec![value]))
+    }
+
+    #[test]
+    fn every_column_is_a_field() {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            (column::ID, text(Some("7"))),
+            (column::URL, text(None)),
+            (column::TEXT, text(Some("a\n\"b\" é\0"))),
+            ("score", Arc::new(Float64Array::from(vec![0.5]))),
+            ("nan", Arc::new(Float64Array::from(vec![f64::NAN]))),
+            ("words", Arc::new(Int64Array::from(vec![-3]))),
+            ("ok", Arc::new(BooleanArray::from(vec![true]))),
+        ];
+        assert_eq!(
+            line(columns),
+            r#"{"id":"7","text":"a\n\"b\" é\u0000","score":0.5,"nan":null,"words":-3,"ok":true}"#
+        );
+    }
+
+    fn check_base(row: &str, value: &str, expected: &str) {
+        let columns = vec![
+            (column::ID, text(Some("house"))),
+            (column::TEXT, text(Some(value))),
+            (column::LANGUAGE, text(Some("eng"))),
+            (column::ROW, text(Some(row))),
+        ];
+        assert_eq!(line(columns), expected);
+    }
+
+    #[test]
+    fn fields_that_no_stage_reads_stay_as_they_were() {
+        check_base(
+            r#"{"z":1.50, "id":12345678901234567890123,"text":"a","n":{"b":1,"a":[ 1]}}"#,
+            "a",
+            r#"{"z":1.50,"id":12345678901234567890123,"text":"a","n":{"b":1,"a":[ 1]},"language":"eng"}"#,
+        );
+        check_base(r#"{"text":"\u0061 ","language":"deu"}"#, "a", r#"{"text":"a","language":"eng"}"#);
+        check_base(r#"{"text":"\u0061","language":"eng"}"#, "a", r#"{"text":"\u0061","language":"eng"}"#);
+        check_base("{}", "a", r#"{"text":"a","language":"eng"}"#);
+    }
+
+    #[test]
+    fn one_file_is_compressed_as_its_name_says() {
+        let folder = scratch("jsonl-sink");
+        let batch = RecordBatch::try_from_iter([(column::TEXT, text(Some("a")))]).unwrap();
+        for name in ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst"] {
+            let path = folder.join(name);
+            let mut writer = JsonLinesSink::single_file(&path).open(&folder, &batch.schema(), &[]).unwrap();
+            writer.write(&batch).unwrap();
+            writer.write(&batch).unwrap();
+            assert!(!path.exists(), "{name} is seen before it is complete");
+            assert_eq!(writer.finish().unwrap(), [Written { path: path.clone(), rows: 2 }]);
+            let mut found = String::new();
+            decompressed(&path).unwrap().read_to_string(&mut found).unwrap();
+            assert_eq!(found, "{\"text\":\"a\"}\n{\"text\":\"a\"}\n", "{name}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn files_are_numbered() {
+        let folder = scratch("jsonl-shards");
+        let batch = RecordBatch::try_from_iter([(column::TEXT, text(Some("a")))]).unwrap();
+        let sink = JsonLinesSink::new(Config { shard_rows: 1, ..Config::default() });
+        let mut writer = sink.open(&folder, &batch.schema(), &[]).unwrap();
+        writer.write(&batch).unwrap();
+        writer.write(&batch).unwrap();
+        let written = writer.finish().unwrap();
+        assert_eq!(written.len(), 2);
+        assert_eq!(written[1], Written { path: folder.join("part-00001.jsonl"), rows: 1 });
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

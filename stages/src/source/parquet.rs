@@ -1,0 +1,453 @@
+//! Reads Parquet files: a row a document, its text in the column `text_column`.
+//!
+//! A file is cut at its row groups into splits of about 64 MiB. Strings come whether they are stored as strings,
+//! large strings, views, dictionaries or bare bytes; a row with a string that is not UTF-8 is dropped. The other
+//! columns of simple types are carried as they are. A document is identified by the name of its file and the
+//! number of its row in it.
+//!
+//! ```text
+//! id: 7, text: "words", n: 3    →  record_id "7", text "words", n 3
+//! id: 8, text: null             →  drop no_text
+//! ```
+
+use super::batch::{dropped, names};
+use super::files;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Type as Physical;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::schema::types::{SchemaDescriptor, Type};
+use schemas::source::{BATCH_BYTES, BATCH_ROWS};
+use schemas::{
+    Build, Config as _, Context, DocId, Intake, Intakes, Made, Reason, Source, SourceError, Spec, Split,
+    Verdict, column, config,
+};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+config! {
+    /// Settings of `source.parquet`.
+    pub struct Config {
+        /// Files, folders (searched to their depth for `.parquet`) and patterns with `*`.
+        paths: Vec<String> = Vec::new();
+        /// Column of the text.
+        text_column: String = "text".into();
+        /// Column of the identity that the source gives.
+        id_column: String = "id".into();
+        /// Further columns to carry; empty carries all of simple types.
+        columns: Vec<String> = Vec::new();
+    }
+}
+
+/// Why `source.parquet` drops a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// No text and no page.
+    NoText,
+    /// A string that is not UTF-8.
+    InvalidUtf8,
+}
+
+impl Drop {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NoText => "no_text",
+            Self::InvalidUtf8 => "invalid_utf8",
+        }
+    }
+}
+
+const REASONS: &[Reason] = &[
+    Reason { name: Drop::NoText.name(), doc: "The text is null (and there is no `html` either)." },
+    Reason {
+        name: Drop::InvalidUtf8.name(),
+        doc: "A string of the row is not UTF-8; wrong bytes became U+FFFD.",
+    },
+];
+
+const BUILD: Build = |settings| {
+    let config: Config = settings.parse()?;
+    files::require(&config.paths)?;
+    Ok(Made::Source(Box::new(Parquet { config })))
+};
+
+/// The registry line.
+pub const SPEC: Spec = Spec {
+    kind: "source.parquet",
+    version: 1,
+    summary: "Reads Parquet files.",
+    keys: Config::KEYS,
+    reasons: REASONS,
+    build: BUILD,
+};
+
+/// A split ends with the row group that brings it to this many bytes in the file.
+const SPLIT_BYTES: u64 = 64 << 20;
+
+/// The source, for use without a recipe.
+#[derive(Debug)]
+pub struct Parquet {
+    /// Settings; `paths` names at least one file.
+    pub config: Config,
+}
+
+impl Source for Parquet {
+    /// The columns of the first file; [`Source::splits`] refuses a file that has others.
+    fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
+        let found = files::list(base, &self.config.paths, &[".parquet"])?;
+        self.output(&Opened::new(&found[0].path)?, &found[0].path)
+    }
+
+    /// `start` and `end` count row groups.
+    fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
+        let first = self.schema(context.base)?;
+        let mut splits = Vec::new();
+        for whole in files::whole(files::list(context.base, &self.config.paths, &[".parquet"])?)? {
+            let opened = Opened::new(&whole.path)?;
+            let schema = self.output(&opened, &whole.path)?;
+            if schema != first {
+                let (expected, found) = (names(&first).join(", "), names(&schema).join(", "));
+                let message =
+                    format!("columns differ in name or type from the first file: {expected}; found {found}");
+                return Err(SourceError::Format { path: whole.path, message });
+            }
+            splits.extend(cut(&whole, opened.meta.metadata().row_groups()));
+        }
+        Ok(splits)
+    }
+
+    fn read<'a>(&'a self, split: &'a Split) -> Result<Intakes<'a>, SourceError> {
+        let opened = Opened::new(&split.path)?;
+        let schema = self.output(&opened, &split.path)?;
+        let groups = opened.meta.metadata().row_groups();
+        let (start, end) = (split.start as usize, split.end as usize);
+        if end > groups.len() {
+            return Err(SourceError::Refused(format!("row groups of `{}` are gone", split.name)));
+        }
+        let sum = |of: &dyn Fn(&RowGroupMetaData) -> i64, groups: &[RowGroupMetaData]| -> u64 {
+            groups.iter().map(|g| u64::try_from(of(g)).unwrap_or(0)).sum()
+        };
+        let first_row = sum(&RowGroupMetaData::num_rows, &groups[..start]);
+        let rows = sum(&RowGroupMetaData::num_rows, &groups[start..end]).max(1);
+        let row_bytes = (sum(&RowGroupMetaData::total_byte_size, &groups[start..end]) / rows).max(1);
+        let batch_rows = (BATCH_BYTES as u64 / row_bytes).clamp(1, BATCH_ROWS as u64) as usize;
+        let file = File::open(&split.path).map_err(SourceError::io(&split.path))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, opened.meta);
+        let read = builder.schema().fields().iter().enumerate();
+        let read = read.filter(|(_, f)| self.reads(f.name(), &schema)).map(|(at, _)| at);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), read.collect::<Vec<_>>());
+        let reader = builder
+            .with_projection(mask)
+            .with_row_groups((start..end).collect())
+            .with_batch_size(batch_rows)
+            .build()
+            .map_err(format_error(&split.path))?;
+        let name = split.name.strip_suffix(&range_suffix(split.start, split.end)).unwrap_or(&split.name);
+        let rows =
+            Rows { source: self, path: &split.path, name, schema, reader, row: first_row, ended: false };
+        Ok(Box::new(rows))
+    }
+}
+
+impl Parquet {
+    /// The columns that a file is read into.
+    fn output(&self, opened: &Opened, path: &Path) -> Result<SchemaRef, SourceError> {
+        let fields = opened.meta.schema().fields();
+        let has = |name: &str| fields.iter().any(|f| f.name() == name);
+        let missing = |name: &str| {
+            let found: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
+            let message = format!("no column `{name}`; found {}", found.join(", "));
+            SourceError::Format { path: path.to_owned(), message }
+        };
+        if !has(&self.config.text_column) && !has(column::HTML) {
+            return Err(missing(&self.config.text_column));
+        }
+        if let Some(name) = self.config.columns.iter().find(|name| !has(name)) {
+            return Err(missing(name));
+        }
+        let base = if has(column::HTML) { column::page_schema() } else { column::text_schema() };
+        let taken = names(&base);
+        let own = [self.config.text_column.as_str(), self.config.id_column.as_str()];
+        let carried = fields.iter().filter(|f| {
+            let name = f.name().as_str();
+            let asked = self.config.columns.is_empty() || self.config.columns.iter().any(|c| c == name);
+            asked && !f.data_type().is_nested() && !taken.contains(&name) && !own.contains(&name)
+        });
+        let kept = carried.map(|f| {
+            let kind = if opened.texts.contains(f.name()) { DataType::Utf8 } else { f.data_type().clone() };
+            Field::new(f.name(), kind, true)
+        });
+        Ok(column::with(&base, kept))
+    }
+
+    fn reads(&self, name: &str, schema: &Schema) -> bool {
+        let own = [&self.config.text_column, &self.config.id_column].iter().any(|own| *own == name);
+        own || (schema.field_with_name(name).is_ok() && ![column::ID, column::SOURCE].contains(&name))
+    }
+
+    /// The column of the file that a column of the house is read from.
+    fn origin<'n>(&'n self, name: &'n str, batch: &RecordBatch) -> &'n str {
+        match name {
+            column::TEXT => &self.config.text_column,
+            column::RECORD_ID if batch.column_by_name(&self.config.id_column).is_some() => {
+                &self.config.id_column
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a file says of itself.
+struct Opened {
+    meta: ArrowReaderMetadata,
+    /// Columns of strings. They are read as bytes, for one that is not UTF-8 must not cost all the others.
+    texts: Vec<String>,
+}
+
+impl Opened {
+    fn new(path: &Path) -> Result<Self, SourceError> {
+        let file = File::open(path).map_err(SourceError::io(path))?;
+        let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let meta = ArrowReaderMetadata::load(&file, plain.clone()).map_err(format_error(path))?;
+        let texts = meta.schema().fields().iter().filter(|f| *f.data_type() == DataType::Utf8);
+        let texts: Vec<String> = texts.map(|f| f.name().clone()).collect();
+        let root = as_bytes(meta.parquet_schema().root_schema(), &texts).map_err(format_error(path))?;
+        let bytes = plain.with_parquet_schema(Arc::new(SchemaDescriptor::new(Arc::new(root))));
+        let meta = ArrowReaderMetadata::load(&file, bytes).map_err(format_error(path))?;
+        Ok(Self { meta, texts })
+    }
+}
+
+/// The schema with the named columns as bare bytes.
+fn as_bytes(root: &Type, texts: &[String]) -> Result<Type, ParquetError> {
+    let fields = root.get_fields().iter().map(|field| {
+        if !texts.iter().any(|name| name == field.name()) {
+            return Ok(field.clone());
+        }
+        let repetition = field.get_basic_info().repetition();
+        let bytes =
+            Type::primitive_type_builder(field.name(), Physical::BYTE_ARRAY).with_repetition(repetition);
+        bytes.build().map(Arc::new)
+    });
+    Type::group_type_builder(root.name()).with_fields(fields.collect::<Result<Vec<_>, _>>()?).build()
+}
+
+fn format_error(path: &Path) -> impl FnOnce(ParquetError) -> SourceError {
+    let path = path.to_owned();
+    move |error| SourceError::Format { path, message: format!("not a readable Parquet file: {error}") }
+}
+
+fn range_suffix(start: u64, end: u64) -> String {
+    format!("#{start}-{end}")
+}
+
+/// Cuts a file behind the row groups that bring a piece to [`SPLIT_BYTES`].
+fn cut(whole: &Split, groups: &[RowGroupMetaData]) -> Vec<Split> {
+    let (mut splits, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (at, group) in groups.iter().enumerate() {
+        bytes += u64::try_from(group.compressed_size()).unwrap_or(0);
+        if bytes >= SPLIT_BYTES || at + 1 == groups.len() {
+            let (first, last) = (start as u64, at as u64 + 1);
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&whole.content).update(&first.to_le_bytes()).update(&last.to_le_bytes());
+            let name = format!("{}{}", whole.name, range_suffix(first, last));
+            let content = *hasher.finalize().as_bytes();
+            splits.push(Split { name, start: first, end: last, content, path: whole.path.clone() });
+            (start, bytes) = (at + 1, 0);
+        }
+    }
+    splits
+}
+
+struct Rows<'a> {
+    source: &'a Parquet,
+    path: &'a Path,
+    name: &'a str,
+    schema: SchemaRef,
+    reader: ParquetRecordBatchReader,
+    row: u64,
+    ended: bool,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Intake, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let intake = match self.reader.next()? {
+            Ok(batch) => self.intake(&batch),
+            Err(error) => {
+                let message = format!("not a readable Parquet file: {error}");
+                Err(SourceError::Format { path: self.path.to_owned(), message })
+            }
+        };
+        self.ended = intake.is_err();
+        Some(intake)
+    }
+}
+
+impl Rows<'_> {
+    fn intake(&mut self, batch: &RecordBatch) -> Result<Intake, SourceError> {
+        let rows = self.row..self.row + batch.num_rows() as u64;
+        self.row = rows.end;
+        let mut invalid = vec![false; batch.num_rows()];
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        for field in self.schema.fields() {
+            let name = field.name().as_str();
+            let values = match name {
+                column::ID => Arc::new(StringArray::from_iter_values(
+                    rows.clone().map(|row| DocId::new(self.name, &row.to_string()).to_string()),
+                )) as ArrayRef,
+                column::SOURCE => Arc::new(StringArray::from_iter_values(
+                    rows.clone().map(|row| format!("{}:{row}", self.name)),
+                )),
+                _ => match batch.column_by_name(self.source.origin(name, batch)) {
+                    None => new_null_array(field.data_type(), batch.num_rows()),
+                    Some(values) if *field.data_type() == DataType::Utf8 => strings(values, &mut invalid)?,
+                    Some(values) => cast(values, field.data_type())?,
+                },
+            };
+            columns.push(values);
+        }
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
+        let filled = |name: &str, row| batch.column_by_name(name).is_some_and(|c| c.is_valid(row));
+        let verdict = |(row, invalid): (usize, &bool)| {
+            if *invalid {
+                dropped(Drop::InvalidUtf8.name(), 0.0, 0.0)
+            } else if filled(column::TEXT, row) || filled(column::HTML, row) {
+                Verdict::Kept
+            } else {
+                dropped(Drop::NoText.name(), 0.0, 0.0)
+            }
+        };
+        let verdicts = invalid.iter().enumerate().map(verdict).collect();
+        Ok(Intake { batch, verdicts })
+    }
+}
+
+/// The values as text; rows whose bytes are not UTF-8 are marked, and their wrong bytes become U+FFFD.
+fn strings(values: &ArrayRef, invalid: &mut [bool]) -> Result<ArrayRef, SourceError> {
+    if *values.data_type() != DataType::Binary {
+        return Ok(cast(values, &DataType::Utf8)?);
+    }
+    let bytes: &BinaryArray = values.as_binary();
+    if let Ok(texts) = StringArray::try_from_binary(bytes.clone()) {
+        return Ok(Arc::new(texts));
+    }
+    let texts = bytes.iter().zip(invalid).map(|(value, invalid)| {
+        let text = String::from_utf8_lossy(value?);
+        *invalid |= matches!(text, std::borrow::Cow::Owned(_));
+        Some(text)
+    });
+    Ok(Arc::new(texts.collect::<StringArray>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::files::{context, scratch};
+    use arrow::array::{DictionaryArray, Int64Array, LargeStringArray};
+    use arrow::datatypes::Int32Type;
+    use parquet::arrow::ArrowWriter;
+    use std::fs;
+
+    fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+        for row in 0..batch.num_rows() {
+            writer.write(&batch.slice(row, 1)).unwrap();
+            writer.flush().unwrap();
+        }
+        writer.close().unwrap();
+    }
+
+    fn read(base: &Path) -> Result<Vec<Intake>, SourceError> {
+        let source = Parquet { config: Config { paths: vec![".".into()], ..Config::default() } };
+        let schema = source.schema(base)?;
+        let mut all = Vec::new();
+        for split in source.splits(&context(base))? {
+            for intake in source.read(&split)? {
+                let intake = intake?;
+                assert_eq!(intake.batch.schema(), schema);
+                all.push(intake);
+            }
+        }
+        Ok(all)
+    }
+
+    fn check(texts: ArrayRef, expected: &[(&str, &str)]) {
+        let base = scratch("parquet-source");
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..texts.len() as i64));
+        write(&base.join("a.parquet"), vec![("id", ids.clone()), ("text", texts), ("n", ids)]);
+        let mut found = Vec::new();
+        for intake in read(&base).unwrap() {
+            let texts = column::utf8(&intake.batch, column::TEXT).unwrap();
+            let sources = column::utf8(&intake.batch, column::SOURCE).unwrap();
+            assert_eq!(*intake.batch.column_by_name("n").unwrap().data_type(), DataType::Int64);
+            for (row, verdict) in intake.verdicts.iter().enumerate() {
+                assert_eq!(sources.value(row), format!("a.parquet:{}", found.len()));
+                let word = if let Verdict::Dropped { reason, .. } = verdict { reason } else { "kept" };
+                found.push((texts.iter().nth(row).unwrap().unwrap_or("-").to_owned(), word));
+            }
+        }
+        let found: Vec<(&str, &str)> = found.iter().map(|(t, w)| (t.as_str(), *w)).collect();
+        assert_eq!(found, expected);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn strings_of_every_kind() {
+        let expected = [("ä", "kept"), ("-", "no_text"), ("", "kept")];
+        let values = vec![Some("ä"), None, Some("")];
+        check(Arc::new(StringArray::from(values.clone())), &expected);
+        check(Arc::new(LargeStringArray::from(values.clone())), &expected);
+        check(Arc::new(values.into_iter().collect::<DictionaryArray<Int32Type>>()), &expected);
+        let bytes: Vec<&[u8]> = vec![b"a", b"b\xff", b"c"];
+        check(
+            Arc::new(BinaryArray::from_vec(bytes)),
+            &[("a", "kept"), ("b\u{fffd}", "invalid_utf8"), ("c", "kept")],
+        );
+    }
+
+    #[test]
+    fn a_string_column_that_lies_costs_its_rows_only() {
+        let base = scratch("parquet-lies");
+        let path = base.join("a.parquet");
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["good", "QQQQ", "fine"]));
+        write(&path, vec![("text", texts)]);
+        // The string stands bare in its page, so its bytes can be broken in place.
+        let bytes = fs::read(&path).unwrap();
+        let broken: Vec<u8> = bytes.iter().map(|b| if *b == b'Q' { 0xff } else { *b }).collect();
+        fs::write(&path, broken).unwrap();
+        let verdicts: Vec<Verdict> = read(&base).unwrap().into_iter().flat_map(|i| i.verdicts).collect();
+        assert_eq!(verdicts, [Verdict::Kept, dropped("invalid_utf8", 0.0, 0.0), Verdict::Kept]);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named() {
+        let base = scratch("parquet-broken");
+        let path = base.join("a.parquet");
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["text"]));
+        write(&path, vec![("body", texts.clone())]);
+        assert!(read(&base).unwrap_err().to_string().contains("no column `text`; found body"));
+        write(&path, vec![("text", texts)]);
+        let whole = fs::read(&path).unwrap();
+        for bytes in [&b""[..], &b"PAR1"[..], &whole[..whole.len() / 2]] {
+            fs::write(&path, bytes).unwrap();
+            let error = read(&base).unwrap_err().to_string();
+            assert!(error.contains("a.parquet: not a readable Parquet file"), "{error}");
+        }
+        fs::remove_dir_all(base).unwrap();
+    }
+}
