@@ -23,4 +23,6 @@ pub const ALL: &[Spec] = &[
     source::jsonl::SPEC,
     source::parquet::SPEC,
     source::warc::SPEC,
+    pack::sequences::SPEC,
+    tokenize::bpe::SPEC,
 ];
