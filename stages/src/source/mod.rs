@@ -1,1 +1,4 @@
 //! Where documents come from.
+
+pub mod crawl;
+pub mod warc;
