@@ -25,4 +25,5 @@ pub const ALL: &[Spec] = &[
     source::warc::SPEC,
     pack::sequences::SPEC,
     tokenize::bpe::SPEC,
+    source::crawl::SPEC,
 ];

@@ -8,4 +8,5 @@ pub mod object;
 pub mod open;
 pub mod parquet;
 pub mod sniff;
+pub mod crawl;
 pub mod warc;

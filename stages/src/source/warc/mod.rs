@@ -309,3 +309,6 @@ fn conversion(block: Vec<u8>) -> Content {
 
 #[cfg(test)]
 mod tests;
+//! Web archives: WARC 1.1 (ISO 28500:2017).
+
+pub mod write;
