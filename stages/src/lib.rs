@@ -16,5 +16,6 @@ use schemas::Spec;
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
+    extract::html::SPEC,
     filter::length::SPEC,
 ];
