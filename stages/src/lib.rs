@@ -16,6 +16,7 @@ use schemas::Spec;
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
+    extract::html::SPEC,
     filter::length::SPEC,
     sink::jsonl::SPEC,
     sink::parquet::SPEC,

@@ -1,0 +1,224 @@
+//! Finds the encoding of a page and decodes it, as the standards say.
+//!
+//! Order (HTML standard, 13.2.3.2 "Determining the character encoding"; Encoding standard, "decode"): byte order
+//! mark; `charset` of the Content-Type header; `<meta>` within the first 1024 bytes; XML declaration; then, where
+//! nothing is declared, UTF-8 if the bytes are valid UTF-8, else the guess of `chardetng`, which is Firefox's.
+//!
+//! ```text
+//! EF BB BF …                                  → UTF-8
+//! Content-Type: text/html; charset=latin1     → windows-1252
+//! <meta charset=utf-16>                       → UTF-8   (whoever could read the meta, did not read UTF-16)
+//! ```
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use std::borrow::Cow;
+
+/// How far the search for `<meta>` goes (HTML standard: "the first 1024 bytes").
+const PRESCAN_BYTES_MAX: usize = 1024;
+/// How much of an undeclared page the guess looks at.
+const GUESS_BYTES_MAX: usize = 1 << 16;
+
+/// Decodes a page. Bytes that are wrong in its encoding become U+FFFD.
+pub(crate) fn decode<'a>(bytes: &'a [u8], content_type: Option<&str>) -> (Cow<'a, str>, &'static Encoding) {
+    let (text, encoding, _) = sniff(bytes, content_type).decode(bytes);
+    (text, encoding)
+}
+
+/// The encoding of a page.
+pub(crate) fn sniff(bytes: &[u8], content_type: Option<&str>) -> &'static Encoding {
+    if let Some((encoding, _)) = Encoding::for_bom(bytes) {
+        return encoding;
+    }
+    content_type
+        .and_then(header_charset)
+        .or_else(|| prescan(&bytes[..bytes.len().min(PRESCAN_BYTES_MAX)]))
+        .unwrap_or_else(|| guess(bytes))
+}
+
+fn guess(bytes: &[u8]) -> &'static Encoding {
+    if std::str::from_utf8(bytes).is_ok() {
+        return UTF_8;
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    // Plain ASCII tells nothing: the look starts at the first byte that does.
+    let start = bytes.iter().position(|b| !b.is_ascii()).unwrap_or(0).saturating_sub(64);
+    detector.feed(&bytes[start..bytes.len().min(start + GUESS_BYTES_MAX)], true);
+    detector.guess(None, Utf8Detection::Allow)
+}
+
+/// The `charset` parameter of a media type.
+fn header_charset(content_type: &str) -> Option<&'static Encoding> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        name.trim().eq_ignore_ascii_case("charset").then(|| Encoding::for_label(value.as_bytes()))?
+    })
+}
+
+/// HTML standard, "prescan a byte stream to determine its encoding".
+pub(crate) fn prescan(bytes: &[u8]) -> Option<&'static Encoding> {
+    if bytes.starts_with(b"<\0?\0x\0") {
+        return Some(UTF_16LE);
+    }
+    if bytes.starts_with(b"\0<\0?\0x") {
+        return Some(UTF_16BE);
+    }
+    Scan { bytes, at: 0 }.run().or_else(|| xml_encoding(bytes))
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | 0x0c | b'\r' | b' ')
+}
+
+impl Scan<'_> {
+    fn run(mut self) -> Option<&'static Encoding> {
+        while self.at < self.bytes.len() {
+            self.at += memchr::memchr(b'<', &self.bytes[self.at..])?;
+            let rest = &self.bytes[self.at..];
+            if rest.starts_with(b"<!--") {
+                // The dashes of `<!-->` open and close at once.
+                self.at += 2 + memchr::memmem::find(&rest[2..], b"-->")? + 3;
+            } else if rest.len() > 5
+                && rest[..5].eq_ignore_ascii_case(b"<meta")
+                && (is_space(rest[5]) || rest[5] == b'/')
+            {
+                self.at += 5;
+                if let Some(found) = self.meta()? {
+                    return Some(found);
+                }
+            } else if is_tag(rest) {
+                self.at += rest.iter().position(|&b| is_space(b) || b == b'>')?;
+                while self.attribute()?.is_some() {}
+            } else if rest.len() > 1 && matches!(rest[1], b'!' | b'/' | b'?') {
+                self.at += memchr::memchr(b'>', rest)? + 1;
+            } else {
+                self.at += 1;
+            }
+        }
+        None
+    }
+
+    /// `None`: the bytes ended; `Some(None)`: this `<meta>` declares nothing.
+    fn meta(&mut self) -> Option<Option<&'static Encoding>> {
+        let (mut pragma, mut needs_pragma, mut label) = (false, None, None);
+        let mut seen: Vec<Vec<u8>> = Vec::new();
+        while let Some((name, value)) = self.attribute()? {
+            if seen.contains(&name) {
+                continue;
+            }
+            match name.as_slice() {
+                b"http-equiv" => pragma |= value == b"content-type",
+                b"content" if label.is_none() => {
+                    if let Some(found) = content_charset(&value) {
+                        (label, needs_pragma) = (Some(found), Some(true));
+                    }
+                }
+                b"charset" => (label, needs_pragma) = (Encoding::for_label(&value), Some(false)),
+                _ => {}
+            }
+            seen.push(name);
+        }
+        Some(match needs_pragma {
+            None => None,
+            Some(true) if !pragma => None,
+            Some(_) => label.map(readable),
+        })
+    }
+
+    /// HTML standard, "get an attribute", lower-cased. `None`: the bytes ended; `Some(None)`: the tag did.
+    fn attribute(&mut self) -> Option<Option<(Vec<u8>, Vec<u8>)>> {
+        self.skip(|b| is_space(b) || b == b'/')?;
+        if self.peek()? == b'>' {
+            self.at += 1;
+            return Some(None);
+        }
+        let start = self.at;
+        self.skip(|b| !(is_space(b) || b == b'/' || b == b'>'))?;
+        // A name may start with `=`, but an `=` behind its first byte ends it.
+        let word = &self.bytes[start..self.at];
+        let name = match word.iter().skip(1).position(|&b| b == b'=') {
+            Some(equals) => {
+                self.at = start + equals + 1;
+                &word[..=equals]
+            }
+            None => word,
+        };
+        let name = name.to_ascii_lowercase();
+        self.skip(is_space)?;
+        if self.peek()? != b'=' {
+            return Some(Some((name, Vec::new())));
+        }
+        self.at += 1;
+        self.skip(is_space)?;
+        let quote = self.peek()?;
+        let start = if matches!(quote, b'"' | b'\'') {
+            self.at += 1;
+            self.at
+        } else {
+            self.at
+        };
+        let quoted = start > 0 && matches!(quote, b'"' | b'\'');
+        self.skip(|b| if quoted { b != quote } else { !(is_space(b) || b == b'>') })?;
+        let value = self.bytes[start..self.at].to_ascii_lowercase();
+        self.at += usize::from(quoted);
+        Some(Some((name, value)))
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip(&mut self, passes: impl Fn(u8) -> bool) -> Option<()> {
+        self.at += self.bytes[self.at..].iter().position(|&b| !passes(b))?;
+        Some(())
+    }
+}
+
+fn is_tag(rest: &[u8]) -> bool {
+    let name = if rest.get(1) == Some(&b'/') { rest.get(2) } else { rest.get(1) };
+    name.is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// An encoding in which the declaration itself could be read.
+fn readable(encoding: &'static Encoding) -> &'static Encoding {
+    if encoding == UTF_16BE || encoding == UTF_16LE {
+        UTF_8
+    } else if encoding == X_USER_DEFINED {
+        WINDOWS_1252
+    } else {
+        encoding
+    }
+}
+
+/// HTML standard, "extracting a character encoding from a meta element", on a lower-cased value.
+fn content_charset(value: &[u8]) -> Option<&'static Encoding> {
+    let mut rest = value;
+    loop {
+        rest = &rest[memchr::memmem::find(rest, b"charset")? + 7..];
+        let trimmed = rest.trim_ascii_start();
+        let Some(after) = trimmed.strip_prefix(b"=") else { continue };
+        let after = after.trim_ascii_start();
+        let label = match *after.first()? {
+            quote @ (b'"' | b'\'') => &after[1..=memchr::memchr(quote, &after[1..])?],
+            _ => after.split(|&b| is_space(b) || b == b';').next()?,
+        };
+        return Encoding::for_label(label);
+    }
+}
+
+/// HTML standard, "get an XML encoding".
+fn xml_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+    let declaration = bytes.strip_prefix(b"<?xml")?;
+    let declaration = &declaration[..memchr::memchr(b'>', declaration)?];
+    let rest = declaration[memchr::memmem::find(declaration, b"encoding")? + 8..].trim_ascii_start();
+    let rest = rest.strip_prefix(b"=")?.trim_ascii_start();
+    let quote = *rest.first().filter(|q| matches!(q, b'"' | b'\''))?;
+    let label = &rest[1..=memchr::memchr(quote, &rest[1..])?];
+    Encoding::for_label(label).map(readable)
+}

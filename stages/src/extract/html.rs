@@ -1,0 +1,215 @@
+//! Makes Markdown out of web pages: the main content with its structure, without menus, footers and furniture.
+//!
+//! bytes → encoding ([`charset`](super::charset)) → tree (html5ever under `scraper`) → flat list of nodes → what is
+//! never text goes → blocks with features → a choice by worth → Markdown. The columns `text` and `title` are set,
+//! `html` and `content_type` go. A row that has text and no HTML (a WET record) passes through.
+//!
+//! ```text
+//! <nav>Home</nav><main><h1>A</h1><p>One &amp; <code>two</code>.</p></main>   → text "# A\n\nOne & `two`.", title "A"
+//! <title>A</title>                                                           → drop empty (0, limit 1)
+//! ```
+
+use super::{block, charset, guard, markdown, page, prune, score, title};
+use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use schemas::{Build, Config as _, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice, column, config};
+use std::sync::Arc;
+use url::Url;
+
+choice! {
+    /// How text is written.
+    pub enum Format {
+        /// With marks for headings, lists, code, tables, emphasis.
+        Markdown = "markdown",
+        /// The same lines without marks.
+        Plain = "plain",
+    }
+}
+
+choice! {
+    /// What is left of links.
+    pub enum Links {
+        /// Their text.
+        Text = "text",
+        /// Their text with the address, as Markdown writes it.
+        Markdown = "markdown",
+    }
+}
+
+config! {
+    /// Settings of `extract.html`.
+    pub struct Config {
+        /// How text is written.
+        format: Format = Format::Markdown;
+        /// What is left of links.
+        links: Links = Links::Text;
+        /// Whether alternative texts stand in for images.
+        image_alt: bool = false;
+        /// Whether the boilerplate goes; else all visible text is kept.
+        main_content: bool = true;
+        /// Longest page read, in bytes; the rest is cut off.
+        page_bytes_max: u64 = 10_000_000, in 1_000..=1_000_000_000;
+        /// Largest share of bytes that are no text (control characters, undecodable) in a page.
+        binary_share_max: f64 = 0.1, in 0.0..=1.0;
+        /// Fewest characters of text kept.
+        chars_min: u64 = 1, in 1..=1_000_000_000;
+    }
+}
+
+/// Why `extract.html` drops a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// Fewer than `chars_min` characters of text are left.
+    Empty,
+    /// More than `binary_share_max` of the page is not text.
+    Binary,
+}
+
+impl Drop {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+const REASONS: &[Reason] = &[
+    Reason { name: Drop::Empty.name(), doc: "Fewer than `chars_min` characters of text are left." },
+    Reason { name: Drop::Binary.name(), doc: "More than `binary_share_max` of the page is not text." },
+];
+
+const BUILD: Build = |settings| Ok(Made::Stage(Box::new(Extract(settings.parse()?))));
+
+/// The registry line.
+pub const SPEC: Spec = Spec {
+    kind: "extract.html",
+    version: 1,
+    summary: "Makes Markdown out of web pages: the main content with its structure.",
+    keys: Config::KEYS,
+    reasons: REASONS,
+    build: BUILD,
+};
+
+/// The signals, every one a Float64: characters of the text, share of them in links, how much of the page's content
+/// the choice holds (0 to 1).
+const SIGNALS: [&str; 3] = ["text_chars", "link_density", "confidence"];
+
+/// What was made of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extracted {
+    /// The main content.
+    pub text: String,
+    /// The title, if the page has one.
+    pub title: Option<String>,
+    /// Share of the text's characters that are in links: 0 to 1.
+    pub link_density: f64,
+    /// How much of what reads like content the choice holds: 0 to 1.
+    pub confidence: f64,
+}
+
+/// Extracts the main content of a decoded page. `url` is what relative links start from.
+pub fn extract(html: &str, url: Option<&str>, config: &Config) -> Extracted {
+    let bounded = guard::bound(html);
+    let tree = page::parse(&bounded);
+    let page = page::Page::new(&tree);
+    let pruned = prune::prune(&page);
+    let style = markdown::Style {
+        markdown: config.format == Format::Markdown,
+        links: config.links == Links::Markdown,
+        image_alt: config.image_alt,
+        base: url.and_then(|url| Url::parse(url).ok()),
+    };
+    let blocks = block::blocks(&page, &pruned);
+    let choice =
+        if config.main_content { score::choose(&page, pruned, &blocks) } else { score::all(pruned, &blocks) };
+    Extracted {
+        text: markdown::write(&page, &choice.roots, &choice.removed, &style),
+        title: title::title(&page),
+        link_density: choice.link_density,
+        confidence: choice.confidence,
+    }
+}
+
+struct Extract(Config);
+
+/// Share of the characters that no text has: controls other than white space, and what could not be decoded.
+fn binary_share(text: &str) -> f64 {
+    let odd = text.chars().filter(|c| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace()));
+    odd.count() as f64 / text.chars().count().max(1) as f64
+}
+
+impl Extract {
+    fn judge(&self, html: &[u8], content_type: Option<&str>, url: Option<&str>) -> (Verdict, Extracted) {
+        let end = html.len().min(usize::try_from(self.0.page_bytes_max).unwrap_or(usize::MAX));
+        let (decoded, _) = charset::decode(&html[..end], content_type);
+        let dropped = |reason: Drop, value, limit| Verdict::Dropped { reason: reason.name(), value, limit, twin: None };
+        let binary = binary_share(&decoded);
+        if binary > self.0.binary_share_max {
+            let verdict = dropped(Drop::Binary, binary, self.0.binary_share_max);
+            return (verdict, Extracted { text: String::new(), title: None, link_density: 0.0, confidence: 0.0 });
+        }
+        let extracted = extract(&decoded, url, &self.0);
+        let chars = extracted.text.chars().count() as u64;
+        let verdict = if chars < self.0.chars_min {
+            dropped(Drop::Empty, chars as f64, self.0.chars_min as f64)
+        } else {
+            Verdict::Edited
+        };
+        (verdict, extracted)
+    }
+}
+
+impl Stage for Extract {
+    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
+        column::require(input, column::HTML, &DataType::Binary)?;
+        column::require(input, column::TEXT, &DataType::Utf8)?;
+        let kept = input.fields().iter().filter(|field| {
+            ![column::HTML, column::CONTENT_TYPE, column::TITLE].contains(&field.name().as_str())
+        });
+        let mut fields: Vec<Arc<Field>> = kept.cloned().collect();
+        let text = fields.iter().position(|f| f.name() == column::TEXT).unwrap_or(fields.len());
+        fields.insert(text, Arc::new(Field::new(column::TITLE, DataType::Utf8, true)));
+        Ok(Arc::new(Schema::new(fields)))
+    }
+
+    fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+        let pages = column::binary(batch, column::HTML)?;
+        let given = column::utf8(batch, column::TEXT)?;
+        let optional = |name| batch.column_by_name(name).map(|_| column::utf8(batch, name)).transpose();
+        let (types, urls, titles) =
+            (optional(column::CONTENT_TYPE)?, optional(column::URL)?, optional(column::TITLE)?);
+        let value = |of: Option<&arrow::array::StringArray>, row: usize| {
+            of.filter(|values| values.is_valid(row)).map(|values| values.value(row).to_owned())
+        };
+        let mut verdicts = Vec::with_capacity(batch.num_rows());
+        let (mut texts, mut out_titles) = (StringBuilder::new(), StringBuilder::new());
+        let mut signals = SIGNALS.map(|_| Float64Builder::new());
+        for row in 0..batch.num_rows() {
+            if pages.is_null(row) && given.is_valid(row) {
+                verdicts.push(Verdict::Kept);
+                texts.append_value(given.value(row));
+                out_titles.append_option(value(titles, row));
+                signals[0].append_value(given.value(row).chars().count() as f64);
+                signals[1].append_null();
+                signals[2].append_null();
+                continue;
+            }
+            let html = if pages.is_null(row) { &[][..] } else { pages.value(row) };
+            let (verdict, made) =
+                self.judge(html, value(types, row).as_deref(), value(urls, row).as_deref());
+            verdicts.push(verdict);
+            signals[0].append_value(made.text.chars().count() as f64);
+            signals[1].append_value(made.link_density);
+            signals[2].append_value(made.confidence);
+            texts.append_value(made.text);
+            out_titles.append_option(made.title.or_else(|| value(titles, row)));
+        }
+        let columns: Vec<(String, ArrayRef)> = vec![
+            (column::TEXT.into(), Arc::new(texts.finish())),
+            (column::TITLE.into(), Arc::new(out_titles.finish())),
+        ];
+        let signals = SIGNALS.iter().zip(signals).map(|(name, mut s)| (*name, Arc::new(s.finish()) as ArrayRef));
+        Ok(Outcome { verdicts, columns, signals: signals.collect() })
+    }
+}

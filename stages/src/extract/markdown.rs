@@ -1,0 +1,410 @@
+//! Writes the kept nodes of a page as Markdown (CommonMark 0.31 with the pipe tables of GitHub and the definition
+//! lists of Pandoc), or as plain text with the same lines.
+//!
+//! A line break inside a paragraph is a plain line end, for text that a model reads needs no trailing backslash.
+//!
+//! ```text
+//! <h2>A</h2><ol start=3><li>b<ul><li>c</ul></ol>   →   "## A\n\n3. b\n   - c"
+//! ```
+
+use super::code;
+use super::inline::{Line, escape_start};
+use super::page::Page;
+use super::table::{self, Table};
+use super::tag::Tag;
+use std::borrow::Cow;
+use url::Url;
+
+/// How the text is written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Style {
+    /// Markdown, or plain text.
+    pub(crate) markdown: bool,
+    /// Links with their addresses.
+    pub(crate) links: bool,
+    /// Alternative texts in place of images.
+    pub(crate) image_alt: bool,
+    /// What relative addresses start from.
+    pub(crate) base: Option<Url>,
+}
+
+/// A block around the current line.
+#[derive(Debug)]
+struct Around {
+    end: usize,
+    /// Before its first line.
+    first: String,
+    /// Before every other line.
+    rest: String,
+    begun: bool,
+}
+
+#[derive(Debug)]
+struct List {
+    end: usize,
+    /// The next number of an ordered list.
+    number: Option<i64>,
+    begun: bool,
+}
+
+struct Writer<'p, 'a> {
+    page: &'p Page<'a>,
+    removed: &'p [bool],
+    style: &'p Style,
+    out: String,
+    line: Line,
+    around: Vec<Around>,
+    lists: Vec<List>,
+    tables: Vec<Table>,
+    cell: Option<(usize, usize)>,
+    heading: Option<(usize, usize)>,
+    /// Ends of the open block elements.
+    blocks: Vec<usize>,
+    /// Line ends wanted before the next line.
+    gap: usize,
+    quotes: Vec<usize>,
+}
+
+/// Writes the subtrees of `roots`, in order, without the removed ones.
+pub(crate) fn write(page: &Page<'_>, roots: &[usize], removed: &[bool], style: &Style) -> String {
+    let mut writer = Writer {
+        page,
+        removed,
+        style,
+        out: String::new(),
+        line: Line::new(style.markdown),
+        around: Vec::new(),
+        lists: Vec::new(),
+        tables: Vec::new(),
+        cell: None,
+        heading: None,
+        blocks: Vec::new(),
+        gap: 0,
+        quotes: Vec::new(),
+    };
+    for &root in roots {
+        let (mut at, end) = (root, page.nodes[root].end as usize);
+        while at < end {
+            writer.leave(at);
+            at = if removed[at] { page.nodes[at].end as usize } else { writer.enter(at) };
+        }
+        writer.leave(end);
+        writer.end_block(2);
+    }
+    writer.out.truncate(writer.out.trim_end().len());
+    writer.out
+}
+
+impl Writer<'_, '_> {
+    /// Closes what ends before node `at`.
+    fn leave(&mut self, at: usize) {
+        while self.quotes.last().is_some_and(|&end| end <= at) {
+            self.quotes.pop();
+            self.line.raw("\u{201d}");
+        }
+        self.line.close_until(at);
+        while self.blocks.last().is_some_and(|&end| end <= at) {
+            self.blocks.pop();
+            self.end_block(if self.lists.is_empty() { 2 } else { 1 });
+        }
+        if self.heading.is_some_and(|(end, _)| end <= at) {
+            self.heading = None;
+        }
+        if let Some((_, columns)) = self.cell.filter(|(end, _)| *end <= at) {
+            self.cell = None;
+            let text = self.line.take().replace('\n', " ");
+            if let Some(table) = self.tables.last_mut() {
+                table.cell(text.trim(), columns);
+            }
+        }
+        while self.tables.last().is_some_and(|t| t.end <= at) {
+            let table = self.tables.pop().expect("the loop saw a table");
+            self.end_block(2);
+            for (n, line) in table.lines(self.style.markdown).iter().enumerate() {
+                self.gap = if n == 0 { self.gap } else { 1 };
+                self.put(line);
+            }
+            self.gap = 2;
+        }
+        while self.around.last().is_some_and(|a| a.end <= at) {
+            self.around.pop();
+            self.gap = self.gap.max(1);
+        }
+        while self.lists.last().is_some_and(|l| l.end <= at) {
+            self.lists.pop();
+            self.gap = 2;
+        }
+    }
+
+    /// Handles node `at`; returns the node to go on with.
+    fn enter(&mut self, at: usize) -> usize {
+        let node = &self.page.nodes[at];
+        let end = node.end as usize;
+        if node.tag.is_block() {
+            self.begin_block(at);
+        }
+        match node.tag {
+            Tag::Text => self.line.text(node.text),
+            Tag::Br => self.line_break(),
+            Tag::Hr => self.rule(),
+            Tag::Pre => return self.code_block(at),
+            Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt => return self.code(at),
+            Tag::Math => return self.math(at),
+            Tag::Script => return self.script(at),
+            Tag::B | Tag::Strong if self.heading.is_none() => self.line.open("**", "**".into(), end),
+            Tag::I | Tag::Em => self.line.open("*", "*".into(), end),
+            Tag::Del | Tag::S | Tag::Strike => self.line.open("~~", "~~".into(), end),
+            Tag::Q => {
+                self.line.raw("\u{201c}");
+                self.quotes.push(end);
+            }
+            Tag::Sup => self.superscript(at),
+            Tag::A if self.style.links => self.link(at),
+            Tag::Img if self.style.image_alt => {
+                self.line.text(node.attribute("alt").unwrap_or_default());
+            }
+            _ => {}
+        }
+        at + 1
+    }
+
+    fn begin_block(&mut self, at: usize) {
+        let node = &self.page.nodes[at];
+        let end = node.end as usize;
+        let tight = !self.lists.is_empty();
+        self.end_block(if tight { self.gap.max(1) } else { 2 });
+        match node.tag {
+            Tag::P if tight => self.gap = self.gap.max(2),
+            Tag::Blockquote => self.surround(end, "> ", "> "),
+            Tag::Ul | Tag::Ol | Tag::Menu => self.list(at),
+            Tag::Li => self.list_item(end),
+            Tag::Dt => self.gap = self.gap.max(2),
+            Tag::Dd => {
+                self.gap = 1;
+                self.surround(end, ": ", "  ");
+            }
+            Tag::Table if self.cell.is_none() && table::is_data(self.page, at) => self.tables.push(Table::new(end)),
+            Tag::Tr => {
+                if let Some(table) = self.tables.last_mut() {
+                    table.row();
+                }
+            }
+            Tag::Td | Tag::Th if !self.tables.is_empty() => self.cell = Some((end, table::span(self.page, at))),
+            tag => {
+                if let Some(level) = tag.heading() {
+                    self.heading = Some((end, level));
+                    self.gap = 2;
+                }
+            }
+        }
+        self.blocks.push(end);
+    }
+
+    fn surround(&mut self, end: usize, first: &str, rest: &str) {
+        if self.style.markdown && self.cell.is_none() {
+            self.around.push(Around { end, first: first.to_owned(), rest: rest.to_owned(), begun: false });
+        }
+    }
+
+    fn list(&mut self, at: usize) {
+        let node = &self.page.nodes[at];
+        let start = node.attribute("start").and_then(|n| n.trim().parse().ok()).unwrap_or(1_i64);
+        let number = (node.tag == Tag::Ol).then_some(start.clamp(0, 999_999_999));
+        self.gap = if self.lists.is_empty() { 2 } else { 1 };
+        self.lists.push(List { end: node.end as usize, number, begun: false });
+    }
+
+    fn list_item(&mut self, end: usize) {
+        let marker = match self.lists.last_mut() {
+            Some(List { number: Some(number), .. }) => {
+                let marker = format!("{number}. ");
+                *number += 1;
+                marker
+            }
+            _ => "- ".to_owned(),
+        };
+        if let Some(list) = self.lists.last_mut() {
+            self.gap = if list.begun { 1 } else { self.gap };
+            list.begun = true;
+        }
+        let rest = " ".repeat(marker.len());
+        self.surround(end, &marker, &rest);
+    }
+
+    fn line_break(&mut self) {
+        if self.cell.is_some() || self.heading.is_some() {
+            self.line.space();
+        } else if self.line.is_broken() {
+            self.end_block(2);
+        } else {
+            self.line.line_break();
+        }
+    }
+
+    fn rule(&mut self) {
+        if self.cell.is_none() && self.style.markdown && !self.out.is_empty() {
+            self.gap = 2;
+            self.put("---");
+            self.gap = 2;
+        }
+    }
+
+    fn code_block(&mut self, at: usize) -> usize {
+        let end = self.page.nodes[at].end as usize;
+        let text = code::verbatim(self.page, at, self.removed);
+        if text.is_empty() {
+            return end;
+        }
+        if self.cell.is_some() {
+            self.line.text(&text);
+            return end;
+        }
+        self.gap = 2;
+        let fence = if self.style.markdown { code::fence(&text, 3) } else { String::new() };
+        if self.style.markdown {
+            self.put(&format!("{fence}{}", code::language(self.page, at).unwrap_or_default()));
+            self.gap = 1;
+        }
+        for line in text.split('\n') {
+            self.put_exact(line);
+            self.gap = 1;
+        }
+        if self.style.markdown {
+            self.put(&fence);
+        }
+        self.gap = 2;
+        end
+    }
+
+    fn code(&mut self, at: usize) -> usize {
+        let node = &self.page.nodes[at];
+        let inside = &self.page.nodes[at..node.end as usize];
+        if !self.style.markdown || inside.iter().any(|n| n.tag.is_block()) {
+            return at + 1;
+        }
+        if inside.iter().filter(|n| n.tag == Tag::Br).count() > 1 && self.cell.is_none() {
+            self.end_block(2);
+            return self.code_block(at);
+        }
+        let raw: String = inside.iter().map(|n| n.text).collect();
+        let words: Vec<&str> = raw.split_whitespace().collect();
+        if raw.starts_with(char::is_whitespace) {
+            self.line.space();
+        }
+        if !words.is_empty() {
+            self.line.raw(&code::span(&words.join(" ")));
+        }
+        if raw.ends_with(char::is_whitespace) {
+            self.line.space();
+        }
+        node.end as usize
+    }
+
+    /// Mathematics as the TeX that it was made from, where the page carries it.
+    fn math(&mut self, at: usize) -> usize {
+        let node = &self.page.nodes[at];
+        let inside = &self.page.nodes[at..node.end as usize];
+        let source = inside.iter().position(|n| {
+            n.tag == Tag::Annotation && n.attribute("encoding").is_some_and(|e| e.contains("tex"))
+        });
+        let tex = match source {
+            Some(found) => self.page.line(at + found),
+            None => node.attribute("alttext").unwrap_or_default().to_owned(),
+        };
+        if tex.is_empty() {
+            return at + 1;
+        }
+        let mark = if node.attribute("display") == Some("block") { "$$" } else { "$" };
+        self.line.raw(&format!("{mark}{}{mark}", tex.trim()));
+        node.end as usize
+    }
+
+    /// MathJax keeps its TeX in scripts.
+    fn script(&mut self, at: usize) -> usize {
+        let node = &self.page.nodes[at];
+        if let Some(kind) = node.attribute("type").filter(|kind| kind.starts_with("math/tex")) {
+            let mark = if kind.contains("display") { "$$" } else { "$" };
+            self.line.raw(&format!("{mark}{}{mark}", self.page.line(at)));
+        }
+        node.end as usize
+    }
+
+    /// `10<sup>6</sup>` is 10^6; a footnote mark or an ordinal is text.
+    fn superscript(&mut self, at: usize) {
+        let inside = &self.page.nodes[at + 1..self.page.nodes[at].end as usize];
+        let is_power = self.line.last().is_some_and(|c| c.is_ascii_alphanumeric() || c == ')')
+            && inside.len() == 1
+            && inside[0].text.trim_start_matches(['-', '+', '−']).bytes().all(|b| b.is_ascii_digit());
+        if self.style.markdown && is_power && inside[0].tag == Tag::Text {
+            self.line.raw("^");
+        }
+    }
+
+    fn link(&mut self, at: usize) {
+        let node = &self.page.nodes[at];
+        let Some(href) = node.attribute("href").map(str::trim).filter(|href| !href.is_empty()) else { return };
+        let address = match &self.style.base {
+            Some(base) => base.join(href).map_or_else(|_| href.to_owned(), String::from),
+            None => href.to_owned(),
+        };
+        let address = address.replace(' ', "%20").replace('(', "%28").replace(')', "%29");
+        self.line.open("[", Cow::Owned(format!("]({address})")), node.end as usize);
+    }
+
+    /// Writes the line in the making, if there is one, and asks for `gap` line ends before the next.
+    fn end_block(&mut self, gap: usize) {
+        if self.cell.is_some() {
+            self.line.space();
+            return;
+        }
+        let text = self.line.take();
+        let text = text.trim();
+        if text.is_empty() {
+            self.gap = if self.out.is_empty() { 0 } else { self.gap.max(gap) };
+            return;
+        }
+        match self.heading {
+            Some((_, level)) if self.style.markdown => {
+                self.put(&format!("{} {}", "#".repeat(level), text.replace('\n', " ")));
+                self.gap = 2;
+                return;
+            }
+            _ => {}
+        }
+        for (n, line) in text.split('\n').map(str::trim).filter(|l| !l.is_empty()).enumerate() {
+            self.gap = if n == 0 { self.gap } else { 1 };
+            if self.style.markdown { self.put(&escape_start(line)) } else { self.put(line) }
+        }
+        self.gap = gap;
+    }
+
+    fn put(&mut self, line: &str) {
+        self.put_exact(line.trim_end());
+    }
+
+    fn put_exact(&mut self, line: &str) {
+        if !self.out.is_empty() {
+            self.out.push('\n');
+            if self.gap > 1 {
+                // The blank line belongs to the blocks that are already open.
+                for around in self.around.iter().filter(|a| a.begun) {
+                    self.out.push_str(&around.rest);
+                }
+                self.trim_line();
+                self.out.push('\n');
+            }
+        }
+        for around in &mut self.around {
+            self.out.push_str(if around.begun { &around.rest } else { &around.first });
+            around.begun = true;
+        }
+        self.out.push_str(line);
+        if line.is_empty() {
+            self.trim_line();
+        }
+    }
+
+    fn trim_line(&mut self) {
+        self.out.truncate(self.out.trim_end_matches(' ').len());
+    }
+}

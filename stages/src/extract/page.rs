@@ -1,0 +1,141 @@
+//! A parsed page as one flat list in document order.
+//!
+//! html5ever builds the tree; here it becomes a list in which a node's descendants are the nodes `at + 1 .. end`.
+//! So every walk is a loop and every sum over a subtree the difference of two prefix sums: no recursion, whatever
+//! the depth.
+
+use super::tag::Tag;
+use html5ever::driver::{ParseOpts, parse_document};
+use html5ever::tendril::StrTendril;
+use scraper::{Html, HtmlTreeSink, Node as Parsed, node::Element};
+use html5ever::tendril::TendrilSink as _;
+
+/// Bytes given to the parser between two looks at the size of the tree.
+const CHUNK_BYTES: usize = 4 << 10;
+/// Most nodes of a tree, beyond one per byte. Unclosed formatting elements are opened again in every paragraph
+/// (HTML standard, "reconstruct the active formatting elements"), so that a small page can make a huge tree.
+const NODES_MAX: usize = 100_000;
+
+/// Parses a page; stops early when the tree grows beyond [`NODES_MAX`].
+pub(crate) fn parse(html: &str) -> Html {
+    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
+    let mut rest = html;
+    while !rest.is_empty() {
+        let (chunk, tail) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
+        parser.process(StrTendril::from(chunk));
+        rest = tail;
+        let nodes = parser.tokenizer.sink.sink.0.borrow().tree.values().len();
+        if nodes > NODES_MAX + (html.len() - rest.len()) {
+            break;
+        }
+    }
+    parser.finish()
+}
+
+/// One node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node<'a> {
+    /// What it is.
+    pub(crate) tag: Tag,
+    /// Index of the parent.
+    pub(crate) parent: u32,
+    /// One past the last descendant.
+    pub(crate) end: u32,
+    /// Text of a text node.
+    pub(crate) text: &'a str,
+    /// The element of any other.
+    pub(crate) element: Option<&'a Element>,
+}
+
+impl<'a> Node<'a> {
+    const fn as_text(mut self) -> Self {
+        self.tag = Tag::Text;
+        self
+    }
+
+    /// The value of an attribute, by its name in lower case.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&'a str> {
+        self.element?.attrs.iter().find(|(n, _)| &*n.local == name).map(|(_, value)| &**value)
+    }
+}
+
+/// The nodes of a page in document order; the first is the document.
+#[derive(Debug)]
+pub(crate) struct Page<'a> {
+    /// The nodes.
+    pub(crate) nodes: Vec<Node<'a>>,
+}
+
+impl<'a> Page<'a> {
+    /// Lists the nodes of a tree.
+    pub(crate) fn new(html: &'a Html) -> Self {
+        let root = Node { tag: Tag::Other, parent: 0, end: 0, text: "", element: None };
+        let mut nodes = Vec::with_capacity(html.tree.values().len());
+        nodes.push(root);
+        let mut open = 0_u32;
+        let mut next = html.tree.root().first_child();
+        while let Some(mut cursor) = next {
+            let end = nodes.len() as u32 + 1;
+            match cursor.value() {
+                Parsed::Text(text) => nodes.push(Node { text, parent: open, end, ..root }.as_text()),
+                Parsed::Element(element) => {
+                    let tag = Tag::of(element.name());
+                    nodes.push(Node { tag, parent: open, end, element: Some(element), ..root });
+                }
+                _ => {}
+            }
+            if let Some(child) = cursor.first_child() {
+                open = nodes.len() as u32 - 1;
+                next = Some(child);
+                continue;
+            }
+            next = cursor.next_sibling();
+            while next.is_none() && open != 0 {
+                nodes[open as usize].end = nodes.len() as u32;
+                open = nodes[open as usize].parent;
+                cursor = cursor.parent().expect("an open node has children, so the cursor has a parent");
+                next = cursor.next_sibling();
+            }
+        }
+        nodes[0].end = nodes.len() as u32;
+        Self { nodes }
+    }
+
+    /// Indices of the children of a node.
+    pub(crate) fn children(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let end = self.nodes[at].end as usize;
+        let mut next = at + 1;
+        std::iter::from_fn(move || {
+            (next < end).then(|| {
+                let child = next;
+                next = self.nodes[child].end as usize;
+                child
+            })
+        })
+    }
+
+    /// Indices of the ancestors of a node, the nearest first.
+    pub(crate) fn ancestors(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let mut next = at;
+        std::iter::from_fn(move || {
+            (next != 0).then(|| {
+                next = self.nodes[next].parent as usize;
+                next
+            })
+        })
+    }
+
+    /// The text of a node and its descendants as one line.
+    pub(crate) fn line(&self, at: usize) -> String {
+        let mut line = String::new();
+        for node in &self.nodes[at..self.nodes[at].end as usize] {
+            for word in node.text.split_whitespace() {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+        }
+        line
+    }
+}

@@ -1,0 +1,176 @@
+//! Decides which blocks are the main content.
+//!
+//! Each block has a worth in characters: positive when it reads like content, negative when it reads like the rest
+//! of a page. Worths are summed over subtrees (prefix sums), and two questions are answered on the tree:
+//!
+//! 1. *Which element holds the content?* The one with the largest sum; text outside it is lost, text inside is a
+//!    candidate. This is maximum-subsequence segmentation (Pasternack and Roth 2009) on subtrees.
+//! 2. *What inside it is not content?* A subtree whose best sum, after its own worst parts are gone, is below zero.
+
+use super::block::Block;
+use super::page::Page;
+use super::prune::Pruned;
+use super::tag::Tag;
+use super::words::{Hint, Hints};
+
+/// What was decided.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    /// Elements that hold the content, in document order.
+    pub(crate) roots: Vec<usize>,
+    /// Nodes inside them that go.
+    pub(crate) removed: Vec<bool>,
+    /// Share of the content's characters that are in links.
+    pub(crate) link_density: f64,
+    /// Share of the page's positive worth that was kept, after what was kept against its worth: 0 to 1.
+    pub(crate) confidence: f64,
+}
+
+/// Worth that a subtree must lack before it is cut out of the content.
+const CUT_MIN: f64 = 8.0;
+
+/// Chooses the content of a page.
+pub(crate) fn choose(page: &Page<'_>, pruned: Pruned, blocks: &[Block]) -> Choice {
+    let context = contexts(page, &pruned.hints, blocks);
+    let worths: Vec<f64> = blocks.iter().map(|b| worth(page, b, context[b.parent])).collect();
+    let mut at_node = vec![0.0; page.nodes.len()];
+    for (block, worth) in blocks.iter().zip(&worths) {
+        at_node[block.node] = *worth;
+    }
+    let mut removed = pruned.removed;
+    let best = cut(page, &at_node, &mut removed);
+    let root = container(page, &best);
+    let (kept, linked, gained, lost) = account(page, root, &removed, blocks, &worths);
+    Choice {
+        roots: vec![root],
+        removed,
+        link_density: linked / kept.max(1.0),
+        confidence: ((gained - lost) / worths.iter().filter(|w| **w > 0.0).sum::<f64>().max(1.0)).clamp(0.0, 1.0),
+    }
+}
+
+/// The hints that hold at each node: its own and those of the elements around it.
+fn contexts(page: &Page<'_>, hints: &[Hints], blocks: &[Block]) -> Vec<Hints> {
+    let mut sums = vec![0_usize; page.nodes.len() + 1];
+    for block in blocks {
+        sums[block.node + 1] = block.chars;
+    }
+    for at in 1..sums.len() {
+        sums[at] += sums[at - 1];
+    }
+    let total = sums[page.nodes.len()];
+    let mut contexts = vec![Hints::default(); page.nodes.len()];
+    for at in 1..page.nodes.len() {
+        let node = &page.nodes[at];
+        let above = contexts[node.parent as usize];
+        let share = (sums[node.end as usize] - sums[at]) as f64 / total.max(1) as f64;
+        contexts[at] = above.joined(hints[at].believed(node.tag, share));
+    }
+    contexts
+}
+
+/// What a block is worth as content.
+fn worth(page: &Page<'_>, block: &Block, context: Hints) -> f64 {
+    let chars = block.chars as f64;
+    let density = block.link_density();
+    let tag = page.nodes[block.parent].tag;
+    let capped = chars.min(600.0) + (chars - 600.0).max(0.0) * 0.5;
+    let is_prose = block.stops > 0 && block.words >= 8 || block.words >= 20;
+    let mut worth = if tag == Tag::Pre {
+        capped
+    } else if tag.heading().is_some() {
+        if density > 0.5 { -4.0 } else { 6.0 }
+    } else if density > 0.5 {
+        -10.0 - (chars * density).min(80.0)
+    } else if is_prose {
+        capped * (1.0 - 1.5 * density) + 10.0 * block.commas.min(10) as f64
+    } else {
+        match tag {
+            Tag::P | Tag::Td | Tag::Th | Tag::Dd | Tag::Dt | Tag::Blockquote => chars * (0.4 - density),
+            Tag::Li => chars * (0.3 - density),
+            _ => -2.0 + chars * 0.1 - chars * density,
+        }
+    };
+    let against = [
+        (Hint::Navigation, 1.0),
+        (Hint::Furniture, 0.8),
+        (Hint::Related, 0.7),
+        (Hint::Comment, 0.6),
+        (Hint::Meta, 0.2),
+    ];
+    for (hint, weight) in against {
+        if context.has(hint) {
+            worth = worth.min(0.0) - weight * chars.min(300.0);
+        }
+    }
+    worth
+}
+
+/// Takes out the subtrees that are worth less than nothing; returns the worth of what is left in each.
+fn cut(page: &Page<'_>, at_node: &[f64], removed: &mut [bool]) -> Vec<f64> {
+    let mut best = at_node.to_vec();
+    // Children come behind their parents, so backwards every sum is complete when it is used.
+    for at in (1..page.nodes.len()).rev() {
+        let node = &page.nodes[at];
+        if removed[at] {
+            best[at] = 0.0;
+            continue;
+        }
+        let own = best[at];
+        if own < -CUT_MIN && (node.tag.is_block() || node.tag == Tag::Other) {
+            removed[at] = true;
+            best[at] = 0.0;
+            best[node.parent as usize] -= CUT_MIN;
+        } else {
+            best[node.parent as usize] += own;
+        }
+    }
+    best
+}
+
+/// The deepest element with the largest worth.
+fn container(page: &Page<'_>, best: &[f64]) -> usize {
+    let mut found = (0, f64::MIN);
+    for (at, node) in page.nodes.iter().enumerate() {
+        if node.tag != Tag::Text && node.tag.is_block() && best[at] >= found.1 {
+            found = (at, best[at]);
+        }
+    }
+    found.0
+}
+
+/// Characters kept, those of them in links, worth kept above zero, worth kept below.
+fn account(page: &Page<'_>, root: usize, removed: &[bool], blocks: &[Block], worths: &[f64]) -> (f64, f64, f64, f64) {
+    let (mut kept, mut linked, mut gained, mut lost) = (0.0, 0.0, 0.0, 0.0);
+    let mut gone = 0;
+    let mut at = root;
+    for (block, worth) in blocks.iter().zip(worths) {
+        if block.node < root || block.node >= page.nodes[root].end as usize {
+            continue;
+        }
+        while at <= block.node {
+            if removed[at] {
+                gone = gone.max(page.nodes[at].end as usize);
+            }
+            at += 1;
+        }
+        if block.node >= gone {
+            kept += block.chars as f64;
+            linked += block.linked as f64;
+            gained += worth.max(0.0);
+            lost -= worth.min(0.0);
+        }
+    }
+    (kept, linked, gained, lost)
+}
+
+/// Keeps all that is visible.
+pub(crate) fn all(pruned: Pruned, blocks: &[Block]) -> Choice {
+    let (chars, linked) = blocks.iter().fold((0, 0), |(c, l), b| (c + b.chars, l + b.linked));
+    Choice {
+        roots: vec![0],
+        removed: pruned.removed,
+        link_density: linked as f64 / chars.max(1) as f64,
+        confidence: 1.0,
+    }
+}

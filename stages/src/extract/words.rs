@@ -1,0 +1,186 @@
+//! What the words of `class`, `id` and `role` say of an element.
+//!
+//! A name is cut at every character that is not a letter and at a lower-case letter before an upper-case one:
+//! `entryContent main-nav2` holds `entry`, `content`, `main`, `nav`. Whole words are compared, so `shadow` says
+//! nothing of ads. The words are those that page builders use, gathered by counting over many pages.
+
+use super::page::Node;
+use super::tag::Tag;
+
+/// A set of [`Hint`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Hints(u16);
+
+/// One thing that a name can say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hint {
+    /// The main content.
+    Main = 1,
+    /// Ways to other pages: menus, bread crumbs, pagers, side bars, footers.
+    Navigation = 2,
+    /// Share buttons, advertisements, consent, subscription, search.
+    Furniture = 4,
+    /// Other pages that might interest the reader.
+    Related = 8,
+    /// Comments of readers.
+    Comment = 16,
+    /// Not shown.
+    Hidden = 32,
+    /// Author, date, tags.
+    Meta = 64,
+    /// Line numbers beside code.
+    Gutter = 128,
+    /// A post in a discussion.
+    Post = 256,
+    /// A caption or credit of a picture.
+    Caption = 512,
+}
+
+impl Hints {
+    /// Whether the set holds the hint.
+    pub(crate) const fn has(self, hint: Hint) -> bool {
+        self.0 & hint as u16 != 0
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The hints of an element.
+    pub(crate) fn of(node: &Node<'_>) -> Self {
+        let Some(element) = node.element else { return Self::default() };
+        let mut hints = Self::default();
+        for (name, value) in &element.attrs {
+            match &*name.local {
+                "class" | "id" => hints = hints.with(words(value)),
+                "role" => hints = hints.with(role(value)),
+                "itemprop" => hints = hints.with(property(value)),
+                "hidden" if &**value != "until-found" => hints.0 |= Hint::Hidden as u16,
+                "style" if hides(value) => hints.0 |= Hint::Hidden as u16,
+                "aria-hidden" if value.trim() == "true" => hints.0 |= Hint::Hidden as u16,
+                "aria-label" if value.to_ascii_lowercase().contains("breadcrumb") => {
+                    hints.0 |= Hint::Navigation as u16;
+                }
+                _ => {}
+            }
+        }
+        hints
+    }
+}
+
+fn hides(style: &str) -> bool {
+    let plain: String = style.chars().filter(|c| !c.is_whitespace()).take(400).collect::<String>().to_ascii_lowercase();
+    plain.contains("display:none") || plain.contains("visibility:hidden")
+}
+
+fn role(role: &str) -> Hints {
+    Hints(match role.trim() {
+        "navigation" | "menu" | "menubar" | "contentinfo" | "toolbar" | "tablist" => Hint::Navigation as u16,
+        "banner" | "search" | "dialog" | "alertdialog" | "alert" | "tooltip" => Hint::Furniture as u16,
+        "complementary" => Hint::Related as u16,
+        "main" | "article" => Hint::Main as u16,
+        _ => 0,
+    })
+}
+
+fn property(property: &str) -> Hints {
+    Hints(match property.trim() {
+        "articleBody" | "reviewBody" | "mainContentOfPage" => Hint::Main as u16,
+        "comment" => Hint::Comment as u16,
+        "breadcrumb" => Hint::Navigation as u16,
+        "author" | "datePublished" | "dateModified" | "publisher" => Hint::Meta as u16,
+        _ => 0,
+    })
+}
+
+/// Longest `class` or `id` that is read.
+const NAME_BYTES_MAX: usize = 400;
+/// Longest word that is compared.
+const WORD_BYTES_MAX: usize = 16;
+
+fn words(names: &str) -> Hints {
+    let mut hints = Hints::default();
+    let mut word = [0_u8; WORD_BYTES_MAX];
+    let mut len = 0;
+    let mut before = b' ';
+    for byte in names.bytes().take(NAME_BYTES_MAX).chain([b' ']) {
+        let starts = !byte.is_ascii_alphabetic() || (byte.is_ascii_uppercase() && before.is_ascii_lowercase());
+        if starts && len > 0 {
+            if let Some(word) = word.get(..len).and_then(|w| std::str::from_utf8(w).ok()) {
+                hints = hints.with(Hints(hint(word)));
+            }
+            len = 0;
+        }
+        if byte.is_ascii_alphabetic() {
+            if let Some(slot) = word.get_mut(len) {
+                *slot = byte.to_ascii_lowercase();
+            }
+            len += 1;
+        }
+        before = byte;
+    }
+    hints
+}
+
+fn hint(word: &str) -> u16 {
+    let hint = match word {
+        "article" | "articlebody" | "content" | "contents" | "entry" | "story" | "main" | "maincontent" | "body" | "text" | "prose"
+        | "markdown" | "mw" | "docs" | "doc" | "documentation" | "description" | "recipe" | "page" | "blog" | "postbody" => Hint::Main,
+        "nav" | "navi" | "navbar" | "navigation" | "menu" | "submenu" | "breadcrumb" | "breadcrumbs" | "crumb"
+        | "crumbs" | "pager" | "pagination" | "paging" | "sidebar" | "sidenav" | "rail" | "footer" | "foot"
+        | "toc" | "masthead" | "topbar" | "toolbar" | "tabs" | "skip" | "skiplink" | "sitemap" | "pagenav"
+        | "topnav" | "subnav" | "navlinks" | "sidemenu" | "bottombar" | "prevnext" => Hint::Navigation,
+        "share" | "sharing" | "shared" | "social" | "sharebar" | "addthis" | "sharedaddy" | "ad" | "ads" | "advert"
+        | "advertisement" | "adsense" | "adsbygoogle" | "banner" | "cookie" | "cookies" | "consent" | "gdpr" | "newsletter"
+        | "subscribe" | "subscription" | "signup" | "login" | "signin" | "popup" | "modal" | "overlay" | "promo" | "promotion"
+        | "sponsor" | "sponsored" | "search" | "searchform" | "print" | "rating" | "ratings" | "follow" | "widget"
+        | "widgets" | "donate" | "paywall" | "cart" | "basket" | "minicart" | "wishlist" | "disqus" | "outbrain" | "taboola"
+        | "feedback" | "actions" | "buttons" | "tooltip" | "legal" | "copyright" | "cta" | "werbung" | "anzeige" => Hint::Furniture,
+        "related" | "recommended" | "recommendation" | "recommendations" | "similar" | "more" | "readmore" | "popular"
+        | "trending" | "teaser" | "teasers" | "latest" | "recent" | "mostread" | "upsell" | "crosssell" | "suggested"
+        | "aside" | "also" | "yarpp" | "jp" => Hint::Related,
+        "comment" | "comments" | "commentlist" | "respond" | "commentform" | "kommentare" | "kommentar" => Hint::Comment,
+        "hidden" | "hide" | "invisible" | "noprint" | "noscript" | "offscreen" => Hint::Hidden,
+        "meta" | "byline" | "author" | "date" | "time" | "tags" | "tag" | "category" | "categories" | "cat" | "dateline"
+        | "timestamp" | "posted" | "published" | "infoline" | "postmeta" | "bio" | "tagcloud" | "vcard" => Hint::Meta,
+        "gutter" | "linenos" | "lineno" | "linenumber" | "linenumbers" | "linenodiv" => Hint::Gutter,
+        "thread" | "message" | "reply" | "replies" | "answer" | "answers" | "question" | "topic" | "forum" | "discussion" | "post" | "posts" => Hint::Post,
+        "caption" | "captions" | "credit" | "credits" | "wp-caption" => Hint::Caption,
+        _ => return 0,
+    };
+    hint as u16
+}
+
+/// Largest share of the page's text that an element may hold and still be believed to be furniture.
+const FURNITURE_SHARE_MAX: f64 = 0.6;
+
+impl Hints {
+    const AGAINST: u16 = Hint::Navigation as u16
+        | Hint::Furniture as u16
+        | Hint::Related as u16
+        | Hint::Comment as u16
+        | Hint::Meta as u16
+        | Hint::Hidden as u16;
+
+    /// Both sets.
+    pub(crate) const fn joined(self, other: Self) -> Self {
+        self.with(other)
+    }
+
+    /// The hints that an element of this tag and share of the page's text is believed.
+    pub(crate) fn believed(self, tag: Tag, share: f64) -> Self {
+        let by_tag = match tag {
+            Tag::Footer => Hint::Navigation as u16,
+            Tag::Aside => Hint::Related as u16,
+            Tag::Figcaption => Hint::Caption as u16,
+            Tag::Form | Tag::Address => 0,
+            _ => 0,
+        };
+        let all = Self(self.0 | by_tag);
+        if matches!(tag, Tag::Body | Tag::Main | Tag::Article) || share > FURNITURE_SHARE_MAX {
+            return Self(all.0 & !Self::AGAINST);
+        }
+        // `content-with-sidebar` is the content.
+        if self.has(Hint::Main) { Self(all.0 & !(Hint::Meta as u16 | Hint::Hidden as u16)) } else { all }
+    }
+}
