@@ -16,5 +16,7 @@ use schemas::Spec;
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
+    filter::gopher::SPEC,
     filter::length::SPEC,
+    filter::repetition::SPEC,
 ];

@@ -1,3 +1,5 @@
 //! Stages that keep or drop a document.
 
+pub mod gopher;
 pub mod length;
+pub mod repetition;

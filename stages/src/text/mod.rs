@@ -1,1 +1,5 @@
 //! Pure helpers over text that several stages share. No stage lives here.
+
+pub mod lines;
+pub mod ngrams;
+pub mod words;
