@@ -15,8 +15,12 @@ use schemas::Spec;
 /// Every stage, in the order of the manual. A stage without a line here does not exist.
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
+    clean::emoji::SPEC,
+    clean::pii::SPEC,
+    clean::unicode::SPEC,
     clean::whitespace::SPEC,
     filter::gopher::SPEC,
+    filter::language::SPEC,
     filter::length::SPEC,
     filter::repetition::SPEC,
 ];

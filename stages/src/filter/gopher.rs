@@ -109,7 +109,10 @@ const REASONS: &[Reason] = &[
     Reason { name: Drop::WordsTooLong.name(), doc: "Words longer than `word_chars_max` on average." },
     Reason { name: Drop::TooManyHashes.name(), doc: "More than `hashes_max` hashes a word." },
     Reason { name: Drop::TooManyEllipses.name(), doc: "More than `ellipses_max` ellipses a word." },
-    Reason { name: Drop::TooManyBullets.name(), doc: "More than `bullet_lines_max` of the lines are bullets." },
+    Reason {
+        name: Drop::TooManyBullets.name(),
+        doc: "More than `bullet_lines_max` of the lines are bullets.",
+    },
     Reason {
         name: Drop::TooManyEllipsisEnds.name(),
         doc: "More than `ellipsis_lines_max` of the lines end with an ellipsis.",

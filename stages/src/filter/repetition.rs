@@ -92,7 +92,10 @@ impl Drop {
 
 const REASONS: &[Reason] = &[
     Reason { name: Drop::Empty.name(), doc: "The text is empty." },
-    Reason { name: Drop::Above(0).name(), doc: "More than `paragraphs_max` of the paragraphs are duplicates." },
+    Reason {
+        name: Drop::Above(0).name(),
+        doc: "More than `paragraphs_max` of the paragraphs are duplicates.",
+    },
     Reason {
         name: Drop::Above(1).name(),
         doc: "More than `paragraph_chars_max` of the text is duplicate paragraphs.",
@@ -234,15 +237,15 @@ impl Filter for Repetition {
     const SIGNALS: &'static [&'static str] = &NAMES;
 
     fn judge(&self, text: &str) -> Judgement {
-        let dropped = |drop: Drop, value, limit| Verdict::Dropped { reason: drop.name(), value, limit, twin: None };
+        let dropped =
+            |drop: Drop, value, limit| Verdict::Dropped { reason: drop.name(), value, limit, twin: None };
         if text.is_empty() {
             return Judgement { verdict: dropped(Drop::Empty, 0.0, 1.0), signals: vec![0.0; RULES] };
         }
         let measures = measure(text, self.splitter);
         let above = (0..RULES).find(|&rule| self.limits[rule] > 0.0 && measures[rule] > self.limits[rule]);
-        let verdict = above.map_or(Verdict::Kept, |rule| {
-            dropped(Drop::Above(rule), measures[rule], self.limits[rule])
-        });
+        let verdict =
+            above.map_or(Verdict::Kept, |rule| dropped(Drop::Above(rule), measures[rule], self.limits[rule]));
         Judgement { verdict, signals: measures.into() }
     }
 }
@@ -277,7 +280,10 @@ mod tests {
         check("so it goes\nso it goes\nso it goes", Some("duplicate_lines"));
         check(&format!("{long}\nb\nc\nd\n{long}"), Some("duplicate_line_chars"));
         check("x x x x x x x x", Some("top_2_gram"));
-        check(&format!("{} {}", numbers(0, 40), "a b c d e f g h i j k l m n o p ".repeat(4)), Some("duplicate_5_grams"));
+        check(
+            &format!("{} {}", numbers(0, 40), "a b c d e f g h i j k l m n o p ".repeat(4)),
+            Some("duplicate_5_grams"),
+        );
     }
 
     #[test]

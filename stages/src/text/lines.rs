@@ -90,8 +90,9 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_python() {
-        let check =
-            |text, expected: &[&str]| assert_eq!(python_lines(text).collect::<Vec<_>>(), expected, "{text:?}");
+        let check = |text, expected: &[&str]| {
+            assert_eq!(python_lines(text).collect::<Vec<_>>(), expected, "{text:?}")
+        };
         check("", &[]);
         check("a", &["a"]);
         check("a\n", &["a"]);

@@ -144,7 +144,11 @@ mod tests {
         let words: Vec<&str> = words.split(' ').filter(|w| !w.is_empty()).collect();
         let mut counts = Counts::default();
         assert_eq!(Joined::new(&words, true).top_chars(n, &mut counts), top, "top {n} of {words:?}");
-        assert_eq!(Joined::new(&words, false).repeated_chars(n, &mut counts), repeated, "dup {n} of {words:?}");
+        assert_eq!(
+            Joined::new(&words, false).repeated_chars(n, &mut counts),
+            repeated,
+            "dup {n} of {words:?}"
+        );
     }
 
     #[test]

@@ -97,7 +97,12 @@ mod tests {
     fn there_are_281_marks() {
         let marks = ('\0'..=char::MAX).filter(|c| is_punctuation(*c));
         assert_eq!(marks.count(), 281);
-        assert!(is_punctuation('…') && is_punctuation('\u{1da88}') && !is_punctuation('•') && !is_punctuation('\n'));
+        assert!(
+            is_punctuation('…')
+                && is_punctuation('\u{1da88}')
+                && !is_punctuation('•')
+                && !is_punctuation('\n')
+        );
     }
 
     #[test]
