@@ -1,6 +1,6 @@
 //! Payment cards: issuer prefix and length (ISO/IEC 7812), the groups that are printed on cards, and the Luhn sum.
 //!
-//! Lengths that other numbers often have (12, 13, 17 to 19 digits) also need a word such as "card" nearby.
+//! Lengths that other numbers often have (12, 13, 17 to 19 digits) and unknown issuers also need a word such as "card" nearby.
 
 use super::{after, before, context_after, context_before, digit_runs, says};
 use std::ops::Range;
@@ -32,15 +32,16 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let Some((end, digits, groups)) = read(text, start) else { continue };
-        let plausible = issuer(&digits) && (groups.len() == 1 || printed(&groups)) && luhn(&digits);
-        if !plausible || !closes(text, end) {
+        if !luhn(&digits) || groups.len() > 1 && !printed(&groups) || !closes(text, end) {
             continue;
         }
         let cued = || {
             says(&context_before(text, start, CUE_BYTES), CUES)
                 || says(&context_after(text, end, CUE_BYTES), CUES)
         };
-        if matches!(digits.len(), 14..=16) || cued() {
+        let known = issuer(&digits) && matches!(digits.len(), 14..=16);
+        // Beside a cue any issuer of the payment industry will do (first digit 2 to 6): ranges are given out year by year.
+        if known || (issuer(&digits) || matches!(digits[0], 2..=6)) && cued() {
             found.push(start..end);
         }
     }
@@ -153,6 +154,7 @@ mod tests {
         check("Amex 3782 822463 10005", &["3782 822463 10005"]);
         check("30569309025904, 6011111111111117", &["30569309025904", "6011111111111117"]);
         check("my card 4222222222222", &["4222222222222"]);
+        check("my card 3522235032377454", &["3522235032377454"]);
     }
 
     #[test]
@@ -161,6 +163,7 @@ mod tests {
             "4111111111111112",
             "0.4111111111111111",
             "4222222222222",
+            "3522235032377454",
             "id4111111111111111",
             "4111111111111111.5",
             "1234567890123452",

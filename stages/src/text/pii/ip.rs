@@ -1,7 +1,7 @@
 //! IP addresses: four octets without leading zeros, or eight groups of hexadecimal digits as RFC 4291 shortens them.
 //!
 //! Addresses of the IANA special-purpose registries (private, loopback, link-local, documentation, multicast, reserved) name no
-//! one, so they stay unless asked for. Four small numbers (all below 32) are an address only beside a word such as "ip": elsewhere
+//! one, so they stay unless asked for. Small numbers (the first and two more below 32) are an address only beside a word such as "ip": elsewhere
 //! they are a section or a version.
 
 use super::{after, before, context_after, context_before, digit_runs, says};
@@ -71,7 +71,7 @@ fn is_meant(text: &str, start: usize, end: usize, address: Ipv4Addr) -> bool {
     if VERSION_CUES.iter().any(|cue| super::says_at(last, cue) == Some(last.len())) {
         return false;
     }
-    let small = address.octets().iter().all(|octet| *octet < 32);
+    let small = address.octets()[0] < 32 && address.octets().iter().filter(|octet| **octet < 32).count() >= 3;
     let address_like =
         matches!(after(text, end), Some(':' | '/')) || context.ends_with("://") || context.ends_with('@');
     !small
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn addresses() {
         check(
-            "from 86.121.97.248, 41.173.96.26:80 and 52.1.2.3.",
-            &["86.121.97.248", "41.173.96.26", "52.1.2.3"],
+            "from 86.121.97.248, 41.173.96.26:80 and 52.91.2.133.",
+            &["86.121.97.248", "41.173.96.26", "52.91.2.133"],
         );
         check("|106.31.73.20|", &["106.31.73.20"]);
         check("server 8.8.8.8", &["8.8.8.8"]);
@@ -177,6 +177,7 @@ mod tests {
             "version 86.121.97.248",
             "section 3.2.1.1",
             "3.2.1.1",
+            "3.3.9.45",
             "127.0.0.1",
             "10.1.2.3",
             "192.168.0.1",
