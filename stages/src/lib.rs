@@ -15,6 +15,9 @@ use schemas::Spec;
 /// Every stage, in the order of the manual. A stage without a line here does not exist.
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
+    clean::emoji::SPEC,
+    clean::pii::SPEC,
+    clean::unicode::SPEC,
     clean::whitespace::SPEC,
     extract::html::SPEC,
     filter::length::SPEC,
@@ -27,4 +30,8 @@ pub const ALL: &[Spec] = &[
     pack::sequences::SPEC,
     tokenize::bpe::SPEC,
     source::crawl::SPEC,
+    filter::gopher::SPEC,
+    filter::language::SPEC,
+    filter::length::SPEC,
+    filter::repetition::SPEC,
 ];

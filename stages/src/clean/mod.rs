@@ -1,3 +1,6 @@
 //! Stages that change the text of a document.
 
+pub mod emoji;
+pub mod pii;
+pub mod unicode;
 pub mod whitespace;

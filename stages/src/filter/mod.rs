@@ -1,3 +1,6 @@
 //! Stages that keep or drop a document.
 
+pub mod gopher;
+pub mod language;
 pub mod length;
+pub mod repetition;

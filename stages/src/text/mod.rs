@@ -1,1 +1,7 @@
 //! Pure helpers over text that several stages share. No stage lives here.
+
+pub mod lines;
+pub mod mojibake;
+pub mod ngrams;
+pub mod pii;
+pub mod words;

@@ -1,0 +1,360 @@
+//! Drops documents that repeat themselves, by the repetition rules of Gopher.
+//!
+//! Rae et al. 2021 (arXiv 2112.11446, table A1), with the formulas and the order of datatrove 0.10.1. |T| is the length of the
+//! text in characters, untrimmed. The first rule that fails is the reason; a value equal to its limit passes.
+//!
+//! - *Paragraphs* are the trimmed text cut at two or more LF, *lines* the text as it is cut at one or more. A duplicate is every
+//!   occurrence after the first: counted as a share of the pieces, and by its characters as a share of |T|.
+//! - *Top n-gram*, n = 2 to 4: characters of the most frequent n-gram, words joined by a space, times its count, ÷ |T|.
+//! - *Duplicated n-grams*, n = 5 to 10: read from left to right, an n-gram seen before adds its characters, words joined by
+//!   nothing, and is stepped over as a whole; the sum ÷ |T|.
+//!
+//! ```text
+//! "so it goes\nso it goes\nso it goes"  → drop duplicate_lines (0.667, limit 0.3)
+//! ```
+
+use crate::text::lines::is_python_space;
+use crate::text::ngrams::{Counts, Joined};
+use crate::text::words::Splitter;
+use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict, config};
+use xxhash_rust::xxh3::xxh3_64;
+
+config! {
+    /// Limits of `filter.repetition`, each a share of 1. A limit of 0 switches its rule off.
+    pub struct Config {
+        /// How a text is cut into words.
+        words: Splitter = Splitter::Uax29;
+        /// Most paragraphs that are duplicates.
+        paragraphs_max: f64 = 0.30, in 0.0..=1.0;
+        /// Most characters in duplicate paragraphs.
+        paragraph_chars_max: f64 = 0.20, in 0.0..=1.0;
+        /// Most lines that are duplicates.
+        lines_max: f64 = 0.30, in 0.0..=1.0;
+        /// Most characters in duplicate lines.
+        line_chars_max: f64 = 0.20, in 0.0..=1.0;
+        /// Most characters in the most frequent pair of words.
+        top_2_gram_max: f64 = 0.20, in 0.0..=1.0;
+        /// Most characters in the most frequent run of 3 words.
+        top_3_gram_max: f64 = 0.18, in 0.0..=1.0;
+        /// Most characters in the most frequent run of 4 words.
+        top_4_gram_max: f64 = 0.16, in 0.0..=1.0;
+        /// Most characters in repeated runs of 5 words.
+        duplicate_5_grams_max: f64 = 0.15, in 0.0..=1.0;
+        /// Most characters in repeated runs of 6 words.
+        duplicate_6_grams_max: f64 = 0.14, in 0.0..=1.0;
+        /// Most characters in repeated runs of 7 words.
+        duplicate_7_grams_max: f64 = 0.13, in 0.0..=1.0;
+        /// Most characters in repeated runs of 8 words.
+        duplicate_8_grams_max: f64 = 0.12, in 0.0..=1.0;
+        /// Most characters in repeated runs of 9 words.
+        duplicate_9_grams_max: f64 = 0.11, in 0.0..=1.0;
+        /// Most characters in repeated runs of 10 words.
+        duplicate_10_grams_max: f64 = 0.10, in 0.0..=1.0;
+    }
+}
+
+/// Rules, each with a measure, a limit and a reason of one name.
+const RULES: usize = 13;
+
+const NAMES: [&str; RULES] = [
+    "duplicate_paragraphs",
+    "duplicate_paragraph_chars",
+    "duplicate_lines",
+    "duplicate_line_chars",
+    "top_2_gram",
+    "top_3_gram",
+    "top_4_gram",
+    "duplicate_5_grams",
+    "duplicate_6_grams",
+    "duplicate_7_grams",
+    "duplicate_8_grams",
+    "duplicate_9_grams",
+    "duplicate_10_grams",
+];
+
+/// Why `filter.repetition` drops a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// Nothing to measure.
+    Empty,
+    /// The measure of this place in the table of rules is above its limit.
+    Above(usize),
+}
+
+impl Drop {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Above(rule) => NAMES[rule],
+        }
+    }
+}
+
+const REASONS: &[Reason] = &[
+    Reason { name: Drop::Empty.name(), doc: "The text is empty." },
+    Reason {
+        name: Drop::Above(0).name(),
+        doc: "More than `paragraphs_max` of the paragraphs are duplicates.",
+    },
+    Reason {
+        name: Drop::Above(1).name(),
+        doc: "More than `paragraph_chars_max` of the text is duplicate paragraphs.",
+    },
+    Reason { name: Drop::Above(2).name(), doc: "More than `lines_max` of the lines are duplicates." },
+    Reason { name: Drop::Above(3).name(), doc: "More than `line_chars_max` of the text is duplicate lines." },
+    Reason {
+        name: Drop::Above(4).name(),
+        doc: "The most frequent 2-gram makes up more than `top_2_gram_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(5).name(),
+        doc: "The most frequent 3-gram makes up more than `top_3_gram_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(6).name(),
+        doc: "The most frequent 4-gram makes up more than `top_4_gram_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(7).name(),
+        doc: "Repeated 5-grams make up more than `duplicate_5_grams_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(8).name(),
+        doc: "Repeated 6-grams make up more than `duplicate_6_grams_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(9).name(),
+        doc: "Repeated 7-grams make up more than `duplicate_7_grams_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(10).name(),
+        doc: "Repeated 8-grams make up more than `duplicate_8_grams_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(11).name(),
+        doc: "Repeated 9-grams make up more than `duplicate_9_grams_max` of the text.",
+    },
+    Reason {
+        name: Drop::Above(12).name(),
+        doc: "Repeated 10-grams make up more than `duplicate_10_grams_max` of the text.",
+    },
+];
+
+const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Repetition::new(&settings.parse()?)))));
+
+/// The registry line.
+pub const SPEC: Spec = Spec {
+    kind: "filter.repetition",
+    version: 1,
+    summary: "Drops documents that repeat themselves, by the repetition rules of Gopher.",
+    keys: Config::KEYS,
+    reasons: REASONS,
+    build: BUILD,
+};
+
+struct Repetition {
+    splitter: Splitter,
+    limits: [f64; RULES],
+}
+
+impl Repetition {
+    fn new(config: &Config) -> Self {
+        let limits = [
+            config.paragraphs_max,
+            config.paragraph_chars_max,
+            config.lines_max,
+            config.line_chars_max,
+            config.top_2_gram_max,
+            config.top_3_gram_max,
+            config.top_4_gram_max,
+            config.duplicate_5_grams_max,
+            config.duplicate_6_grams_max,
+            config.duplicate_7_grams_max,
+            config.duplicate_8_grams_max,
+            config.duplicate_9_grams_max,
+            config.duplicate_10_grams_max,
+        ];
+        Self { splitter: config.words, limits }
+    }
+}
+
+/// Runs of LF that separate pieces: at least this many in a row. Python's `re.split` keeps an empty piece at an end.
+fn pieces(text: &str, breaks_min: usize) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    let bytes = text.as_bytes();
+    while let Some(next) = memchr::memchr(b'\n', &bytes[at..]) {
+        let from = at + next;
+        let run = bytes[from..].iter().take_while(|b| **b == b'\n').count();
+        at = from + run;
+        if run >= breaks_min {
+            found.push(&text[start..from]);
+            start = at;
+        }
+    }
+    found.push(&text[start..]);
+    found
+}
+
+/// Duplicates among the pieces: how many, and how many characters they have.
+fn duplicates(pieces: &[&str], seen: &mut Counts) -> (usize, usize) {
+    seen.clear();
+    let (mut count, mut chars) = (0, 0);
+    for piece in pieces {
+        if seen.add(xxh3_64(piece.as_bytes()), 0) > 1 {
+            count += 1;
+            chars += piece.chars().count();
+        }
+    }
+    (count, chars)
+}
+
+/// The text is not empty.
+fn measure(text: &str, splitter: Splitter) -> [f64; RULES] {
+    let total = text.chars().count() as f64;
+    let mut counts = Counts::default();
+    let mut measures = [0.0; RULES];
+    let paragraphs = pieces(text.trim_matches(is_python_space), 2);
+    let lines = pieces(text, 1);
+    for (at, pieces) in [paragraphs, lines].iter().enumerate() {
+        let (count, chars) = duplicates(pieces, &mut counts);
+        measures[2 * at] = count as f64 / pieces.len() as f64;
+        measures[2 * at + 1] = chars as f64 / total;
+    }
+    let words = splitter.words(text);
+    let spaced = Joined::new(&words, true);
+    for n in 2..=4 {
+        measures[n + 2] = spaced.top_chars(n, &mut counts) as f64 / total;
+    }
+    let tight = Joined::new(&words, false);
+    for n in 5..=10 {
+        measures[n + 2] = tight.repeated_chars(n, &mut counts) as f64 / total;
+    }
+    measures
+}
+
+impl Filter for Repetition {
+    const SIGNALS: &'static [&'static str] = &NAMES;
+
+    fn judge(&self, text: &str) -> Judgement {
+        let dropped =
+            |drop: Drop, value, limit| Verdict::Dropped { reason: drop.name(), value, limit, twin: None };
+        if text.is_empty() {
+            return Judgement { verdict: dropped(Drop::Empty, 0.0, 1.0), signals: vec![0.0; RULES] };
+        }
+        let measures = measure(text, self.splitter);
+        let above = (0..RULES).find(|&rule| self.limits[rule] > 0.0 && measures[rule] > self.limits[rule]);
+        let verdict =
+            above.map_or(Verdict::Kept, |rule| dropped(Drop::Above(rule), measures[rule], self.limits[rule]));
+        Judgement { verdict, signals: measures.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn check(text: &str, expected: Option<&str>) {
+        let judgement = Repetition::new(&Config::default()).judge(text);
+        let found = match judgement.verdict {
+            Verdict::Dropped { reason, .. } => Some(reason),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{text:?}: {:?}", judgement.signals);
+        assert_eq!(judgement.signals.len(), NAMES.len());
+    }
+
+    fn numbers(from: usize, to: usize) -> String {
+        (from..to).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_rule_has_its_reason() {
+        check("", Some("empty"));
+        check(&numbers(0, 60), None);
+        check("a\n\na\n\nb", Some("duplicate_paragraphs"));
+        let long = numbers(0, 20);
+        check(&format!("{long}\n\nb\n\nc\n\nd\n\n{long}"), Some("duplicate_paragraph_chars"));
+        check("so it goes\nso it goes\nso it goes", Some("duplicate_lines"));
+        check(&format!("{long}\nb\nc\nd\n{long}"), Some("duplicate_line_chars"));
+        check("x x x x x x x x", Some("top_2_gram"));
+        check(
+            &format!("{} {}", numbers(0, 40), "a b c d e f g h i j k l m n o p ".repeat(4)),
+            Some("duplicate_5_grams"),
+        );
+    }
+
+    #[test]
+    fn odd_texts_are_measured_without_harm() {
+        for text in ["\n", "\n\n\n", " ", "\0", "\u{301}", "\u{202e}x", "..."] {
+            let judgement = Repetition::new(&Config::default()).judge(text);
+            assert!(judgement.signals.iter().all(|s| s.is_finite()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn pieces_are_those_of_a_regular_expression_split() {
+        assert_eq!(pieces("", 1), [""]);
+        assert_eq!(pieces("\na\n\nb\n", 1), ["", "a", "b", ""]);
+        assert_eq!(pieces("a\nb\n\n\nc", 2), ["a\nb", "c"]);
+    }
+
+    fn naive_duplicates(pieces: &[String]) -> (usize, usize) {
+        let mut seen = BTreeSet::new();
+        let repeated: Vec<&String> = pieces.iter().filter(|p| !seen.insert(p.as_str())).collect();
+        (repeated.len(), repeated.iter().map(|p| p.chars().count()).sum())
+    }
+
+    fn naive_top(words: &[&str], n: usize) -> usize {
+        let grams: Vec<String> = words.windows(n).map(|w| w.join(" ")).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        grams.iter().for_each(|g| *counts.entry(g).or_default() += 1);
+        let most = counts.values().copied().max().unwrap_or(0);
+        grams.iter().find(|g| counts[g.as_str()] == most).map_or(0, |g| g.chars().count() * most)
+    }
+
+    fn naive_repeated(words: &[&str], n: usize) -> usize {
+        let mut seen = BTreeSet::new();
+        let (mut at, mut chars) = (0, 0);
+        while at + n <= words.len() {
+            let gram = words[at..at + n].concat();
+            if seen.contains(&gram) {
+                chars += gram.chars().count();
+                at += n;
+            } else {
+                seen.insert(gram);
+                at += 1;
+            }
+        }
+        chars
+    }
+
+    /// The formulas as the reference tells them, a string for every n-gram.
+    fn naive(text: &str, splitter: Splitter) -> Vec<f64> {
+        let total = text.chars().count() as f64;
+        let split = |pattern: &str, text: &str| -> Vec<String> {
+            regex::Regex::new(pattern).unwrap().split(text).map(String::from).collect()
+        };
+        let mut measures = Vec::new();
+        for pieces in [split("\n{2,}", text.trim_matches(is_python_space)), split("\n+", text)] {
+            let (count, chars) = naive_duplicates(&pieces);
+            measures.extend([count as f64 / pieces.len() as f64, chars as f64 / total]);
+        }
+        let words = splitter.words(text);
+        measures.extend((2..=4).map(|n| naive_top(&words, n) as f64 / total));
+        measures.extend((5..=10).map(|n| naive_repeated(&words, n) as f64 / total));
+        measures
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn fast_is_naive(text in "((aa|a|b|é|日本|\\.)[ \n]{0,3}){1,60}") {
+            for splitter in [Splitter::Uax29, Splitter::Whitespace] {
+                prop_assert_eq!(measure(&text, splitter).to_vec(), naive(&text, splitter));
+            }
+        }
+    }
+}

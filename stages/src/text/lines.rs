@@ -1,0 +1,129 @@
+//! Lines and fences: where Python and CommonMark see them.
+//!
+//! The filters of the field are written in Python, whose `splitlines`, `split` and `strip` know more breaks and spaces
+//! than Rust's. Verdicts can only agree when both cut at the same places.
+
+/// Unicode White_Space and U+001C..U+001F, as Python's `str.isspace` has it.
+pub fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
+}
+
+/// A line break of Python's `splitlines`: LF VT FF CR FS GS RS NEL LS PS.
+pub fn is_line_break(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// The lines of Python's `splitlines`: CRLF is one break, and a break at the end adds no empty line.
+pub fn python_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((at, mark)) = rest.char_indices().find(|(_, c)| is_line_break(*c)) else {
+            return Some(std::mem::take(&mut rest));
+        };
+        let line = &rest[..at];
+        let after = at + mark.len_utf8();
+        let lf = usize::from(mark == '\r' && rest.as_bytes().get(after) == Some(&b'\n'));
+        rest = &rest[after + lf..];
+        Some(line)
+    })
+}
+
+/// A stretch of whole lines that is prose, or a fenced block of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stretch<'a> {
+    /// Lines outside a fence.
+    Prose(&'a str),
+    /// From the opening fence to the closing one, both included, or to the end of the text.
+    Code(&'a str),
+}
+
+/// Cuts a Markdown text at its fences: three or more backticks or tildes after at most three spaces, closed by a run
+/// at least as long that stands alone (CommonMark 0.31, section 4.5). The stretches joined are the text.
+pub fn stretches(text: &str) -> Vec<Stretch<'_>> {
+    let mut found = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    let mut fence: Option<&str> = None;
+    if !text.contains("```") && !text.contains("~~~") {
+        return if text.is_empty() { found } else { vec![Stretch::Prose(text)] };
+    }
+    for line in text.split_inclusive('\n') {
+        let end = at + line.len();
+        match (fence, fence_mark(line)) {
+            (None, Some(mark)) => {
+                if start < at {
+                    found.push(Stretch::Prose(&text[start..at]));
+                }
+                (start, fence) = (at, Some(mark));
+            }
+            (Some(open), Some(close)) if close.starts_with(open) && line.trim() == close => {
+                found.push(Stretch::Code(&text[start..end]));
+                (start, fence) = (end, None);
+            }
+            _ => {}
+        }
+        at = end;
+    }
+    if start < at {
+        let last = &text[start..];
+        found.push(if fence.is_some() { Stretch::Code(last) } else { Stretch::Prose(last) });
+    }
+    found
+}
+
+/// The run of three or more backticks or tildes that starts the line, after at most three spaces.
+fn fence_mark(line: &str) -> Option<&str> {
+    let rest = line.trim_start_matches(' ');
+    let mark = rest.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let run = rest.len() - rest.trim_start_matches(mark).len();
+    // Inline code of backticks on one line is no fence: its info string may not hold a backtick.
+    let inline = mark == '`' && rest[run..].contains('`');
+    (line.len() - rest.len() <= 3 && run >= 3 && !inline).then(|| &rest[..run])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_are_those_of_python() {
+        let check = |text, expected: &[&str]| {
+            assert_eq!(python_lines(text).collect::<Vec<_>>(), expected, "{text:?}")
+        };
+        check("", &[]);
+        check("a", &["a"]);
+        check("a\n", &["a"]);
+        check("\n", &[""]);
+        check("a\r\n\rb", &["a", "", "b"]);
+        check("a\u{b}b\u{c}c\u{1c}d\u{85}e\u{2028}f\u{2029}", &["a", "b", "c", "d", "e", "f"]);
+        check("a\u{1f}b", &["a\u{1f}b"]);
+    }
+
+    #[test]
+    fn fences_open_and_close_as_in_commonmark() {
+        let check = |text, expected: &[Stretch<'_>]| assert_eq!(stretches(text), expected, "{text:?}");
+        check("", &[]);
+        check("a\nb", &[Stretch::Prose("a\nb")]);
+        check(
+            "a\n```rs\nx\n```\nb",
+            &[Stretch::Prose("a\n"), Stretch::Code("```rs\nx\n```\n"), Stretch::Prose("b")],
+        );
+        check("~~~~\n~~~\n~~~~", &[Stretch::Code("~~~~\n~~~\n~~~~")]);
+        check("```\nopen", &[Stretch::Code("```\nopen")]);
+        check("```x``` is inline\ny", &[Stretch::Prose("```x``` is inline\ny")]);
+        check("    ```\ny", &[Stretch::Prose("    ```\ny")]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn stretches_joined_are_the_text(text in "[ab`~ \n]{0,60}") {
+            let joined: String =
+                stretches(&text).iter().map(|s| match s { Stretch::Prose(t) | Stretch::Code(t) => *t }).collect();
+            prop_assert_eq!(joined, text);
+        }
+    }
+}
