@@ -133,6 +133,8 @@ pub struct Stream<R> {
     buffer: Vec<u8>,
     start: usize,
     position: Position,
+    /// An error behind the bytes that are in the buffer.
+    pending: Option<io::Error>,
 }
 
 impl<R: Read + Seek> Stream<R> {
@@ -148,7 +150,7 @@ impl<R: Read + Seek> Stream<R> {
         } else {
             (State::Plain(input), Position { member: None, inner: offset })
         };
-        Ok(Self { state, buffer: Vec::new(), start: 0, position })
+        Ok(Self { state, buffer: Vec::new(), start: 0, position, pending: None })
     }
 
     /// Where the next byte stands. Exact after [`Stream::fill`], which may enter the next member.
@@ -164,6 +166,9 @@ impl<R: Read + Seek> Stream<R> {
         while self.start == self.buffer.len() {
             self.start = 0;
             self.buffer.clear();
+            if let Some(error) = self.pending.take() {
+                return Err(error);
+            }
             if !self.refill()? {
                 break;
             }
@@ -171,18 +176,30 @@ impl<R: Read + Seek> Stream<R> {
         Ok(&self.buffer[self.start..])
     }
 
-    /// Like [`Stream::fill`], with at least `count` bytes unless the member ends before.
+    /// Like [`Stream::fill`], with at least `count` bytes unless the member ends or breaks before.
     ///
     /// # Errors
     /// As [`Stream::fill`].
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         self.fill()?;
-        while self.buffer.len() - self.start < count {
-            if self.read_more()? == 0 {
-                break;
+        while self.buffer.len() - self.start < count && self.pending.is_none() {
+            match self.read_more() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => self.pending = Some(error),
             }
         }
         Ok(&self.buffer[self.start..])
+    }
+
+    /// Gives the error again when the bytes before it are consumed.
+    pub fn postpone(&mut self, error: io::Error) {
+        self.pending = Some(error);
+    }
+
+    /// Whether the next bytes are those of another member than that of `position`, or of none.
+    pub fn is_behind(&self, position: Position) -> bool {
+        matches!(self.state, State::Between(_)) || self.position.member != position.member
     }
 
     /// Passes over bytes that [`Stream::fill`] showed.
@@ -262,6 +279,7 @@ impl<R: Read + Seek> Stream<R> {
             };
             self.buffer.clear();
             self.start = 0;
+            self.pending = None;
             input.seek_to(from)?;
             let found = find_magic(&mut input)?;
             from = input.offset() + 1;
