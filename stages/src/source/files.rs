@@ -238,7 +238,9 @@ pub fn whole(found: Vec<Found>) -> Result<Vec<schemas::Split>, SourceError> {
 /// A folder of this test alone, empty.
 #[cfg(test)]
 pub(crate) fn scratch(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("gristmill-{}-{name}", std::process::id()));
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("gristmill-{}-{count}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder

@@ -13,6 +13,9 @@ use std::fmt;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 const BUFFER_BYTES: usize = 64 << 10;
+/// Bytes decompressed first in a member. A decoder that meets an error gives nothing of what it made in that call, so
+/// this piece is small: it holds the head of the record, and with it the name of what is broken.
+const FIRST_BYTES: usize = 2 << 10;
 /// How far behind the place of an error the search for the next member starts: a broken member can be read far into
 /// those behind it before the error shows. Bounded, so that hostile bytes are not searched again and again.
 const SEARCH_BACK_BYTES: u64 = 64 << 10;
@@ -247,7 +250,8 @@ impl<R: Read + Seek> Stream<R> {
         self.buffer.drain(..self.start);
         self.start = 0;
         let filled = self.buffer.len();
-        self.buffer.resize(filled + BUFFER_BYTES, 0);
+        let fresh = self.position.inner == 0 && filled == 0;
+        self.buffer.resize(filled + if fresh { FIRST_BYTES } else { BUFFER_BYTES }, 0);
         let out = &mut self.buffer[filled..];
         let read = match &mut self.state {
             State::Plain(input) => read_retrying(input, out),
