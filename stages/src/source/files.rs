@@ -25,6 +25,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 pub struct Found {
     /// Stable name with `/` between its parts.
     pub name: String,
+    /// The part of the name below the folder that `paths` names.
+    pub below: String,
     /// Where it lies.
     pub path: PathBuf,
 }
@@ -44,8 +46,8 @@ pub fn list(base: &Path, paths: &[String], endings: &[&str]) -> Result<Vec<Found
             };
             return Err(SourceError::Format { path: base.join(written), message });
         }
-        for (path, name) in found {
-            by_path.entry(path).or_insert(name);
+        for found in found {
+            by_path.entry(found.path.clone()).or_insert(found);
         }
     }
     Ok(named(by_path))
@@ -64,17 +66,18 @@ pub fn require(paths: &[String]) -> Result<(), Vec<KeyError>> {
 }
 
 /// Two files of one name are told apart by their whole path.
-fn named(by_path: BTreeMap<PathBuf, String>) -> Vec<Found> {
+fn named(by_path: BTreeMap<PathBuf, Found>) -> Vec<Found> {
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    by_path.values().for_each(|name| *times.entry(name.clone()).or_default() += 1);
-    let unique = |path: &Path, name: String| if times[&name] == 1 { name } else { slashed(path) };
-    let mut all: Vec<Found> =
-        by_path.into_iter().map(|(path, name)| Found { name: unique(&path, name), path }).collect();
+    by_path.values().for_each(|found| *times.entry(found.name.clone()).or_default() += 1);
+    let mut all: Vec<Found> = by_path.into_values().collect();
+    for found in all.iter_mut().filter(|found| times[&found.name] > 1) {
+        found.name = slashed(&found.path);
+    }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<(PathBuf, String)>, SourceError> {
+fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<Found>, SourceError> {
     let parts: Vec<Component<'_>> = Path::new(written).components().collect();
     let is_pattern = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?']);
     let literal = parts.iter().take_while(|part| !is_pattern(part)).count();
@@ -85,7 +88,9 @@ fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<(PathBuf, 
     let root_name = root_name(&prefix);
     let meta = fs::metadata(&root).map_err(SourceError::io(&root))?;
     if meta.is_file() {
-        return Ok(if pattern.is_empty() { vec![(root, root_name)] } else { Vec::new() });
+        let below = root_name.rsplit('/').next().unwrap_or_default().to_owned();
+        let found = Found { name: root_name, below, path: root };
+        return Ok(if pattern.is_empty() { vec![found] } else { Vec::new() });
     }
     let mut inside = Vec::new();
     walk(&root, "", DEPTH_MAX, &mut inside)?;
@@ -97,8 +102,11 @@ fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<(PathBuf, 
         let names: Vec<&str> = name.split('/').collect();
         matches_path(&pattern, &names)
     });
-    let join = |name: String| if root_name.is_empty() { name } else { format!("{root_name}/{name}") };
-    Ok(inside.into_iter().map(|(path, name)| (path, join(name))).collect())
+    let found = |(path, below): (PathBuf, String)| {
+        let name = if root_name.is_empty() { below.clone() } else { format!("{root_name}/{below}") };
+        Found { name, below, path }
+    };
+    Ok(inside.into_iter().map(found).collect())
 }
 
 /// A path below the recipe keeps its name; of any other only the last part is stable.
@@ -219,7 +227,7 @@ pub fn each_piece(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Source
 /// `Io`.
 pub fn whole(found: Vec<Found>) -> Result<Vec<schemas::Split>, SourceError> {
     use rayon::prelude::*;
-    let split = |Found { name, path }: Found| {
+    let split = |Found { name, path, .. }: Found| {
         let end = fs::metadata(&path).map_err(SourceError::io(&path))?.len();
         let content = content(&path)?;
         Ok(schemas::Split { name, path, start: 0, end, content })
@@ -230,7 +238,9 @@ pub fn whole(found: Vec<Found>) -> Result<Vec<schemas::Split>, SourceError> {
 /// A folder of this test alone, empty.
 #[cfg(test)]
 pub(crate) fn scratch(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("gristmill-{}-{name}", std::process::id()));
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("gristmill-{}-{count}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder

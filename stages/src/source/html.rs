@@ -4,7 +4,7 @@
 //! without bytes, one that holds no text in any encoding and one longer than the house reads are dropped.
 //!
 //! ```text
-//! path = "site", base_url = "https://example.org/"
+//! paths = ["site"], base_url = "https://example.org/"
 //! site/a/index.html  →  url https://example.org/a/index.html, source "site/a/index.html:0", html "<!doctype …"
 //! site/photo.html    →  drop binary
 //! ```
@@ -26,7 +26,7 @@ config! {
     pub struct Config {
         /// Files, folders (searched to their depth) and patterns with `*`.
         paths: Vec<String> = Vec::new();
-        /// Address that the paths of the pages are put behind; empty leaves the pages without an address.
+        /// Address that the paths of the pages below their folder are put behind; empty leaves the pages without an address.
         base_url: String = String::new();
     }
 }
@@ -165,7 +165,7 @@ impl Feed for Files<'_> {
         } else {
             Verdict::Kept
         };
-        let url = address(self.base_url, &file.name);
+        let url = address(self.base_url, &file.below);
         let source = format!("{}:0", file.name);
         let kept = matches!(verdict, Verdict::Kept);
         let html = if kept { &bytes[..] } else { &bytes[..bytes.len().min(REJECT_BYTES_MAX)] };
@@ -242,11 +242,11 @@ mod tests {
             ("site/skip.txt", b"x"),
         ];
         let expected = [
-            ("https://example.org/docs/site/a/x%20y.HTM", "kept"),
-            ("https://example.org/docs/site/b.html", "kept"),
-            ("https://example.org/docs/site/empty.html", "empty"),
-            ("https://example.org/docs/site/junk.html", "binary"),
-            ("https://example.org/docs/site/latin.xhtml", "kept"),
+            ("https://example.org/docs/a/x%20y.HTM", "kept"),
+            ("https://example.org/docs/b.html", "kept"),
+            ("https://example.org/docs/empty.html", "empty"),
+            ("https://example.org/docs/junk.html", "binary"),
+            ("https://example.org/docs/latin.xhtml", "kept"),
         ];
         check(config, &files, &expected);
     }

@@ -90,10 +90,10 @@ impl<'de, const N: usize> Visitor<'de> for Object<'_, '_, N> {
             Fields { roles: [const { Scalar::None }; N], columns: vec![None; self.0.columns.len()] };
         while let Some(key) = map.next_key_seed(Name)? {
             let named = |role: &&str| **role == *key && !role.is_empty();
-            if self.0.roles.iter().any(|role| named(&role)) {
+            if self.0.roles.iter().any(named) {
                 let value = map.next_value_seed(One)?;
                 for (role, slot) in self.0.roles.iter().zip(&mut fields.roles) {
-                    if named(&role) {
+                    if named(role) {
                         slot.clone_from(&value);
                     }
                 }

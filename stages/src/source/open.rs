@@ -14,6 +14,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes decompressed at once: a decoder that meets an error gives nothing of what it made in that call.
+const DECODED_BYTES: usize = 32 << 10;
 /// First bytes of a gzip member.
 pub const GZIP: &[u8] = &[0x1f, 0x8b];
 /// First bytes of a Zstandard frame.
@@ -46,11 +48,11 @@ pub fn decompressed(path: &Path) -> Result<Box<dyn BufRead + Send>, SourceError>
     let first = reader.fill_buf().map_err(SourceError::io(path))?;
     if first.starts_with(GZIP) {
         let decoder = MultiGzDecoder::new(reader);
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)));
+        return Ok(Box::new(BufReader::with_capacity(DECODED_BYTES, decoder)));
     }
     if first.starts_with(ZSTD) {
         let decoder = zstd::Decoder::with_buffer(reader).map_err(SourceError::io(path))?;
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)));
+        return Ok(Box::new(BufReader::with_capacity(DECODED_BYTES, decoder)));
     }
     Ok(Box::new(reader))
 }

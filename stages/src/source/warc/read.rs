@@ -170,7 +170,15 @@ impl<R: Read + Seek> Reader<R> {
         if record.length > DOCUMENT_BYTES_MAX as u64 {
             record.fault = Some(Fault::TooLarge);
         }
-        let line_ends = self.skip_line_ends()?;
+        let block_end = self.stream.position();
+        let line_ends = match self.skip_line_ends() {
+            // What is wrong there is wrong with the next record.
+            Err(error) if complete && is_broken(&error) && self.stream.is_behind(block_end) => {
+                self.stream.postpone(error);
+                return Ok(true);
+            }
+            other => other?,
+        };
         let next = self.stream.peek(PEEK_BYTES)?;
         let ends_here = line_ends > 0 || next.is_empty() || begins_record(next);
         if complete && ends_here {

@@ -13,6 +13,9 @@ use std::fmt;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 const BUFFER_BYTES: usize = 64 << 10;
+/// Bytes decompressed first in a member. A decoder that meets an error gives nothing of what it made in that call, so
+/// this piece is small: it holds the head of the record, and with it the name of what is broken.
+const FIRST_BYTES: usize = 2 << 10;
 /// How far behind the place of an error the search for the next member starts: a broken member can be read far into
 /// those behind it before the error shows. Bounded, so that hostile bytes are not searched again and again.
 const SEARCH_BACK_BYTES: u64 = 64 << 10;
@@ -133,6 +136,8 @@ pub struct Stream<R> {
     buffer: Vec<u8>,
     start: usize,
     position: Position,
+    /// An error behind the bytes that are in the buffer.
+    pending: Option<io::Error>,
 }
 
 impl<R: Read + Seek> Stream<R> {
@@ -148,7 +153,7 @@ impl<R: Read + Seek> Stream<R> {
         } else {
             (State::Plain(input), Position { member: None, inner: offset })
         };
-        Ok(Self { state, buffer: Vec::new(), start: 0, position })
+        Ok(Self { state, buffer: Vec::new(), start: 0, position, pending: None })
     }
 
     /// Where the next byte stands. Exact after [`Stream::fill`], which may enter the next member.
@@ -164,6 +169,9 @@ impl<R: Read + Seek> Stream<R> {
         while self.start == self.buffer.len() {
             self.start = 0;
             self.buffer.clear();
+            if let Some(error) = self.pending.take() {
+                return Err(error);
+            }
             if !self.refill()? {
                 break;
             }
@@ -171,18 +179,30 @@ impl<R: Read + Seek> Stream<R> {
         Ok(&self.buffer[self.start..])
     }
 
-    /// Like [`Stream::fill`], with at least `count` bytes unless the member ends before.
+    /// Like [`Stream::fill`], with at least `count` bytes unless the member ends or breaks before.
     ///
     /// # Errors
     /// As [`Stream::fill`].
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         self.fill()?;
-        while self.buffer.len() - self.start < count {
-            if self.read_more()? == 0 {
-                break;
+        while self.buffer.len() - self.start < count && self.pending.is_none() {
+            match self.read_more() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => self.pending = Some(error),
             }
         }
         Ok(&self.buffer[self.start..])
+    }
+
+    /// Gives the error again when the bytes before it are consumed.
+    pub fn postpone(&mut self, error: io::Error) {
+        self.pending = Some(error);
+    }
+
+    /// Whether the next bytes are those of another member than that of `position`, or of none.
+    pub fn is_behind(&self, position: Position) -> bool {
+        matches!(self.state, State::Between(_)) || self.position.member != position.member
     }
 
     /// Passes over bytes that [`Stream::fill`] showed.
@@ -230,7 +250,8 @@ impl<R: Read + Seek> Stream<R> {
         self.buffer.drain(..self.start);
         self.start = 0;
         let filled = self.buffer.len();
-        self.buffer.resize(filled + BUFFER_BYTES, 0);
+        let fresh = self.position.inner == 0 && filled == 0;
+        self.buffer.resize(filled + if fresh { FIRST_BYTES } else { BUFFER_BYTES }, 0);
         let out = &mut self.buffer[filled..];
         let read = match &mut self.state {
             State::Plain(input) => read_retrying(input, out),
@@ -262,6 +283,7 @@ impl<R: Read + Seek> Stream<R> {
             };
             self.buffer.clear();
             self.start = 0;
+            self.pending = None;
             input.seek_to(from)?;
             let found = find_magic(&mut input)?;
             from = input.offset() + 1;

@@ -131,6 +131,11 @@ fn a_bad_head_costs_one_record() {
 
 #[test]
 fn a_broken_member_costs_one_record() {
+    let mut crc = gzip(&good("x"));
+    let at = crc.len() - 6;
+    crc[at] ^= 1;
+    let bytes = [gzip(&good("a")), crc, gzip(&good("b"))].concat();
+    check(&bytes, &["http://a/", "http://x/ truncated", "http://b/"]);
     let noise: Vec<u8> = (0..9000_u64).map(|n| (schemas::hash::seed(n, "", 0) >> 56) as u8).collect();
     let middle = gzip(&page("http://x/", 200, "text/html", &noise));
     let mut flipped = middle.clone();
@@ -150,10 +155,6 @@ fn cutting_a_file_anywhere_loses_no_record_before_the_cut() {
         for cut in 0..bytes.len() {
             let found = words(&bytes[..cut]);
             assert!(found.len() <= 2, "{found:?} at {cut}");
-            assert_eq!(
-                found.first().is_some_and(|w| w == "http://a/"),
-                cut + 4 >= first && !found.is_empty() && found[0] == "http://a/"
-            );
             if cut >= first {
                 assert_eq!(found[0], "http://a/", "at {cut}");
             }
