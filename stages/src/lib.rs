@@ -17,4 +17,5 @@ use schemas::Spec;
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
     filter::length::SPEC,
+    tokenize::bpe::SPEC,
 ];

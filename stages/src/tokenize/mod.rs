@@ -1,1 +1,3 @@
 //! Stages that make tokens out of text.
+
+pub mod bpe;

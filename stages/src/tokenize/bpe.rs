@@ -1,0 +1,332 @@
+//! Makes tokens of text: byte-level BPE, trained on the corpus or read from a tokenizer.json.
+//!
+//! Training counts the pre-tokens of GPT-2's split and merges the most frequent pairs; all 256 bytes are tokens, so no
+//! text is unknown and decoding gives every text back. The vocabulary starts with `eos` (id 0), then the bytes, then
+//! merges. Same corpus, same tokenizer: `tokenizer.json` is the same byte for byte whatever the order of documents.
+//! Documents get their ids in `tokens`, with `eos` behind them. The name of a special token inside a document is text by
+//! default: else a page could end documents at will.
+//!
+//! ```text
+//! vocab_size = 259                          # trained on "ab ab ab"
+//! "ab"               → tokens [257, 0]      # a+b merged, eos
+//! ""                 → drop empty (0, limit 1)
+//! ```
+
+mod cache;
+mod encode;
+mod json;
+mod merge;
+mod split;
+mod train;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray, RecordBatch};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use encode::Encoder;
+use schemas::column::{TEXT, TOKENS, require, tokens_type, utf8, with};
+use schemas::hash::FastMap;
+use schemas::{
+    Build, Config as _, FilePath, Global, KeyError, Made, Outcome, Reason, Records, Settings, Settled,
+    Sorted, Spec, Stage, StageError, Verdict, choice, config,
+};
+use std::sync::Arc;
+
+choice! {
+    /// What the name of a special token inside a document is.
+    pub enum SpecialTokens {
+        /// Text like any other.
+        Text = "text",
+        /// The special token.
+        Parse = "parse",
+        /// A reason to drop the document.
+        Reject = "reject",
+    }
+}
+
+config! {
+    /// Settings of `tokenize.bpe`.
+    pub struct Config {
+        /// The tokenizer.json to use; none to train one on the corpus.
+        file: FilePath = FilePath::default();
+        /// Most tokens of a trained vocabulary; small by default, as the corpora and models of one machine are:
+        /// at 8,192 the embedding of a small model does not outweigh the rest of it.
+        vocab_size: u64 = 8192, in 257..=1_048_576;
+        /// Fewest times that a pair must be seen to become a token.
+        min_frequency: u64 = 2, in 1..=1_000_000_000;
+        /// What the name of a special token inside a document is: `text` like any other, `parse` to make it the
+        /// special token, `reject` to drop the document.
+        special_tokens: SpecialTokens = SpecialTokens::Text;
+        /// Whether `eos` goes behind every document.
+        append_eos: bool = true;
+        /// The token that ends a document.
+        eos: String = "<|endoftext|>".to_owned();
+    }
+}
+
+/// Why `tokenize.bpe` drops a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// No token before `eos`.
+    Empty,
+    /// The name of a special token in the text.
+    SpecialToken,
+    /// The model of the file cannot encode the text.
+    Unencodable,
+}
+
+impl Drop {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::SpecialToken => "special_token",
+            Self::Unencodable => "unencodable",
+        }
+    }
+
+    fn verdict(self, value: usize, limit: f64) -> Verdict {
+        Verdict::Dropped { reason: self.name(), value: value as f64, limit, twin: None }
+    }
+}
+
+const REASONS: &[Reason] = &[
+    Reason { name: Drop::Empty.name(), doc: "No token before `eos`." },
+    Reason {
+        name: Drop::SpecialToken.name(),
+        doc: "The text holds the name of a special token, with `special_tokens = \"reject\"`.",
+    },
+    Reason {
+        name: Drop::Unencodable.name(),
+        doc: "The model of `file` cannot encode the text; a byte-level model always can.",
+    },
+];
+
+const BUILD: Build = |settings| {
+    let config: Config = settings.parse()?;
+    if config.eos.is_empty() {
+        return Err(vec![mistake("eos", "is empty", None)]);
+    }
+    Ok(Made::Global(if config.file.is_empty() {
+        Box::new(Train(config))
+    } else {
+        Box::new(Load { json: read(&config, settings)?, config })
+    }))
+};
+
+/// The registry line.
+pub const SPEC: Spec = Spec {
+    kind: "tokenize.bpe",
+    version: 1,
+    summary: "Makes tokens of text: byte-level BPE, trained on the corpus or read from a tokenizer.json.",
+    keys: Config::KEYS,
+    reasons: REASONS,
+    build: BUILD,
+};
+
+/// Longest word that training counts whole. Longer ones (base64, lines of dashes) are counted in parts.
+const WORD_BYTES_MAX: usize = 512;
+/// Most words that training looks at, the most frequent first: a bound on its memory, some GiB.
+const WORDS_MAX: usize = 1 << 23;
+
+fn mistake(key: &str, message: impl Into<String>, help: Option<String>) -> KeyError {
+    KeyError { key: key.to_owned(), message: message.into(), help }
+}
+
+/// Reads the tokenizer.json and finds what does not fit it.
+fn read(config: &Config, settings: &Settings) -> Result<Vec<u8>, Vec<KeyError>> {
+    let unused = settings.pairs().iter().filter(|(key, _)| key == "vocab_size" || key == "min_frequency");
+    let mut errors: Vec<KeyError> = unused
+        .map(|(key, _)| {
+            mistake(
+                key,
+                "is for training, but `file` gives a tokenizer",
+                Some(format!("remove `{key}` or `file`")),
+            )
+        })
+        .collect();
+    let path = settings.resolve(&config.file);
+    let json = match std::fs::read(&path) {
+        Ok(json) => json,
+        Err(error) => {
+            errors.push(mistake("file", format!("{}: {error}", path.display()), None));
+            return Err(errors);
+        }
+    };
+    match Encoder::read(&json, false) {
+        Err(error) => {
+            errors.push(mistake("file", format!("{} is no tokenizer.json: {error}", path.display()), None))
+        }
+        Ok(encoder) if config.append_eos && encoder.id(&config.eos).is_none() => errors.push(mistake(
+            "eos",
+            format!("{} has no token `{}`", path.display(), config.eos),
+            Some("name a token of the file, or set `append_eos = false`".to_owned()),
+        )),
+        Ok(_) => {}
+    }
+    if errors.is_empty() { Ok(json) } else { Err(errors) }
+}
+
+fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
+    require(input, TEXT, &DataType::Utf8)?;
+    Ok(with(input, [Field::new(TOKENS, tokens_type(), false)]))
+}
+
+fn settled(config: &Config, json: Vec<u8>) -> Result<Settled, StageError> {
+    let encoder =
+        Encoder::read(&json, config.special_tokens == SpecialTokens::Parse).map_err(StageError::Invalid)?;
+    let mut facts = vec![("vocab_size", encoder.size())];
+    let eos = encoder.id(&config.eos);
+    facts.extend(eos.map(|id| ("eos_id", u64::from(id))));
+    let stage = Tokenize {
+        reject: config.special_tokens == SpecialTokens::Reject,
+        eos: eos.filter(|_| config.append_eos).map(|id| id as i32),
+        encoder,
+    };
+    Ok(Settled { stage: Box::new(stage), files: vec![("tokenizer.json".to_owned(), json)], facts })
+}
+
+/// Uses a tokenizer that is there: nothing to see first.
+struct Load {
+    config: Config,
+    json: Vec<u8>,
+}
+
+impl Global for Load {
+    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
+        output(input)
+    }
+
+    fn map(&self, _: &RecordBatch, _: &mut Records) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn reduce(&self, _: &mut dyn Sorted, _: &mut Records) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn settle(&self, _: &Records) -> Result<Settled, StageError> {
+        settled(&self.config, self.json.clone())
+    }
+}
+
+/// Trains a tokenizer. Records: word → how often it was seen, a big-endian `u64`.
+struct Train(Config);
+
+impl Global for Train {
+    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
+        output(input)
+    }
+
+    fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
+        let mut counts: FastMap<&[u8], u64> = FastMap::default();
+        for word in utf8(batch, TEXT)?.iter().flatten().flat_map(split::split) {
+            for part in word.as_bytes().chunks(WORD_BYTES_MAX) {
+                *counts.entry(part).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<(&[u8], u64)> = counts.into_iter().collect();
+        counts.sort_unstable();
+        for (word, count) in counts {
+            out.push(word, &count.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut Records) -> Result<(), StageError> {
+        let mut word = Vec::new();
+        let mut total = 0;
+        while let Some(record) = sorted.next()? {
+            if record.key != word {
+                if total > 0 {
+                    out.push(&word, &u64::to_be_bytes(total));
+                }
+                word.clear();
+                word.extend_from_slice(record.key);
+                total = 0;
+            }
+            total += count(record.value)?;
+        }
+        if total > 0 {
+            out.push(&word, &total.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    fn settle(&self, reduced: &Records) -> Result<Settled, StageError> {
+        let counted = reduced.iter().map(|record| Ok((record.key, count(record.value)?)));
+        let mut words: Vec<(&[u8], u64)> = counted.collect::<Result<_, StageError>>()?;
+        words.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        words.truncate(WORDS_MAX);
+        let Config { vocab_size, min_frequency, eos, .. } = &self.0;
+        let trained = train::train(words.into_iter(), *vocab_size as usize, *min_frequency, eos);
+        settled(&self.0, json::write(&trained))
+    }
+}
+
+fn count(value: &[u8]) -> Result<u64, StageError> {
+    let bytes = value
+        .try_into()
+        .map_err(|_| StageError::Invalid("a count of words is not eight bytes".to_owned()))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// The settled stage.
+struct Tokenize {
+    encoder: Encoder,
+    reject: bool,
+    eos: Option<i32>,
+}
+
+impl Tokenize {
+    /// Appends the ids of a document, none where it is dropped.
+    fn judge(&self, text: &str, memory: &mut encode::Memory, ids: &mut Vec<i32>) -> Verdict {
+        let special = if self.reject { self.encoder.special_count(text) } else { 0 };
+        if special > 0 {
+            return Drop::SpecialToken.verdict(special, 0.0);
+        }
+        let start = ids.len();
+        if self.encoder.encode(text, memory, ids).is_err() {
+            ids.truncate(start);
+            return Drop::Unencodable.verdict(text.len(), 0.0);
+        }
+        if ids.len() == start {
+            return Drop::Empty.verdict(0, 1.0);
+        }
+        ids.extend(self.eos);
+        Verdict::Kept
+    }
+}
+
+impl Stage for Tokenize {
+    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
+        output(input)
+    }
+
+    fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+        let texts = utf8(batch, TEXT)?;
+        let mut memory = self.encoder.lend();
+        let mut ids = Vec::with_capacity(texts.value_data().len() / 3);
+        let mut lengths = Vec::with_capacity(batch.num_rows());
+        let mut verdicts = Vec::with_capacity(batch.num_rows());
+        for text in texts {
+            let start = ids.len();
+            verdicts.push(self.judge(text.unwrap_or_default(), &mut memory, &mut ids));
+            lengths.push(ids.len() - start);
+        }
+        self.encoder.give_back(memory);
+        if i32::try_from(ids.len()).is_err() {
+            return Err(StageError::Invalid(format!(
+                "a batch has {} tokens, more than a list can hold",
+                ids.len()
+            )));
+        }
+        let token_count = Float64Array::from_iter_values(lengths.iter().map(|&length| length as f64));
+        let item = Arc::new(Field::new("item", DataType::Int32, false));
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        let tokens = ListArray::try_new(item, offsets, Arc::new(Int32Array::from(ids)), None)?;
+        Ok(Outcome {
+            verdicts,
+            columns: vec![(TOKENS.to_owned(), Arc::new(tokens) as ArrayRef)],
+            signals: vec![("token_count", Arc::new(token_count) as ArrayRef)],
+        })
+    }
+}

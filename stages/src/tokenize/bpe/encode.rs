@@ -1,0 +1,193 @@
+//! The encoder: text to ids by a tokenizer.json.
+//!
+//! Where the file is a plain byte-level BPE with GPT-2's split (what training makes; GPT-2's own file), text is split,
+//! looked up and merged here, many times faster than through an `Encoding`; every other file goes through the
+//! tokenizers crate. Both give the same ids, which tests hold.
+
+use super::cache::Cache;
+use super::merge::{Merges, Scratch};
+use super::split::split;
+use regex::Regex;
+use serde_json::Value;
+use std::sync::{Mutex, PoisonError};
+use tokenizers::Tokenizer;
+
+/// A tokenizer that gives ids and nothing else. Shared by threads.
+pub(super) struct Encoder {
+    tokenizer: Tokenizer,
+    fast: Option<Merges>,
+    special: Option<Regex>,
+    parse: bool,
+    /// As many as there were calls at one time; each is taken for a call and comes back warm.
+    spare: Mutex<Vec<Memory>>,
+}
+
+/// What one call after another uses.
+#[derive(Default)]
+pub(super) struct Memory {
+    cache: Cache,
+    scratch: Scratch,
+}
+
+impl Encoder {
+    /// Reads a tokenizer.json; `parse` makes special tokens of their names in the text.
+    ///
+    /// # Errors
+    /// What the tokenizers crate says of the file.
+    pub(super) fn read(json: &[u8], parse: bool) -> Result<Self, String> {
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| error.to_string())?;
+        let value: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        // Many published files cut every text to the length of their model.
+        tokenizer.with_truncation(None).map_err(|error| error.to_string())?.with_padding(None);
+        tokenizer.set_encode_special_tokens(!parse);
+        let fast = if is_plain(&value) { Merges::read(&value["model"]) } else { None };
+        let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        let names = added.iter().filter(|token| token["special"] == true);
+        let mut names: Vec<String> = names.filter_map(|t| t["content"].as_str().map(regex::escape)).collect();
+        names.retain(|name| !name.is_empty());
+        let special = if names.is_empty() { None } else { Regex::new(&names.join("|")).ok() };
+        Ok(Self { tokenizer, fast, special, parse, spare: Mutex::default() })
+    }
+
+    /// The id of a token.
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// One more than the highest id: the rows of an embedding.
+    pub(super) fn size(&self) -> u64 {
+        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| u64::from(id) + 1)
+    }
+
+    /// How many names of special tokens stand in the text.
+    pub(super) fn special_count(&self, text: &str) -> usize {
+        self.special.as_ref().map_or(0, |special| special.find_iter(text).count())
+    }
+
+    /// Takes memory for a run of calls of [`Encoder::encode`].
+    pub(super) fn lend(&self) -> Memory {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Gives memory back, with what it learnt.
+    pub(super) fn give_back(&self, memory: Memory) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+    }
+
+    /// Appends the ids of a text.
+    ///
+    /// # Errors
+    /// What the tokenizers crate says, such as a model that has no token for unknown text.
+    pub(super) fn encode(&self, text: &str, memory: &mut Memory, out: &mut Vec<i32>) -> Result<(), String> {
+        if let Some(merges) = &self.fast
+            && !(self.parse && self.special_count(text) > 0)
+        {
+            let Memory { cache, scratch } = memory;
+            let mut start = 0;
+            for word in split(text) {
+                let end = start + word.len();
+                cache.encode(text.as_bytes(), (start, end), out, |word, out| {
+                    merges.encode(word, scratch, out)
+                });
+                start = end;
+            }
+            return Ok(());
+        }
+        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
+        out.extend(encoding.get_ids().iter().map(|&id| id as i32));
+        Ok(())
+    }
+}
+
+/// Whether splitting, merging and nothing else make the ids.
+fn is_plain(json: &Value) -> bool {
+    let split = &json["pre_tokenizer"];
+    let added = json["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+    json["normalizer"].is_null()
+        && split["type"] == "ByteLevel"
+        && split["add_prefix_space"] == false
+        && split["use_regex"] != false
+        && added.iter().all(|token| token["special"] == true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenize::bpe::json;
+    use crate::tokenize::bpe::train::train;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    const EOS: &str = "<|endoftext|>";
+    const SAMPLE: &str = "The mill turns; the miller doesn't. In 1843, 12 sacks of grain -- and 3½ of rye!\n\n    let x = y;\n\
+        Der Müller mahlt, il mugnaio macina. 水車が回る。 ====================================================\n";
+
+    static TRAINED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let words: Vec<&str> = split(SAMPLE).collect();
+        json::write(&train(words.iter().map(|w| (w.as_bytes(), 3)), 500, 2, EOS))
+    });
+
+    /// Encodes twice (cold, warm), holds the ids against the tokenizers crate and decodes them.
+    fn check(text: &str, parse: bool) {
+        let encoder = Encoder::read(&TRAINED, parse).unwrap();
+        assert!(encoder.fast.is_some());
+        let expected: Vec<i32> = encoder
+            .tokenizer
+            .encode_fast(text, false)
+            .unwrap()
+            .get_ids()
+            .iter()
+            .map(|&id| id as i32)
+            .collect();
+        let mut memory = encoder.lend();
+        for _ in 0..2 {
+            let mut ids = Vec::new();
+            encoder.encode(text, &mut memory, &mut ids).unwrap();
+            assert_eq!(ids, expected, "{text:?}");
+        }
+        let ids: Vec<u32> = expected.iter().map(|&id| id as u32).collect();
+        assert_eq!(encoder.tokenizer.decode(&ids, false).unwrap(), text);
+    }
+
+    #[test]
+    fn ids_are_those_of_the_tokenizers_crate_and_decode_to_the_text() {
+        for text in ["", " ", "\0", "The mill", "ééé", "\u{301}\u{301}", "\u{202e}שלום", "Ġ", "a\u{fffd}b"]
+        {
+            check(text, false);
+        }
+        check(SAMPLE, false);
+        check(&SAMPLE.repeat(3), true);
+        check(&"themill".repeat(50), false);
+        check(&"=".repeat(1000), false);
+        check(&format!("a{EOS}b{EOS}"), true);
+        check(&format!("a{EOS}b{EOS}"), false);
+    }
+
+    #[test]
+    fn a_special_name_in_the_text_is_text_unless_it_is_to_be_parsed() {
+        let ids = |parse| {
+            let encoder = Encoder::read(&TRAINED, parse).unwrap();
+            let mut ids = Vec::new();
+            encoder.encode(EOS, &mut encoder.lend(), &mut ids).unwrap();
+            ids
+        };
+        assert_eq!(ids(true), [0]);
+        assert!(ids(false).len() > 1 && !ids(false).contains(&0));
+    }
+
+    #[test]
+    fn a_long_word_takes_no_long_time() {
+        let encoder = Encoder::read(&TRAINED, false).unwrap();
+        let mut ids = Vec::new();
+        encoder.encode(&"themill".repeat(100_000), &mut encoder.lend(), &mut ids).unwrap();
+        assert!(ids.len() > 100_000);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn any_text_comes_back(text in "([a-z' ]|mill|the|=|\\PC|\\s|[\\x00-\\x1f]){0,80}", parse: bool) {
+            check(&text, parse);
+        }
+    }
+}
