@@ -17,5 +17,6 @@ use schemas::Spec;
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
     filter::length::SPEC,
+    pack::sequences::SPEC,
     tokenize::bpe::SPEC,
 ];

@@ -1,1 +1,3 @@
 //! Stages that make training sequences out of tokens.
+
+pub mod sequences;

@@ -330,3 +330,6 @@ impl Stage for Tokenize {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_classed_alike() {
+    fn characters_of_all_planes_are_classed_alike() {
         let all: Vec<char> = ('\u{80}'..=char::MAX).collect();
-        for part in all.chunks(1 << 14).step_by(7) {
+        for part in all.chunks(1 << 8).step_by(41) {
             check(&part.iter().flat_map(|&c| [c, 'a', c, '1']).collect::<String>());
         }
     }

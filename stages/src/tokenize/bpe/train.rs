@@ -2,9 +2,9 @@
 //!
 //! The most frequent neighbouring pair becomes a token, again and again (Sennrich, Haddow and Birch 2016); a word weighs
 //! as often as it was counted. Pairs that tie go by their ids, the smaller first, and all places of a pair merge at once,
-//! so the result is a function of the counts. The `BpeTrainer` of the tokenizers crate counts in 32 bits, wraps without a word, and
-//! keeps places of one pair in several entries that its seeded hash map orders; tests hold the two against each other
-//! where neither matters.
+//! so the result is a function of the counts. The `BpeTrainer` of the tokenizers crate (0.23) counts pairs in 32 bits and
+//! wraps without a word on a large corpus, and can make a special token out of text; where neither matters, tests hold
+//! the two against each other.
 
 use super::merge::symbols;
 use schemas::hash::{FastMap, FastSet};
@@ -160,5 +160,106 @@ fn remember(places: &mut FastMap<Pair, Vec<u32>>, pair: Pair, at: u32) {
     // A word tells its pairs in one go, so a repeat is the last entry.
     if places.last() != Some(&at) {
         places.push(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use schemas::hash::Rng;
+    use tokenizers::models::bpe::{BPE, BpeTrainer};
+
+    type Words = Vec<(String, u64)>;
+
+    fn trained(words: &Words, size: usize, min_frequency: u64) -> (Vec<String>, Vec<(String, String)>) {
+        let counted = words.iter().map(|(word, count)| (word.as_bytes(), *count));
+        let Trained { tokens, merges } = train(counted, size, min_frequency, "<eos>");
+        let name = |id: u32| tokens[id as usize].clone();
+        let merges = merges.into_iter().map(|(left, right)| (name(left), name(right))).collect();
+        (tokens, merges)
+    }
+
+    fn check(words: &[(&str, u64)], size: usize, min_frequency: u64, expected: &[&str]) {
+        let words = words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect();
+        let (tokens, merges) = trained(&words, size, min_frequency);
+        assert_eq!(&tokens[257..], expected, "{words:?}");
+        assert_eq!(merges.len(), expected.len());
+    }
+
+    #[test]
+    fn the_most_frequent_pair_merges_first() {
+        check(&[], 300, 1, &[]);
+        check(&[("a", 9)], 300, 1, &[]);
+        check(&[("ab", 2), ("bc", 3)], 300, 1, &["bc", "ab"]);
+        check(&[("ab", 2), ("bc", 3)], 258, 1, &["bc"]);
+        check(&[("ab", 2), ("bc", 3)], 300, 3, &["bc"]);
+        check(&[("zz", 2), ("aa", 2)], 300, 1, &["aa", "zz"]);
+        check(&[("abc", 2), ("ab", 1)], 300, 1, &["ab", "abc"]);
+        check(&[("aaaa", 1)], 300, 1, &["aa", "aaaa"]);
+        check(&[("ab", u64::from(u32::MAX) * 4), ("cd", 5)], 300, 1, &["ab", "cd"]);
+    }
+
+    #[test]
+    fn bytes_never_make_the_special_token() {
+        let trained = train([(b"eos".as_slice(), 9)].into_iter(), 300, 1, "eos");
+        assert_eq!(&trained.tokens[..2], ["eos", "!"]);
+        assert!(!trained.tokens[1..].contains(&"eos".to_owned()));
+    }
+
+    /// Trains with the crate on the same counts.
+    fn reference(words: &Words, size: usize, min_frequency: u64) -> BPE {
+        let trainer = BpeTrainer::builder()
+            .show_progress(false)
+            .vocab_size(size)
+            .min_frequency(min_frequency)
+            .special_tokens(vec![tokenizers::AddedToken::from("<eos>", true)])
+            .initial_alphabet(symbols().into_iter().collect())
+            .build();
+        let symbols = symbols();
+        let spelt = |word: &str| word.bytes().map(|b| symbols[b as usize]).collect::<String>();
+        let mut model = BPE::default();
+        let counts = words.iter().map(|(word, count)| (spelt(word).as_str().into(), *count)).collect();
+        trainer.do_train(&counts, &mut model).unwrap();
+        model
+    }
+
+    fn same_as_reference(words: &Words, size: usize, min_frequency: u64) {
+        let (tokens, merges) = trained(words, size, min_frequency);
+        let model = serde_json::to_value(reference(words, size, min_frequency)).unwrap();
+        let expected: Vec<(String, String)> = serde_json::from_value(model["merges"].clone()).unwrap();
+        assert_eq!(merges, expected, "{words:?}");
+        let vocab = model["vocab"].as_object().unwrap();
+        assert_eq!(vocab.len(), tokens.len());
+        assert!(tokens.iter().zip(0_u64..).all(|(token, id)| vocab[token] == id));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_order_of_words_does_not_matter_and_merges_are_those_of_the_crate(
+            words in prop::collection::btree_map("([a-e]{1,3}[éf-k]){0,4}", 1_u64..50, 0..60),
+            min_frequency in 1_u64..5,
+            seed: u64,
+        ) {
+            let mut words: Words = words.into_iter().collect();
+            let first = trained(&words, 330, min_frequency);
+            same_as_reference(&words, 330, min_frequency);
+            let mut rng = Rng::new(seed);
+            words.sort_by_cached_key(|_| rng.next_u64());
+            prop_assert_eq!(trained(&words, 330, min_frequency), first);
+        }
+
+        #[test]
+        fn runs_of_one_byte_train_alike_in_any_order(
+            words in prop::collection::btree_map("[ab]{1,24}", 1_u64..50, 0..40),
+            seed: u64,
+        ) {
+            let mut words: Words = words.into_iter().collect();
+            let first = trained(&words, 400, 1);
+            let mut rng = Rng::new(seed);
+            words.sort_by_cached_key(|_| rng.next_u64());
+            prop_assert_eq!(trained(&words, 400, 1), first);
+        }
     }
 }

@@ -1,0 +1,217 @@
+//! Measures training, encoding and packing on gzipped JSON lines: `tokens_speed FILE.jsonl.gz … [--out FOLDER]`.
+//!
+//! One thread, documents in memory. Rows of the first packed batches are decoded and held against the documents. With
+//! `--out`, tokenizer.json and the ids of each document go to a folder, to be held against other tools.
+
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
+use schemas::column::{ID, TEXT, TOKENS};
+use schemas::{Global, Made, Record, Records, Regroup, Settings, Settled, Sorted, StageError, token};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+struct Stream<'a>(Vec<Record<'a>>, usize);
+
+impl Sorted for Stream<'_> {
+    fn next(&mut self) -> std::result::Result<Option<Record<'_>>, StageError> {
+        self.1 += 1;
+        Ok(self.0.get(self.1 - 1).copied())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the example is for")]
+fn main() -> Result<()> {
+    let (mut files, mut out, mut arguments) = (Vec::new(), None, std::env::args().skip(1));
+    while let Some(argument) = arguments.next() {
+        if argument == "--out" {
+            out = arguments.next().map(PathBuf::from);
+        } else {
+            files.push(PathBuf::from(argument));
+        }
+    }
+    let batches = read(&files)?;
+    let megabytes =
+        batches.iter().map(|b| b.column(1).as_string::<i32>().value_data().len()).sum::<usize>() as f64 / 1e6;
+    let report = |work: &str, seconds: f64| {
+        println!("{work:24} {seconds:8.3} s  {:8.1} MB/s of text", megabytes / seconds)
+    };
+
+    let train = global()?;
+    let (records, seconds) = timed(|| mapped(&*train, &batches))?;
+    report("count words", seconds);
+    let (reduced, seconds) = timed(|| reduced(&*train, &records))?;
+    report("sum counts", seconds);
+    let (settled, seconds) = timed(|| Ok(train.settle(&reduced)?))?;
+    report("train and settle", seconds);
+    println!("{} words, {:?}", reduced.len(), settled.facts);
+
+    let (mut tokenized, seconds) = timed(|| encoded(&settled, &batches))?;
+    report("encode, cold", seconds);
+    for _ in 0..2 {
+        let (again, seconds) = timed(|| encoded(&settled, &batches))?;
+        report("encode, warm", seconds);
+        tokenized = again;
+    }
+    if let Some(folder) = out {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("tokenizer.json"), &settled.files[0].1)?;
+        write_ids(&folder, &tokenized)?;
+    }
+    for toml in [
+        "method = \"best_fit\"",
+        "method = \"concat\"",
+        "length = 2048",
+        "length = 2048\nwindow_tokens = 1048576",
+    ] {
+        let ((rows, pad, length), seconds) = timed(|| packed(toml, &tokenized))?;
+        let share = 100.0 * pad as f64 / (rows * length) as f64;
+        println!(
+            "pack {toml:?}: {rows} rows of {length}, {share:.3} % padding, {:.1} Mtok/s",
+            (rows * length) as f64 / seconds / 1e6
+        );
+    }
+    Ok(())
+}
+
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let start = Instant::now();
+    let made = work()?;
+    Ok((made, start.elapsed().as_secs_f64()))
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<RecordBatch>> {
+    let mut rows = Vec::new();
+    for file in files {
+        let lines = BufReader::new(flate2::read::MultiGzDecoder::new(std::fs::File::open(file)?)).lines();
+        for line in lines {
+            let row: serde_json::Value = serde_json::from_str(&line?)?;
+            let field = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            rows.push((field("id"), field("text")));
+        }
+    }
+    let batch = |rows: &[(String, String)]| {
+        let column = |of: fn(&(String, String)) -> &String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
+        };
+        Ok(RecordBatch::try_from_iter([(ID, column(|row| &row.0)), (TEXT, column(|row| &row.1))])?)
+    };
+    rows.chunks(128).map(batch).collect()
+}
+
+fn made(kind: &str, toml: &str) -> Result<Made> {
+    let settings = Settings::new(toml.parse::<toml::Table>()?.into_iter().collect());
+    let spec = stages::ALL.iter().find(|spec| spec.kind == kind).ok_or("the kind is not registered")?;
+    (spec.build)(&settings).map_err(|errors| format!("{errors:?}").into())
+}
+
+fn global() -> Result<Box<dyn Global>> {
+    match made("tokenize.bpe", "")? {
+        Made::Global(global) => Ok(global),
+        _ => Err("tokenize.bpe is a global".into()),
+    }
+}
+
+fn regroup(toml: &str) -> Result<Box<dyn Regroup>> {
+    match made("pack.sequences", toml)? {
+        Made::Regroup(regroup) => Ok(regroup),
+        _ => Err("pack.sequences is a regroup".into()),
+    }
+}
+
+fn mapped(global: &dyn Global, batches: &[RecordBatch]) -> Result<Records> {
+    let mut records = Records::default();
+    for batch in batches {
+        global.map(batch, &mut records)?;
+    }
+    records.sort();
+    Ok(records)
+}
+
+fn reduced(global: &dyn Global, records: &Records) -> Result<Records> {
+    let mut out = Records::default();
+    global.reduce(&mut Stream(records.iter().collect(), 0), &mut out)?;
+    Ok(out)
+}
+
+fn encoded(settled: &Settled, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let encode = |batch: &RecordBatch| {
+        let outcome = settled.stage.apply(batch)?;
+        Ok(outcome.select(batch, &settled.stage.output(&batch.schema())?)?)
+    };
+    batches.iter().map(encode).collect()
+}
+
+fn tokens(batches: &[RecordBatch]) -> impl Iterator<Item = (&str, Vec<i32>)> {
+    batches.iter().flat_map(|batch| {
+        let lists = batch.column_by_name(TOKENS).expect("the stage adds it").as_list::<i32>();
+        let ids = batch.column(0).as_string::<i32>().iter().flatten();
+        ids.zip(lists.iter().flatten().map(|list| list.as_primitive::<Int32Type>().values().to_vec()))
+    })
+}
+
+fn write_ids(folder: &std::path::Path, batches: &[RecordBatch]) -> Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(folder.join("tokens.jsonl"))?);
+    for (id, tokens) in tokens(batches) {
+        writeln!(file, "{}", serde_json::json!({ "id": id, "tokens": tokens }))?;
+    }
+    Ok(())
+}
+
+/// Packs everything and holds every row against the documents. Rows, padding, length.
+fn packed(toml: &str, batches: &[RecordBatch]) -> Result<(usize, usize, usize)> {
+    let regroup = regroup(toml)?;
+    let mut records = Records::default();
+    for batch in batches {
+        regroup.map(batch, &mut records)?;
+    }
+    records.sort();
+    let (mut rows, mut pad, mut length, mut first) = (0, 0, 0, Vec::new());
+    for folder in 0..regroup.folders().len() as u8 {
+        let mut stream = Stream(records.iter().filter(|record| record.key[0] == folder).collect(), 0);
+        let mut emit = |batch: RecordBatch| {
+            rows += batch.num_rows();
+            let pads = batch.column_by_name(token::PAD).expect("of the schema").as_primitive::<Int32Type>();
+            pad += pads.values().iter().map(|&pad| pad as usize).sum::<usize>();
+            length = batch.column(0).as_list::<i32>().value_length(0) as usize;
+            if first.len() < 2 {
+                first.push(batch);
+            }
+            Ok(())
+        };
+        regroup.reduce(&mut stream, &mut emit)?;
+    }
+    verify(&first, batches)?;
+    Ok((rows, pad, length))
+}
+
+/// Holds each piece of packed rows against the tokens of its document.
+fn verify(packed: &[RecordBatch], batches: &[RecordBatch]) -> Result<()> {
+    let documents: BTreeMap<&str, Vec<i32>> = tokens(batches).collect();
+    for batch in packed {
+        let numbers = |name: &str, row: usize| {
+            let list = batch.column_by_name(name).expect("of the schema").as_list::<i32>().value(row);
+            list.as_primitive::<Int32Type>().values().to_vec()
+        };
+        for row in 0..batch.num_rows() {
+            let (ids, lengths) = (numbers(token::INPUT_IDS, row), numbers(token::DOC_LENS, row));
+            let names =
+                batch.column_by_name(token::DOC_IDS).expect("of the schema").as_list::<i32>().value(row);
+            let names = names.as_string::<i32>().iter().flatten();
+            let mut at = 0;
+            for ((name, offset), length) in names.zip(numbers(token::DOC_OFFSETS, row)).zip(lengths) {
+                let (offset, length) = (offset as usize, length as usize);
+                if documents[name][offset..offset + length] != ids[at..at + length] {
+                    return Err(format!("row {row} does not hold {name} at {offset}").into());
+                }
+                at += length;
+            }
+        }
+    }
+    Ok(())
+}
