@@ -34,4 +34,6 @@ pub const ALL: &[Spec] = &[
     filter::language::SPEC,
     filter::length::SPEC,
     filter::repetition::SPEC,
+    pack::sequences::SPEC,
+    tokenize::bpe::SPEC,
 ];
