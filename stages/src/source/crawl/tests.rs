@@ -169,10 +169,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-#[test]
-fn a_site_with_traps() {
-    let site = Site::new(|path, times, out| {
-        match path {
+fn traps(path: &str, times: usize, out: &mut TcpStream) -> bool {
+    match path {
         "/robots.txt" => send(out, 200, "", b"User-agent: *\nDisallow: /secret\n"),
         "/" => html(
             out,
@@ -207,7 +205,11 @@ fn a_site_with_traps() {
             .is_ok(),
         _ => html(out, "<p>a page"),
     }
-    });
+}
+
+#[test]
+fn a_site_with_traps() {
+    let site = Site::new(traps);
     let folder = Folder::new("traps");
     let config = Config { retries_max: 2, body_bytes_max: 2 << 20, ..config(site.url("/#top")) };
     let crawled = crawl(&site, &folder, config);
