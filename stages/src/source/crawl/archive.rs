@@ -22,6 +22,8 @@ const REFUSED: &str = "refused.jsonl";
 /// Records and seconds after which everything is forced to the disk.
 const SYNC_RECORDS: u64 = 256;
 const SYNC_AFTER: Duration = Duration::from_secs(10);
+/// How long a lock is waited for.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Where a crawl with these settings is kept.
 pub(super) fn folder(root: &Path, settings: &Settings) -> PathBuf {
@@ -60,14 +62,7 @@ impl Archive {
         let path = folder.join(JOURNAL);
         let io = |error| SourceError::Io { path: path.clone(), error };
         let journal = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(io)?;
-        match journal.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("{}: another process crawls into this folder", folder.display());
-                return Err(SourceError::Refused(message));
-            }
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
+        lock(&journal, folder, &path)?;
         let journal_bytes = cut_half_line(&journal).map_err(io)?;
         let mut replay = Replay::read(&path, (u32::MAX, u64::MAX)).map_err(io)?;
         let good = good_end(folder, replay.synced, replay.end)?;
@@ -172,6 +167,24 @@ impl Archive {
             "left": left,
         });
         write_whole(&self.folder.join(COMPLETE), &[marker.to_string()])
+    }
+}
+
+/// Takes the lock, waiting a little: a killed process holds its own until its last write is on the disk.
+fn lock(journal: &File, folder: &Path, path: &Path) -> Result<(), SourceError> {
+    let start = Instant::now();
+    loop {
+        match journal.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("{}: another process crawls into this folder", folder.display());
+                return Err(SourceError::Refused(message));
+            }
+            Err(TryLockError::Error(error)) => return Err(SourceError::io(path)(error)),
+        }
     }
 }
 

@@ -227,7 +227,10 @@ impl Frontier {
             }
             Access::Known(..) => 1,
         };
-        !host.queue.is_empty() && host.inflight < connections
+        // Pages under way may turn out to be none: only those that came use the budget up, the others are waited for.
+        let budget = self.settings.config.pages_per_host_max;
+        let undecided = host.pages < budget && host.pages + host.pages_asked >= budget;
+        !host.queue.is_empty() && host.inflight < connections && !undecided
     }
 }
 

@@ -25,6 +25,7 @@ mod fetch;
 mod frontier;
 mod guard;
 mod journal;
+mod learn;
 mod links;
 mod pattern;
 mod politeness;

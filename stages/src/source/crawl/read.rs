@@ -111,6 +111,9 @@ struct Rows<'a> {
     broken: bool,
 }
 
+/// Reason, what was measured, what it was measured against.
+type Dropped = (Drop, f64, f64);
+
 /// One row.
 #[derive(Default)]
 struct Page {
@@ -119,7 +122,7 @@ struct Page {
     fetched_at: Option<String>,
     content_type: Option<String>,
     html: Vec<u8>,
-    drop: Option<(Drop, f64, f64)>,
+    drop: Option<Dropped>,
 }
 
 impl Iterator for Rows<'_> {
@@ -176,28 +179,34 @@ impl Rows<'_> {
         page.content_type = header(http, "content-type").map(str::to_owned);
         let encodings = header(http, "content-encoding").unwrap_or_default();
         let (html, undecoded) = decode(body, encodings, self.settings.bounds());
-        page.drop = self.judge(http, body, &html, undecoded, header(headers, "WARC-Truncated"));
+        let truncated = header(headers, "WARC-Truncated");
+        let url = page.url.as_deref().unwrap_or_default();
+        page.drop = self.status(url, http).or_else(|| self.body(http, body, &html, undecoded, truncated));
         page.html = html.into_owned();
         page
     }
 
-    fn judge(
+    fn status(&self, url: &str, http: &str) -> Option<Dropped> {
+        let status: u16 = http.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        if status != 200 {
+            return Some((Drop::Status, status.into(), 200.0));
+        }
+        // Servers answer for these with pages of all kinds.
+        let is_guide = url.ends_with("/robots.txt") || url.ends_with("/sitemap.xml");
+        let is_html = visit::is_html(header(http, "content-type").unwrap_or_default());
+        (is_guide || !is_html).then_some((Drop::NotHtml, 1.0, 0.0))
+    }
+
+    fn body(
         &self,
         http: &str,
         body: &[u8],
         html: &[u8],
         undecoded: Option<Broken>,
         truncated: Option<&str>,
-    ) -> Option<(Drop, f64, f64)> {
+    ) -> Option<Dropped> {
         let config = &self.settings.config;
-        let status: u16 = http.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         let (length, decoded) = (body.len() as f64, html.len() as f64);
-        if status != 200 {
-            return Some((Drop::Status, status.into(), 200.0));
-        }
-        if !visit::is_html(header(http, "content-type").unwrap_or_default()) {
-            return Some((Drop::NotHtml, 1.0, 0.0));
-        }
         if body.is_empty() {
             return Some((Drop::Empty, 0.0, 1.0));
         }

@@ -10,7 +10,6 @@ use super::journal::{self, Replay, State};
 use super::refusal::Refusal;
 use super::robots::Robots;
 use super::settings::Settings;
-use super::sitemap::Sitemap;
 use super::visit::{Found, Report, Task, Visit, work};
 use crate::source::warc::write::{IndexEntry, file_name};
 use schemas::{Event, Observer, SourceError};
@@ -20,9 +19,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
-
-/// Most sitemap indexes above a sitemap.
-const SITEMAP_LEVELS_MAX: u8 = 3;
 
 /// Crawls until nothing is left to do, going on where an earlier run was killed.
 ///
@@ -53,20 +49,21 @@ pub(super) fn crawl(
     if result? { run.finish() } else { Ok(()) }
 }
 
-struct Run<'a> {
-    settings: Arc<Settings>,
+pub(super) struct Run<'a> {
+    pub(super) settings: Arc<Settings>,
     fetcher: Arc<Fetcher>,
-    frontier: Frontier,
+    pub(super) frontier: Frontier,
     archive: Archive,
     observer: &'a dyn Observer,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     /// Lines for the log that belong to what is being done.
-    lines: String,
+    pub(super) lines: String,
     pages: u64,
     pages_asked: u64,
     inflight: u64,
-    refused: u64,
-    overflow: u64,
+    pub(super) refused: u64,
+    /// Addresses beyond `frontier_max`.
+    pub(super) overflow: u64,
     responses: u64,
     stop_after: u64,
     deadline: Instant,
@@ -199,18 +196,13 @@ impl<'a> Run<'a> {
         let is_page = entry.what == What::Page;
         let refusal = if !allowed {
             Some(Refusal::RobotsDenied)
-        } else if is_page && host.pages + host.pages_asked >= budget {
+        } else if is_page && host.pages >= budget {
             Some(Refusal::HostBudget)
         } else {
             None
         };
         if let Some(refusal) = refusal {
-            // Pages under way may turn out to be none: the budget is only used up by those that came.
-            if refusal == Refusal::HostBudget && host.pages < budget {
-                self.frontier.push_first(at, entry);
-            } else {
-                self.refuse(refusal, &entry.url, "");
-            }
+            self.refuse(refusal, &entry.url, "");
             self.frontier.ended(at);
             return self.write_lines();
         }
@@ -228,7 +220,12 @@ impl<'a> Run<'a> {
         let (settings, fetcher) = (self.settings.clone(), self.fetcher.clone());
         let reports = self.reports.0.clone();
         tokio::spawn(async move {
-            let report = work(settings, fetcher, host, origin, task).await;
+            let worker = tokio::spawn(work(settings, fetcher, host, origin, task.clone()));
+            // A worker that panics must not leave the crawl waiting for it.
+            let report = worker.await.unwrap_or_else(|error| {
+                let failure = Failure { refusal: Refusal::Network, detail: error.to_string() };
+                Report { host, task, visits: Vec::new(), result: Err(failure) }
+            });
             // The receiver is gone only when the crawl has ended.
             let _ = reports.send(report).await;
         });
@@ -358,7 +355,9 @@ impl<'a> Run<'a> {
             self.pages += 1;
             self.observer.event(Event::Advance { units: 1 });
         }
-        if repeat {
+        if repeat && matches!(self.frontier.host(at).access, Access::Closed) {
+            self.refuse(Refusal::HostGivenUp, &entry.url, "");
+        } else if repeat {
             entry.attempts += 1;
             self.frontier.push_first(at, entry);
         }
@@ -370,104 +369,6 @@ impl<'a> Run<'a> {
             self.close(at, Refusal::HostGivenUp, &format!("{failures} failures in a row"));
         }
         Ok(())
-    }
-
-    /// Follows what a response leads to, or says why it leads nowhere.
-    fn learn(&mut self, at: usize, entry: &Entry, result: &Result<Found, Failure>, last: Option<&Visit>) {
-        match result {
-            Ok(Found::Page(links)) => {
-                for link in links {
-                    self.admit(link, What::Page, entry.depth + 1, 0);
-                }
-            }
-            Ok(Found::Redirect(target)) => self.redirect(entry, target.as_ref()),
-            Ok(Found::Sitemap(sitemap)) => self.sitemap(at, entry, sitemap),
-            Ok(Found::Later) => {
-                let status = last.map_or(0, |visit| visit.status);
-                let refusal = match last.and_then(|visit| visit.truncated) {
-                    Some(_) => Refusal::Network,
-                    None => Refusal::Unavailable,
-                };
-                self.refuse(refusal, &entry.url, &format!("status {status}"));
-            }
-            Ok(Found::Nothing | Found::Robots(_)) => {}
-            Err(failure) => {
-                self.refuse(failure.refusal, &entry.url, &failure.detail);
-                if entry.depth == 0 && entry.what == What::Page {
-                    let reason = failure.refusal.name();
-                    self.note(&format!("{} cannot be fetched ({reason}): {}", entry.url, failure.detail));
-                }
-            }
-        }
-    }
-
-    fn redirect(&mut self, entry: &Entry, target: Option<&Url>) {
-        let Some(target) = target else {
-            return self.refuse(Refusal::RedirectInvalid, &entry.url, "no usable Location");
-        };
-        if entry.redirects >= self.settings.config.redirects_max {
-            return self.refuse(Refusal::TooManyRedirects, &entry.url, target.as_str());
-        }
-        if let (What::Page, 0, Err(refusal)) = (entry.what, entry.depth, self.settings.scope.judge(target, 0))
-        {
-            let reason = refusal.name();
-            self.note(&format!("seed {} leads to {target}, which is refused ({reason})", entry.url));
-        }
-        self.admit(target, entry.what, entry.depth, entry.redirects + 1);
-    }
-
-    fn sitemap(&mut self, at: usize, entry: &Entry, sitemap: &Sitemap) {
-        let What::Sitemap { level } = entry.what else { return };
-        let urls_max = self.settings.config.sitemap_urls_max;
-        let Ok(base) = Url::parse(&entry.url) else { return };
-        for url in sitemap.urls.iter().filter_map(|text| address::resolve(&base, text)) {
-            let taken = &mut self.frontier.host(at).sitemap_urls;
-            if *taken >= urls_max {
-                return;
-            }
-            *taken += 1;
-            if !sitemap.index {
-                self.admit(&url, What::Page, 1, 0);
-            } else if level < SITEMAP_LEVELS_MAX {
-                self.admit(&url, What::Sitemap { level: level + 1 }, 0, 0);
-            }
-        }
-    }
-
-    /// Takes an address into the frontier, or refuses it.
-    fn admit(&mut self, url: &Url, what: What, depth: u64, redirects: u64) {
-        if self.frontier.is_known(url.as_str()) {
-            return;
-        }
-        if self.frontier.known() >= self.settings.config.frontier_max {
-            self.overflow += 1;
-            return;
-        }
-        let judged = match what {
-            What::Page => self.settings.scope.judge(url, depth),
-            What::Sitemap { .. } if self.settings.scope.allows_host(url) => Ok(()),
-            What::Sitemap { .. } => Err(Refusal::OutOfScope),
-        };
-        self.frontier.learn(url.as_str());
-        if let Err(refusal) = judged {
-            return self.refuse(refusal, url.as_str(), "");
-        }
-        let host = self.frontier.host_of(url, Instant::now());
-        if matches!(self.frontier.host(host).access, Access::Closed) {
-            return self.refuse(Refusal::HostGivenUp, url.as_str(), "");
-        }
-        let entry = Entry { url: url.as_str().into(), what, depth, redirects, attempts: 0 };
-        journal::known(&mut self.lines, &entry);
-        if redirects > 0 {
-            self.frontier.push_first(host, entry);
-        } else {
-            self.frontier.push(host, entry);
-        }
-    }
-
-    fn refuse(&mut self, refusal: Refusal, url: &str, detail: &str) {
-        self.refused += 1;
-        journal::refused(&mut self.lines, refusal, url, detail);
     }
 
     fn archive(&mut self, visit: &Visit, state: State) -> Result<(), SourceError> {
@@ -499,7 +400,7 @@ impl<'a> Run<'a> {
         wait > Duration::from_secs(self.settings.config.pause_s_max)
     }
 
-    fn note(&self, message: &str) {
+    pub(super) fn note(&self, message: &str) {
         self.observer.event(Event::Note { message: &format!("crawl: {message}") });
     }
 }

@@ -65,7 +65,9 @@ impl Settings {
             c.body_bytes_max,
             c.sitemap_urls_max,
         ];
-        numbers.iter().for_each(|n| drop(hasher.update(&n.to_le_bytes())));
+        for number in numbers {
+            hasher.update(&number.to_le_bytes());
+        }
         let switches = [
             c.html_only,
             c.robots_extensions,
@@ -74,7 +76,9 @@ impl Settings {
             c.respect_nofollow,
             c.allow_private,
         ];
-        switches.iter().for_each(|&s| drop(hasher.update(&[u8::from(s)])));
+        for switch in switches {
+            hasher.update(&[u8::from(switch)]);
+        }
         hasher.update(self.token.as_bytes());
         hasher.finalize().to_hex()[..16].to_owned()
     }

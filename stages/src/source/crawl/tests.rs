@@ -169,10 +169,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-#[test]
-fn a_site_with_traps() {
-    let site = Site::new(|path, times, out| {
-        match path {
+fn traps(path: &str, times: usize, out: &mut TcpStream) -> bool {
+    match path {
         "/robots.txt" => send(out, 200, "", b"User-agent: *\nDisallow: /secret\n"),
         "/" => html(
             out,
@@ -207,7 +205,11 @@ fn a_site_with_traps() {
             .is_ok(),
         _ => html(out, "<p>a page"),
     }
-    });
+}
+
+#[test]
+fn a_site_with_traps() {
+    let site = Site::new(traps);
     let folder = Folder::new("traps");
     let config = Config { retries_max: 2, body_bytes_max: 2 << 20, ..config(site.url("/#top")) };
     let crawled = crawl(&site, &folder, config);
@@ -399,7 +401,7 @@ fn numbered(path: &str, _: usize, out: &mut TcpStream) -> bool {
     let number: u32 = path[1..].parse().unwrap_or(0);
     let links: String =
         (number + 1..number + 11).filter(|n| *n < 100).map(|n| format!("<a href=/{n}>")).collect();
-    html(out, &links)
+    html(out, &format!("<p>{links}"))
 }
 
 #[test]
@@ -478,4 +480,45 @@ fn splits_are_stable_and_cover_every_record() {
     assert_eq!(splits, read::splits(&settings, &folder.0).unwrap());
     let rows = splits.iter().flat_map(|s| read::rows(&settings, s).unwrap());
     assert_eq!(rows.map(|intake| intake.unwrap().batch.num_rows()).sum::<usize>(), 101);
+}
+
+/// The Rust documentation of the toolchain over loopback: prints pages per second and keeps the archive.
+#[test]
+#[ignore = "takes long in the dev profile; run by hand to measure"]
+fn speed_on_the_rust_documentation() {
+    fn docs(path: &str, _: usize, out: &mut TcpStream) -> bool {
+        static ROOT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+        let root = ROOT.get_or_init(|| {
+            let printed = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+            PathBuf::from(String::from_utf8(printed.stdout).unwrap().trim()).join("share/doc/rust/html")
+        });
+        let mut file = root.join(path.split('?').next().unwrap().trim_start_matches('/'));
+        if file.is_dir() {
+            file = file.join("index.html");
+        }
+        match std::fs::read(&file) {
+            Ok(body) if path.ends_with(".txt") => send(out, 200, "content-type: text/plain\r\n", &body),
+            Ok(body) => html_bytes(out, &body),
+            Err(_) => send(out, 404, "", b""),
+        }
+    }
+    fn html_bytes(out: &mut TcpStream, body: &[u8]) -> bool {
+        send(out, 200, "content-type: text/html\r\n", body)
+    }
+    let (site, folder) = (Site::new(docs), std::env::temp_dir().join("gristmill-crawl-docs"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let pages_max = 3000;
+    let config =
+        Config { pages_max, host_connections: 8, timeout_ms: 10_000, ..config(site.url("/std/index.html")) };
+    let settings = Arc::new(Settings::new(config).map_err(|e| format!("{e:?}")).unwrap());
+    let start = Instant::now();
+    let notes = Notes::default();
+    run::crawl(&settings, &folder, &notes, u64::MAX).unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    eprintln!("{:?}: {:.0} pages/s", notes.0.lock().unwrap(), pages_max as f64 / seconds);
+    let start = Instant::now();
+    let splits = read::splits(&settings, &folder).unwrap();
+    let rows = splits.iter().flat_map(|s| read::rows(&settings, s).unwrap()).map(Result::unwrap);
+    let kept: usize = rows.map(|i| i.verdicts.iter().filter(|v| **v == Verdict::Kept).count()).sum();
+    eprintln!("{kept} pages read from {} splits in {:.2} s", splits.len(), start.elapsed().as_secs_f64());
 }

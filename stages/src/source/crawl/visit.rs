@@ -23,6 +23,7 @@ const ROBOTS_REDIRECTS_MAX: u32 = 5;
 const OTHER_BYTES_MAX: u64 = 16 << 10;
 
 /// What a worker is to do.
+#[derive(Clone)]
 pub(super) enum Task {
     Robots,
     Fetch(Entry),
