@@ -16,6 +16,8 @@ use std::borrow::Cow;
 
 /// How far the search for `<meta>` goes (HTML standard: "the first 1024 bytes").
 const PRESCAN_BYTES_MAX: usize = 1024;
+/// How far a late `<meta>` is looked for.
+const LATE_BYTES_MAX: usize = 1 << 16;
 /// How much of an undeclared page the guess looks at.
 const GUESS_BYTES_MAX: usize = 1 << 16;
 
@@ -30,10 +32,13 @@ pub(crate) fn sniff(bytes: &[u8], content_type: Option<&str>) -> &'static Encodi
     if let Some((encoding, _)) = Encoding::for_bom(bytes) {
         return encoding;
     }
-    content_type
-        .and_then(header_charset)
-        .or_else(|| prescan(&bytes[..bytes.len().min(PRESCAN_BYTES_MAX)]))
-        .unwrap_or_else(|| guess(bytes))
+    content_type.and_then(header_charset).or_else(|| declared(bytes)).unwrap_or_else(|| guess(bytes))
+}
+
+/// What the page itself declares. A `<meta>` behind the first 1024 bytes makes a browser begin again ("change the
+/// encoding while parsing"); here it is looked for at once.
+fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
+    [PRESCAN_BYTES_MAX, LATE_BYTES_MAX].iter().find_map(|&most| prescan(&bytes[..bytes.len().min(most)]))
 }
 
 fn guess(bytes: &[u8]) -> &'static Encoding {
@@ -266,7 +271,8 @@ mod tests {
                 let expected = Encoding::for_label(label).unwrap();
                 cases += 1;
                 let data = &case[..split];
-                let found = prescan(&data[..data.len().min(PRESCAN_BYTES_MAX)]).unwrap_or(WINDOWS_1252);
+                let marked = Encoding::for_bom(data).map(|(encoding, _)| encoding);
+                let found = marked.or_else(|| declared(data)).unwrap_or(WINDOWS_1252);
                 if found != expected {
                     wrong.push(format!(
                         "{} {}: {}",

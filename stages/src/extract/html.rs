@@ -219,3 +219,7 @@ impl Stage for Extract {
         Ok(Outcome { verdicts, columns, signals: signals.collect() })
     }
 }
+
+#[cfg(test)]
+#[path = "html_tests.rs"]
+mod tests;

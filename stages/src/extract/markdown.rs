@@ -174,7 +174,7 @@ impl Writer<'_, '_> {
         let tight = !self.lists.is_empty();
         self.end_block(if tight { self.gap.max(1) } else { 2 });
         match node.tag {
-            Tag::P if tight => self.gap = self.gap.max(2),
+            Tag::P if tight && self.around.last().is_none_or(|a| a.begun) => self.gap = self.gap.max(2),
             Tag::Blockquote => self.surround(end, "> ", "> "),
             Tag::Ul | Tag::Ol | Tag::Menu => self.list(at),
             Tag::Li => self.list_item(end),

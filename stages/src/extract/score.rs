@@ -31,7 +31,7 @@ const CUT_MIN: f64 = 8.0;
 
 /// Smallest share of the unsuspected characters that a strict choice must hold; with less, the page is a list, a
 /// shop or a discussion, whose short and linked texts are its content.
-const STRICT_SHARE_MIN: f64 = 0.4;
+const STRICT_SHARE_MIN: f64 = 0.35;
 
 /// Chooses the content of a page.
 pub(crate) fn choose(page: &Page<'_>, pruned: Pruned, blocks: &[Block]) -> Choice {
@@ -101,7 +101,7 @@ fn worth(page: &Page<'_>, block: &Block, context: Hints, lenient: bool) -> f64 {
     let mut worth = if tag == Tag::Pre {
         capped
     } else if tag.heading().is_some() {
-        8.0
+        if density > 0.5 && !lenient { 2.0 } else { 6.0 }
     } else if lenient && block.chars >= 15 {
         chars * (0.6 - 0.3 * density)
     } else if density > 0.5 {
@@ -119,7 +119,7 @@ fn worth(page: &Page<'_>, block: &Block, context: Hints, lenient: bool) -> f64 {
         (Hint::Navigation, 1.0),
         (Hint::Furniture, 0.8),
         (Hint::Related, if lenient { 0.0 } else { 0.7 }),
-        (Hint::Comment, if lenient { 0.0 } else { 0.6 }),
+        (Hint::Comment, if lenient && !context.has(Hint::Main) { 0.0 } else { 0.6 }),
         (Hint::Meta, if lenient { 0.0 } else { 0.2 }),
     ];
     for (hint, weight) in against {
