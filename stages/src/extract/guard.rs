@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Deepest nesting that reaches the tree builder; tags below it are left out, their text stays.
-const DEPTH_MAX: usize = 512;
+const DEPTH_MAX: usize = 256;
 /// Most bytes of one tag that may hold many attributes; a longer one is looked at.
 const TAG_BYTES_MAX: usize = 8 << 10;
 /// Most attributes of such a tag.
