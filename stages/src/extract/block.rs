@@ -115,12 +115,16 @@ fn measure(text: &str) -> Block {
                 block.stops += 1;
                 dense += 1;
             }
-            '\u{0e00}'..='\u{0e7f}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' => {
+            '\u{0e00}'..='\u{0e7f}'
+            | '\u{3040}'..='\u{30ff}'
+            | '\u{3400}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7af}' => {
                 dense += 1;
             }
             _ => {}
         }
-        stop = matches!(c, '.' | '!' | '?' | '…' | ':') || (stop && matches!(c, '"' | '”' | '’' | '\'' | ')' | '»' | '“'));
+        stop = matches!(c, '.' | '!' | '?' | '…' | ':')
+            || (stop && matches!(c, '"' | '”' | '’' | '\'' | ')' | '»' | '“'));
     }
     block.stops += usize::from(stop);
     block.words += dense / 3;

@@ -16,6 +16,8 @@ use std::borrow::Cow;
 
 /// How far the search for `<meta>` goes (HTML standard: "the first 1024 bytes").
 const PRESCAN_BYTES_MAX: usize = 1024;
+/// How far a late `<meta>` is looked for.
+const LATE_BYTES_MAX: usize = 1 << 16;
 /// How much of an undeclared page the guess looks at.
 const GUESS_BYTES_MAX: usize = 1 << 16;
 
@@ -30,10 +32,13 @@ pub(crate) fn sniff(bytes: &[u8], content_type: Option<&str>) -> &'static Encodi
     if let Some((encoding, _)) = Encoding::for_bom(bytes) {
         return encoding;
     }
-    content_type
-        .and_then(header_charset)
-        .or_else(|| prescan(&bytes[..bytes.len().min(PRESCAN_BYTES_MAX)]))
-        .unwrap_or_else(|| guess(bytes))
+    content_type.and_then(header_charset).or_else(|| declared(bytes)).unwrap_or_else(|| guess(bytes))
+}
+
+/// What the page itself declares. A `<meta>` behind the first 1024 bytes makes a browser begin again ("change the
+/// encoding while parsing"); here it is looked for at once.
+fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
+    [PRESCAN_BYTES_MAX, LATE_BYTES_MAX].iter().find_map(|&most| prescan(&bytes[..bytes.len().min(most)]))
 }
 
 fn guess(bytes: &[u8]) -> &'static Encoding {
@@ -221,4 +226,63 @@ fn xml_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
     let quote = *rest.first().filter(|q| matches!(q, b'"' | b'\''))?;
     let label = &rest[1..=memchr::memchr(quote, &rest[1..])?];
     Encoding::for_label(label).map(readable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], content_type: Option<&str>, expected: &str) {
+        assert_eq!(sniff(bytes, content_type).name(), expected, "{:?}", String::from_utf8_lossy(bytes));
+    }
+
+    #[test]
+    fn the_first_declaration_wins() {
+        check(b"\xef\xbb\xbf<meta charset=latin1>", Some("text/html; charset=koi8-r"), "UTF-8");
+        check(b"<meta charset=latin1>", Some("text/html; Charset=\"koi8-r\""), "KOI8-R");
+        check(b"<meta charset=latin1>", Some("text/html"), "windows-1252");
+        check(b"<meta charset=utf-16>", None, "UTF-8");
+        check(b"<meta charset=x-user-defined>", None, "windows-1252");
+        check(b"<meta content='text/html; charset=euc-jp' http-equiv=content-type>", None, "EUC-JP");
+        check(b"<meta content='text/html; charset=euc-jp'>\xe4", None, "windows-1252");
+        check(b"<!-- <meta charset=koi8-r> --><meta charset=gbk>", None, "GBK");
+        check(b"<?xml version='1.0' encoding='ISO-8859-2'?><p>", None, "ISO-8859-2");
+        check(b"", None, "UTF-8");
+        check("<p>ä".as_bytes(), None, "UTF-8");
+    }
+
+    /// The files of html5lib-tests: `#data`, bytes, `#encoding`, a label.
+    #[test]
+    fn html5lib_encoding_tests() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/conformance/encoding");
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            eprintln!("SKIPPED: {folder} is missing");
+            return;
+        };
+        let (mut cases, mut wrong) = (0, Vec::new());
+        for entry in entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "dat"))
+        {
+            let bytes = std::fs::read(&entry).unwrap();
+            let starts: Vec<usize> = memchr::memmem::find_iter(&bytes, b"#data\n").collect();
+            for (n, &start) in starts.iter().enumerate() {
+                let case = &bytes[start + 6..starts.get(n + 1).copied().unwrap_or(bytes.len())];
+                let Some(split) = memchr::memmem::rfind(case, b"\n#encoding\n") else { continue };
+                let label = case[split + 11..].split(|&b| b == b'\n').next().unwrap();
+                let expected = Encoding::for_label(label).unwrap();
+                cases += 1;
+                let data = &case[..split];
+                let marked = Encoding::for_bom(data).map(|(encoding, _)| encoding);
+                let found = marked.or_else(|| declared(data)).unwrap_or(WINDOWS_1252);
+                if found != expected {
+                    wrong.push(format!(
+                        "{} {}: {}",
+                        String::from_utf8_lossy(data),
+                        expected.name(),
+                        found.name()
+                    ));
+                }
+            }
+        }
+        assert!(cases > 50 && wrong.is_empty(), "{} of {cases}: {wrong:#?}", wrong.len());
+    }
 }

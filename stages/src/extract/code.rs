@@ -7,11 +7,66 @@ use super::tag::Tag;
 const PREFIXES: [&str; 6] = ["language-", "lang-", "highlight-source-", "highlight-text-", "brush:", "src-"];
 /// Names that count as a language when they stand alone as a class.
 const LANGUAGES: [&str; 60] = [
-    "ada", "asm", "bash", "c", "clojure", "cmake", "cpp", "c++", "csharp", "css", "cuda", "dart", "diff", "docker",
-    "dockerfile", "elixir", "elm", "erlang", "fortran", "fsharp", "go", "golang", "graphql", "groovy", "haskell",
-    "html", "ini", "java", "javascript", "js", "json", "julia", "kotlin", "latex", "lisp", "lua", "makefile", "matlab",
-    "nix", "objc", "ocaml", "perl", "php", "powershell", "prolog", "python", "r", "ruby", "rust", "scala", "scheme",
-    "sh", "shell", "sql", "swift", "toml", "typescript", "xml", "yaml", "zig",
+    "ada",
+    "asm",
+    "bash",
+    "c",
+    "clojure",
+    "cmake",
+    "cpp",
+    "c++",
+    "csharp",
+    "css",
+    "cuda",
+    "dart",
+    "diff",
+    "docker",
+    "dockerfile",
+    "elixir",
+    "elm",
+    "erlang",
+    "fortran",
+    "fsharp",
+    "go",
+    "golang",
+    "graphql",
+    "groovy",
+    "haskell",
+    "html",
+    "ini",
+    "java",
+    "javascript",
+    "js",
+    "json",
+    "julia",
+    "kotlin",
+    "latex",
+    "lisp",
+    "lua",
+    "makefile",
+    "matlab",
+    "nix",
+    "objc",
+    "ocaml",
+    "perl",
+    "php",
+    "powershell",
+    "prolog",
+    "python",
+    "r",
+    "ruby",
+    "rust",
+    "scala",
+    "scheme",
+    "sh",
+    "shell",
+    "sql",
+    "swift",
+    "toml",
+    "typescript",
+    "xml",
+    "yaml",
+    "zig",
 ];
 
 /// The characters of a subtree with their white space; `br` and block elements break lines.
@@ -45,9 +100,14 @@ pub(crate) fn verbatim(page: &Page<'_>, at: usize, removed: &[bool]) -> String {
         }
         next += 1;
     }
-    let first = out.find(|c: char| !c.is_whitespace()).map_or(0, |n| out[..n].rfind('\n').map_or(0, |n| n + 1));
+    let first =
+        out.find(|c: char| !c.is_whitespace()).map_or(0, |n| out[..n].rfind('\n').map_or(0, |n| n + 1));
     let out = out[first..].trim_end();
-    if out.contains(['\r', '\u{a0}']) { out.replace("\r\n", "\n").replace(['\r', '\u{a0}'], " ") } else { out.to_owned() }
+    if out.contains(['\r', '\u{a0}']) {
+        out.replace("\r\n", "\n").replace(['\r', '\u{a0}'], " ")
+    } else {
+        out.to_owned()
+    }
 }
 
 /// The language of a code block: its own class, that of the `code` in it, or that of two elements around it.
@@ -69,7 +129,8 @@ fn class_language(class: &str) -> Option<&str> {
             let prefix = PREFIXES.iter().find(|prefix| word.starts_with(*prefix))?;
             let name = &word[prefix.len()..];
             // `brush: rust` has its name in the next word.
-            let name = if name.is_empty() { class.split(prefix).nth(1)?.split_whitespace().next()? } else { name };
+            let name =
+                if name.is_empty() { class.split(prefix).nth(1)?.split_whitespace().next()? } else { name };
             let name = name.trim_end_matches(';').split(',').next()?;
             is_name(name).then_some(name)
         })

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Deepest nesting that reaches the tree builder; tags below it are left out, their text stays.
-const DEPTH_MAX: usize = 512;
+const DEPTH_MAX: usize = 256;
 /// Most bytes of one tag that may hold many attributes; a longer one is looked at.
 const TAG_BYTES_MAX: usize = 8 << 10;
 /// Most attributes of such a tag.
@@ -15,9 +15,40 @@ const ATTRIBUTES_MAX: usize = 256;
 
 /// Elements that never nest in themselves by the parser's own rules or hold nothing: they do not count as a level.
 const FLAT: [&[u8]; 34] = [
-    b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"source", b"track",
-    b"wbr", b"param", b"p", b"li", b"dt", b"dd", b"tr", b"td", b"th", b"tbody", b"thead", b"tfoot", b"option",
-    b"optgroup", b"html", b"head", b"body", b"a", b"rp", b"rt", b"frame", b"button",
+    b"area",
+    b"base",
+    b"br",
+    b"col",
+    b"embed",
+    b"hr",
+    b"img",
+    b"input",
+    b"link",
+    b"meta",
+    b"source",
+    b"track",
+    b"wbr",
+    b"param",
+    b"p",
+    b"li",
+    b"dt",
+    b"dd",
+    b"tr",
+    b"td",
+    b"th",
+    b"tbody",
+    b"thead",
+    b"tfoot",
+    b"option",
+    b"optgroup",
+    b"html",
+    b"head",
+    b"body",
+    b"a",
+    b"rp",
+    b"rt",
+    b"frame",
+    b"button",
 ];
 /// Elements whose content is not markup.
 const RAW: [&[u8]; 6] = [b"script", b"style", b"textarea", b"title", b"xmp", b"iframe"];
@@ -106,4 +137,31 @@ fn raw_end(bytes: &[u8], from: usize, name: &[u8]) -> usize {
         at += 2;
     }
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_pages_are_borrowed() {
+        for html in ["", "<p>a<b>c</b>", "<a title='<div>'>x</a>", "<", "</", "<!-- <div>"] {
+            assert!(matches!(bound(html), Cow::Borrowed(_)), "{html}");
+        }
+    }
+
+    #[test]
+    fn levels_beyond_the_limit_go_and_their_text_stays() {
+        let deep = format!("{}x{}<p>y", "<div>".repeat(100_000), "</div>".repeat(100_000));
+        let cut = bound(&deep);
+        assert_eq!(cut.matches("<div>").count(), DEPTH_MAX);
+        assert_eq!(cut.matches("</div>").count(), DEPTH_MAX);
+        assert!(cut.contains('x') && cut.ends_with("<p>y"));
+    }
+
+    #[test]
+    fn attributes_without_end_go() {
+        let many: String = (0..100_000).map(|n| format!(" a{n}")).collect();
+        assert_eq!(bound(&format!("<p{many}>x")), "<p>x");
+    }
 }

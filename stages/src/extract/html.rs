@@ -12,7 +12,9 @@
 use super::{block, charset, guard, markdown, page, prune, score, title};
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use schemas::{Build, Config as _, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice, column, config};
+use schemas::{
+    Build, Config as _, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice, column, config,
+};
 use std::sync::Arc;
 use url::Url;
 
@@ -143,11 +145,15 @@ impl Extract {
     fn judge(&self, html: &[u8], content_type: Option<&str>, url: Option<&str>) -> (Verdict, Extracted) {
         let end = html.len().min(usize::try_from(self.0.page_bytes_max).unwrap_or(usize::MAX));
         let (decoded, _) = charset::decode(&html[..end], content_type);
-        let dropped = |reason: Drop, value, limit| Verdict::Dropped { reason: reason.name(), value, limit, twin: None };
+        let dropped =
+            |reason: Drop, value, limit| Verdict::Dropped { reason: reason.name(), value, limit, twin: None };
         let binary = binary_share(&decoded);
         if binary > self.0.binary_share_max {
             let verdict = dropped(Drop::Binary, binary, self.0.binary_share_max);
-            return (verdict, Extracted { text: String::new(), title: None, link_density: 0.0, confidence: 0.0 });
+            return (
+                verdict,
+                Extracted { text: String::new(), title: None, link_density: 0.0, confidence: 0.0 },
+            );
         }
         let extracted = extract(&decoded, url, &self.0);
         let chars = extracted.text.chars().count() as u64;
@@ -196,8 +202,7 @@ impl Stage for Extract {
                 continue;
             }
             let html = if pages.is_null(row) { &[][..] } else { pages.value(row) };
-            let (verdict, made) =
-                self.judge(html, value(types, row).as_deref(), value(urls, row).as_deref());
+            let (verdict, made) = self.judge(html, value(types, row).as_deref(), value(urls, row).as_deref());
             verdicts.push(verdict);
             signals[0].append_value(made.text.chars().count() as f64);
             signals[1].append_value(made.link_density);
@@ -209,7 +214,12 @@ impl Stage for Extract {
             (column::TEXT.into(), Arc::new(texts.finish())),
             (column::TITLE.into(), Arc::new(out_titles.finish())),
         ];
-        let signals = SIGNALS.iter().zip(signals).map(|(name, mut s)| (*name, Arc::new(s.finish()) as ArrayRef));
+        let signals =
+            SIGNALS.iter().zip(signals).map(|(name, mut s)| (*name, Arc::new(s.finish()) as ArrayRef));
         Ok(Outcome { verdicts, columns, signals: signals.collect() })
     }
 }
+
+#[cfg(test)]
+#[path = "html_tests.rs"]
+mod tests;

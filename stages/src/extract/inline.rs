@@ -156,7 +156,9 @@ fn is_read(c: char, before: char, after: char, rest: &str) -> bool {
         }
         '[' => rest.contains("]("),
         '<' => after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?'),
-        '&' => rest.find(';').is_some_and(|n| n > 0 && rest[..n].chars().all(|c| c.is_ascii_alphanumeric() || c == '#')),
+        '&' => rest
+            .find(';')
+            .is_some_and(|n| n > 0 && rest[..n].chars().all(|c| c.is_ascii_alphanumeric() || c == '#')),
         '~' => after == '~' || before == '~',
         _ => false,
     }

@@ -174,7 +174,7 @@ impl Writer<'_, '_> {
         let tight = !self.lists.is_empty();
         self.end_block(if tight { self.gap.max(1) } else { 2 });
         match node.tag {
-            Tag::P if tight => self.gap = self.gap.max(2),
+            Tag::P if tight && self.around.last().is_none_or(|a| a.begun) => self.gap = self.gap.max(2),
             Tag::Blockquote => self.surround(end, "> ", "> "),
             Tag::Ul | Tag::Ol | Tag::Menu => self.list(at),
             Tag::Li => self.list_item(end),
@@ -183,13 +183,17 @@ impl Writer<'_, '_> {
                 self.gap = 1;
                 self.surround(end, ": ", "  ");
             }
-            Tag::Table if self.cell.is_none() && table::is_data(self.page, at) => self.tables.push(Table::new(end)),
+            Tag::Table if self.cell.is_none() && table::is_data(self.page, at) => {
+                self.tables.push(Table::new(end))
+            }
             Tag::Tr => {
                 if let Some(table) = self.tables.last_mut() {
                     table.row();
                 }
             }
-            Tag::Td | Tag::Th if !self.tables.is_empty() => self.cell = Some((end, table::span(self.page, at))),
+            Tag::Td | Tag::Th if !self.tables.is_empty() => {
+                self.cell = Some((end, table::span(self.page, at)))
+            }
             tag => {
                 if let Some(level) = tag.heading() {
                     self.heading = Some((end, level));
@@ -342,7 +346,9 @@ impl Writer<'_, '_> {
 
     fn link(&mut self, at: usize) {
         let node = &self.page.nodes[at];
-        let Some(href) = node.attribute("href").map(str::trim).filter(|href| !href.is_empty()) else { return };
+        let Some(href) = node.attribute("href").map(str::trim).filter(|href| !href.is_empty()) else {
+            return;
+        };
         let address = match &self.style.base {
             Some(base) => base.join(href).map_or_else(|_| href.to_owned(), String::from),
             None => href.to_owned(),
@@ -408,3 +414,7 @@ impl Writer<'_, '_> {
         self.out.truncate(self.out.trim_end_matches(' ').len());
     }
 }
+
+#[cfg(test)]
+#[path = "markdown_tests.rs"]
+mod tests;

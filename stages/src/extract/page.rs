@@ -7,8 +7,8 @@
 use super::tag::Tag;
 use html5ever::driver::{ParseOpts, parse_document};
 use html5ever::tendril::StrTendril;
-use scraper::{Html, HtmlTreeSink, Node as Parsed, node::Element};
 use html5ever::tendril::TendrilSink as _;
+use scraper::{Html, HtmlTreeSink, Node as Parsed, node::Element};
 
 /// Bytes given to the parser between two looks at the size of the tree.
 const CHUNK_BYTES: usize = 4 << 10;

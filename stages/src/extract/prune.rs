@@ -30,7 +30,8 @@ pub(crate) fn prune(page: &Page<'_>) -> Pruned {
         let hidden = hints[at].has(Hint::Hidden)
             && ((text[end] - text[at]) as f64) < HIDDEN_SHARE_MAX * total
             && !matches!(node.tag, Tag::Body | Tag::Math);
-        let is_math = node.tag == Tag::Script && node.attribute("type").is_some_and(|t| t.starts_with("math/tex"));
+        let is_math =
+            node.tag == Tag::Script && node.attribute("type").is_some_and(|t| t.starts_with("math/tex"));
         if hidden || (node.tag.is_silent() && !is_math) || is_chrome(page, at, hints[at]) {
             removed[at] = true;
             at = end;

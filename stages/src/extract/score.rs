@@ -29,24 +29,46 @@ pub(crate) struct Choice {
 /// Worth that a subtree must lack before it is cut out of the content.
 const CUT_MIN: f64 = 8.0;
 
+/// Smallest share of the unsuspected characters that a strict choice must hold; with less, the page is a list, a
+/// shop or a discussion, whose short and linked texts are its content.
+const STRICT_SHARE_MIN: f64 = 0.35;
+
 /// Chooses the content of a page.
 pub(crate) fn choose(page: &Page<'_>, pruned: Pruned, blocks: &[Block]) -> Choice {
-    let context = contexts(page, &pruned.hints, blocks);
-    let worths: Vec<f64> = blocks.iter().map(|b| worth(page, b, context[b.parent])).collect();
+    let contexts = contexts(page, &pruned.hints, blocks);
+    let unsuspected: f64 =
+        blocks.iter().filter(|b| !contexts[b.parent].is_suspect()).map(|b| b.chars as f64).sum();
+    let (strict, kept) = attempt(page, pruned.removed.clone(), blocks, &contexts, false);
+    if kept >= STRICT_SHARE_MIN * unsuspected {
+        return strict;
+    }
+    attempt(page, pruned.removed, blocks, &contexts, true).0
+}
+
+/// One choice, with the characters that it keeps.
+fn attempt(
+    page: &Page<'_>,
+    mut removed: Vec<bool>,
+    blocks: &[Block],
+    contexts: &[Hints],
+    lenient: bool,
+) -> (Choice, f64) {
+    let worths: Vec<f64> = blocks.iter().map(|b| worth(page, b, contexts[b.parent], lenient)).collect();
     let mut at_node = vec![0.0; page.nodes.len()];
     for (block, worth) in blocks.iter().zip(&worths) {
         at_node[block.node] = *worth;
     }
-    let mut removed = pruned.removed;
     let best = cut(page, &at_node, &mut removed);
     let root = container(page, &best);
     let (kept, linked, gained, lost) = account(page, root, &removed, blocks, &worths);
-    Choice {
+    let positive = worths.iter().filter(|w| **w > 0.0).sum::<f64>().max(1.0);
+    let choice = Choice {
         roots: vec![root],
         removed,
         link_density: linked / kept.max(1.0),
-        confidence: ((gained - lost) / worths.iter().filter(|w| **w > 0.0).sum::<f64>().max(1.0)).clamp(0.0, 1.0),
-    }
+        confidence: ((gained - lost) / positive).clamp(0.0, 1.0),
+    };
+    (choice, kept)
 }
 
 /// The hints that hold at each node: its own and those of the elements around it.
@@ -70,7 +92,7 @@ fn contexts(page: &Page<'_>, hints: &[Hints], blocks: &[Block]) -> Vec<Hints> {
 }
 
 /// What a block is worth as content.
-fn worth(page: &Page<'_>, block: &Block, context: Hints) -> f64 {
+fn worth(page: &Page<'_>, block: &Block, context: Hints, lenient: bool) -> f64 {
     let chars = block.chars as f64;
     let density = block.link_density();
     let tag = page.nodes[block.parent].tag;
@@ -79,7 +101,9 @@ fn worth(page: &Page<'_>, block: &Block, context: Hints) -> f64 {
     let mut worth = if tag == Tag::Pre {
         capped
     } else if tag.heading().is_some() {
-        if density > 0.5 { -4.0 } else { 6.0 }
+        if density > 0.5 && !lenient { 2.0 } else { 6.0 }
+    } else if lenient && block.chars >= 15 {
+        chars * (0.6 - 0.3 * density)
     } else if density > 0.5 {
         -10.0 - (chars * density).min(80.0)
     } else if is_prose {
@@ -94,12 +118,12 @@ fn worth(page: &Page<'_>, block: &Block, context: Hints) -> f64 {
     let against = [
         (Hint::Navigation, 1.0),
         (Hint::Furniture, 0.8),
-        (Hint::Related, 0.7),
-        (Hint::Comment, 0.6),
-        (Hint::Meta, 0.2),
+        (Hint::Related, if lenient { 0.0 } else { 0.7 }),
+        (Hint::Comment, if lenient && !context.has(Hint::Main) { 0.0 } else { 0.6 }),
+        (Hint::Meta, if lenient { 0.0 } else { 0.2 }),
     ];
     for (hint, weight) in against {
-        if context.has(hint) {
+        if weight > 0.0 && context.has(hint) {
             worth = worth.min(0.0) - weight * chars.min(300.0);
         }
     }
@@ -140,7 +164,13 @@ fn container(page: &Page<'_>, best: &[f64]) -> usize {
 }
 
 /// Characters kept, those of them in links, worth kept above zero, worth kept below.
-fn account(page: &Page<'_>, root: usize, removed: &[bool], blocks: &[Block], worths: &[f64]) -> (f64, f64, f64, f64) {
+fn account(
+    page: &Page<'_>,
+    root: usize,
+    removed: &[bool],
+    blocks: &[Block],
+    worths: &[f64],
+) -> (f64, f64, f64, f64) {
     let (mut kept, mut linked, mut gained, mut lost) = (0.0, 0.0, 0.0, 0.0);
     let mut gone = 0;
     let mut at = root;

@@ -44,13 +44,53 @@ impl Tag {
     pub(crate) const fn is_block(self) -> bool {
         matches!(
             self,
-            Self::Address | Self::Article | Self::Aside | Self::Blockquote | Self::Body | Self::Caption
-                | Self::Center | Self::Dd | Self::Details | Self::Dialog | Self::Div | Self::Dl | Self::Dt
-                | Self::Fieldset | Self::Figcaption | Self::Figure | Self::Footer | Self::Form | Self::H1 | Self::H2
-                | Self::H3 | Self::H4 | Self::H5 | Self::H6 | Self::Header | Self::Hgroup | Self::Hr | Self::Legend
-                | Self::Li | Self::Main | Self::Menu | Self::Nav | Self::Ol | Self::Optgroup | Self::Option
-                | Self::P | Self::Pre | Self::Section | Self::Summary | Self::Table | Self::Tbody | Self::Td
-                | Self::Tfoot | Self::Th | Self::Thead | Self::Tr | Self::Ul
+            Self::Address
+                | Self::Article
+                | Self::Aside
+                | Self::Blockquote
+                | Self::Body
+                | Self::Caption
+                | Self::Center
+                | Self::Dd
+                | Self::Details
+                | Self::Dialog
+                | Self::Div
+                | Self::Dl
+                | Self::Dt
+                | Self::Fieldset
+                | Self::Figcaption
+                | Self::Figure
+                | Self::Footer
+                | Self::Form
+                | Self::H1
+                | Self::H2
+                | Self::H3
+                | Self::H4
+                | Self::H5
+                | Self::H6
+                | Self::Header
+                | Self::Hgroup
+                | Self::Hr
+                | Self::Legend
+                | Self::Li
+                | Self::Main
+                | Self::Menu
+                | Self::Nav
+                | Self::Ol
+                | Self::Optgroup
+                | Self::Option
+                | Self::P
+                | Self::Pre
+                | Self::Section
+                | Self::Summary
+                | Self::Table
+                | Self::Tbody
+                | Self::Td
+                | Self::Tfoot
+                | Self::Th
+                | Self::Thead
+                | Self::Tr
+                | Self::Ul
         )
     }
 
@@ -71,10 +111,32 @@ impl Tag {
     pub(crate) const fn is_silent(self) -> bool {
         matches!(
             self,
-            Self::Audio | Self::Canvas | Self::Datalist | Self::Dialog | Self::Embed | Self::Head | Self::Iframe
-                | Self::Input | Self::Link | Self::Map | Self::Meta | Self::Noscript | Self::Object
-                | Self::Optgroup | Self::Option | Self::Progress | Self::Rp | Self::Rt | Self::Script | Self::Select
-                | Self::Style | Self::Svg | Self::Template | Self::Textarea | Self::Title | Self::Video
+            Self::Audio
+                | Self::Canvas
+                | Self::Datalist
+                | Self::Dialog
+                | Self::Embed
+                | Self::Head
+                | Self::Iframe
+                | Self::Input
+                | Self::Link
+                | Self::Map
+                | Self::Meta
+                | Self::Noscript
+                | Self::Object
+                | Self::Optgroup
+                | Self::Option
+                | Self::Progress
+                | Self::Rp
+                | Self::Rt
+                | Self::Script
+                | Self::Select
+                | Self::Style
+                | Self::Svg
+                | Self::Template
+                | Self::Textarea
+                | Self::Title
+                | Self::Video
         )
     }
 }

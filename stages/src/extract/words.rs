@@ -69,7 +69,8 @@ impl Hints {
 }
 
 fn hides(style: &str) -> bool {
-    let plain: String = style.chars().filter(|c| !c.is_whitespace()).take(400).collect::<String>().to_ascii_lowercase();
+    let plain: String =
+        style.chars().filter(|c| !c.is_whitespace()).take(400).collect::<String>().to_ascii_lowercase();
     plain.contains("display:none") || plain.contains("visibility:hidden")
 }
 
@@ -104,7 +105,8 @@ fn words(names: &str) -> Hints {
     let mut len = 0;
     let mut before = b' ';
     for byte in names.bytes().take(NAME_BYTES_MAX).chain([b' ']) {
-        let starts = !byte.is_ascii_alphabetic() || (byte.is_ascii_uppercase() && before.is_ascii_lowercase());
+        let starts =
+            !byte.is_ascii_alphabetic() || (byte.is_ascii_uppercase() && before.is_ascii_lowercase());
         if starts && len > 0 {
             if let Some(word) = word.get(..len).and_then(|w| std::str::from_utf8(w).ok()) {
                 hints = hints.with(Hints(hint(word)));
@@ -124,27 +126,35 @@ fn words(names: &str) -> Hints {
 
 fn hint(word: &str) -> u16 {
     let hint = match word {
-        "article" | "articlebody" | "content" | "contents" | "entry" | "story" | "main" | "maincontent" | "body" | "text" | "prose"
-        | "markdown" | "mw" | "docs" | "doc" | "documentation" | "description" | "recipe" | "page" | "blog" | "postbody" => Hint::Main,
-        "nav" | "navi" | "navbar" | "navigation" | "menu" | "submenu" | "breadcrumb" | "breadcrumbs" | "crumb"
-        | "crumbs" | "pager" | "pagination" | "paging" | "sidebar" | "sidenav" | "rail" | "footer" | "foot"
-        | "toc" | "masthead" | "topbar" | "toolbar" | "tabs" | "skip" | "skiplink" | "sitemap" | "pagenav"
-        | "topnav" | "subnav" | "navlinks" | "sidemenu" | "bottombar" | "prevnext" => Hint::Navigation,
-        "share" | "sharing" | "shared" | "social" | "sharebar" | "addthis" | "sharedaddy" | "ad" | "ads" | "advert"
-        | "advertisement" | "adsense" | "adsbygoogle" | "banner" | "cookie" | "cookies" | "consent" | "gdpr" | "newsletter"
-        | "subscribe" | "subscription" | "signup" | "login" | "signin" | "popup" | "modal" | "overlay" | "promo" | "promotion"
-        | "sponsor" | "sponsored" | "search" | "searchform" | "print" | "rating" | "ratings" | "follow" | "widget"
-        | "widgets" | "donate" | "paywall" | "cart" | "basket" | "minicart" | "wishlist" | "disqus" | "outbrain" | "taboola"
-        | "feedback" | "actions" | "buttons" | "tooltip" | "legal" | "copyright" | "cta" | "werbung" | "anzeige" => Hint::Furniture,
-        "related" | "recommended" | "recommendation" | "recommendations" | "similar" | "more" | "readmore" | "popular"
-        | "trending" | "teaser" | "teasers" | "latest" | "recent" | "mostread" | "upsell" | "crosssell" | "suggested"
-        | "aside" | "also" | "yarpp" | "jp" => Hint::Related,
-        "comment" | "comments" | "commentlist" | "respond" | "commentform" | "kommentare" | "kommentar" => Hint::Comment,
+        "article" | "articlebody" | "content" | "contents" | "entry" | "story" | "main" | "maincontent"
+        | "body" | "text" | "prose" | "markdown" | "mw" | "docs" | "doc" | "documentation"
+        | "description" | "recipe" | "page" | "blog" | "postbody" => Hint::Main,
+        "nav" | "navi" | "navbar" | "navigation" | "menu" | "submenu" | "breadcrumb" | "breadcrumbs"
+        | "crumb" | "crumbs" | "pager" | "pagination" | "paging" | "sidebar" | "sidenav" | "rail"
+        | "footer" | "foot" | "toc" | "masthead" | "topbar" | "toolbar" | "tabs" | "skip" | "skiplink"
+        | "sitemap" | "pagenav" | "topnav" | "subnav" | "navlinks" | "sidemenu" | "bottombar"
+        | "prevnext" => Hint::Navigation,
+        "share" | "sharing" | "shared" | "social" | "sharebar" | "addthis" | "sharedaddy" | "ad" | "ads"
+        | "advert" | "advertisement" | "adsense" | "adsbygoogle" | "banner" | "cookie" | "cookies"
+        | "consent" | "gdpr" | "newsletter" | "subscribe" | "subscription" | "signup" | "login"
+        | "signin" | "popup" | "modal" | "overlay" | "promo" | "promotion" | "sponsor" | "sponsored"
+        | "search" | "searchform" | "print" | "rating" | "ratings" | "follow" | "widget" | "widgets"
+        | "donate" | "paywall" | "cart" | "basket" | "minicart" | "wishlist" | "disqus" | "outbrain"
+        | "taboola" | "feedback" | "actions" | "buttons" | "tooltip" | "legal" | "copyright" | "cta"
+        | "werbung" | "anzeige" => Hint::Furniture,
+        "related" | "recommended" | "recommendation" | "recommendations" | "similar" | "more"
+        | "readmore" | "popular" | "trending" | "teaser" | "teasers" | "latest" | "recent" | "mostread"
+        | "upsell" | "crosssell" | "suggested" | "aside" | "also" | "yarpp" | "jp" => Hint::Related,
+        "comment" | "comments" | "commentlist" | "respond" | "commentform" | "kommentare" | "kommentar" => {
+            Hint::Comment
+        }
         "hidden" | "hide" | "invisible" | "noprint" | "noscript" | "offscreen" => Hint::Hidden,
-        "meta" | "byline" | "author" | "date" | "time" | "tags" | "tag" | "category" | "categories" | "cat" | "dateline"
-        | "timestamp" | "posted" | "published" | "infoline" | "postmeta" | "bio" | "tagcloud" | "vcard" => Hint::Meta,
+        "meta" | "byline" | "author" | "date" | "time" | "tags" | "tag" | "category" | "categories"
+        | "cat" | "dateline" | "timestamp" | "posted" | "published" | "infoline" | "postmeta" | "bio"
+        | "tagcloud" | "vcard" => Hint::Meta,
         "gutter" | "linenos" | "lineno" | "linenumber" | "linenumbers" | "linenodiv" => Hint::Gutter,
-        "thread" | "message" | "reply" | "replies" | "answer" | "answers" | "question" | "topic" | "forum" | "discussion" | "post" | "posts" => Hint::Post,
+        "thread" | "message" | "reply" | "replies" | "answer" | "answers" | "question" | "topic"
+        | "forum" | "discussion" | "post" | "posts" => Hint::Post,
         "caption" | "captions" | "credit" | "credits" | "wp-caption" => Hint::Caption,
         _ => return 0,
     };
@@ -162,6 +172,11 @@ impl Hints {
         | Hint::Meta as u16
         | Hint::Hidden as u16;
 
+    /// Whether navigation or furniture is among the hints.
+    pub(crate) const fn is_suspect(self) -> bool {
+        self.has(Hint::Navigation) || self.has(Hint::Furniture)
+    }
+
     /// Both sets.
     pub(crate) const fn joined(self, other: Self) -> Self {
         self.with(other)
@@ -173,7 +188,6 @@ impl Hints {
             Tag::Footer => Hint::Navigation as u16,
             Tag::Aside => Hint::Related as u16,
             Tag::Figcaption => Hint::Caption as u16,
-            Tag::Form | Tag::Address => 0,
             _ => 0,
         };
         let all = Self(self.0 | by_tag);

@@ -1,0 +1,86 @@
+//! Tests of `extract.html` as a stage, and on real pages where `../shared` is there.
+
+use super::*;
+use arrow::array::{AsArray as _, BinaryArray, StringArray};
+use flate2::read::GzDecoder;
+use std::io::{BufRead as _, BufReader};
+
+/// The lines of a gzipped file of the shared data, or none with a word on it.
+fn shared_lines(path: &str) -> Vec<serde_json::Value> {
+    let path = format!("{}/../../shared/data/{path}", env!("CARGO_MANIFEST_DIR"));
+    let Ok(file) = std::fs::File::open(&path) else {
+        eprintln!("SKIPPED: {path} is missing");
+        return Vec::new();
+    };
+    let lines = BufReader::new(GzDecoder::new(file)).lines();
+    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+}
+
+fn check(html: &str, expected: &str) {
+    assert_eq!(extract(html, None, &Config::default()).text, expected, "{html}");
+}
+
+const PROSE: &str = "A sentence that is long enough to be read as prose, with a comma and a stop at its end.";
+
+#[test]
+fn navigation_and_furniture_go() {
+    check(
+        &format!("<nav>Home</nav><main><h1>A</h1><p>{PROSE}</p></main><footer>Imprint</footer>"),
+        &format!("# A\n\n{PROSE}"),
+    );
+    check(
+        &format!(
+            "<div class=sidebar><ul><li><a href=a>One</a><li><a href=b>Two</a></ul></div><div><p>{PROSE}</div>"
+        ),
+        PROSE,
+    );
+}
+
+#[test]
+fn rows_of_every_kind() {
+    let html: BinaryArray = vec![Some("<p>a</p>".as_bytes()), None, Some(b""), Some(&[0; 64]), None].into();
+    let text: StringArray = vec![None, Some("wet"), None, None, None].into();
+    let fields = vec![
+        Field::new(column::HTML, DataType::Binary, true),
+        Field::new(column::CONTENT_TYPE, DataType::Utf8, true),
+        Field::new(column::TEXT, DataType::Utf8, true),
+    ];
+    let types: StringArray = vec![None::<&str>; 5].into();
+    let schema = Arc::new(Schema::new(fields));
+    let batch =
+        RecordBatch::try_new(schema.clone(), vec![Arc::new(html), Arc::new(types), Arc::new(text)]).unwrap();
+    let stage = Extract(Config::default());
+    let outcome = stage.apply(&batch).unwrap();
+    let shown: Vec<&str> = outcome
+        .verdicts
+        .iter()
+        .map(|v| match v {
+            Verdict::Kept => "kept",
+            Verdict::Edited => "edited",
+            Verdict::Dropped { reason, .. } => reason,
+        })
+        .collect();
+    assert_eq!(shown, ["edited", "kept", "empty", "binary", "empty"]);
+    let output = stage.output(&schema).unwrap();
+    let kept = outcome.select(&batch, &output).unwrap();
+    let texts: Vec<_> =
+        kept.column_by_name(column::TEXT).unwrap().as_string::<i32>().iter().flatten().collect();
+    assert_eq!(texts, ["a", "wet"]);
+    assert!(output.field_with_name(column::HTML).is_err() && output.field_with_name(column::TITLE).is_ok());
+}
+
+#[test]
+fn cut_and_changed_pages_are_safe() {
+    for page in shared_lines("extract/aeb.jsonl.gz").iter().take(5) {
+        let html = page["html"].as_str().unwrap();
+        let mut rng = schemas::hash::Rng::new(html.len() as u64);
+        for _ in 0..8 {
+            let mut bytes = html.as_bytes()[..rng.below(html.len() as u64 + 1) as usize].to_vec();
+            for _ in 0..bytes.len() / 50 {
+                let at = rng.below(bytes.len() as u64) as usize;
+                bytes[at] = b"<>/\"'= \0\xff&;!-"[rng.below(13) as usize];
+            }
+            Extract(Config::default()).judge(&bytes, None, None);
+        }
+    }
+}
