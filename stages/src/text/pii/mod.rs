@@ -101,7 +101,7 @@ fn says_at(context: &str, word: &str) -> Option<usize> {
     let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let places = context.rmatch_indices(word).filter(|(at, _)| {
         let (left, right) = (before(context, *at), after(context, at + word.len()));
-        !letter(left) && !letter(right) && !(left == Some('<') && right == Some('>'))
+        !(letter(left) || letter(right) || left == Some('<') && right == Some('>'))
     });
     places.map(|(at, _)| at + word.len()).next()
 }

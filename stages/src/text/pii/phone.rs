@@ -285,7 +285,7 @@ fn is_national(shape: &Shape, digits: &str) -> bool {
     }
     let values: Vec<u32> = shape.groups.iter().filter_map(|group| group.parse().ok()).collect();
     let counting = values.windows(2).all(|pair| pair[1] == pair[0] + 1);
-    let even = shape.marks.chars().all(|c| Some(c) == shape.marks.chars().next());
+    let even = shape.marks.chars().all(|c| shape.marks.starts_with(c));
     match lengths[..] {
         [2, 2, 2, 2, 2] => even && !counting,
         [2..=5, 3..=6, 3..=6] | [5, 6] | [4, 7] | [3..=5, 2..=4, 2..=4, 2..=4] => {
