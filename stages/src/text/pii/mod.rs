@@ -122,6 +122,12 @@ fn digit_runs(text: &str) -> impl Iterator<Item = usize> {
 }
 
 #[cfg(test)]
+fn check_found(found: Vec<Range<usize>>, text: &str, expected: &[&str]) {
+    let found: Vec<&str> = found.into_iter().map(|range| &text[range]).collect();
+    assert_eq!(found, expected, "{text:?}");
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -137,10 +143,4 @@ mod tests {
         let text = "jane@site.org, tel. 555-867-5309, from 86.121.97.248\n".repeat(20_000);
         assert_eq!(find(&text, false).len(), 60_000);
     }
-}
-
-#[cfg(test)]
-fn check_found(found: Vec<Range<usize>>, text: &str, expected: &[&str]) {
-    let found: Vec<&str> = found.into_iter().map(|range| &text[range]).collect();
-    assert_eq!(found, expected, "{text:?}");
 }
