@@ -5,8 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
+use gristmill_stages::text::pii::{Kind, find};
 use serde_json::Value;
-use stages::text::pii::{Kind, find};
 use std::error::Error;
 use std::io::BufRead;
 use std::ops::Range;

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{:<20} {:>10} {:>10} {:>8} {:>8} {:>8}",
         "stage", "MB/s", "rows/s", "kept", "edited", "dropped"
     );
-    for spec in stages::ALL {
+    for spec in gristmill_stages::ALL {
         let stage = match (spec.build)(&Settings::default()) {
             Ok(Made::Stage(stage)) => stage,
             Ok(_) => continue,

@@ -50,19 +50,28 @@ impl Joined {
     ///
     /// A count of 1 counts too, as in datatrove. 0 when there are fewer than `n` words.
     pub fn top_chars(&self, n: usize, counts: &mut Counts) -> usize {
-        counts.clear();
-        for at in 0..self.count(n) {
-            counts.add(self.hash(at, n), at as u32);
+        if self.count(n) == 0 {
+            return 0;
         }
-        counts.top().map_or(0, |(count, first)| count * self.chars(first, n))
+        counts.sift((0..self.count(n)).map(|at| self.hash(at, n)));
+        for at in 0..self.count(n) {
+            let hash = counts.hashes[at];
+            if counts.may_repeat(hash) {
+                counts.add(hash, at as u32);
+            }
+        }
+        // The first n-gram stands for all that occur once.
+        let (count, first) = counts.top().filter(|(count, _)| *count > 1).unwrap_or((1, 0));
+        count * self.chars(first, n)
     }
 
     /// Characters of the n-grams that were seen before, left to right, without counting a character twice.
     pub fn repeated_chars(&self, n: usize, seen: &mut Counts) -> usize {
-        seen.clear();
+        seen.sift((0..self.count(n)).map(|at| self.hash(at, n)));
         let (mut at, mut chars) = (0, 0);
         while at < self.count(n) {
-            if seen.add(self.hash(at, n), at as u32) > 1 {
+            let hash = seen.hashes[at];
+            if seen.may_repeat(hash) && seen.add(hash, at as u32) > 1 {
                 chars += self.chars(at, n);
                 at += n;
             } else {
@@ -81,15 +90,45 @@ struct Slot {
 }
 
 /// Occurrences by hash: open addressing with linear probing; grows with what is distinct, not with what is added.
+///
+/// Most n-grams of real text occur once. Two bits a place, small enough for the cache, sift them out first, so the table sees
+/// only those that may repeat.
 #[derive(Default)]
 pub struct Counts {
     slots: Vec<Slot>,
     used: usize,
+    hashes: Vec<u64>,
+    once: Vec<u64>,
+    twice: Vec<u64>,
 }
 
 impl Counts {
     /// Slots of an empty table.
     const SLOTS_MIN: usize = 1024;
+    /// Bits a hash in the sieve: one unique n-gram in 16 is taken for a repeated one, which costs time and nothing else.
+    const SIEVE_BITS: usize = 16;
+
+    /// Forgets everything, takes in the hashes, and marks the places that more than one of them has.
+    fn sift(&mut self, hashes: impl Iterator<Item = u64>) {
+        self.clear();
+        self.hashes.clear();
+        self.hashes.extend(hashes);
+        let words = (self.hashes.len() * Self::SIEVE_BITS / 64).next_power_of_two().max(2);
+        for sieve in [&mut self.once, &mut self.twice] {
+            sieve.clear();
+            sieve.resize(words, 0);
+        }
+        for hash in &self.hashes {
+            let (word, bit) = place(*hash, words);
+            self.twice[word] |= self.once[word] & bit;
+            self.once[word] |= bit;
+        }
+    }
+
+    fn may_repeat(&self, hash: u64) -> bool {
+        let (word, bit) = place(hash, self.twice.len());
+        self.twice[word] & bit != 0
+    }
 
     /// Forgets everything; the space is kept for the next use.
     pub fn clear(&mut self) {
@@ -134,6 +173,11 @@ impl Counts {
         }
         self.slots = slots;
     }
+}
+
+/// Word and bit of a hash in a sieve. The table goes by the low bits, the sieve by the high ones.
+const fn place(hash: u64, words: usize) -> (usize, u64) {
+    ((hash >> 32) as usize & (words - 1), 1 << (hash >> 58))
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ fn luhn(digits: &[u8]) -> bool {
             if at % 2 == 0 { d } else { d * 2 / 10 + d * 2 % 10 }
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|d| *d != digits[0])
+    sum.is_multiple_of(10) && digits.iter().any(|d| *d != digits[0])
 }
 
 #[cfg(test)]

@@ -44,10 +44,11 @@ fn end(text: &str, start: usize) -> Option<usize> {
         if byte.is_ascii_alphanumeric() {
             number.push(byte.to_ascii_uppercase());
             left -= 1;
-        } else if number.is_empty() || number.len() % 4 != 0 || !matches!(byte, b' ' | b'-') {
-            return None;
-        } else if !bytes.get(at + 1)?.is_ascii_alphanumeric() {
-            return None;
+        } else {
+            let between = !number.is_empty() && number.len().is_multiple_of(4) && matches!(byte, b' ' | b'-');
+            if !between || !bytes.get(at + 1)?.is_ascii_alphanumeric() {
+                return None;
+            }
         }
         at += 1;
     }

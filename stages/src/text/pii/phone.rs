@@ -54,11 +54,20 @@ const WEAK_CUES: &[&str] = &[
     "desk",
     "office",
     "ring",
-    "reach me at",
-    "text me at",
-    "call me at",
-    "call us at",
     "contact",
+    "my number is",
+    "call me at",
+    "call me on",
+    "call us at",
+    "call us on",
+    "call at",
+    "call back at",
+    "text me at",
+    "reach me at",
+    "reach me on",
+    "reach us at",
+    "contact me at",
+    "contact us at",
 ];
 /// Words that label the number before them at the end of a line.
 const LABELS: &[&str] = &["mobile", "fax", "office", "cell", "phone", "tel", "desk", "home", "work"];
@@ -285,7 +294,7 @@ fn is_national(shape: &Shape, digits: &str) -> bool {
     }
     let values: Vec<u32> = shape.groups.iter().filter_map(|group| group.parse().ok()).collect();
     let counting = values.windows(2).all(|pair| pair[1] == pair[0] + 1);
-    let even = shape.marks.chars().all(|c| Some(c) == shape.marks.chars().next());
+    let even = shape.marks.chars().all(|c| shape.marks.starts_with(c));
     match lengths[..] {
         [2, 2, 2, 2, 2] => even && !counting,
         [2..=5, 3..=6, 3..=6] | [5, 6] | [4, 7] | [3..=5, 2..=4, 2..=4, 2..=4] => {
@@ -351,6 +360,8 @@ mod tests {
         check("Fax: 9498777106", &["9498777106"]);
         check("my phone number is 60-56-85-91", &["60-56-85-91"]);
         check("call 555 123 4567 now", &["555 123 4567"]);
+        check("You can reach me at 712 3456.", &["712 3456"]);
+        check("my licence number is 2270-66-1551", &[]);
         check("416 60 039 office\n930.167.3943 fax", &["416 60 039", "930.167.3943"]);
         check("Tel. 99 577450", &["99 577450"]);
     }
