@@ -16,5 +16,8 @@ use schemas::Spec;
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
+    dedup::exact::SPEC,
+    dedup::minhash::SPEC,
+    dedup::url::SPEC,
     filter::length::SPEC,
 ];

@@ -1,1 +1,3 @@
 //! Pure helpers over text that several stages share. No stage lives here.
+
+pub mod shingles;
