@@ -20,4 +20,5 @@ pub const ALL: &[Spec] = &[
     dedup::minhash::SPEC,
     dedup::url::SPEC,
     filter::length::SPEC,
+    filter::toxicity::SPEC,
 ];

@@ -1,3 +1,4 @@
 //! Stages that keep or drop a document.
 
 pub mod length;
+pub mod toxicity;
