@@ -39,6 +39,10 @@ const CLUSTER_SIZE: &str = "cluster_size";
 ///
 /// It bounds the work on text that thousands of otherwise different pages share.
 const LEADERS_MAX: usize = 256;
+/// Similar documents of a bucket before one, after which it leads no others.
+///
+/// It bounds the pairs of a large group: each document of it is paired with the best few, not with all.
+const SIMILAR_MAX: usize = 8;
 
 config! {
     /// Settings of `dedup.minhash`.
@@ -197,7 +201,7 @@ impl Bucket {
         let band = usize::from(self.key[0]);
         let (rank, content) = split_rank(value);
         let (tags, shingles) = content.split_at(content.len() - SKETCH_BYTES);
-        let mut is_new = true;
+        let (mut is_new, mut similar) = (true, 0);
         for leader in &self.leaders {
             let (better, leader_content) = split_rank(leader);
             // What is equal in every band and bin has the same similar documents, so one of them can lead.
@@ -209,10 +213,11 @@ impl Bucket {
             }
             let found = similarity(shingles, leader_shingles);
             if found >= self.limit {
+                similar += 1;
                 out.push(rank, &[&(found as f32).to_be_bytes(), better].concat());
             }
         }
-        if is_new && self.leaders.len() < LEADERS_MAX {
+        if is_new && similar < SIMILAR_MAX && self.leaders.len() < LEADERS_MAX {
             self.leaders.push(value.to_vec());
         }
     }
