@@ -5,10 +5,9 @@ use stages::text::linear::train::{Plan, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// English rows of mlma, whose labels follow the topic more than the tone: with them every figure on other sets falls.
-const UNFIT: &str = "mlma en";
-/// The sets whose licences allow that a model learned from them is given on: MIT, Apache-2.0, CC BY.
-const SHIPPABLE: &str = "cold,davidson,germeval2018,mlma,surge";
+/// The sets whose licences allow that a model learned from them is given on (MIT, Apache-2.0, CC BY), but for mlma: its
+/// labels follow the topic more than the tone, and plain French news scored 0.57 with it.
+const SHIPPABLE: &str = "cold,davidson,germeval2018,surge";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,9 +32,6 @@ struct Train {
     /// Files of that folder to learn from, by name without ending.
     #[arg(long, value_delimiter = ',', default_value = SHIPPABLE)]
     sets: Vec<String>,
-    /// Groups left out: source and language.
-    #[arg(long, value_delimiter = ',', default_value = UNFIT)]
-    without: Vec<String>,
     /// Folder of JSON lines with `text` that belongs to no class: prose and documentation.
     #[arg(long)]
     benign: Option<PathBuf>,
@@ -78,7 +74,6 @@ fn work(args: &Train) -> Result<String, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         rows::templates(&name(path), &text, &mut read)?;
     }
-    read.retain(|row| !args.without.contains(&row.group));
     let bytes = train(&read, &Plan::default()).write();
     std::fs::write(&args.out, &bytes).map_err(|e| format!("{}: {e}", args.out.display()))?;
     let held_out = read.iter().filter(|row| row.held_out).count();

@@ -6,7 +6,7 @@
 //! toxic windows decides and not one hit: one window of a hundred alone gives 0.1, a quarter of them 0.5. The highest
 //! window is recorded as `toxicity_peak`; it drops nothing unless `peak_max` is set below 1.
 //!
-//! The weights were made by `gristmill classifier train` from sets in English, German, French, Arabic and Chinese whose
+//! The weights were made by `gristmill classifier train` from sets in English, German and Chinese whose
 //! licences allow it, and from benign prose; in other languages the score says little. `assets/README.md` names them
 //! and the command. No classifier of this size understands irony, quotation or reclaimed words; it can only count.
 //!
