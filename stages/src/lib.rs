@@ -36,4 +36,9 @@ pub const ALL: &[Spec] = &[
     filter::repetition::SPEC,
     pack::sequences::SPEC,
     tokenize::bpe::SPEC,
+    dedup::exact::SPEC,
+    dedup::minhash::SPEC,
+    dedup::url::SPEC,
+    filter::length::SPEC,
+    filter::toxicity::SPEC,
 ];

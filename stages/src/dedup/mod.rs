@@ -1,1 +1,11 @@
 //! Stages that drop documents that say what another says.
+
+mod cluster;
+#[cfg(test)]
+mod driver;
+pub mod exact;
+pub mod keep;
+pub mod minhash;
+mod one_per_key;
+mod signature;
+pub mod url;

@@ -4,3 +4,4 @@ pub mod gopher;
 pub mod language;
 pub mod length;
 pub mod repetition;
+pub mod toxicity;

@@ -5,3 +5,5 @@ pub mod mojibake;
 pub mod ngrams;
 pub mod pii;
 pub mod words;
+pub mod linear;
+pub mod shingles;

@@ -1,0 +1,156 @@
+//! Reads the rows that a classifier learns from: JSON lines, gzipped or not.
+//!
+//! A row with a `label` (0 or 1) is one example; its group is `source` and `lang`. A row with text alone is a document that
+//! does not belong to the class: up to 32 windows of it, evenly spread, are examples, its group is the name of the file.
+//!
+//! One text in ten, by a hash of its letters, is held out: never trained on, so that scores on it are honest. Letters
+//! alone count for it, so copies that differ in form stay on one side, and all windows of a document do.
+
+use super::windows;
+use std::io::Read;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Most windows of one document that are examples.
+const WINDOWS_MAX: usize = 32;
+/// Most bytes that a file may unpack to.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// One labelled text.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The text.
+    pub text: String,
+    /// Whether it belongs to the class.
+    pub label: bool,
+    /// Group inside which labels are balanced: source and language.
+    pub group: String,
+    /// Whether it is kept out of training.
+    pub held_out: bool,
+}
+
+/// Whether a text is kept out of training.
+pub fn is_held_out(text: &str) -> bool {
+    let letters: String = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    xxh3_64(letters.as_bytes()).is_multiple_of(10)
+}
+
+/// Adds the rows of a file to `rows`.
+///
+/// # Errors
+/// The line and what is wrong with it.
+pub fn read(name: &str, bytes: &[u8], rows: &mut Vec<Row>) -> Result<(), String> {
+    let mut text = String::new();
+    let unpacked = if bytes.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::MultiGzDecoder::new(bytes).take(BYTES_MAX).read_to_string(&mut text)
+    } else {
+        bytes.take(BYTES_MAX).read_to_string(&mut text)
+    };
+    unpacked.map_err(|e| format!("{name}: {e}"))?;
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let at = |what: &str| format!("{name}:{}: {what}", number + 1);
+        let row: serde_json::Value = serde_json::from_str(line).map_err(|e| at(&e.to_string()))?;
+        let field = |key: &str| row.get(key).and_then(serde_json::Value::as_str);
+        let text = field("text").ok_or_else(|| at("the row has no `text`"))?;
+        match row.get("label").map(serde_json::Value::as_u64) {
+            Some(Some(label @ 0..=1)) => rows.push(Row {
+                text: text.to_owned(),
+                label: label == 1,
+                group: format!("{} {}", field("source").unwrap_or(name), field("lang").unwrap_or_default()),
+                held_out: is_held_out(text),
+            }),
+            Some(_) => return Err(at("`label` is neither 0 nor 1")),
+            None => document(name, text, rows),
+        }
+    }
+    Ok(())
+}
+
+/// Adds the sentences of a file of templates, each filled with every name: `group:` and `one:` list names after a
+/// colon, `0` and `1` begin a template with `{groups}` or `{one}`, `#` begins a remark. All are trained on.
+///
+/// # Errors
+/// The line that is none of these.
+pub fn templates(name: &str, text: &str, rows: &mut Vec<Row>) -> Result<(), String> {
+    let list = |key: &str| -> Vec<&str> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(key));
+        lines.flat_map(|names| names.split(',')).map(str::trim).collect()
+    };
+    let places = [("{groups}", list("group:")), ("{one}", list("one:"))];
+    for (number, line) in text.lines().enumerate() {
+        if line.is_empty() || ["#", "group:", "one:"].iter().any(|start| line.starts_with(start)) {
+            continue;
+        }
+        let template = line.strip_prefix("0 ").or_else(|| line.strip_prefix("1 "));
+        let found = template.and_then(|t| places.iter().find(|(place, _)| t.contains(place)).map(|p| (t, p)));
+        let (template, (place, names)) = found.ok_or_else(|| {
+            format!("{name}:{}: expected `0` or `1` and a template with a place", number + 1)
+        })?;
+        rows.extend(names.iter().map(|filled| Row {
+            text: template.replace(place, filled),
+            label: line.starts_with('1'),
+            group: name.to_owned(),
+            held_out: false,
+        }));
+    }
+    Ok(())
+}
+
+fn document(name: &str, text: &str, rows: &mut Vec<Row>) {
+    let all: Vec<&str> = windows(text).collect();
+    let held_out = is_held_out(text);
+    let step = all.len().div_ceil(WINDOWS_MAX).max(1);
+    rows.extend(all.iter().step_by(step).map(|window| Row {
+        text: (*window).to_owned(),
+        label: false,
+        group: name.to_owned(),
+        held_out,
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lines: &str, expected: &str) {
+        let mut rows = Vec::new();
+        let found = match read("f", lines.as_bytes(), &mut rows) {
+            Ok(()) => rows
+                .iter()
+                .map(|r| format!("{} {} {}", r.group, r.label, r.text.len()))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Err(error) => error,
+        };
+        assert_eq!(found, expected, "{lines}");
+    }
+
+    #[test]
+    fn rows_of_both_kinds() {
+        check("", "");
+        check(
+            "{\"text\":\"ab\",\"label\":1,\"source\":\"s\",\"lang\":\"en\"}\n\n{\"text\":\"abc\"}",
+            "s en true 2, f false 3",
+        );
+        check("{\"text\":\"ab\",\"label\":2}", "f:1: `label` is neither 0 nor 1");
+        check("{\"label\":0}", "f:1: the row has no `text`");
+        check(&format!("{{\"text\":\"{}\"}}", "a. ".repeat(5000)), &vec!["f false 162"; 31].join(", "));
+    }
+
+    #[test]
+    fn templates_are_filled_with_every_name() {
+        let mut rows = Vec::new();
+        templates("t", "# x\n\ngroup: as, bs\none: an a\n1 no {groups}!\n0 I am {one}", &mut rows).unwrap();
+        let found: Vec<_> = rows.iter().map(|r| (r.text.as_str(), r.label)).collect();
+        assert_eq!(found, [("no as!", true), ("no bs!", true), ("I am an a", false)]);
+        assert_eq!(
+            templates("t", "2 {one}", &mut rows).unwrap_err(),
+            "t:1: expected `0` or `1` and a template with a place"
+        );
+    }
+
+    #[test]
+    fn copies_that_differ_in_form_stay_on_one_side() {
+        assert!((0..99).all(|n| is_held_out(&format!("Text {n}!")) == is_held_out(&format!("text, {n}"))));
+        assert!((0..99).any(|n| is_held_out(&format!("Text {n}"))));
+    }
+}
