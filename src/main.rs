@@ -1,9 +1,12 @@
-//! The front door: joins the list of stages with the command line.
+//! The front door: joins the kinds of `stages` and the trainer of `model` with the command line.
 
 mod cli;
 
+use pipeline::dag::{Kinds, TrainKeys};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run(stages::ALL)
+    let check = |settings: &schemas::Settings| settings.parse::<model::Config>().err().unwrap_or_default();
+    let train = TrainKeys { keys: model::Config::KEYS, check };
+    cli::run(&Kinds { all: stages::ALL, train: Some(train) })
 }

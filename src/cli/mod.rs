@@ -1,14 +1,27 @@
 //! The command line: the only room that prints, exits or reads the environment.
+//!
+//! Exit codes: 0 done; 1 not done (or not found, or not equal); 2 wrong use, mistakes of a recipe included.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
+mod build;
+mod check;
+mod classifier;
+mod demo;
+mod funnel;
+mod generate;
+mod new;
+mod progress;
 mod stage;
+mod stages;
+mod train;
+mod wrong;
 
 use clap::{Parser, Subcommand};
-use schemas::Spec;
+use pipeline::dag::Kinds;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(version, about = "Data preparation for language models")]
+#[command(version, about = "Data preparation for language models: from web addresses to a trained model")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,29 +29,51 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one stage alone over JSON lines.
+    /// Crawls, cleans, deduplicates, tokenizes and trains on an example, in about three minutes.
+    Demo(demo::Args),
+    /// Writes a recipe with comments into a new folder.
+    New(new::Args),
+    /// Finds all mistakes of a recipe at once.
+    Check(check::Args),
+    /// Shows what a build would do, what is cached and why not.
+    Plan(check::PlanArgs),
+    /// Builds the dataset of a recipe; goes on where a killed build stopped.
+    Build(build::Args),
+    /// Builds, trains and evaluates.
+    Run(build::Args),
+    /// Trains on a committed dataset; goes on where a killed training stopped.
+    Train(train::Args),
+    /// Held-out perplexity and bits per byte of a model.
+    Eval(train::EvalArgs),
+    /// Continues a text with a trained model.
+    Generate(generate::Args),
+    /// Runs one stage alone over JSON lines or Parquet.
     Stage(stage::Args),
-    /// Lists every stage with its keys and reasons.
-    Stages,
+    /// Trains the weights of a filter.
+    Classifier(classifier::Args),
+    /// Lists every kind with its keys and reasons.
+    Stages(stages::Args),
 }
 
-/// Runs the command that the arguments name. Exit code 0: done; 1: not done; 2: wrong use.
-pub(crate) fn run(all: &[Spec]) -> ExitCode {
+/// Runs the command that the arguments name.
+pub(crate) fn run(kinds: &Kinds) -> ExitCode {
     match Cli::parse().command {
-        Command::Stage(args) => stage::run(&args, all),
-        Command::Stages => {
-            all.iter().for_each(list);
-            ExitCode::SUCCESS
-        }
+        Command::Demo(args) => demo::run(&args, kinds),
+        Command::New(args) => new::run(&args),
+        Command::Check(args) => check::run(&args, kinds),
+        Command::Plan(args) => check::plan(&args, kinds),
+        Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
+        Command::Run(args) => build::run(&args, kinds, build::Until::Model),
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => train::eval(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Stage(args) => stage::run(&args, kinds),
+        Command::Classifier(args) => classifier::run(&args),
+        Command::Stages(args) => stages::run(&args, kinds.all),
     }
 }
 
-fn list(spec: &Spec) {
-    println!("{}  {}", spec.kind, spec.summary);
-    for key in spec.keys {
-        println!("    {} ({}, default {})  {}", key.name, key.kind, (key.default)(), key.doc.trim());
-    }
-    for reason in spec.reasons {
-        println!("    drops {}  {}", reason.name, reason.doc);
-    }
+/// The environment, for `${VAR}` in recipes.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -1,198 +1,213 @@
-//! `gristmill stage KIND`: one stage alone over JSON lines with a `text` field; other fields pass through.
+//! `gristmill stage KIND`: one stage alone over JSON lines or Parquet; fields that it does not read pass through.
+//!
+//! The stage runs in the engine like in any build, in a folder of its own beside the output that is removed at the end.
 
-use schemas::{Made, Settings, Spec, Stage, Value, Verdict, column, config::closest};
-use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use super::build::Works;
+use super::{funnel, wrong};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pipeline::dag::{self, Kinds};
+use pipeline::recipe::{Block, Entry, Recipe, Word};
+use schemas::{Made, Settings, Spec, Value, column, config::closest};
+use serde_json::{Map, Value as Json};
+use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-
-/// Rows judged together.
-const BATCH_ROWS: usize = 1024;
-/// Longest line that is read; a longer one is dropped as `line_too_long`.
-const LINE_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: gristmill stage filter.length --in a.jsonl --out kept.jsonl --set words_min=3"
+    after_help = "Example: gristmill stage filter.length --in a.jsonl.gz --out kept.jsonl --dropped dropped.jsonl --set words_min=3"
 )]
 pub(crate) struct Args {
     /// Name of the stage, as `gristmill stages` lists it.
     kind: String,
-    /// JSON lines to read.
+    /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html`; or Parquet.
     #[arg(long = "in")]
     input: PathBuf,
-    /// JSON lines to write; appears only when complete.
+    /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so. Appears only when complete.
     #[arg(long)]
     out: PathBuf,
-    /// Where the dropped rows go, each with its reason.
+    /// Where the dropped rows go as JSON lines, each with its reason.
     #[arg(long)]
     dropped: Option<PathBuf>,
     /// A setting of the stage, `key=value`.
     #[arg(long = "set")]
     settings: Vec<String>,
+    /// Threads; 0 for one a core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// The counts as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
-pub(crate) fn run(args: &Args, all: &[Spec]) -> ExitCode {
-    let stage = match build(args, all) {
-        Ok(stage) => stage,
+/// Names of the nodes; the stage has the name of its kind.
+const INPUT: &str = "in";
+const OUTPUT: &str = "out";
+
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    let pairs = match check(args, kinds.all) {
+        Ok(pairs) => pairs,
         Err(mistakes) => {
             mistakes.iter().for_each(|m| eprintln!("error: {m}"));
             return ExitCode::from(2);
         }
     };
-    match work(args, stage.as_ref()) {
-        Ok(counts) => {
-            counts.iter().for_each(|(name, rows)| println!("{name} {rows}"));
-            ExitCode::SUCCESS
+    let mut dag = match dag::compile(&recipe(args, pairs), kinds) {
+        Ok(dag) => dag,
+        Err(mistakes) => {
+            mistakes.list.iter().for_each(|m| eprintln!("error: {}; {}", m.message, m.help));
+            return ExitCode::from(2);
         }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+    };
+    for node in &mut dag.nodes {
+        if node.name == OUTPUT {
+            node.made = Made::Sink(match is_parquet(&args.out) {
+                true => Box::new(ParquetSink::single_file(&args.out)),
+                false => Box::new(JsonLinesSink::single_file(&args.out)),
+            });
         }
+    }
+    let result = work(args, &dag);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => wrong::failed(error),
     }
 }
 
-fn build(args: &Args, all: &[Spec]) -> Result<Box<dyn Stage>, Vec<String>> {
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "parquet")
+}
+
+type Pairs = Vec<(String, Value)>;
+
+fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
     let Some(spec) = all.iter().find(|s| s.kind == args.kind) else {
         let near = closest(&args.kind, all.iter().map(|s| s.kind));
         let help = near.map_or("see `gristmill stages`".into(), |n| format!("did you mean `{n}`?"));
         return Err(vec![format!("no stage is called `{}`; {help}", args.kind)]);
     };
-    let pairs: Result<Vec<_>, String> = args.settings.iter().map(|s| setting(s)).collect();
-    match (spec.build)(&Settings::new(pairs.map_err(|e| vec![e])?)) {
-        Ok(Made::Stage(stage)) => Ok(stage),
-        Ok(_) => Err(vec![format!("`{}` does not judge one row at a time", args.kind)]),
+    if let Err(error) = fs::metadata(&args.input) {
+        return Err(vec![format!("cannot read {}: {error}", args.input.display())]);
+    }
+    let pairs: Result<Pairs, String> = args.settings.iter().map(|s| setting(s)).collect();
+    let pairs = pairs.map_err(|e| vec![e])?;
+    match (spec.build)(&Settings::new(pairs.clone())) {
+        Ok(Made::Stage(_) | Made::Global(_)) => Ok(pairs),
+        Ok(_) => Err(vec![format!("`{}` does not judge documents; use it in a recipe", args.kind)]),
         Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
     }
 }
 
 /// A value is read as JSON where it is JSON, else as a bare string.
-fn setting(text: &str) -> Result<(String, Value), String> {
+pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not key=value"))?;
     let read = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     Ok((key.to_owned(), read))
 }
 
+/// The recipe of in → stage → out.
+fn recipe(args: &Args, pairs: Pairs) -> Recipe {
+    let input = std::path::absolute(&args.input).unwrap_or_else(|_| args.input.clone());
+    let mut source = vec![("paths".to_owned(), Value::from(vec![Value::from(input.to_string_lossy().into_owned())]))];
+    let kind = if is_parquet(&args.input) { "source.parquet" } else { "source.jsonl" };
+    if kind == "source.jsonl" {
+        source.push(("row".into(), Value::Boolean(true)));
+        if args.kind.starts_with("extract.") {
+            source.push(("html_field".into(), column::HTML.into()));
+        }
+    }
+    let out = if is_parquet(&args.out) { "sink.parquet" } else { "sink.jsonl" };
+    Recipe {
+        file: PathBuf::from("stage"),
+        text: String::new(),
+        name: args.kind.clone(),
+        sources: vec![block(INPUT, kind, source)],
+        stages: vec![block(&args.kind, &args.kind, pairs), block(OUTPUT, out, Vec::new())],
+        tokenizer: None,
+        dataset: None,
+        train: None,
+    }
+}
+
+fn block(name: &str, kind: &str, pairs: Pairs) -> Block {
+    let word = |text: &str| Word { text: text.to_owned(), span: 0..0 };
+    let keys = pairs.into_iter().map(|(name, value)| Entry {
+        name,
+        span: 0..0,
+        written: value.clone(),
+        value,
+        value_span: 0..0,
+    });
+    Block { name: word(name), kind: word(kind), input: None, keys: keys.collect(), span: 0..0 }
+}
+
 type Failure = Box<dyn std::error::Error>;
 
-fn at(path: &Path, error: &io::Error) -> Failure {
-    format!("{}: {error}", path.display()).into()
+fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
+    let mut name = args.out.file_name().ok_or("`--out` names no file")?.to_owned();
+    name.push(format!(".{}.work", std::process::id()));
+    let folder = args.out.with_file_name(name);
+    let works = Works { workdir: Some(folder.clone()), threads: args.threads, memory_mib: 512, ..Works::default() };
+    let result = works.run(dag, &works.options(&dag.name, Path::new("."))).map_err(Failure::from).and_then(|report| {
+        if let Some(path) = &args.dropped {
+            write_dropped(&folder.join("dataset").join("dropped"), path)?;
+        }
+        Ok(report)
+    });
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let report = result?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report.nodes)?);
+    } else {
+        println!("{}", funnel::table(&report));
+    }
+    Ok(())
 }
 
-/// Writes beside `path` and renames at the end, so that a half-written file is never seen under its name.
-struct Writer {
-    path: PathBuf,
-    part: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl Writer {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = BufWriter::new(File::create(&part).map_err(|e| at(&part, &e))?);
-        Ok(Self { path: path.to_owned(), part, file })
-    }
-
-    fn line(&mut self, row: &Json) -> Result<(), Failure> {
-        writeln!(self.file, "{row}").map_err(|e| at(&self.part, &e))
-    }
-
-    fn commit(mut self) -> Result<(), Failure> {
-        self.file.flush().map_err(|e| at(&self.part, &e))?;
-        std::fs::rename(&self.part, &self.path).map_err(|e| at(&self.path, &e))
-    }
-}
-
-struct Sorter<'a> {
-    stage: &'a dyn Stage,
-    kept: Writer,
-    dropped: Option<Writer>,
-    counts: BTreeMap<String, u64>,
-}
-
-fn work(args: &Args, stage: &dyn Stage) -> Result<BTreeMap<String, u64>, Failure> {
-    let mut reader = BufReader::new(File::open(&args.input).map_err(|e| at(&args.input, &e))?);
-    let kept = Writer::create(&args.out)?;
-    let dropped = args.dropped.as_deref().map(Writer::create).transpose()?;
-    let mut sorter = Sorter { stage, kept, dropped, counts: BTreeMap::new() };
-    let mut rows = Vec::with_capacity(BATCH_ROWS);
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        let read = reader
-            .by_ref()
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)
-            .map_err(|e| at(&args.input, &e))?;
-        if read == 0 {
-            break;
-        }
-        if read as u64 == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
-            reader.skip_until(b'\n').map_err(|e| at(&args.input, &e))?;
-            sorter.reject(number, "line_too_long", LINE_BYTES_MAX as f64)?;
-            continue;
-        }
-        match serde_json::from_slice::<Map<String, Json>>(&line) {
-            Ok(row) if row.get(column::TEXT).is_some_and(Json::is_string) => rows.push(row),
-            Ok(_) => sorter.reject(number, "no_text_field", 0.0)?,
-            Err(_) => sorter.reject(number, "bad_json", 0.0)?,
-        }
-        if rows.len() == BATCH_ROWS {
-            sorter.batch(&mut rows)?;
-        }
-    }
-    sorter.batch(&mut rows)?;
-    sorter.kept.commit()?;
-    sorter.dropped.map_or(Ok(()), Writer::commit)?;
-    Ok(sorter.counts)
-}
-
-impl Sorter<'_> {
-    fn count(&mut self, name: &str) {
-        *self.counts.entry(name.to_owned()).or_default() += 1;
-    }
-
-    fn reject(&mut self, line: u64, reason: &str, limit: f64) -> Result<(), Failure> {
-        self.count("in");
-        self.drop_row(json!({ "line": line, "reason": reason, "limit": limit }), reason)
-    }
-
-    fn drop_row(&mut self, row: Json, reason: &str) -> Result<(), Failure> {
-        self.count(&format!("dropped {reason}"));
-        self.dropped.as_mut().map_or(Ok(()), |w| w.line(&row))
-    }
-
-    fn batch(&mut self, rows: &mut Vec<Map<String, Json>>) -> Result<(), Failure> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let texts =
-            arrow::array::StringArray::from_iter_values(rows.iter().filter_map(|r| r[column::TEXT].as_str()));
-        let text: arrow::array::ArrayRef = Arc::new(texts);
-        let batch = arrow::array::RecordBatch::try_from_iter([(column::TEXT, text)])?;
-        let outcome = self.stage.apply(&batch)?;
-        let kept = outcome.select(&batch, &self.stage.output(&batch.schema())?)?;
-        let mut texts = column::utf8(&kept, column::TEXT)?.iter();
-        for (mut row, verdict) in rows.drain(..).zip(outcome.verdicts) {
-            self.count("in");
-            if let Verdict::Dropped { reason, value, limit, .. } = verdict {
-                row.extend([
-                    ("reason".into(), json!(reason)),
-                    ("value".into(), json!(value)),
-                    ("limit".into(), json!(limit)),
-                ]);
-                self.drop_row(Json::Object(row), reason)?;
-                continue;
+/// Writes all dropped rows as JSON lines: the row as it was read, and under `dropped` why it is out.
+fn write_dropped(folder: &Path, path: &Path) -> Result<(), Failure> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let mut out = BufWriter::new(File::create(&part)?);
+    let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?,
+        Err(_) => Vec::new(),
+    };
+    files.sort();
+    for file in files {
+        for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
+            let batch = batch?;
+            for row in 0..batch.num_rows() {
+                writeln!(out, "{}", Json::Object(dropped_row(&batch, row)))?;
             }
-            self.count(if verdict == Verdict::Edited { "edited" } else { "kept" });
-            row.insert(column::TEXT.into(), json!(texts.next().flatten()));
-            self.kept.line(&Json::Object(row))?;
         }
-        Ok(())
     }
+    out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(&part, path)?;
+    Ok(())
+}
+
+fn dropped_row(batch: &RecordBatch, row: usize) -> Map<String, Json> {
+    let value = |name: &str| -> Json {
+        let Some(values) = batch.column_by_name(name) else { return Json::Null };
+        match values.data_type() {
+            _ if values.is_null(row) => Json::Null,
+            DataType::Float64 => values.as_primitive::<Float64Type>().value(row).into(),
+            _ => values.as_string::<i32>().value(row).into(),
+        }
+    };
+    let read = value(column::ROW).as_str().and_then(|text| serde_json::from_str(text).ok());
+    let mut object: Map<String, Json> = read.unwrap_or_else(|| {
+        let fields = [column::URL, column::SOURCE, column::TEXT].map(|name| (name.to_owned(), value(name)));
+        fields.into_iter().filter(|(_, v)| !v.is_null()).collect()
+    });
+    let why = ["stage", "reason", "value", "limit", "twin"].map(|name| (name.to_owned(), value(name)));
+    object.insert("dropped".into(), Json::Object(why.into_iter().filter(|(_, v)| !v.is_null()).collect()));
+    object
 }

@@ -106,7 +106,6 @@ fn read(files: &[PathBuf]) -> Result<Vec<RecordBatch>> {
 
 fn made(kind: &str, toml: &str) -> Result<Made> {
     let settings = Settings::new(toml.parse::<toml::Table>()?.into_iter().collect());
-    let spec = stages::ALL.iter().find(|spec| spec.kind == kind).ok_or("the kind is not registered")?;
     let spec =
         gristmill_stages::ALL.iter().find(|spec| spec.kind == kind).ok_or("the kind is not registered")?;
     (spec.build)(&settings).map_err(|errors| format!("{errors:?}").into())

@@ -4,7 +4,7 @@ use super::Workdir;
 use super::error::RunError;
 use super::frames::FrameReader;
 use super::report::Counts;
-use super::trace::{DROPPED_COLUMNS, masked, signals, verdicts};
+use super::trace::{DROPPED_COLUMNS, dropped, signals, verdicts};
 use crate::dag::{Hash, Node};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter;
@@ -103,8 +103,10 @@ fn dropped_batch(
         }
     }
     for name in DROPPED_COLUMNS {
-        fields.push(Field::new(name, DataType::Utf8, true));
-        columns.push(masked(changes, &format!("d:{name}"), mask)?);
+        if let Some(values) = dropped(changes, name, mask) {
+            fields.push(Field::new(name, DataType::Utf8, true));
+            columns.push(values?);
+        }
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
         .map_err(RunError::arrow(Path::new("dropped")))

@@ -10,7 +10,7 @@ use super::report::{Counts, Report};
 use super::{Workdir, stream};
 use crate::dag::{Hash, Node};
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array, new_null_array,
+    Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array,
 };
 use arrow::compute::{filter, nullif};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -23,7 +23,7 @@ const EDITED: u8 = 1;
 const DROPPED: u8 = 2;
 const NO_REASON: u8 = u8::MAX;
 /// Columns of a dropped row that are kept with it.
-pub(super) const DROPPED_COLUMNS: [&str; 3] = [column::URL, column::SOURCE, column::TEXT];
+pub(super) const DROPPED_COLUMNS: [&str; 4] = [column::URL, column::SOURCE, column::TEXT, column::ROW];
 const LEDGER_COLUMNS: usize = 6;
 
 /// One batch of a trace.
@@ -61,10 +61,8 @@ impl Frame {
         }
         let kept: BooleanArray = dropped.values().iter().map(|d| Some(!d)).collect();
         for name in DROPPED_COLUMNS {
-            let sparse = match batch.column_by_name(name) {
-                Some(values) => nullif(values, &kept).map_err(RunError::arrow(Path::new(name)))?,
-                None => new_null_array(&DataType::Utf8, rows),
-            };
+            let Some(values) = batch.column_by_name(name) else { continue };
+            let sparse = nullif(values, &kept).map_err(RunError::arrow(Path::new(name)))?;
             changes.push((Field::new(format!("d:{name}"), DataType::Utf8, true), sparse));
         }
         Ok(Self { ledger: batch_of(ledger, rows), changes: batch_of(changes, rows), counts })
@@ -297,9 +295,8 @@ fn text_in(workdir: &Workdir, key: stream::Name, id: &str) -> Result<Option<Stri
     Ok(None)
 }
 
-/// Rows of a batch where `mask` is true.
-pub(super) fn masked(batch: &RecordBatch, name: &str, mask: &BooleanArray) -> Result<ArrayRef, RunError> {
-    let values = batch.column_by_name(name).cloned();
-    let values = values.unwrap_or_else(|| new_null_array(&DataType::Utf8, batch.num_rows()));
-    filter(&values, mask).map_err(RunError::arrow(Path::new(name)))
+/// A kept column of the dropped rows, where `mask` is true; `None` when the rows had no such column.
+pub(super) fn dropped(changes: &RecordBatch, name: &str, mask: &BooleanArray) -> Option<Result<ArrayRef, RunError>> {
+    let values = changes.column_by_name(&format!("d:{name}"))?;
+    Some(filter(values, mask).map_err(RunError::arrow(Path::new(name))))
 }

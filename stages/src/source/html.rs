@@ -13,7 +13,7 @@ use super::batch::{Feed, Page, PageBuilder, REJECT_BYTES_MAX, dropped, intakes};
 use super::{files, sniff};
 use arrow::datatypes::SchemaRef;
 use schemas::source::DOCUMENT_BYTES_MAX;
-use schemas::{
+use schemas::{FilePaths, 
     Build, Config as _, Context, DocId, Intakes, KeyError, Made, Reason, Source, SourceError, Spec, Split,
     Verdict, column, config,
 };
@@ -25,7 +25,7 @@ config! {
     /// Settings of `source.html`.
     pub struct Config {
         /// Files, folders (searched to their depth) and patterns with `*`.
-        paths: Vec<String> = Vec::new();
+        paths: FilePaths = FilePaths::default();
         /// Address that the paths of the pages below their folder are put behind; empty leaves the pages without an address.
         base_url: String = String::new();
     }
@@ -60,7 +60,7 @@ const REASONS: &[Reason] = &[
 
 const BUILD: Build = |settings| {
     let config: Config = settings.parse()?;
-    files::require(&config.paths)?;
+    files::require(&config.paths.0)?;
     if !config.base_url.is_empty()
         && let Err(error) = url::Url::parse(&config.base_url)
     {
@@ -143,7 +143,7 @@ impl Source for Html {
 
 impl Html {
     fn list(&self, base: &Path) -> Result<Vec<files::Found>, SourceError> {
-        files::list(base, &self.0.paths, &[".html", ".htm", ".xhtml"])
+        files::list(base, &self.0.paths.0, &[".html", ".htm", ".xhtml"])
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn pages_come_sorted_each_with_its_address() {
-        let config = Config { paths: vec!["site".into()], base_url: "https://example.org/docs/".into() };
+        let config = Config { paths: FilePaths(vec!["site".into()]), base_url: "https://example.org/docs/".into() };
         let files: [(&str, &[u8]); 6] = [
             ("site/b.html", b"<p>b"),
             ("site/a/x y.HTM", b"<p>x"),
@@ -256,7 +256,7 @@ mod tests {
         let names: Vec<String> = (0..700).map(|n| format!("{n:04}.html")).collect();
         let files: Vec<(&str, &[u8])> = names.iter().map(|n| (n.as_str(), b"<p>".as_slice())).collect();
         let expected: Vec<(&str, &str)> = names.iter().map(|_| ("", "kept")).collect();
-        check(Config { paths: vec![".".into()], ..Config::default() }, &files, &expected);
+        check(Config { paths: FilePaths(vec![".".into()]), ..Config::default() }, &files, &expected);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::object::{Scalar, Wanted};
 use super::open::{Line, Lines, decompressed, is_broken, is_compressed};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use schemas::source::DOCUMENT_BYTES_MAX;
-use schemas::{
+use schemas::{FilePaths, 
     Build, Config as _, Context, DocId, Intakes, KeyError, Made, Reason, Source, SourceError, Spec, Split,
     Verdict, column, config,
 };
@@ -29,7 +29,7 @@ config! {
     /// Settings of `source.jsonl`.
     pub struct Config {
         /// Files, folders (searched to their depth for `.jsonl`, `.ndjson` and `.json`, also `.gz` and `.zst`) and patterns with `*`.
-        paths: Vec<String> = Vec::new();
+        paths: FilePaths = FilePaths::default();
         /// Field of the text.
         text_field: String = "text".into();
         /// Field of the identity that the source gives; a number is written out.
@@ -138,7 +138,7 @@ impl JsonLines {
     /// # Errors
     /// No path; a field in `columns` that would take the name of a column of every source.
     pub fn new(config: Config) -> Result<Self, Vec<KeyError>> {
-        files::require(&config.paths)?;
+        files::require(&config.paths.0)?;
         let schema = if config.html_field.is_empty() { column::text_schema() } else { column::page_schema() };
         let mut taken = names(&schema);
         taken.push(column::ROW);
@@ -163,7 +163,7 @@ impl Source for JsonLines {
 
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
         use rayon::prelude::*;
-        let found = files::list(context.base, &self.config.paths, ENDINGS)?;
+        let found = files::list(context.base, &self.config.paths.0, ENDINGS)?;
         let cut = |file: &files::Found| {
             if is_compressed(&file.path)? {
                 return files::whole(vec![file.clone()]);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     fn source() -> JsonLines {
-        JsonLines::new(Config { paths: vec!["f".into()], ..Config::default() }).unwrap()
+        JsonLines::new(Config { paths: FilePaths(vec!["f".into()]), ..Config::default() }).unwrap()
     }
 
     fn check(bytes: &[u8], expected: &[(&str, u64)]) {
@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn more_columns_and_the_whole_object() {
         let config = Config {
-            paths: vec!["f".into()],
+            paths: FilePaths(vec!["f".into()]),
             html_field: "page".into(),
             columns: vec!["licence".into()],
             row: true,
@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(column::binary(&intake.batch, column::HTML).unwrap().value(0), b"<p>");
         assert_eq!(intake.batch.schema(), source.schema(&base).unwrap());
         fs::remove_dir_all(base).unwrap();
-        let taken = Config { paths: vec!["f".into()], columns: vec!["source".into()], ..Config::default() };
+        let taken = Config { paths: FilePaths(vec!["f".into()]), columns: vec!["source".into()], ..Config::default() };
         assert!(JsonLines::new(taken).is_err());
     }
 }

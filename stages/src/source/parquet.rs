@@ -24,7 +24,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use schemas::source::{BATCH_BYTES, BATCH_ROWS};
-use schemas::{
+use schemas::{FilePaths, 
     Build, Config as _, Context, DocId, Intake, Intakes, Made, Reason, Source, SourceError, Spec, Split,
     Verdict, column, config,
 };
@@ -36,7 +36,7 @@ config! {
     /// Settings of `source.parquet`.
     pub struct Config {
         /// Files, folders (searched to their depth for `.parquet`) and patterns with `*`.
-        paths: Vec<String> = Vec::new();
+        paths: FilePaths = FilePaths::default();
         /// Column of the text.
         text_column: String = "text".into();
         /// Column of the identity that the source gives.
@@ -74,7 +74,7 @@ const REASONS: &[Reason] = &[
 
 const BUILD: Build = |settings| {
     let config: Config = settings.parse()?;
-    files::require(&config.paths)?;
+    files::require(&config.paths.0)?;
     Ok(Made::Source(Box::new(Parquet { config })))
 };
 
@@ -101,7 +101,7 @@ pub struct Parquet {
 impl Source for Parquet {
     /// The columns of the first file; [`Source::splits`] refuses a file that has others.
     fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
-        let found = files::list(base, &self.config.paths, &[".parquet"])?;
+        let found = files::list(base, &self.config.paths.0, &[".parquet"])?;
         self.output(&Opened::new(&found[0].path)?, &found[0].path)
     }
 
@@ -109,7 +109,7 @@ impl Source for Parquet {
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
         let first = self.schema(context.base)?;
         let mut splits = Vec::new();
-        for whole in files::whole(files::list(context.base, &self.config.paths, &[".parquet"])?)? {
+        for whole in files::whole(files::list(context.base, &self.config.paths.0, &[".parquet"])?)? {
             let opened = Opened::new(&whole.path)?;
             let schema = self.output(&opened, &whole.path)?;
             if schema != first {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn read(base: &Path) -> Result<Vec<Intake>, SourceError> {
-        let source = Parquet { config: Config { paths: vec![".".into()], ..Config::default() } };
+        let source = Parquet { config: Config { paths: FilePaths(vec![".".into()]), ..Config::default() } };
         let schema = source.schema(base)?;
         let mut all = Vec::new();
         for split in source.splits(&context(base))? {

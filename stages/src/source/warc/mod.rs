@@ -14,6 +14,7 @@
 pub mod http;
 pub mod read;
 pub mod stream;
+pub mod write;
 
 use super::batch::{Feed, Page, PageBuilder, REJECT_BYTES_MAX, dropped, intakes};
 use super::{files, sniff};
@@ -21,7 +22,7 @@ use arrow::datatypes::SchemaRef;
 use http::{HttpFault, Response};
 use read::{Fault, Reader, Record};
 use schemas::source::DOCUMENT_BYTES_MAX;
-use schemas::{
+use schemas::{FilePaths, 
     Build, Config as _, Context, DocId, Intakes, Made, Reason, Source, SourceError, Spec, Split, Verdict,
     column, config,
 };
@@ -32,7 +33,7 @@ config! {
     /// Settings of `source.warc`.
     pub struct Config {
         /// Files, folders (searched to their depth for `.warc`, `.wet`, `.arc`, also `.gz`) and patterns with `*`.
-        paths: Vec<String> = Vec::new();
+        paths: FilePaths = FilePaths::default();
     }
 }
 
@@ -113,7 +114,7 @@ pub const REASONS: &[Reason] = &[
 
 const BUILD: Build = |settings| {
     let config: Config = settings.parse()?;
-    files::require(&config.paths)?;
+    files::require(&config.paths.0)?;
     Ok(Made::Source(Box::new(Warc(config))))
 };
 
@@ -137,7 +138,7 @@ impl Source for Warc {
     }
 
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
-        files::whole(files::list(context.base, &self.0.paths, ENDINGS)?)
+        files::whole(files::list(context.base, &self.0.paths.0, ENDINGS)?)
     }
 
     fn read<'a>(&'a self, split: &'a Split) -> Result<Intakes<'a>, SourceError> {
@@ -311,4 +312,3 @@ fn conversion(block: Vec<u8>) -> Content {
 mod tests;
 //! Web archives: WARC 1.1 (ISO 28500:2017).
 
-pub mod write;

@@ -1,0 +1,169 @@
+//! Progress of long work: bars on a terminal, JSON lines on request, silence when piped.
+
+use super::funnel::number;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use model::{TrainEvent, TrainObserver};
+use schemas::{Event, Observer};
+use std::io::IsTerminal;
+use std::sync::Mutex;
+
+/// How progress is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Progress {
+    /// Bars on a terminal, else nothing.
+    #[default]
+    Auto,
+    /// One JSON object a line on standard error.
+    Json,
+    /// Nothing.
+    None,
+}
+
+impl Progress {
+    /// Makes the listener.
+    pub(super) fn start(self) -> Listener {
+        match self {
+            Self::Json => Listener::Json,
+            Self::Auto if std::io::stderr().is_terminal() => Listener::Bars(Bars::default()),
+            Self::Auto | Self::None => Listener::Silent,
+        }
+    }
+}
+
+/// Listens to builds and trainings.
+pub(super) enum Listener {
+    Bars(Bars),
+    Json,
+    Silent,
+}
+
+#[derive(Default)]
+pub(super) struct Bars {
+    all: MultiProgress,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Option<ProgressBar>,
+    rows: u64,
+    dropped: u64,
+    evaluated: String,
+}
+
+impl Bars {
+    fn phase(&self, name: &str, total: u64) {
+        let mut state = self.state.lock().expect("no thread panics while it draws");
+        if let Some(bar) = state.phase.take() {
+            bar.finish_and_clear();
+        }
+        (state.rows, state.dropped) = (0, 0);
+        let style = match total {
+            0 => "{spinner} {prefix:24} {pos:>8}  {per_sec}  {msg}",
+            _ => "{spinner} {prefix:24} {bar:28} {pos:>7}/{len}  eta {eta}  {msg}",
+        };
+        let style = ProgressStyle::with_template(style).expect("the template is well formed");
+        let bar = self.all.add(ProgressBar::new(total)).with_style(style).with_prefix(name.to_owned());
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        state.phase = Some(bar);
+    }
+
+    fn with_bar(&self, work: impl FnOnce(&ProgressBar, &mut State)) {
+        let mut state = self.state.lock().expect("no thread panics while it draws");
+        if let Some(bar) = state.phase.clone() {
+            work(&bar, &mut state);
+        }
+    }
+}
+
+impl Listener {
+    /// Takes the bars away, so that what is printed next stands alone.
+    pub(super) fn end(&self) {
+        if let Self::Bars(bars) = self {
+            bars.with_bar(|bar, _| bar.finish_and_clear());
+        }
+    }
+
+    fn note(&self, message: &str) {
+        match self {
+            // A line that cannot be drawn is no reason to stop the work.
+            Self::Bars(bars) => drop(bars.all.println(message)),
+            Self::Json | Self::Silent => {}
+        }
+    }
+}
+
+impl Observer for Listener {
+    fn event(&self, event: Event<'_>) {
+        match (self, event) {
+            (Self::Silent, _) => {}
+            (Self::Json, event) => eprintln!("{}", json(event)),
+            (Self::Bars(bars), Event::Phase { name, total }) => bars.phase(name, total),
+            (Self::Bars(bars), Event::Advance { units }) => bars.with_bar(|bar, _| bar.inc(units)),
+            (Self::Bars(bars), Event::Rows { rows, dropped, .. }) => bars.with_bar(|bar, state| {
+                state.rows += rows;
+                state.dropped += dropped;
+                bar.set_message(format!("{} rows, {} dropped", number(state.rows), number(state.dropped)));
+            }),
+            (_, Event::Note { message }) => self.note(message),
+        }
+    }
+}
+
+fn json(event: Event<'_>) -> serde_json::Value {
+    match event {
+        Event::Phase { name, total } => serde_json::json!({ "event": "phase", "name": name, "total": total }),
+        Event::Advance { units } => serde_json::json!({ "event": "advance", "units": units }),
+        Event::Rows { node, rows, dropped } => {
+            serde_json::json!({ "event": "rows", "node": node, "rows": rows, "dropped": dropped })
+        }
+        Event::Note { message } => serde_json::json!({ "event": "note", "message": message }),
+    }
+}
+
+impl TrainObserver for Listener {
+    fn event(&self, event: TrainEvent<'_>) {
+        match self {
+            Self::Silent => {}
+            Self::Json => eprintln!("{}", train_json(event)),
+            Self::Bars(bars) => match event {
+                TrainEvent::Started { step, steps, .. } => {
+                    bars.phase("train", steps);
+                    bars.with_bar(|bar, _| bar.set_position(step));
+                }
+                TrainEvent::Budgeted { steps, .. } => bars.with_bar(|bar, _| bar.set_length(steps)),
+                TrainEvent::Step { step, loss, tokens_per_s, .. } => bars.with_bar(|bar, state| {
+                    bar.set_position(step);
+                    let rate = number(tokens_per_s as u64);
+                    bar.set_message(format!("loss {loss:.3}  {rate} tokens/s  {}", state.evaluated));
+                }),
+                TrainEvent::Evaluated { loss, bits_per_byte, .. } => bars.with_bar(|_, state| {
+                    state.evaluated = format!("held-out {loss:.3} ({bits_per_byte:.3} bits/byte)");
+                }),
+                TrainEvent::Checkpointed { .. } => {}
+                TrainEvent::Note { message } => self.note(message),
+            },
+        }
+    }
+}
+
+fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
+    use serde_json::json;
+    match event {
+        TrainEvent::Started { parameters, step, steps, step_tokens } => {
+            json!({ "event": "started", "parameters": parameters, "step": step, "steps": steps, "step_tokens": step_tokens })
+        }
+        TrainEvent::Budgeted { steps, step_seconds } => {
+            json!({ "event": "budgeted", "steps": steps, "step_seconds": step_seconds })
+        }
+        TrainEvent::Step { step, steps, loss, learning_rate, gradient_norm, tokens_per_s, seconds_left } => json!({
+            "event": "step", "step": step, "steps": steps, "loss": loss, "learning_rate": learning_rate,
+            "gradient_norm": gradient_norm, "tokens_per_s": tokens_per_s, "seconds_left": seconds_left,
+        }),
+        TrainEvent::Evaluated { step, loss, bits_per_byte } => {
+            json!({ "event": "evaluated", "step": step, "loss": loss, "bits_per_byte": bits_per_byte })
+        }
+        TrainEvent::Checkpointed { step, path } => json!({ "event": "checkpointed", "step": step, "path": path }),
+        TrainEvent::Note { message } => json!({ "event": "note", "message": message }),
+    }
+}

@@ -1,0 +1,53 @@
+//! `gristmill stages`: every kind with its keys and reasons.
+
+use schemas::Spec;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: gristmill stages filter.length")]
+pub(crate) struct Args {
+    /// Only kinds whose name begins so.
+    prefix: Option<String>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, all: &[Spec]) -> ExitCode {
+    let prefix = args.prefix.as_deref().unwrap_or_default();
+    let chosen: Vec<&Spec> = all.iter().filter(|s| s.kind.starts_with(prefix)).collect();
+    if chosen.is_empty() {
+        let near = schemas::config::closest(prefix, all.iter().map(|s| s.kind));
+        let help = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        return super::wrong::misused(format!("no kind begins with `{prefix}`{help}"));
+    }
+    if args.json {
+        println!("{}", serde_json::Value::from_iter(chosen.into_iter().map(json)));
+    } else {
+        chosen.into_iter().for_each(list);
+    }
+    ExitCode::SUCCESS
+}
+
+fn list(spec: &Spec) {
+    println!("{}  {}", spec.kind, spec.summary);
+    for key in spec.keys {
+        println!("    {} ({}, default {})  {}", key.name, key.kind, (key.default)(), key.doc.trim());
+    }
+    for reason in spec.reasons {
+        println!("    drops {}  {}", reason.name, reason.doc);
+    }
+}
+
+fn json(spec: &Spec) -> serde_json::Value {
+    let key = |k: &schemas::Key| {
+        serde_json::json!({
+            "name": k.name, "type": k.kind, "default": (k.default)(), "range": k.range, "doc": k.doc.trim(),
+        })
+    };
+    serde_json::json!({
+        "kind": spec.kind, "version": spec.version, "summary": spec.summary,
+        "keys": spec.keys.iter().map(key).collect::<Vec<_>>(),
+        "reasons": spec.reasons.iter().map(|r| serde_json::json!({ "name": r.name, "doc": r.doc })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,144 @@
+//! `gristmill train DATASET|RECIPE` and `gristmill eval MODEL`.
+
+use super::funnel::number;
+use super::progress::Progress;
+use super::{build::workdir, environment, wrong};
+use model::Config;
+use model::train::TrainReport;
+use pipeline::engine::Workdir;
+use pipeline::recipe::Recipe;
+use schemas::{Settings, manifest};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: gristmill train gristmill-demo/dataset --out model --set steps=200 --set width=256")]
+pub(crate) struct Args {
+    /// A dataset folder, the working folder of a build, or a recipe whose dataset is built.
+    dataset: PathBuf,
+    /// Folder of the model (default: `model` beside the dataset).
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// A setting, `key=value`, before those of the recipe.
+    #[arg(long = "set")]
+    settings: Vec<String>,
+    /// How progress is told.
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+    /// The report as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: gristmill eval gristmill-demo/model --dataset gristmill-demo/dataset")]
+pub(crate) struct EvalArgs {
+    /// Folder of the model.
+    model: PathBuf,
+    /// Dataset whose held-out sequences are scored (default: `dataset` beside the model).
+    #[arg(long)]
+    dataset: Option<PathBuf>,
+    /// The numbers as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let (dataset, mut pairs) = match find(&args.dataset) {
+        Ok(found) => found,
+        Err(error) => return wrong::misused(error),
+    };
+    for text in &args.settings {
+        match super::stage::setting(text) {
+            Ok((key, value)) => {
+                pairs.retain(|(known, _)| *known != key);
+                pairs.push((key, value));
+            }
+            Err(error) => return wrong::misused(error),
+        }
+    }
+    let beside = dataset.parent().map_or_else(|| PathBuf::from("model"), |folder| folder.join("model"));
+    let out = args.out.clone().unwrap_or(beside);
+    with_settings(&dataset, &out, &Settings::new(pairs), args.progress, args.json)
+}
+
+type Pairs = Vec<(String, schemas::Value)>;
+
+/// The dataset that a path means, and the settings that come with it.
+fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
+    if path.is_dir() {
+        let inner = Workdir(path.to_owned()).dataset();
+        let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
+        let folder = folder.ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))?;
+        return Ok((folder, Vec::new()));
+    }
+    let recipe = Recipe::read(path, &environment).map_err(|m| m.to_string())?;
+    let pairs = recipe.train.iter().flat_map(|b| b.keys.iter().map(|e| (e.name.clone(), e.value.clone()))).collect();
+    let dataset = Workdir(workdir(None, &recipe.name)).dataset();
+    if dataset.join(manifest::FILE).is_file() {
+        return Ok((dataset, pairs));
+    }
+    Err(format!("{} is not built; run `gristmill build {}` first", dataset.display(), path.display()))
+}
+
+/// Trains and prints what came out.
+pub(super) fn with_settings(dataset: &Path, out: &Path, settings: &Settings, progress: Progress, json: bool) -> ExitCode {
+    let config: Config = match settings.parse() {
+        Ok(config) => config,
+        Err(errors) => {
+            errors.iter().for_each(|e| eprintln!("error: {e}"));
+            return ExitCode::from(2);
+        }
+    };
+    let listener = progress.start();
+    let result = model::train::run(dataset, out, &config, &listener);
+    listener.end();
+    match result {
+        Ok(report) if json => match serde_json::to_string(&report) {
+            Ok(json) => {
+                println!("{json}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => wrong::failed(error),
+        },
+        Ok(report) => {
+            show(&report, out);
+            ExitCode::SUCCESS
+        }
+        Err(error) => wrong::failed(error),
+    }
+}
+
+/// What a training came to.
+pub(super) fn show(report: &TrainReport, out: &Path) {
+    let TrainReport { parameters, steps, tokens, loss, .. } = report;
+    println!("model {}: {} parameters, {steps} steps, {} tokens", out.display(), number(*parameters), number(*tokens));
+    print!("training loss {loss:.3}");
+    if let (Some(held), Some(perplexity), Some(bits)) = (report.validation_loss, report.perplexity, report.bits_per_byte) {
+        print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
+    }
+    println!();
+}
+
+pub(crate) fn eval(args: &EvalArgs) -> ExitCode {
+    let beside = args.model.parent().map_or_else(|| PathBuf::from("dataset"), |folder| folder.join("dataset"));
+    let dataset = args.dataset.clone().unwrap_or(beside);
+    match model::eval::perplexity::perplexity(&args.model, &dataset) {
+        Ok(e) if args.json => {
+            let row = serde_json::json!({
+                "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),
+                "tokens": e.tokens, "bytes": e.bytes,
+            });
+            println!("{row}");
+            ExitCode::SUCCESS
+        }
+        Ok(e) => {
+            println!("held-out loss   {:.4} nats per token", e.loss());
+            println!("perplexity      {:.3}", e.perplexity());
+            println!("bits per byte   {:.4}", e.bits_per_byte());
+            println!("over            {} tokens, {} bytes", number(e.tokens), number(e.bytes));
+            ExitCode::SUCCESS
+        }
+        Err(error) => wrong::failed(error),
+    }
+}

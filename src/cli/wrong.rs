@@ -1,0 +1,47 @@
+//! How mistakes and failures are shown.
+
+use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use pipeline::recipe::Mistakes;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Something could not be done.
+pub(super) fn failed(error: impl Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// The command was used in a wrong way.
+pub(super) fn misused(error: impl Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(2)
+}
+
+/// Every mistake of a recipe, with the line that it is on.
+pub(super) fn mistakes(mistakes: &Mistakes, json: bool) -> ExitCode {
+    if json {
+        let row = |m: &pipeline::recipe::Mistake| {
+            let place = mistakes.place(m);
+            serde_json::json!({
+                "file": mistakes.file, "line": place.line, "column": place.column,
+                "message": m.message, "help": m.help,
+            })
+        };
+        println!("{}", serde_json::Value::from_iter(mistakes.list.iter().map(row)));
+        return ExitCode::from(2);
+    }
+    for mistake in &mistakes.list {
+        if mistakes.text.is_empty() {
+            eprintln!("error: {}: {}\n  help: {}", mistakes.file.display(), mistake.message, mistake.help);
+            continue;
+        }
+        let source = NamedSource::new(mistakes.file.to_string_lossy(), mistakes.text.clone());
+        let diagnostic = MietteDiagnostic::new(&mistake.message)
+            .with_help(&mistake.help)
+            .with_label(LabeledSpan::at(mistake.span.clone(), "here"));
+        eprint!("{:?}", Report::new(diagnostic).with_source_code(source));
+    }
+    let count = mistakes.list.len();
+    eprintln!("\n{count} mistake{} in {}", if count == 1 { "" } else { "s" }, mistakes.file.display());
+    ExitCode::from(2)
+}
