@@ -1,1 +1,3 @@
-//! The works: DAG, engine, inspection. An empty room so far.
+//! The works: DAG, engine, inspection.
+
+pub mod inspect;
