@@ -1,7 +1,11 @@
 //! The command line: the only room that prints, exits or reads the environment.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
+mod explain;
+mod inspect;
+mod output;
 mod stage;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use schemas::Spec;
@@ -16,6 +20,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Shows what is in a Parquet or JSON-lines file, a folder of them, or a dataset.
+    Inspect(inspect::Args),
+    /// Tells the life of one document: every node, what it said and why.
+    Explain(explain::Args),
+    /// Checks every file, count and sum of a dataset against its manifest.
+    Verify(verify::Args),
     /// Runs one stage alone over JSON lines.
     Stage(stage::Args),
     /// Lists every stage with its keys and reasons.
@@ -25,6 +35,9 @@ enum Command {
 /// Runs the command that the arguments name. Exit code 0: done; 1: not done; 2: wrong use.
 pub(crate) fn run(all: &[Spec]) -> ExitCode {
     match Cli::parse().command {
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Stage(args) => stage::run(&args, all),
         Command::Stages => {
             all.iter().for_each(list);
