@@ -4,4 +4,5 @@
 
 pub mod dag;
 pub mod engine;
+pub mod inspect;
 pub mod recipe;

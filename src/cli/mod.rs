@@ -7,13 +7,17 @@ mod build;
 mod check;
 mod classifier;
 mod demo;
+mod explain;
 mod funnel;
 mod generate;
+mod inspect;
 mod new;
+mod output;
 mod progress;
 mod stage;
 mod stages;
 mod train;
+mod verify;
 mod wrong;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +51,12 @@ enum Command {
     Eval(train::EvalArgs),
     /// Continues a text with a trained model.
     Generate(generate::Args),
+    /// Shows what is in a Parquet or JSON-lines file, a folder of them, or a dataset.
+    Inspect(inspect::Args),
+    /// Tells the life of one document: every node, what it said and why.
+    Explain(explain::Args),
+    /// Checks every file, count and sum of a dataset against its manifest.
+    Verify(verify::Args),
     /// Runs one stage alone over JSON lines or Parquet.
     Stage(stage::Args),
     /// Trains the weights of a filter.
@@ -70,6 +80,9 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Stage(args) => stage::run(&args, kinds),
         Command::Classifier(args) => classifier::run(&args),
         Command::Stages(args) => stages::run(&args, kinds.all),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 
