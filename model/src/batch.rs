@@ -34,7 +34,8 @@ impl Batch {
     pub(crate) fn new(rows: &[Row]) -> Self {
         let length = rows.first().map_or(0, |row| row.ids.len());
         let tokens = rows.len() * length;
-        let mut batch = Self { length, ids: Vec::with_capacity(tokens), starts: vec![], targets: vec![], offset: 0 };
+        let mut batch =
+            Self { length, ids: Vec::with_capacity(tokens), starts: vec![], targets: vec![], offset: 0 };
         for row in rows {
             batch.ids.extend_from_slice(&row.ids);
             let mut start = 0;

@@ -42,7 +42,11 @@ pub(crate) struct State {
 
 impl State {
     /// A training that has not begun.
-    pub(crate) fn begin(settings: BTreeMap<String, String>, steps: u64, dataset: &crate::data::Dataset) -> Self {
+    pub(crate) fn begin(
+        settings: BTreeMap<String, String>,
+        steps: u64,
+        dataset: &crate::data::Dataset,
+    ) -> Self {
         Self {
             version: VERSION,
             step: 0,
@@ -132,7 +136,9 @@ impl Checkpoints {
         }
         fs::rename(&part, &path).map_err(TrainError::io(&path))?;
         // The rename itself must reach the disk before older checkpoints go.
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(TrainError::io(&self.folder))?;
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(TrainError::io(&self.folder))?;
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         for old in self.list()?.iter().skip(keep) {
             fs::remove_dir_all(old).map_err(TrainError::io(old))?;

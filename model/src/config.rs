@@ -107,10 +107,15 @@ impl Config {
         let head_width = self.width / self.heads;
         match self.architecture {
             Architecture::Llama if !head_width.is_multiple_of(2) => {
-                return wrong(format!("`width` ÷ `heads` = {head_width} is odd; rotary positions need pairs"));
+                return wrong(format!(
+                    "`width` ÷ `heads` = {head_width} is odd; rotary positions need pairs"
+                ));
             }
             Architecture::Gpt if kv_heads != self.heads => {
-                return wrong(format!("`kv_heads` = {kv_heads}: `gpt` has as many as `heads` = {}", self.heads));
+                return wrong(format!(
+                    "`kv_heads` = {kv_heads}: `gpt` has as many as `heads` = {}",
+                    self.heads
+                ));
             }
             _ => {}
         }

@@ -60,7 +60,9 @@ impl Dataset {
             return Err(TrainError::File { path, message });
         }
         let Some(tokens) = parsed.tokens.clone() else {
-            return Err(TrainError::file(&path)("the dataset has no token shards; add a tokenizer to its recipe"));
+            return Err(TrainError::file(&path)(
+                "the dataset has no token shards; add a tokenizer to its recipe",
+            ));
         };
         for (name, file) in &parsed.files {
             if name.starts_with("tokens/") || name == manifest::TOKENIZER {
@@ -150,11 +152,13 @@ impl Rows {
         let list = |name: &str| -> Result<Vec<u32>, String> {
             let lists = column(name)?.as_list_opt::<i32>().ok_or(format!("column `{name}` is no list"))?;
             let values = lists.value(row);
-            let values = values.as_primitive_opt::<Int32Type>().ok_or(format!("column `{name}` is not Int32"))?;
+            let values =
+                values.as_primitive_opt::<Int32Type>().ok_or(format!("column `{name}` is not Int32"))?;
             let read = |&n: &i32| u32::try_from(n).map_err(|_| format!("column `{name}` holds {n}"));
             values.values().iter().map(read).collect()
         };
-        let padding = column(token::PAD)?.as_primitive_opt::<Int32Type>().ok_or("column `pad` is not Int32")?;
+        let padding =
+            column(token::PAD)?.as_primitive_opt::<Int32Type>().ok_or("column `pad` is not Int32")?;
         let padding = u32::try_from(padding.value(row)).map_err(|_| "column `pad` is negative")?;
         let (ids, piece_lengths) = (list(token::INPUT_IDS)?, list(token::DOC_LENS)?);
         if let Some(id) = ids.iter().find(|id| u64::from(**id) >= self.vocab) {

@@ -40,7 +40,8 @@ impl Metrics {
     /// The training loss of the last step in the file.
     pub(crate) fn last_loss(&self) -> Result<f64, TrainError> {
         let text = std::fs::read_to_string(&self.path).map_err(TrainError::io(&self.path))?;
-        let losses = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["loss"].as_f64());
+        let losses =
+            text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["loss"].as_f64());
         losses.into_iter().next().ok_or_else(|| TrainError::file(&self.path)("holds no step"))
     }
 

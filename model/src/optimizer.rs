@@ -127,7 +127,8 @@ impl InplaceOp1 for Update<'_> {
         self.parameter.gradient(|gradient| {
             let Some(gradient) = gradient else { return };
             let tasks = values.par_chunks_mut(TASK_NUMBERS).zip(gradient.par_chunks(TASK_NUMBERS));
-            let tasks = tasks.zip(first.par_chunks_mut(TASK_NUMBERS)).zip(second.par_chunks_mut(TASK_NUMBERS));
+            let tasks =
+                tasks.zip(first.par_chunks_mut(TASK_NUMBERS)).zip(second.par_chunks_mut(TASK_NUMBERS));
             tasks.for_each(|(((values, gradient), first), second)| {
                 let length = values.len();
                 let (gradient, first, second) =

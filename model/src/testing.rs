@@ -64,7 +64,8 @@ fn lists(rows: &[Row], of: impl Fn(&Row) -> Vec<u32>) -> ArrayRef {
 }
 
 fn shard(path: &Path, rows: &[Row]) {
-    let mut ids = ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
+    let mut ids =
+        ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
     for row in rows {
         row.piece_lengths.iter().for_each(|_| ids.values().append_value("d"));
         ids.append(true);
@@ -85,11 +86,13 @@ fn shard(path: &Path, rows: &[Row]) {
 }
 
 fn tokenizer(path: &Path) {
-    let mut alphabet: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect();
+    let mut alphabet: Vec<char> =
+        tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect();
     alphabet.sort_unstable();
     let mut vocab: Vec<(String, u32)> = vec![("<eos>".into(), 0)];
     vocab.extend(alphabet.iter().zip(1..).map(|(c, id)| (c.to_string(), id)));
-    let model = BPE::builder().vocab_and_merges(vocab.into_iter().collect::<tokenizers::models::bpe::Vocab>(), vec![]);
+    let model = BPE::builder()
+        .vocab_and_merges(vocab.into_iter().collect::<tokenizers::models::bpe::Vocab>(), vec![]);
     let mut tokenizer = tokenizers::Tokenizer::new(model.build().unwrap());
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, false)));
     tokenizer.with_decoder(Some(ByteLevel::new(false, false, false)));

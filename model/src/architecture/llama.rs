@@ -42,9 +42,8 @@ fn block<T: Real>(shape: &Shape, source: &mut Source<'_, T>, layer: usize) -> Re
     // What is added to the residual 2·layers times starts smaller (GPT-2).
     let onto = Init::Normal(DEVIATION / (2.0 * shape.layers as f64).sqrt());
     let mut linear = |parts: &[(&str, usize)], width_in: usize, init: Init| {
-        let weights = parts.iter().map(|(part, out)| {
-            Ok((source.take(&name(part), &[*out, width_in], init)?, None))
-        });
+        let weights =
+            parts.iter().map(|(part, out)| Ok((source.take(&name(part), &[*out, width_in], init)?, None)));
         Linear::new(weights.collect::<Result<_>>()?, Orientation::OutIn)
     };
     let (query, key) = (heads.queries * heads.width, heads.keys * heads.width);

@@ -133,11 +133,16 @@ impl<T: Real> Transformer<T> {
                 let (storage, layout) = qkv.storage_and_layout();
                 let qkv = crate::parameter::slice(&storage, layout)?;
                 let out = cache.attend(qkv, self.shape.heads, self.rope.as_deref());
-                Tensor::from_vec(out, (ids.len(), self.shape.heads.queries * self.shape.heads.width), x.device())
+                Tensor::from_vec(
+                    out,
+                    (ids.len(), self.shape.heads.queries * self.shape.heads.width),
+                    x.device(),
+                )
             })?;
         }
         let last = self.norm.forward(&x.narrow(0, ids.len() - 1, 1)?)?;
-        let head = Linear::new(vec![(Arc::clone(&self.head), None)], crate::layer::linear::Orientation::OutIn)?;
+        let head =
+            Linear::new(vec![(Arc::clone(&self.head), None)], crate::layer::linear::Orientation::OutIn)?;
         head.forward(&last)?.flatten_all()?.to_vec1::<T>()
     }
 

@@ -19,7 +19,10 @@ pub(crate) struct Matrix<'a, T> {
 
 fn assert_inside(length: usize, rows: usize, columns: usize, strides: (usize, usize)) {
     let last = (rows.max(1) - 1) * strides.0 + (columns.max(1) - 1) * strides.1;
-    assert!(rows * columns == 0 || last < length, "{rows} × {columns} at {strides:?} leaves {length} numbers");
+    assert!(
+        rows * columns == 0 || last < length,
+        "{rows} × {columns} at {strides:?} leaves {length} numbers"
+    );
 }
 
 impl<'a, T> Matrix<'a, T> {
@@ -69,7 +72,10 @@ pub(crate) fn multiply<T: Real>(
     assert_eq!((destination.rows, destination.columns), (lhs.rows, rhs.columns), "shape of the product");
     assert_eq!(lhs.columns, rhs.rows, "inner dimension");
     let stride = |n: usize| isize::try_from(n).expect("a stride is below the length of a slice");
-    #[expect(unsafe_code, reason = "gemm takes pointers; every index was checked when the matrices were made")]
+    #[expect(
+        unsafe_code,
+        reason = "gemm takes pointers; every index was checked when the matrices were made"
+    )]
     // SAFETY: `Matrix::new` and `MatrixMut::new` checked that the greatest index of each lies inside its slice, the
     // borrows keep the slices alive and the destination apart from both operands, its rows do not overlap, and the
     // asserts above tie the three shapes together.

@@ -103,7 +103,8 @@ impl<T: Real> CustomOp1 for Operation<T> {
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         let width_in = x.dim(1)?;
-        let ((x_storage, x_layout), (dy_storage, dy_layout)) = (x.storage_and_layout(), dy.storage_and_layout());
+        let ((x_storage, x_layout), (dy_storage, dy_layout)) =
+            (x.storage_and_layout(), dy.storage_and_layout());
         let (xs, dys) = (slice::<T>(&x_storage, x_layout)?, slice::<T>(&dy_storage, dy_layout)?);
         let width = self.width_out(width_in);
         let mut dx = vec![T::ZERO; xs.len()];

@@ -125,7 +125,15 @@ impl<T: Real> Attention<T> {
     }
 
     /// Writes P of a block over the keys `from..block.end`.
-    fn probabilities(&self, row: usize, block: &Range<usize>, from: usize, query: &[T], key: &[T], p: &mut [T]) {
+    fn probabilities(
+        &self,
+        row: usize,
+        block: &Range<usize>,
+        from: usize,
+        query: &[T],
+        key: &[T],
+        p: &mut [T],
+    ) {
         let (width, keys) = (self.heads.width, block.end - from);
         let q = Matrix::new(&query[block.start * width..], block.len(), width, width);
         let k = Matrix::new(&key[from * width..], keys, width, width);

@@ -37,10 +37,7 @@ struct Part<T> {
 
 impl<T: Real> Linear<T> {
     /// Puts weights (each with its bias) side by side, in the order of the output.
-    pub(crate) fn new(
-        parts: Vec<(Shared<T>, Option<Shared<T>>)>,
-        orientation: Orientation,
-    ) -> Result<Self> {
+    pub(crate) fn new(parts: Vec<(Shared<T>, Option<Shared<T>>)>, orientation: Orientation) -> Result<Self> {
         let mut made = Vec::with_capacity(parts.len());
         let (mut width_in, mut width_out) = (0, 0);
         for (weight, bias) in parts {
@@ -183,7 +180,8 @@ impl<T: Real> CustomOp1 for Linear<T> {
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
-        let ((x_storage, x_layout), (dy_storage, dy_layout)) = (x.storage_and_layout(), dy.storage_and_layout());
+        let ((x_storage, x_layout), (dy_storage, dy_layout)) =
+            (x.storage_and_layout(), dy.storage_and_layout());
         let dx = self.backward(slice(&x_storage, x_layout)?, slice(&dy_storage, dy_layout)?)?;
         Ok(Some(tensor(dx, x)?))
     }

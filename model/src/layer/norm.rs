@@ -103,7 +103,8 @@ impl<T: Real> CustomOp1 for Norm<T> {
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
-        let ((x_storage, x_layout), (dy_storage, dy_layout)) = (x.storage_and_layout(), dy.storage_and_layout());
+        let ((x_storage, x_layout), (dy_storage, dy_layout)) =
+            (x.storage_and_layout(), dy.storage_and_layout());
         let (xs, dys) = (slice::<T>(&x_storage, x_layout)?, slice::<T>(&dy_storage, dy_layout)?);
         let mut dx = vec![T::ZERO; xs.len()];
         let (width, sums) = self.gain.read(|gain| {

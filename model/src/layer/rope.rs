@@ -64,9 +64,8 @@ mod tests {
             rope.turn(&mut head, position, Turn::Forward);
             head
         };
-        let product = |p: usize, q: usize| -> f64 {
-            turned(3, p).iter().zip(turned(7, q)).map(|(a, b)| a * b).sum()
-        };
+        let product =
+            |p: usize, q: usize| -> f64 { turned(3, p).iter().zip(turned(7, q)).map(|(a, b)| a * b).sum() };
         assert!((product(9, 4) - product(25, 20)).abs() < 1e-12);
         assert!((product(9, 4) - product(9, 5)).abs() > 1e-3);
         let mut head = turned(3, 11);
