@@ -1,1 +1,33 @@
-//! The pupil: the trainer on candle. An empty room so far.
+//! The pupil: a trainer on candle that reads committed datasets, and what follows from a trained model.
+//!
+//! Tensors, devices and the tape are candle's; every operation with a backward, the optimizer, the random numbers and the checkpoints
+//! are our own, since candle's fused layers drop gradients, its CPU generator takes no seed and its AdamW cannot be saved. Nothing here
+//! prints or knows the pipeline: the way in is a dataset folder, the way out a model folder.
+
+mod architecture;
+pub mod batch;
+mod checkpoint;
+pub mod config;
+pub mod data;
+mod device;
+mod error;
+pub mod eval;
+mod folder;
+pub mod generate;
+mod kernel;
+mod layer;
+mod metrics;
+mod objective;
+mod optimizer;
+mod parameter;
+pub mod progress;
+mod schedule;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod train;
+
+pub use config::Config;
+pub use error::TrainError;
+pub use progress::{TrainEvent, TrainObserver};

@@ -1,0 +1,191 @@
+//! Checkpoints: everything that the rest of a training depends on, whole or not there.
+//!
+//! A checkpoint is a folder `checkpoints/step-000000120` of tensors, moments and `state.json`. It is written under another name and renamed when
+//! the disk has every byte; `state.json` holds the hashes of the others, so a damaged one is passed over for the one before.
+
+use crate::data::Position;
+use crate::error::TrainError;
+use crate::folder::{self, Named};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+const STATE: &str = "state.json";
+const MOMENTS: &str = "optimizer.safetensors";
+const PREFIX: &str = "step-";
+const PART: &str = ".part";
+/// Raised when the layout of checkpoints changes.
+const VERSION: u32 = 1;
+
+/// What a training is at a step, but for its tensors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Layout: [`VERSION`].
+    pub(crate) version: u32,
+    /// Steps done.
+    pub(crate) step: u64,
+    /// Steps in all; with a time budget as measured in the first steps.
+    pub(crate) steps: u64,
+    /// How far the training rows were read.
+    pub(crate) position: Position,
+    /// Settings, defaults included.
+    pub(crate) settings: BTreeMap<String, String>,
+    /// Hexadecimal blake3 of the dataset's manifest.
+    pub(crate) dataset: String,
+    /// Hexadecimal blake3 of the tokenizer.
+    pub(crate) tokenizer: String,
+    /// Hexadecimal blake3 of the other files.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+impl State {
+    /// A training that has not begun.
+    pub(crate) fn begin(
+        settings: BTreeMap<String, String>,
+        steps: u64,
+        dataset: &crate::data::Dataset,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            step: 0,
+            steps,
+            position: Position::default(),
+            settings,
+            dataset: dataset.manifest_hash.clone(),
+            tokenizer: dataset.tokens.tokenizer.clone(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// In what another training differs. Keys that change no number of the training may.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        const FREE: &[&str] = &["checkpoint_every", "checkpoints_keep"];
+        let mut found: Vec<String> = (self.settings.iter())
+            .filter(|(key, value)| !FREE.contains(&key.as_str()) && other.settings.get(*key) != Some(value))
+            .map(|(key, value)| {
+                let then = other.settings.get(key).map_or("absent", String::as_str);
+                format!("`{key}` was {then}, is {value}")
+            })
+            .collect();
+        if self.dataset != other.dataset {
+            found.push("the dataset is another".into());
+        }
+        found
+    }
+}
+
+/// A checkpoint with its tensors.
+pub(crate) struct Checkpoint {
+    pub(crate) state: State,
+    pub(crate) model: Named,
+    /// Moments under the names `first.…` and `second.…`.
+    pub(crate) moments: Named,
+}
+
+/// The folder of checkpoints in an output folder.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// Makes the folder, and removes what a killed training left half written.
+    pub(crate) fn open(out: &Path) -> Result<Self, TrainError> {
+        let folder = out.join("checkpoints");
+        fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
+        for entry in fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
+            let path = entry.map_err(TrainError::io(&folder))?.path();
+            if path.to_string_lossy().ends_with(PART) {
+                fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+            }
+        }
+        Ok(Self { folder })
+    }
+
+    /// Checkpoints, the newest first.
+    fn list(&self) -> Result<Vec<PathBuf>, TrainError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(TrainError::io(&self.folder))? {
+            let entry = entry.map_err(TrainError::io(&self.folder))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(PREFIX) && !name.ends_with(PART) {
+                found.push(entry.path());
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
+    }
+
+    /// Writes a checkpoint and removes all but the newest `keep`.
+    pub(crate) fn write(&self, checkpoint: Checkpoint, keep: u64) -> Result<PathBuf, TrainError> {
+        let Checkpoint { mut state, model, moments } = checkpoint;
+        let path = self.folder.join(format!("{PREFIX}{:09}", state.step));
+        let part = self.folder.join(format!("{PREFIX}{:09}{PART}", state.step));
+        fs::create_dir_all(&part).map_err(TrainError::io(&part))?;
+        state.files.clear();
+        for (name, tensors) in [(folder::TENSORS, model), (MOMENTS, moments)] {
+            let bytes = folder::tensor_bytes(&tensors)?;
+            state.files.insert(name.to_owned(), blake3::hash(&bytes).to_hex().to_string());
+            folder::write(&part.join(name), &bytes)?;
+        }
+        folder::write(&part.join(STATE), &folder::json_bytes(&state))?;
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+        }
+        fs::rename(&part, &path).map_err(TrainError::io(&path))?;
+        // The rename itself must reach the disk before older checkpoints go.
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(TrainError::io(&self.folder))?;
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        for old in self.list()?.iter().skip(keep) {
+            fs::remove_dir_all(old).map_err(TrainError::io(old))?;
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint whose files are whole; `passed` is told of others.
+    ///
+    /// # Errors
+    /// `OtherRun` when it belongs to a training of other settings or another dataset.
+    pub(crate) fn newest(
+        &self,
+        expected: &State,
+        mut passed: impl FnMut(&str),
+    ) -> Result<Option<Checkpoint>, TrainError> {
+        for path in self.list()? {
+            match read(&path) {
+                Ok(checkpoint) => {
+                    let differences = expected.differences(&checkpoint.state);
+                    if differences.is_empty() {
+                        return Ok(Some(checkpoint));
+                    }
+                    return Err(TrainError::OtherRun { path, differences });
+                }
+                Err(error) => passed(&format!("checkpoint passed over: {error}")),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn read(path: &Path) -> Result<Checkpoint, TrainError> {
+    let file = path.join(STATE);
+    let bytes = fs::read(&file).map_err(TrainError::io(&file))?;
+    let state: State = serde_json::from_slice(&bytes).map_err(TrainError::file(&file))?;
+    if state.version != VERSION {
+        return Err(TrainError::file(&file)(format!("layout {} is not the known {VERSION}", state.version)));
+    }
+    let tensors = |name: &str| {
+        let file = path.join(name);
+        let bytes = fs::read(&file).map_err(TrainError::io(&file))?;
+        if state.files.get(name).map(String::as_str) != Some(blake3::hash(&bytes).to_hex().as_str()) {
+            return Err(TrainError::file(&file)("the file is damaged"));
+        }
+        folder::read_tensors(&file)
+    };
+    let (model, moments) = (tensors(folder::TENSORS)?, tensors(MOMENTS)?);
+    Ok(Checkpoint { state, model, moments })
+}

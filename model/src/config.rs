@@ -1,0 +1,185 @@
+//! The settings of a training: the keys of `[train]` in a recipe.
+//!
+//! The defaults make a LLaMA-shaped model of about three million parameters, which two CPU cores train in minutes.
+
+use crate::architecture::Shape;
+use crate::error::TrainError;
+use crate::layer::attention::Heads;
+use schemas::manifest::Tokens;
+use schemas::{ConfigValue as _, Key, choice, config};
+use std::collections::BTreeMap;
+
+choice! {
+    /// The published shape of a transformer.
+    pub enum Architecture {
+        /// LLaMA: rotary positions, RMSNorm, SwiGLU, grouped-query attention.
+        Llama = "llama",
+        /// GPT-2 and GPT-3: learned positions, LayerNorm, GELU.
+        Gpt = "gpt",
+    }
+}
+
+config! {
+    /// Settings of a training.
+    pub struct Config {
+        /// Shape of the model.
+        architecture: Architecture = Architecture::Llama;
+        /// Transformer blocks.
+        layers: u64 = 4, in 1..=1000;
+        /// Features of a token between blocks.
+        width: u64 = 192, in 8..=65_536;
+        /// Query heads; divides `width`.
+        heads: u64 = 4, in 1..=1024;
+        /// Key and value heads; divides `heads`; 0 means as many as `heads`.
+        kv_heads: u64 = 0, in 0..=1024;
+        /// Features inside a feed-forward part; 0 means 4 × width for `gpt` and 8/3 × width, rounded up to a multiple of 32, for `llama`.
+        ff_width: u64 = 0, in 0..=1_000_000;
+        /// Whether the output head is the embedding matrix.
+        tied_head: bool = true;
+        /// Base of rotary positions (`llama`).
+        rope_base: f64 = 10_000.0, in 1.0..=1e9;
+        /// Probability that a feature is dropped after the embedding and after each part of a block.
+        dropout: f64 = 0.0, in 0.0..=0.9;
+        /// Sequences of a micro-batch.
+        batch_sequences: u64 = 8, in 1..=65_536;
+        /// Micro-batches of a step; the gradient is that of one batch of all of them.
+        accumulate: u64 = 1, in 1..=65_536;
+        /// Optimizer steps; with `seconds_max` the most of them.
+        steps: u64 = 500, in 1..=100_000_000;
+        /// Time budget in seconds, 0 for none: the first steps are timed and `steps` is lowered to what fits, once.
+        seconds_max: f64 = 0.0, in 0.0..=1e9;
+        /// Learning rate after the warm-up.
+        learning_rate: f64 = 0.003, in 0.0..=10.0;
+        /// Learning rate at the end of the cosine.
+        learning_rate_min: f64 = 0.0003, in 0.0..=10.0;
+        /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
+        warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// Weight decay of matrices (AdamW, arXiv 1711.05101).
+        weight_decay: f64 = 0.1, in 0.0..=10.0;
+        /// Decay of the mean of gradients.
+        beta1: f64 = 0.9, in 0.0..=0.9999;
+        /// Decay of the mean of squared gradients.
+        beta2: f64 = 0.95, in 0.0..=0.999_999;
+        /// Added to the root of the mean of squared gradients.
+        epsilon: f64 = 1e-8, in 1e-16..=1.0;
+        /// The gradient of all parameters is scaled down to this norm; 0 turns it off.
+        clip_norm: f64 = 1.0, in 0.0..=1e9;
+        /// Seed of everything random: first values, order of sequences, dropout.
+        seed: u64 = 0;
+        /// Held-out loss every so many steps; 0 means at the end only.
+        eval_every: u64 = 100, in 0..=100_000_000;
+        /// Held-out sequences of such an evaluation; 0 means all. The last evaluation takes all.
+        eval_sequences: u64 = 64, in 0..=100_000_000;
+        /// A checkpoint every so many steps; 0 means at the end only.
+        checkpoint_every: u64 = 100, in 0..=100_000_000;
+        /// Checkpoints that stay, the newest ones.
+        checkpoints_keep: u64 = 2, in 1..=1_000_000;
+    }
+}
+
+impl Config {
+    /// Every key with type, default, range and meaning.
+    pub const KEYS: &'static [Key] = <Self as schemas::Config>::KEYS;
+
+    /// The settings as a recipe would write them, defaults included.
+    pub fn to_table(&self) -> BTreeMap<String, String> {
+        macro_rules! table {
+            ($($key:ident)+) => { [$((stringify!($key).to_owned(), self.$key.show())),+] };
+        }
+        BTreeMap::from(table! {
+            architecture layers width heads kv_heads ff_width tied_head rope_base dropout batch_sequences accumulate steps seconds_max learning_rate learning_rate_min warmup_steps weight_decay beta1 beta2 epsilon clip_norm seed eval_every eval_sequences checkpoint_every checkpoints_keep
+        })
+    }
+
+    /// The shape of the model over the tokens of a dataset.
+    ///
+    /// # Errors
+    /// Keys that do not fit together, with the numbers.
+    pub(crate) fn shape(&self, tokens: &Tokens) -> Result<Shape, TrainError> {
+        let wrong = |message: String| Err(TrainError::Config { message });
+        let kv_heads = if self.kv_heads == 0 { self.heads } else { self.kv_heads };
+        if !self.width.is_multiple_of(self.heads) {
+            return wrong(format!("`heads` = {} does not divide `width` = {}", self.heads, self.width));
+        }
+        if !self.heads.is_multiple_of(kv_heads) {
+            return wrong(format!("`kv_heads` = {kv_heads} does not divide `heads` = {}", self.heads));
+        }
+        let head_width = self.width / self.heads;
+        match self.architecture {
+            Architecture::Llama if !head_width.is_multiple_of(2) => {
+                return wrong(format!(
+                    "`width` ÷ `heads` = {head_width} is odd; rotary positions need pairs"
+                ));
+            }
+            Architecture::Gpt if kv_heads != self.heads => {
+                return wrong(format!(
+                    "`kv_heads` = {kv_heads}: `gpt` has as many as `heads` = {}",
+                    self.heads
+                ));
+            }
+            _ => {}
+        }
+        let ff_width = match (self.ff_width, self.architecture) {
+            (0, Architecture::Gpt) => 4 * self.width,
+            (0, Architecture::Llama) => (8 * self.width).div_ceil(3).next_multiple_of(32),
+            (width, _) => width,
+        };
+        let size = |n: u64| usize::try_from(n).expect("ranges keep sizes within an address space");
+        Ok(Shape {
+            architecture: self.architecture,
+            layers: size(self.layers),
+            width: size(self.width),
+            heads: Heads { queries: size(self.heads), keys: size(kv_heads), width: size(head_width) },
+            ff_width: size(ff_width),
+            vocab: size(tokens.vocab_size),
+            context: size(tokens.sequence_length),
+            tied_head: self.tied_head,
+            rope_base: self.rope_base,
+            eos: tokens.eos_id,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens() -> Tokens {
+        Tokens {
+            sequence_length: 64,
+            vocab_size: 300,
+            eos_id: 0,
+            train: 1,
+            validation: 1,
+            tokenizer: String::new(),
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Config), expected: &str) {
+        let mut config = Config::default();
+        change(&mut config);
+        let found = match config.shape(&tokens()) {
+            Ok(shape) => format!("{} {}", shape.heads.keys, shape.ff_width),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_are_told_with_their_numbers() {
+        check(|_| {}, "4 512");
+        check(|c| c.architecture = Architecture::Gpt, "4 768");
+        check(|c| c.kv_heads = 2, "2 512");
+        check(|c| c.heads = 5, "`heads` = 5 does not divide `width` = 192");
+        check(|c| c.kv_heads = 3, "`kv_heads` = 3 does not divide `heads` = 4");
+        check(|c| c.heads = 64, "`width` ÷ `heads` = 3 is odd; rotary positions need pairs");
+    }
+
+    #[test]
+    fn the_table_shows_every_key() {
+        let table = Config::default().to_table();
+        let keys: Vec<&str> = Config::KEYS.iter().map(|key| key.name).collect();
+        assert_eq!(table.len(), keys.len());
+        assert!(keys.iter().all(|key| table.contains_key(*key)));
+    }
+}

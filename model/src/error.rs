@@ -1,0 +1,75 @@
+//! What can go wrong in training, evaluation and generation.
+
+use std::path::{Path, PathBuf};
+
+/// Training, evaluation or generation stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found.
+        message: String,
+    },
+    /// Settings do not fit together.
+    #[error("{message}")]
+    Config {
+        /// Which, with their values.
+        message: String,
+    },
+    /// The folder holds a training of other settings or another dataset.
+    #[error(
+        "{}: this training began differently: {}; take another folder, or remove this one to begin anew",
+        path.display(), differences.join(", ")
+    )]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Each key with both values.
+        differences: Vec<String>,
+    },
+    /// A parameter would never learn: a layer's backward is broken.
+    #[error("tensor `{tensor}` received no gradient at the first step")]
+    NoGradient {
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// The loss or the gradient is not a number any more.
+    #[error("step {step}: {what} is not a finite number; lower `learning_rate` or raise `warmup_steps`")]
+    NotFinite {
+        /// The step that failed; the checkpoints before it are intact.
+        step: u64,
+        /// Loss or gradient.
+        what: &'static str,
+    },
+    /// An operation on tensors was refused.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// The tokenizer refused.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+}
+
+impl TrainError {
+    /// Names the path that the system refused.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
+
+    /// Names the file that is not what it should be.
+    pub(crate) fn file<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |error| Self::File { path, message: error.to_string() }
+    }
+}

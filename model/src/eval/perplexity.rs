@@ -1,0 +1,133 @@
+//! Held-out loss, perplexity and bits per byte.
+//!
+//! ```text
+//! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
+//! ```
+//! Every token of a piece but its first is predicted. The end-of-document token counts among the nats and has no byte, so models with different
+//! tokenizers compare by bits per byte.
+
+use crate::architecture::Transformer;
+use crate::batch::{Batch, NO_TARGET, Row};
+use crate::data::{Dataset, Rows};
+use crate::error::TrainError;
+use crate::folder;
+use std::path::Path;
+use std::sync::Arc;
+use tokenizers::{DecoderWrapper, Tokenizer};
+
+/// Sequences of one batch.
+const BATCH: usize = 8;
+
+/// Sums over held-out text.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Evaluation {
+    /// Sum of the losses, in nats.
+    pub nats: f64,
+    /// Predicted tokens.
+    pub tokens: u64,
+    /// Bytes of text that they stand for.
+    pub bytes: u64,
+}
+
+impl Evaluation {
+    /// Mean loss per predicted token, in nats.
+    pub fn loss(&self) -> f64 {
+        self.nats / self.tokens as f64
+    }
+
+    /// e^loss.
+    pub fn perplexity(&self) -> f64 {
+        self.loss().exp()
+    }
+
+    /// Bits per byte of text.
+    pub fn bits_per_byte(&self) -> f64 {
+        self.nats / std::f64::consts::LN_2 / self.bytes as f64
+    }
+}
+
+/// Counts the bytes that tokens stand for.
+pub(crate) struct Bytes {
+    tokenizer: Tokenizer,
+    /// Bytes of each token where the tokenizer writes every byte as one character.
+    lengths: Option<Vec<u64>>,
+    eos: u32,
+}
+
+impl Bytes {
+    /// Reads a tokenizer.
+    pub(crate) fn open(path: &Path, eos: u32) -> Result<Self, TrainError> {
+        let tokenizer = Tokenizer::from_file(path).map_err(TrainError::file(path))?;
+        let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
+        let length = |id| tokenizer.id_to_token(id).map_or(0, |token| token.chars().count() as u64);
+        let vocab = u32::try_from(tokenizer.get_vocab_size(true)).map_err(TrainError::file(path))?;
+        let lengths = byte_level.then(|| (0..vocab).map(length).collect());
+        Ok(Self { tokenizer, lengths, eos })
+    }
+
+    /// The bytes of the tokens that are predicted in a row.
+    fn predicted(&self, row: &Row) -> Result<u64, TrainError> {
+        let (mut start, mut bytes) = (0, 0);
+        for &length in &row.piece_lengths {
+            let piece = &row.ids[start..start + length as usize];
+            start += length as usize;
+            bytes += self.of(piece.get(1..).unwrap_or(&[]))?;
+        }
+        Ok(bytes)
+    }
+
+    fn of(&self, ids: &[u32]) -> Result<u64, TrainError> {
+        let ids: Vec<u32> = ids.iter().copied().filter(|&id| id != self.eos).collect();
+        if let Some(lengths) = &self.lengths {
+            return Ok(ids.iter().map(|&id| lengths.get(id as usize).copied().unwrap_or(0)).sum());
+        }
+        let text = self.tokenizer.decode(&ids, false).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
+        Ok(text.len() as u64)
+    }
+}
+
+/// Measures the first `limit` rows (0: all).
+pub(crate) fn measure(
+    model: &Transformer<f32>,
+    rows: &Rows,
+    bytes: &Bytes,
+    limit: u64,
+) -> Result<Evaluation, TrainError> {
+    let mut sums = Evaluation::default();
+    for chunk in rows.in_order(if limit == 0 { u64::MAX } else { limit }) {
+        for rows in chunk?.chunks(BATCH) {
+            let batch = Arc::new(Batch::new(rows));
+            sums.nats += model.loss(&batch)?;
+            sums.tokens += batch.targets.iter().filter(|&&target| target != NO_TARGET).count() as u64;
+            for row in rows {
+                sums.bytes += bytes.predicted(row)?;
+            }
+        }
+    }
+    Ok(sums)
+}
+
+/// Measures a model folder on the held-out rows of a dataset.
+///
+/// # Errors
+/// A folder that is not one; a dataset whose tokenizer, vocabulary or sequence length is not the model's.
+pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError> {
+    let (folder, dataset) = (model, Dataset::open(dataset)?);
+    let model = folder::load(folder)?;
+    let (context, vocab) = (model.shape.context as u64, model.shape.vocab as u64);
+    if (context, vocab) != (dataset.tokens.sequence_length, dataset.tokens.vocab_size) {
+        let (length, size) = (dataset.tokens.sequence_length, dataset.tokens.vocab_size);
+        return Err(TrainError::file(folder)(format!(
+            "the model has context {context} and vocabulary {vocab}, the dataset {length} and {size}"
+        )));
+    }
+    let path = folder.join(schemas::manifest::TOKENIZER);
+    let own = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    if blake3::hash(&own).to_hex().as_str() != dataset.tokens.tokenizer {
+        return Err(TrainError::file(&path)("the dataset was made with another tokenizer"));
+    }
+    if dataset.validation.is_empty() {
+        return Err(TrainError::Config { message: "the dataset has no held-out sequences".into() });
+    }
+    measure(&model, &dataset.validation, &Bytes::open(&path, dataset.tokens.eos_id)?, 0)
+}

@@ -1,0 +1,135 @@
+//! Files of a model folder: tensors, configuration, tokenizer. The folder loads in `transformers` as it is.
+
+use crate::architecture::{Shape, Source, Transformer, gpt, llama};
+use crate::config::Architecture;
+use crate::device::device;
+use crate::error::TrainError;
+use crate::layer::attention::Heads;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// File name of the tensors.
+pub(crate) const TENSORS: &str = "model.safetensors";
+/// File name of the configuration.
+pub(crate) const CONFIG: &str = "config.json";
+
+/// Numbers of named tensors.
+pub(crate) type Named = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Serialises tensors; the same tensors give the same bytes.
+pub(crate) fn tensor_bytes(tensors: &Named) -> Result<Vec<u8>, TrainError> {
+    let raw: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, values))| (name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .collect();
+    let views = raw.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(candle_core::Error::wrap)?;
+        Ok((name.as_str(), view))
+    });
+    let views = views.collect::<Result<Vec<_>, candle_core::Error>>()?;
+    // `transformers` asks for the entry.
+    let format = std::iter::once(("format".to_owned(), "pt".to_owned())).collect();
+    Ok(safetensors::serialize(views, Some(format)).map_err(candle_core::Error::wrap)?)
+}
+
+/// Reads tensors of `f32`.
+pub(crate) fn read_tensors(path: &Path) -> Result<Named, TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(TrainError::file(path))?;
+    let mut named = Named::new();
+    for (name, view) in file.tensors() {
+        if view.dtype() != Dtype::F32 {
+            return Err(TrainError::file(path)(format!("tensor `{name}` is not F32")));
+        }
+        let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        named.insert(name, (view.shape().to_vec(), numbers.collect()));
+    }
+    Ok(named)
+}
+
+/// Writes a file and waits until the disk has it.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let mut file = File::create(path).map_err(TrainError::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::io(path))
+}
+
+/// Writes a file under another name and renames it, so that no one sees half of it.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let part = path.with_extension("part");
+    write(&part, bytes)?;
+    std::fs::rename(&part, path).map_err(TrainError::io(path))
+}
+
+/// JSON as a person reads it, with a line end.
+pub(crate) fn json_bytes(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("maps with string keys are JSON");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The tensors of a model by name.
+pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
+    let entry = |p: &crate::parameter::Shared<f32>| {
+        Ok((p.name().to_owned(), (p.value().dims().to_vec(), p.read(<[f32]>::to_vec)?)))
+    };
+    Ok(model.parameters.iter().map(entry).collect::<Result<_, candle_core::Error>>()?)
+}
+
+/// Writes tensors and configuration.
+pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
+    let config = match model.shape.architecture {
+        Architecture::Llama => llama::config_json(&model.shape),
+        Architecture::Gpt => gpt::config_json(&model.shape),
+    };
+    replace(&folder.join(CONFIG), &json_bytes(&config))?;
+    replace(&folder.join(TENSORS), &tensor_bytes(&named(model)?)?)
+}
+
+/// Reads a model folder.
+///
+/// # Errors
+/// A file is missing, the configuration is of another kind of model, or tensors do not fit it.
+pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
+    let path = folder.join(CONFIG);
+    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    let shape = shape(&config).map_err(TrainError::file(&path))?;
+    let path = folder.join(TENSORS);
+    let tensors = read_tensors(&path)?;
+    Transformer::new(shape, Source::read(tensors, &device()), &device()).map_err(TrainError::file(&path))
+}
+
+fn shape(config: &Value) -> Result<Shape, String> {
+    let number = |key: &str| {
+        let number = config[key].as_u64().and_then(|n| usize::try_from(n).ok());
+        number.filter(|n| *n > 0).ok_or(format!("`{key}` is missing or no positive number"))
+    };
+    let gpt = match config["model_type"].as_str() {
+        Some("llama") => false,
+        Some("gpt2") => true,
+        other => return Err(format!("model type {other:?} is neither llama nor gpt2")),
+    };
+    let key = |llama: &'static str, gpt2: &'static str| if gpt { gpt2 } else { llama };
+    let width = number(key("hidden_size", "n_embd"))?;
+    let queries = number(key("num_attention_heads", "n_head"))?;
+    let keys = if gpt { queries } else { number("num_key_value_heads")? };
+    if !width.is_multiple_of(queries) || !queries.is_multiple_of(keys) {
+        return Err(format!("width {width}, heads {queries} and key heads {keys} do not divide"));
+    }
+    Ok(Shape {
+        architecture: if gpt { Architecture::Gpt } else { Architecture::Llama },
+        layers: number(key("num_hidden_layers", "n_layer"))?,
+        width,
+        heads: Heads { queries, keys, width: width / queries },
+        ff_width: number(key("intermediate_size", "n_inner"))?,
+        vocab: number("vocab_size")?,
+        context: number(key("max_position_embeddings", "n_positions"))?,
+        tied_head: config["tie_word_embeddings"].as_bool().unwrap_or(gpt),
+        rope_base: config["rope_theta"].as_f64().unwrap_or(10_000.0),
+        eos: u32::try_from(config["eos_token_id"].as_u64().unwrap_or(0)).map_err(|e| e.to_string())?,
+    })
+}

@@ -1,0 +1,157 @@
+//! Sampling from a model folder, token by token, with keys and values kept between tokens.
+//!
+//! ```text
+//! logits ÷ temperature → the `top_k` greatest → the fewest whose probabilities reach `top_p` → one of them by the seed
+//! ```
+//! Nucleus sampling as in arXiv 1904.09751. Temperature 0 takes the greatest.
+
+use crate::architecture::Transformer;
+use crate::error::TrainError;
+use crate::folder;
+use crate::kernel::softmax;
+use schemas::hash::{Rng, seed};
+use schemas::{config, manifest};
+use std::path::Path;
+use tokenizers::Tokenizer;
+
+config! {
+    /// Settings of sampling.
+    pub struct Sampling {
+        /// Most tokens generated.
+        tokens_max: u64 = 128, in 1..=1_000_000;
+        /// Divides logits: below 1 bolder, above 1 more varied; 0 takes the most likely token.
+        temperature: f64 = 0.8, in 0.0..=100.0;
+        /// Only this many most likely tokens are drawn from; 0 means all.
+        top_k: u64 = 50, in 0..=10_000_000;
+        /// Only the most likely tokens that together reach this probability are drawn from.
+        top_p: f64 = 0.95, in 0.0..=1.0;
+        /// Seed of the draws.
+        seed: u64 = 0;
+    }
+}
+
+/// A model ready to generate.
+pub struct Sampler {
+    model: Transformer<f32>,
+    tokenizer: Tokenizer,
+}
+
+impl Sampler {
+    /// Reads a model folder.
+    ///
+    /// # Errors
+    /// A file is missing or is not of a model that this program writes.
+    pub fn open(folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join(manifest::TOKENIZER);
+        let tokenizer = Tokenizer::from_file(&path).map_err(TrainError::file(&path))?;
+        Ok(Self { model: folder::load(folder)?, tokenizer })
+    }
+
+    /// Continues a prompt until the end-of-document token or `tokens_max`; returns the continuation alone.
+    ///
+    /// An empty prompt stands for the start of a document. A text longer than the context goes on from its last half.
+    ///
+    /// # Errors
+    /// The tokenizer refuses.
+    pub fn generate(&self, prompt: &str, sampling: &Sampling) -> Result<String, TrainError> {
+        let wrong = |error: tokenizers::Error| TrainError::Tokenizer(error.to_string());
+        let encoded = self.tokenizer.encode(prompt, false).map_err(wrong)?;
+        let mut ids = encoded.get_ids().to_vec();
+        if ids.is_empty() {
+            ids.push(self.model.shape.eos);
+        }
+        let new = self.continue_ids(&ids, sampling)?;
+        // Decoded together: the first new token may complete a character of the prompt's last.
+        let decode = |ids: &[u32]| self.tokenizer.decode(ids, true).map_err(wrong);
+        let before = decode(&ids)?;
+        ids.extend(new);
+        let all = decode(&ids)?;
+        Ok(all.strip_prefix(&before).unwrap_or(&all).to_owned())
+    }
+
+    /// The ids that follow `prompt`, which is not empty.
+    pub(crate) fn continue_ids(&self, prompt: &[u32], sampling: &Sampling) -> Result<Vec<u32>, TrainError> {
+        let context = self.model.shape.context;
+        let mut ids = prompt.to_vec();
+        let (mut caches, mut seen) = (self.model.caches(), 0);
+        let mut pending = last(&ids, context.saturating_sub(1).max(1)).to_vec();
+        let rng = Rng::new(seed(sampling.seed, "generate", 0));
+        for at in 0..sampling.tokens_max {
+            if seen + pending.len() > context {
+                (caches, seen) = (self.model.caches(), 0);
+                pending = last(&ids, (context / 2).max(1)).to_vec();
+            }
+            let logits = self.model.next_logits(&pending, &mut caches, seen)?;
+            seen += pending.len();
+            let id = choose(logits, sampling, (rng.at(at) >> 11) as f64 / (1_u64 << 53) as f64);
+            if id == self.model.shape.eos {
+                break;
+            }
+            ids.push(id);
+            pending = vec![id];
+        }
+        Ok(ids.split_off(prompt.len()))
+    }
+}
+
+fn last(ids: &[u32], count: usize) -> &[u32] {
+    &ids[ids.len().saturating_sub(count)..]
+}
+
+/// Chooses a token by a draw from [0, 1).
+fn choose(mut logits: Vec<f32>, sampling: &Sampling, draw: f64) -> u32 {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    // Ties by id, so that the choice is a function of the logits.
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    let id = |at: usize| u32::try_from(at).expect("a vocabulary is counted by u32");
+    if sampling.temperature == 0.0 {
+        return id(order[0]);
+    }
+    if sampling.top_k > 0 {
+        order.truncate(usize::try_from(sampling.top_k).unwrap_or(usize::MAX));
+    }
+    logits.iter_mut().for_each(|logit| *logit /= sampling.temperature as f32);
+    let mut weights: Vec<f32> = order.iter().map(|&at| logits[at]).collect();
+    softmax(&mut weights);
+    let mut sum = 0.0;
+    let nucleus = weights.iter().position(|&weight| {
+        sum += f64::from(weight);
+        sum >= sampling.top_p
+    });
+    let kept = nucleus.map_or(weights.len(), |at| at + 1);
+    let total: f64 = weights[..kept].iter().map(|&weight| f64::from(weight)).sum();
+    let mut left = draw * total;
+    for (&at, &weight) in order[..kept].iter().zip(&weights) {
+        left -= f64::from(weight);
+        if left < 0.0 {
+            return id(at);
+        }
+    }
+    id(order[kept - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sampling: &Sampling, draw: f64, expected: u32) {
+        // Probabilities 0.1, 0.2, 0.4, 0.3.
+        let logits = [0.1_f32, 0.2, 0.4, 0.3].map(f32::ln).to_vec();
+        assert_eq!(choose(logits, sampling, draw), expected, "{sampling:?} at {draw}");
+    }
+
+    #[test]
+    fn limits_cut_the_unlikely_tokens() {
+        let all = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, ..Sampling::default() };
+        check(&all, 0.0, 2);
+        check(&all, 0.39, 2);
+        check(&all, 0.41, 3);
+        check(&all, 0.71, 1);
+        check(&all, 0.999, 0);
+        check(&Sampling { top_k: 2, ..all.clone() }, 0.999, 3);
+        check(&Sampling { top_p: 0.5, ..all.clone() }, 0.999, 3);
+        check(&Sampling { top_p: 0.0, ..all.clone() }, 0.999, 2);
+        check(&Sampling { temperature: 0.0, ..all.clone() }, 0.999, 2);
+        check(&Sampling { temperature: 0.01, ..all }, 0.99, 2);
+    }
+}

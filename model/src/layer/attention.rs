@@ -1,0 +1,320 @@
+//! Causal attention with a document mask, grouped keys and values (arXiv 2305.13245), and rotary positions inside.
+//!
+//! ```text
+//! P = softmax(Q·Kᵀ ÷ √d) over the keys of the same piece that are not later;   O = P·V
+//! dV = Pᵀ·dO;  dS = P∘(dO·Vᵀ − rowsum(P∘dO·Vᵀ));  dQ = dS·K ÷ √d;  dK = dSᵀ·Q ÷ √d
+//! ```
+//! Queries are taken in blocks, each against the keys from the start of its first piece to its own end, so scores
+//! of a whole row are never stored and masked blocks cost nothing; the backward computes P again. One task is one row of the batch.
+
+use crate::batch::Batch;
+use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, dot, multiply, simd, softmax};
+use crate::layer::rope::{Rope, Turn};
+use crate::layer::{made, tensor};
+use crate::parameter::{slice, slice_cpu};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Queries of one block.
+const QUERIES: usize = 64;
+
+/// Heads and their width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heads {
+    /// Query heads.
+    pub(crate) queries: usize,
+    /// Key and value heads; each serves `queries / keys` query heads.
+    pub(crate) keys: usize,
+    /// Features of a head.
+    pub(crate) width: usize,
+}
+
+impl Heads {
+    /// Features of a row of queries, keys and values.
+    pub(crate) const fn row(self) -> usize {
+        (self.queries + 2 * self.keys) * self.width
+    }
+
+    const fn out(self) -> usize {
+        self.queries * self.width
+    }
+
+    const fn query(self, head: usize) -> usize {
+        head * self.width
+    }
+
+    const fn key(self, group: usize) -> usize {
+        (self.queries + group) * self.width
+    }
+
+    const fn value(self, group: usize) -> usize {
+        (self.queries + self.keys + group) * self.width
+    }
+
+    fn group(self, group: usize) -> Range<usize> {
+        let size = self.queries / self.keys;
+        group * size..(group + 1) * size
+    }
+
+    pub(super) fn scale<T: Real>(self) -> T {
+        T::of(1.0 / (self.width as f64).sqrt())
+    }
+}
+
+/// Attention over a batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Attention<T> {
+    /// Heads.
+    pub(crate) heads: Heads,
+    /// Rotary positions, where the architecture has them.
+    pub(crate) rope: Option<Arc<Rope<T>>>,
+    /// Pieces and positions.
+    pub(crate) batch: Arc<Batch>,
+}
+
+/// What one task of the backward keeps between heads.
+struct Work<T> {
+    query: Vec<T>,
+    key: Vec<T>,
+    d_query: Vec<T>,
+    d_key: Vec<T>,
+    d_value: Vec<T>,
+    scores: Vec<T>,
+    d_scores: Vec<T>,
+}
+
+impl<T: Real> Attention<T> {
+    /// tokens × (queries, keys, values) → tokens × queries.
+    pub(crate) fn forward(self, qkv: &Tensor) -> Result<Tensor> {
+        qkv.apply_op1(self)
+    }
+
+    /// Copies one head of a row and turns it.
+    #[inline(always)]
+    fn gather(&self, qkv: &[T], row: usize, start: usize, out: &mut [T]) {
+        let (stride, width) = (self.heads.row(), self.heads.width);
+        for (at, out) in out.chunks_mut(width).enumerate() {
+            out.copy_from_slice(&qkv[at * stride + start..][..width]);
+            if let Some(rope) = &self.rope {
+                rope.turn(out, self.batch.position(row * self.batch.length + at), Turn::Forward);
+            }
+        }
+    }
+
+    /// Turns the gradient of one head back and writes it to its place.
+    #[inline(always)]
+    fn scatter(&self, head: &mut [T], row: usize, start: usize, d_qkv: &mut [T]) {
+        let (stride, width) = (self.heads.row(), self.heads.width);
+        for (at, head) in head.chunks_mut(width).enumerate() {
+            if let Some(rope) = &self.rope {
+                rope.turn(head, self.batch.position(row * self.batch.length + at), Turn::Back);
+            }
+            d_qkv[at * stride + start..][..width].copy_from_slice(head);
+        }
+    }
+
+    /// Blocks of queries with the first key that any of them sees.
+    fn blocks(&self, row: usize) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+        let length = self.batch.length;
+        (0..length).step_by(QUERIES).map(move |first| {
+            let start = self.batch.starts[row * length + first] as usize;
+            (first..(first + QUERIES).min(length), start)
+        })
+    }
+
+    /// Writes P of a block over the keys `from..block.end`.
+    fn probabilities(
+        &self,
+        row: usize,
+        block: &Range<usize>,
+        from: usize,
+        query: &[T],
+        key: &[T],
+        p: &mut [T],
+    ) {
+        let (width, keys) = (self.heads.width, block.end - from);
+        let q = Matrix::new(&query[block.start * width..], block.len(), width, width);
+        let k = Matrix::new(&key[from * width..], keys, width, width);
+        multiply(MatrixMut::new(p, block.len(), keys, keys), false, q, k.transposed(), self.heads.scale());
+        simd(|| {
+            for (at, p) in block.clone().zip(p.chunks_mut(keys)) {
+                let start = self.batch.starts[row * self.batch.length + at] as usize;
+                let seen = start - from..at + 1 - from;
+                p[..seen.start].fill(T::ZERO);
+                p[seen.end..].fill(T::ZERO);
+                softmax(&mut p[seen]);
+            }
+        });
+    }
+
+    fn forward_row(&self, row: usize, qkv: &[T], out: &mut [T]) {
+        let (heads, length) = (self.heads, self.batch.length);
+        let width = heads.width;
+        let (mut query, mut key) = (vec![T::ZERO; length * width], vec![T::ZERO; length * width]);
+        let mut scores = vec![T::ZERO; QUERIES * length];
+        for group in 0..heads.keys {
+            simd(|| self.gather(qkv, row, heads.key(group), &mut key));
+            for head in heads.group(group) {
+                simd(|| self.gather(qkv, row, heads.query(head), &mut query));
+                for (block, from) in self.blocks(row) {
+                    let keys = block.end - from;
+                    let p = &mut scores[..block.len() * keys];
+                    self.probabilities(row, &block, from, &query, &key, p);
+                    let v = &qkv[from * heads.row() + heads.value(group)..];
+                    let o = &mut out[block.start * heads.out() + heads.query(head)..];
+                    multiply(
+                        MatrixMut::new(o, block.len(), width, heads.out()),
+                        false,
+                        Matrix::new(p, block.len(), keys, keys),
+                        Matrix::new(v, keys, width, heads.row()),
+                        T::ONE,
+                    );
+                }
+            }
+        }
+    }
+
+    fn backward_row(&self, row: usize, qkv: &[T], d_out: &[T], d_qkv: &mut [T]) {
+        let (heads, length) = (self.heads, self.batch.length);
+        let (head_numbers, block_numbers) = (length * heads.width, QUERIES * length);
+        let zeros = |numbers| vec![T::ZERO; numbers];
+        let mut work = Work {
+            query: zeros(head_numbers),
+            key: zeros(head_numbers),
+            d_query: zeros(head_numbers),
+            d_key: zeros(head_numbers),
+            d_value: zeros(head_numbers),
+            scores: zeros(block_numbers),
+            d_scores: zeros(block_numbers),
+        };
+        for group in 0..heads.keys {
+            simd(|| self.gather(qkv, row, heads.key(group), &mut work.key));
+            work.d_key.fill(T::ZERO);
+            work.d_value.fill(T::ZERO);
+            for head in heads.group(group) {
+                simd(|| self.gather(qkv, row, heads.query(head), &mut work.query));
+                let values = &qkv[heads.value(group)..];
+                let d_out = &d_out[heads.query(head)..];
+                for (block, from) in self.blocks(row) {
+                    self.backward_block(row, block, from, values, d_out, &mut work);
+                }
+                simd(|| self.scatter(&mut work.d_query, row, heads.query(head), d_qkv));
+            }
+            simd(|| self.scatter(&mut work.d_key, row, heads.key(group), d_qkv));
+            for (at, d_value) in work.d_value.chunks(heads.width).enumerate() {
+                d_qkv[at * heads.row() + heads.value(group)..][..heads.width].copy_from_slice(d_value);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of `backward_row`")]
+    fn backward_block(
+        &self,
+        row: usize,
+        block: Range<usize>,
+        from: usize,
+        values: &[T],
+        d_out: &[T],
+        work: &mut Work<T>,
+    ) {
+        let (heads, width, queries, keys) = (self.heads, self.heads.width, block.len(), block.end - from);
+        let p = &mut work.scores[..queries * keys];
+        self.probabilities(row, &block, from, &work.query, &work.key, p);
+        let ds = &mut work.d_scores[..queries * keys];
+        let d_out = Matrix::new(&d_out[block.start * heads.out()..], queries, width, heads.out());
+        let v = Matrix::new(&values[from * heads.row()..], keys, width, heads.row());
+        multiply(MatrixMut::new(ds, queries, keys, keys), false, d_out, v.transposed(), T::ONE);
+        let p_transposed = Matrix::new(p, queries, keys, keys).transposed();
+        let dv = MatrixMut::new(&mut work.d_value[from * width..], keys, width, width);
+        multiply(dv, true, p_transposed, d_out, T::ONE);
+        simd(|| {
+            for (p, ds) in p.chunks(keys).zip(ds.chunks_mut(keys)) {
+                let along = dot(p, ds);
+                ds.iter_mut().zip(p).for_each(|(ds, &p)| *ds = p * (*ds - along));
+            }
+        });
+        let ds = Matrix::new(ds, queries, keys, keys);
+        let q = Matrix::new(&work.query[block.start * width..], queries, width, width);
+        let k = Matrix::new(&work.key[from * width..], keys, width, width);
+        let scale = heads.scale();
+        let dq = MatrixMut::new(&mut work.d_query[block.start * width..], queries, width, width);
+        multiply(dq, false, ds, k, scale);
+        let dk = MatrixMut::new(&mut work.d_key[from * width..], keys, width, width);
+        multiply(dk, true, ds.transposed(), q, scale);
+    }
+}
+
+impl<T: Real> CustomOp1 for Attention<T> {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let qkv = slice_cpu::<T>(qkv, layout)?;
+        let (length, heads) = (self.batch.length, self.heads);
+        let tokens = qkv.len() / heads.row();
+        let mut out = vec![T::ZERO; tokens * heads.out()];
+        let tasks = qkv.par_chunks(length * heads.row()).zip(out.par_chunks_mut(length * heads.out()));
+        tasks.enumerate().for_each(|(row, (qkv, out))| self.forward_row(row, qkv, out));
+        Ok(made(out, tokens, heads.out()))
+    }
+
+    fn bwd(&self, qkv: &Tensor, _out: &Tensor, d_out: &Tensor) -> Result<Option<Tensor>> {
+        let d_out = d_out.contiguous()?;
+        let ((qkv_storage, qkv_layout), (d_storage, d_layout)) =
+            (qkv.storage_and_layout(), d_out.storage_and_layout());
+        let (qkvs, d_outs) = (slice::<T>(&qkv_storage, qkv_layout)?, slice::<T>(&d_storage, d_layout)?);
+        let (length, heads) = (self.batch.length, self.heads);
+        let mut d_qkv = vec![T::ZERO; qkvs.len()];
+        let tasks = qkvs.par_chunks(length * heads.row()).zip(d_qkv.par_chunks_mut(length * heads.row()));
+        let tasks = tasks.zip(d_outs.par_chunks(length * heads.out())).enumerate();
+        tasks.for_each(|(row, ((qkv, d_qkv), d_out))| self.backward_row(row, qkv, d_out, d_qkv));
+        Ok(Some(tensor(d_qkv, qkv)?))
+    }
+}
+
+/// Keys and values of the tokens that a generation has seen, in one layer.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Cache<T> {
+    keys: Vec<T>,
+    values: Vec<T>,
+}
+
+impl<T: Real> Cache<T> {
+    /// Attends from the tokens of a row of queries, keys and values to all tokens seen so far, and remembers them.
+    pub(crate) fn attend(&mut self, qkv: &[T], heads: Heads, rope: Option<&Rope<T>>) -> Vec<T> {
+        let (width, seen_width) = (heads.width, heads.keys * heads.width);
+        let mut out = Vec::with_capacity(qkv.len() / heads.row() * heads.out());
+        for row in qkv.chunks(heads.row()) {
+            let mut row = row.to_vec();
+            let position = self.keys.len() / seen_width;
+            if let Some(rope) = rope {
+                let turned = &mut row[..heads.value(0)];
+                turned.chunks_mut(width).for_each(|head| rope.turn(head, position, Turn::Forward));
+            }
+            self.keys.extend_from_slice(&row[heads.key(0)..heads.value(0)]);
+            self.values.extend_from_slice(&row[heads.value(0)..]);
+            for head in 0..heads.queries {
+                let start = head * heads.keys / heads.queries * width;
+                let query = &row[heads.query(head)..][..width];
+                simd(|| self.attend_head(query, start, seen_width, heads.scale(), &mut out));
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn attend_head(&self, query: &[T], start: usize, stride: usize, scale: T, out: &mut Vec<T>) {
+        let width = query.len();
+        let mut weights: Vec<T> =
+            self.keys.chunks(stride).map(|row| dot(query, &row[start..start + width]) * scale).collect();
+        softmax(&mut weights);
+        let first = out.len();
+        out.resize(first + width, T::ZERO);
+        for (row, &weight) in self.values.chunks(stride).zip(&weights) {
+            add_scaled(&mut out[first..], &row[start..start + width], weight);
+        }
+    }
+}

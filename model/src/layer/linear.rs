@@ -1,0 +1,217 @@
+//! y = x·Wᵀ + b, for one matrix or several side by side, optionally added to a residual.
+//!
+//! Query, key and value (or gate and up) are separate parameters, as checkpoints name them, but one operation: it
+//! writes their outputs next to each other in one row and reads one gradient back, so the tape holds one node for three.
+
+use crate::kernel::{Matrix, MatrixMut, Real, TASK_ROWS, add_scaled, multiply, simd};
+use crate::layer::{made, tensor};
+use crate::parameter::{Shared, slice, slice_cpu};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+/// How a weight lies in its checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orientation {
+    /// `[out, in]`, as in LLaMA.
+    OutIn,
+    /// `[in, out]`, as in GPT-2.
+    InOut,
+}
+
+/// Matrices applied to one input.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear<T> {
+    parts: Vec<Part<T>>,
+    orientation: Orientation,
+    width_in: usize,
+    width_out: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Part<T> {
+    weight: Shared<T>,
+    bias: Option<Shared<T>>,
+    start: usize,
+    width: usize,
+}
+
+impl<T: Real> Linear<T> {
+    /// Puts weights (each with its bias) side by side, in the order of the output.
+    pub(crate) fn new(parts: Vec<(Shared<T>, Option<Shared<T>>)>, orientation: Orientation) -> Result<Self> {
+        let mut made = Vec::with_capacity(parts.len());
+        let (mut width_in, mut width_out) = (0, 0);
+        for (weight, bias) in parts {
+            let (rows, columns) = weight.value().dims2()?;
+            let width = if orientation == Orientation::OutIn { rows } else { columns };
+            width_in = rows + columns - width;
+            made.push(Part { weight, bias, start: width_out, width });
+            width_out += width;
+        }
+        Ok(Self { parts: made, orientation, width_in, width_out })
+    }
+
+    /// x: tokens × in → tokens × out.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.apply_op1(self.clone())
+    }
+
+    /// The same, added to `residual`.
+    pub(crate) fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        x.apply_op2(residual, self.clone())
+    }
+
+    /// W as in × out, for an output on its right.
+    fn in_out<'a>(&self, weight: &'a [T], width: usize) -> Matrix<'a, T> {
+        match self.orientation {
+            Orientation::OutIn => Matrix::new(weight, width, self.width_in, self.width_in).transposed(),
+            Orientation::InOut => Matrix::new(weight, self.width_in, width, width),
+        }
+    }
+
+    /// Adds x·Wᵀ + b to `y`, or writes it there.
+    fn apply(&self, x: &[T], y: &mut [T], keep: bool) -> Result<()> {
+        let out = self.width_out;
+        for part in &self.parts {
+            if let Some(bias) = &part.bias {
+                bias.read(|bias| {
+                    y.par_chunks_mut(TASK_ROWS * out).for_each(|rows| {
+                        for row in rows.chunks_mut(out) {
+                            let row = &mut row[part.start..part.start + part.width];
+                            if keep { add_scaled(row, bias, T::ONE) } else { row.copy_from_slice(bias) }
+                        }
+                    });
+                })?;
+            }
+            let keep = keep || part.bias.is_some();
+            part.weight.read(|weight| {
+                let matrix = self.in_out(weight, part.width);
+                let tasks = x.par_chunks(TASK_ROWS * self.width_in).zip(y.par_chunks_mut(TASK_ROWS * out));
+                tasks.for_each(|(x, y)| {
+                    let rows = x.len() / self.width_in;
+                    let lhs = Matrix::new(x, rows, self.width_in, self.width_in);
+                    let rows_out = MatrixMut::new(&mut y[part.start..], rows, part.width, out);
+                    multiply(rows_out, keep, lhs, matrix, T::ONE);
+                });
+            })?;
+        }
+        Ok(())
+    }
+
+    /// dX = dY·W; dW and db go to their slots.
+    fn backward(&self, x: &[T], dy: &[T]) -> Result<Vec<T>> {
+        let mut dx = vec![T::ZERO; x.len()];
+        let out = self.width_out;
+        for (index, part) in self.parts.iter().enumerate() {
+            part.weight.read(|weight| {
+                let matrix = self.in_out(weight, part.width).transposed();
+                let tasks = dx.par_chunks_mut(TASK_ROWS * self.width_in).zip(dy.par_chunks(TASK_ROWS * out));
+                tasks.for_each(|(dx, dy)| {
+                    let rows = dx.len() / self.width_in;
+                    let lhs = Matrix::new(&dy[part.start..], rows, part.width, out);
+                    let dx = MatrixMut::new(dx, rows, self.width_in, self.width_in);
+                    multiply(dx, index > 0, lhs, matrix, T::ONE);
+                });
+            })?;
+            self.weight_gradient(part, x, dy);
+            if let Some(bias) = &part.bias {
+                bias.accumulate(|db, keep| column_sums(dy, out, part.start, db, keep));
+            }
+        }
+        Ok(dx)
+    }
+
+    fn weight_gradient(&self, part: &Part<T>, x: &[T], dy: &[T]) {
+        let tokens = x.len() / self.width_in;
+        let x = Matrix::new(x, tokens, self.width_in, self.width_in);
+        let dy = |first: usize, width: usize| {
+            Matrix::new(&dy[part.start + first..], tokens, width, self.width_out)
+        };
+        part.weight.accumulate(|dw, keep| match self.orientation {
+            Orientation::OutIn => {
+                let task = task_rows(part.width);
+                dw.par_chunks_mut(task * self.width_in).enumerate().for_each(|(index, dw)| {
+                    let rows = dw.len() / self.width_in;
+                    let lhs = dy(index * task, rows).transposed();
+                    let dw = MatrixMut::new(dw, rows, self.width_in, self.width_in);
+                    multiply(dw, keep, lhs, x, T::ONE);
+                });
+            }
+            Orientation::InOut => {
+                let task = task_rows(self.width_in);
+                dw.par_chunks_mut(task * part.width).enumerate().for_each(|(index, dw)| {
+                    let rows = dw.len() / part.width;
+                    let lhs = x.transposed().rows(index * task, rows);
+                    let dw = MatrixMut::new(dw, rows, part.width, part.width);
+                    multiply(dw, keep, lhs, dy(0, part.width), T::ONE);
+                });
+            }
+        });
+    }
+}
+
+/// Rows of a weight gradient in one task: a quarter of them, as each task packs the other operand anew.
+fn task_rows(rows: usize) -> usize {
+    rows.div_ceil(4).next_multiple_of(16).min(512)
+}
+
+fn column_sums<T: Real>(dy: &[T], stride: usize, start: usize, sums: &mut [T], keep: bool) {
+    if !keep {
+        sums.fill(T::ZERO);
+    }
+    simd(|| {
+        for row in dy.chunks(stride) {
+            add_scaled(sums, &row[start..start + sums.len()], T::ONE);
+        }
+    });
+}
+
+impl<T: Real> CustomOp1 for Linear<T> {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = slice_cpu::<T>(x, layout)?;
+        let rows = x.len() / self.width_in;
+        let mut y = vec![T::ZERO; rows * self.width_out];
+        self.apply(x, &mut y, false)?;
+        Ok(made(y, rows, self.width_out))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dy = dy.contiguous()?;
+        let ((x_storage, x_layout), (dy_storage, dy_layout)) =
+            (x.storage_and_layout(), dy.storage_and_layout());
+        let dx = self.backward(slice(&x_storage, x_layout)?, slice(&dy_storage, dy_layout)?)?;
+        Ok(Some(tensor(dx, x)?))
+    }
+}
+
+impl<T: Real> CustomOp2 for Linear<T> {
+    fn name(&self) -> &'static str {
+        "linear onto residual"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = slice_cpu::<T>(x, x_layout)?;
+        let mut y = slice_cpu::<T>(residual, residual_layout)?.to_vec();
+        self.apply(x, &mut y, true)?;
+        Ok(made(y, x.len() / self.width_in, self.width_out))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        _residual: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((CustomOp1::bwd(self, x, y, dy)?, Some(dy.clone())))
+    }
+}

@@ -1,0 +1,3 @@
+//! What a model is trained to do.
+
+pub(crate) mod causal;

@@ -1,0 +1,98 @@
+//! A named tensor that learns, with a slot for its gradient.
+//!
+//! Layers hold their parameters and write gradients straight into the slots while candle's tape walks the activations
+//! backwards. So the first micro-batch writes, later ones add, and no gradient as large as the model is ever
+//! zeroed, copied or summed by the tape. A slot also knows whether it was written: a layer whose backward forgets a parameter
+//! is found at the first step, by name.
+
+use crate::kernel::Real;
+use candle_core::{Device, Result, Storage, Tensor, Var, bail};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A tensor that learns.
+#[derive(Debug)]
+pub(crate) struct Parameter<T> {
+    name: String,
+    value: Var,
+    slot: Mutex<Slot<T>>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    gradient: Vec<T>,
+    written: bool,
+}
+
+/// A parameter that layers share.
+pub(crate) type Shared<T> = Arc<Parameter<T>>;
+
+/// The numbers of a contiguous tensor in memory.
+pub(crate) fn slice<'a, T: Real>(storage: &'a Storage, layout: &candle_core::Layout) -> Result<&'a [T]> {
+    match storage {
+        Storage::Cpu(cpu) => slice_cpu(cpu, layout),
+        _ => bail!("this layer works in main memory only"),
+    }
+}
+
+/// As [`slice`], for what a custom operation is given.
+pub(crate) fn slice_cpu<'a, T: Real>(
+    storage: &'a candle_core::CpuStorage,
+    layout: &candle_core::Layout,
+) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => bail!("a layer was given a tensor that is not contiguous"),
+    }
+}
+
+impl<T: Real> Parameter<T> {
+    /// Names a tensor.
+    ///
+    /// # Errors
+    /// `values` does not fill `shape`.
+    pub(crate) fn new(name: &str, shape: &[usize], values: Vec<T>, device: &Device) -> Result<Shared<T>> {
+        let value = Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?;
+        let slot = Mutex::new(Slot { gradient: vec![T::ZERO; value.elem_count()], written: false });
+        Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
+    }
+
+    /// Name in the checkpoint.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tensor.
+    pub(crate) const fn value(&self) -> &Var {
+        &self.value
+    }
+
+    /// Whether weight decay applies: matrices, but neither gains nor biases.
+    pub(crate) fn decays(&self) -> bool {
+        self.value.rank() >= 2
+    }
+
+    /// Reads the numbers.
+    pub(crate) fn read<R>(&self, body: impl FnOnce(&[T]) -> R) -> Result<R> {
+        let (storage, layout) = self.value.storage_and_layout();
+        Ok(body(slice(&storage, layout)?))
+    }
+
+    /// Adds to the gradient: `body` is given the slot and whether to keep what it holds.
+    pub(crate) fn accumulate(&self, body: impl FnOnce(&mut [T], bool)) {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let keep = slot.written;
+        slot.written = true;
+        body(&mut slot.gradient, keep);
+    }
+
+    /// Works on the gradient; `None` when nothing was written since [`Parameter::clear`].
+    pub(crate) fn gradient<R>(&self, body: impl FnOnce(Option<&[T]>) -> R) -> R {
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        body(slot.written.then_some(&slot.gradient[..]))
+    }
+
+    /// Forgets the gradient.
+    pub(crate) fn clear(&self) {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).written = false;
+    }
+}

@@ -1,0 +1,142 @@
+//! A tiny committed dataset, and small random rows, for tests.
+
+use crate::batch::Row;
+use arrow::array::{ArrayRef, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Int32Type};
+use schemas::hash::Rng;
+use schemas::manifest::{self, File, Manifest, Tokens};
+use schemas::token;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokenizers::decoders::byte_level::ByteLevel;
+use tokenizers::models::bpe::BPE;
+
+/// Tokens of a row of the dataset.
+pub(crate) const LENGTH: u64 = 16;
+/// Its vocabulary: 256 bytes and the end of a document.
+pub(crate) const VOCAB: u64 = 257;
+
+/// A folder that is removed with its value.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gristmill-model-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Rows of two or three pieces with some padding; token t is followed by t + 1 or t + 2, so there is something to learn.
+pub(crate) fn rows(count: usize, length: u32, vocab: u32, seed: u64) -> Vec<Row> {
+    let mut rng = Rng::new(seed);
+    let mut below = |n: u32| u32::try_from(rng.below(u64::from(n))).unwrap();
+    (0..count)
+        .map(|_| {
+            let padding = below(2) * below(3);
+            let first = 1 + below(length - padding - 1);
+            let mut id = below(vocab);
+            let ids = (0..length).map(|_| {
+                id = (id + 1 + below(2)) % vocab;
+                id
+            });
+            Row { ids: ids.collect(), piece_lengths: vec![first, length - padding - first], padding }
+        })
+        .collect()
+}
+
+fn lists(rows: &[Row], of: impl Fn(&Row) -> Vec<u32>) -> ArrayRef {
+    let field = Field::new("item", DataType::Int32, false);
+    let mut builder = ListBuilder::new(PrimitiveBuilder::<Int32Type>::new()).with_field(field);
+    for row in rows {
+        of(row).iter().for_each(|&n| builder.values().append_value(n.cast_signed()));
+        builder.append(true);
+    }
+    Arc::new(builder.finish())
+}
+
+fn shard(path: &Path, rows: &[Row]) {
+    let mut ids =
+        ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
+    for row in rows {
+        row.piece_lengths.iter().for_each(|_| ids.values().append_value("d"));
+        ids.append(true);
+    }
+    let columns: Vec<ArrayRef> = vec![
+        lists(rows, |row| row.ids.clone()),
+        lists(rows, |row| row.piece_lengths.clone()),
+        Arc::new(ids.finish()),
+        lists(rows, |row| vec![0; row.piece_lengths.len()]),
+        Arc::new(rows.iter().map(|row| Some(row.padding.cast_signed())).collect::<Int32Array>()),
+    ];
+    let batch = RecordBatch::try_new(token::schema(), columns).unwrap();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, token::schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn tokenizer(path: &Path) {
+    let mut alphabet: Vec<char> =
+        tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect();
+    alphabet.sort_unstable();
+    let mut vocab: Vec<(String, u32)> = vec![("<eos>".into(), 0)];
+    vocab.extend(alphabet.iter().zip(1..).map(|(c, id)| (c.to_string(), id)));
+    let model = BPE::builder()
+        .vocab_and_merges(vocab.into_iter().collect::<tokenizers::models::bpe::Vocab>(), vec![]);
+    let mut tokenizer = tokenizers::Tokenizer::new(model.build().unwrap());
+    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, false)));
+    tokenizer.with_decoder(Some(ByteLevel::new(false, false, false)));
+    tokenizer.save(path, false).unwrap();
+}
+
+/// Writes a dataset of two training shards and one held-out shard.
+pub(crate) fn dataset(folder: &Path) {
+    let vocab = u32::try_from(VOCAB).unwrap();
+    let length = u32::try_from(LENGTH).unwrap();
+    let shards = [
+        ("tokens/train/part-00000.parquet", rows(20, length, vocab, 1)),
+        ("tokens/train/part-00001.parquet", rows(13, length, vocab, 2)),
+        ("tokens/validation/part-00000.parquet", rows(5, length, vocab, 3)),
+    ];
+    let mut files = BTreeMap::new();
+    let mut list = |name: &str, rows: Option<u64>| {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        let file = File { bytes: bytes.len() as u64, rows, blake3: blake3.clone(), sha256: String::new() };
+        files.insert(name.to_owned(), file);
+        blake3
+    };
+    for (name, rows) in &shards {
+        shard(&folder.join(name), rows);
+        list(name, Some(rows.len() as u64));
+    }
+    tokenizer(&folder.join(manifest::TOKENIZER));
+    let tokenizer = list(manifest::TOKENIZER, None);
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        name: "tiny".into(),
+        gristmill: "0".into(),
+        build: String::new(),
+        nodes: vec![],
+        files,
+        tokens: Some(Tokens {
+            sequence_length: LENGTH,
+            vocab_size: VOCAB,
+            eos_id: 0,
+            train: 1,
+            validation: 1,
+            tokenizer,
+        }),
+    };
+    std::fs::write(folder.join(manifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
+}

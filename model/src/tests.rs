@@ -1,0 +1,239 @@
+//! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
+
+use crate::architecture::{Source, Transformer};
+use crate::batch::{Batch, Row};
+use crate::config::{Architecture, Config};
+use crate::device::device;
+use crate::kernel::Real;
+use crate::layer::dropout::Dropout;
+use crate::progress::{Silent, TrainEvent, TrainObserver};
+use crate::testing::{Folder, dataset, rows};
+use crate::train::{gradients, run};
+use candle_core::{CpuStorage, InplaceOp1, Layout};
+use schemas::manifest::Tokens;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const NONE: Dropout = Dropout { probability: 0.0, seed: 0 };
+
+fn small(architecture: Architecture) -> Config {
+    let kv_heads = if architecture == Architecture::Llama { 2 } else { 0 };
+    Config { architecture, layers: 2, width: 16, heads: 4, kv_heads, ff_width: 24, ..Config::default() }
+}
+
+fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
+    let tokenizer = String::new();
+    let tokens =
+        Tokens { sequence_length: length, vocab_size: 23, eos_id: 0, train: 1, validation: 1, tokenizer };
+    Transformer::new(config.shape(&tokens).unwrap(), Source::drawn(config.seed, &device()), &device())
+        .unwrap()
+}
+
+struct Nudge(usize, f64);
+
+impl InplaceOp1 for Nudge {
+    fn name(&self) -> &'static str {
+        "nudge"
+    }
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F64(values) = storage else { panic!("the check is in f64") };
+        values[self.0] += self.1;
+        Ok(())
+    }
+}
+
+/// Compares the gradient of numbers of every tensor with a central difference, in f64.
+fn check_gradients(config: &Config, length: u32) {
+    let model: Transformer<f64> = model(config, u64::from(length));
+    // Larger values than fresh ones, gains and biases off their neutral points: every term of the gradients counts.
+    for (at, parameter) in model.parameters.iter().enumerate() {
+        for i in 0..parameter.value().elem_count() {
+            let draw = schemas::hash::Rng::new(at as u64).at(i as u64) as f64 / u64::MAX as f64 - 0.5;
+            parameter.value().inplace_op1(&Nudge(i, 0.6 * draw)).unwrap();
+        }
+    }
+    let batch = Arc::new(Batch::new(&rows(2, length, 23, 5)));
+    let dropout = Dropout { probability: config.dropout, seed: 3 };
+    gradients(&model, &[Arc::clone(&batch)], 0.1, |_| dropout).unwrap();
+    let loss = || model.training_loss(&batch, 0.1, dropout).unwrap().to_scalar::<f64>().unwrap();
+    for parameter in &model.parameters {
+        let found = parameter.gradient(|g| g.expect("every tensor gets a gradient").to_vec());
+        let count = found.len();
+        for i in [0, count / 3, count / 2, 2 * count / 3, count - 1] {
+            let step = 1e-5;
+            let nudge = |by| parameter.value().inplace_op1(&Nudge(i, by)).unwrap();
+            nudge(step);
+            let above = loss();
+            nudge(-2.0 * step);
+            let below = loss();
+            nudge(step);
+            let expected = (above - below) / (2.0 * step);
+            let (name, found) = (parameter.name(), found[i]);
+            assert!(
+                (found - expected).abs() < 1e-7 * (1.0 + expected.abs()),
+                "{name}[{i}]: {found}, numeric {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_gradient_of_a_llama_is_the_numeric_one() {
+    check_gradients(&small(Architecture::Llama), 9);
+    check_gradients(&Config { tied_head: false, dropout: 0.3, ..small(Architecture::Llama) }, 9);
+    // More than one block of queries, and pieces that begin inside blocks.
+    check_gradients(&Config { layers: 1, ..small(Architecture::Llama) }, 150);
+}
+
+#[test]
+fn every_gradient_of_a_gpt_is_the_numeric_one() {
+    check_gradients(&small(Architecture::Gpt), 9);
+    check_gradients(&Config { tied_head: false, dropout: 0.3, ..small(Architecture::Gpt) }, 9);
+}
+
+#[test]
+fn a_document_does_not_see_the_one_before_it() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let model: Transformer<f64> = model(&small(architecture), 12);
+        let loss = |first: u32| {
+            let mut ids = vec![first; 5];
+            ids.extend([3, 1, 4, 1, 5, 9, 2]);
+            let row = Row { ids, piece_lengths: vec![5, 7], padding: 0 };
+            let mut batch = Batch::new(&[row]);
+            batch.targets[..5].fill(crate::batch::NO_TARGET);
+            model.loss(&Arc::new(batch)).unwrap()
+        };
+        assert_eq!(loss(7), loss(20), "{architecture:?}");
+        let alone = Row { ids: vec![3, 1, 4, 1, 5, 9, 2], piece_lengths: vec![7], padding: 0 };
+        let alone = model.loss(&Arc::new(Batch::new(&[alone]))).unwrap();
+        assert!((alone - loss(7)).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn micro_batches_add_up_to_one_batch() {
+    let model: Transformer<f32> = model(&small(Architecture::Llama), 16);
+    let all = rows(8, 16, 23, 9);
+    let mut results = Vec::new();
+    for size in [8, 2] {
+        let batches: Vec<_> = all.chunks(size).map(|rows| Arc::new(Batch::new(rows))).collect();
+        let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
+        model.parameters.iter().for_each(|p| p.clear());
+        let loss = gradients(&model, &batches, 1.0 / targets as f64, |_| NONE).unwrap();
+        let of = |p: &crate::parameter::Shared<f32>| p.gradient(|g| g.unwrap().to_vec());
+        results.push((loss, model.parameters.iter().flat_map(of).collect::<Vec<_>>()));
+    }
+    assert!((results[0].0 - results[1].0).abs() < 1e-6);
+    assert!(results[0].1.iter().zip(&results[1].1).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+#[test]
+fn cached_generation_agrees_with_the_whole_sequence() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let model: Transformer<f32> = model(&small(architecture), 12);
+        let ids = [3, 1, 4, 1, 5, 9];
+        let whole = model.next_logits(&ids, &mut model.caches(), 0).unwrap();
+        let mut caches = model.caches();
+        let mut last = model.next_logits(&ids[..2], &mut caches, 0).unwrap();
+        for at in 2..ids.len() {
+            last = model.next_logits(&ids[at..=at], &mut caches, at).unwrap();
+        }
+        assert!(whole.iter().zip(&last).all(|(a, b)| (a - b).abs() < 1e-5), "{architecture:?}");
+        // And with the training pass: the loss of the last token from these logits is what it measures.
+        let mut batch = Batch::new(&[Row { ids: ids.to_vec(), piece_lengths: vec![6], padding: 0 }]);
+        batch.targets = vec![crate::batch::NO_TARGET; 6];
+        batch.targets[5] = 2;
+        let loss = model.loss(&Arc::new(batch)).unwrap();
+        let sum: f64 = whole.iter().map(|x| f64::from(*x).exp()).sum();
+        assert!((loss - (sum.ln() - f64::from(whole[2]))).abs() < 1e-5, "{architecture:?}");
+    }
+}
+
+/// Panics at a step, as a killed training would stop.
+struct StopAt(u64, AtomicBool);
+
+impl TrainObserver for StopAt {
+    fn event(&self, event: TrainEvent<'_>) {
+        if let TrainEvent::Step { step, .. } = event
+            && step == self.0
+        {
+            self.1.store(true, Ordering::Relaxed);
+            panic!("stopped by the test");
+        }
+    }
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_same_bytes_at_any_thread_count() {
+    let folder = Folder::new("resume");
+    let data = folder.0.join("dataset");
+    dataset(&data);
+    let config = Config {
+        steps: 20,
+        checkpoint_every: 5,
+        eval_every: 6,
+        batch_sequences: 3,
+        accumulate: 2,
+        dropout: 0.1,
+        ..small(Architecture::Llama)
+    };
+    let (straight, resumed) = (folder.0.join("straight"), folder.0.join("resumed"));
+    let report = run(&data, &straight, &config, &Silent).unwrap();
+    assert!(report.validation_loss.unwrap() < 5.6, "{report:?}");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    pool.install(|| {
+        for stop in [3, 7, 14] {
+            let observer = StopAt(stop, AtomicBool::new(false));
+            let attempt = std::panic::AssertUnwindSafe(|| run(&data, &resumed, &config, &observer));
+            assert!(std::panic::catch_unwind(attempt).is_err());
+        }
+        // A kill while the newest checkpoint is written, and one that a bad disk spoilt.
+        std::fs::create_dir_all(resumed.join("checkpoints/step-000000012.part")).unwrap();
+        std::fs::write(resumed.join("checkpoints/step-000000010/model.safetensors"), b"spoilt").unwrap();
+        assert_eq!(run(&data, &resumed, &config, &Silent).unwrap(), report);
+    });
+    let last = "checkpoints/step-000000020";
+    for name in ["model.safetensors", "config.json", "tokenizer.json", "training.json", "metrics.jsonl"] {
+        assert_eq!(
+            std::fs::read(straight.join(name)).unwrap(),
+            std::fs::read(resumed.join(name)).unwrap(),
+            "{name}"
+        );
+    }
+    for name in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+        let read = |out: &std::path::Path| std::fs::read(out.join(last).join(name)).unwrap();
+        assert_eq!(read(&straight), read(&resumed), "{name}");
+    }
+    // A finished training is not done again; another one is refused; its model evaluates and generates.
+    assert_eq!(run(&data, &straight, &config, &Silent).unwrap(), report);
+    let other = run(&data, &straight, &Config { width: 32, ..config }, &Silent).unwrap_err();
+    assert!(other.to_string().contains("`width` was 16, is 32"), "{other}");
+    let found = crate::eval::perplexity::perplexity(&straight, &data).unwrap();
+    assert_eq!(Some(found.loss()), report.validation_loss);
+    let sampler = crate::generate::Sampler::open(&straight).unwrap();
+    let sampling = crate::generate::Sampling { tokens_max: 40, ..Default::default() };
+    let text = sampler.generate("abc", &sampling).unwrap();
+    assert_eq!(text, sampler.generate("abc", &sampling).unwrap());
+}
+
+#[test]
+fn an_altered_shard_is_named() {
+    let folder = Folder::new("altered");
+    dataset(&folder.0);
+    let path = folder.0.join("tokens/train/part-00001.parquet");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = crate::data::Dataset::open(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("part-00001.parquet: the file is not the one in the manifest"), "{error}");
+}
+
+#[test]
+fn a_time_budget_fixes_the_count_of_steps() {
+    let folder = Folder::new("budget");
+    let data = folder.0.join("dataset");
+    dataset(&data);
+    let config = Config { steps: 1_000_000, seconds_max: 0.5, eval_every: 0, ..small(Architecture::Gpt) };
+    let report = run(&data, &folder.0.join("out"), &config, &Silent).unwrap();
+    assert!((10..100_000).contains(&report.steps), "{}", report.steps);
+}
