@@ -93,7 +93,13 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
     match (until, &dag.train) {
         (Until::Model, Some(settings)) => {
             let work = Workdir(options.workdir.clone());
-            train::with_settings(&work.dataset(), &options.workdir.join("model"), settings, args.works.progress, args.json)
+            train::with_settings(
+                &work.dataset(),
+                &options.workdir.join("model"),
+                settings,
+                args.works.progress,
+                args.json,
+            )
         }
         _ => ExitCode::SUCCESS,
     }

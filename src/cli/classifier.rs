@@ -63,7 +63,8 @@ fn work(args: &Train) -> Result<String, String> {
     sets.sort_unstable();
     let all = files(&args.data)?;
     for set in sets {
-        let named = |path: &&PathBuf| name(path).strip_prefix(set).is_some_and(|end| end.starts_with(".jsonl"));
+        let named =
+            |path: &&PathBuf| name(path).strip_prefix(set).is_some_and(|end| end.starts_with(".jsonl"));
         let path = all.iter().find(named);
         add(path.ok_or_else(|| format!("{}: no file {set}.jsonl.gz", args.data.display()))?, &mut read)?;
     }
@@ -77,7 +78,12 @@ fn work(args: &Train) -> Result<String, String> {
     let bytes = train(&read, &Plan::default()).write();
     std::fs::write(&args.out, &bytes).map_err(|e| format!("{}: {e}", args.out.display()))?;
     let held_out = read.iter().filter(|row| row.held_out).count();
-    Ok(format!("{} rows, {held_out} of them held out; {} bytes in {}", read.len(), bytes.len(), args.out.display()))
+    Ok(format!(
+        "{} rows, {held_out} of them held out; {} bytes in {}",
+        read.len(),
+        bytes.len(),
+        args.out.display()
+    ))
 }
 
 /// The files of JSON lines of a folder, by name.
@@ -85,8 +91,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
     let entries = std::fs::read_dir(folder).map_err(wrong)?;
     let paths = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    let mut paths: Vec<PathBuf> =
-        paths.into_iter().filter(|p| [".jsonl", ".jsonl.gz"].iter().any(|end| name(p).ends_with(end))).collect();
+    let mut paths: Vec<PathBuf> = paths
+        .into_iter()
+        .filter(|p| [".jsonl", ".jsonl.gz"].iter().any(|end| name(p).ends_with(end)))
+        .collect();
     paths.sort();
     Ok(paths)
 }

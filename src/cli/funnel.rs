@@ -9,7 +9,10 @@ const REASONS_SHOWN: usize = 4;
 pub(super) fn table(report: &Report) -> String {
     let width = |text: fn(&NodeReport) -> &str| report.nodes.iter().map(|n| text(n).len()).max().unwrap_or(0);
     let (names, kinds) = (width(|n| &n.name).max(4), width(|n| &n.kind).max(4));
-    let head = format!("{:names$}  {:kinds$}  {:>11}  {:>11}  {:>9}  {:>11}", "node", "kind", "in", "kept", "edited", "dropped");
+    let head = format!(
+        "{:names$}  {:kinds$}  {:>11}  {:>11}  {:>9}  {:>11}",
+        "node", "kind", "in", "kept", "edited", "dropped"
+    );
     let mut lines = vec![head.clone(), "─".repeat(head.chars().count())];
     for node in &report.nodes {
         let counts = &node.counts;

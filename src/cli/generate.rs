@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: gristmill generate gristmill-demo/model --prompt \"A vector is\" --tokens 64")]
+#[command(
+    after_help = "Example: gristmill generate gristmill-demo/model --prompt \"A vector is\" --tokens 64"
+)]
 pub(crate) struct Args {
     /// Folder of the model.
     model: PathBuf,

@@ -156,14 +156,18 @@ fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
         TrainEvent::Budgeted { steps, step_seconds } => {
             json!({ "event": "budgeted", "steps": steps, "step_seconds": step_seconds })
         }
-        TrainEvent::Step { step, steps, loss, learning_rate, gradient_norm, tokens_per_s, seconds_left } => json!({
-            "event": "step", "step": step, "steps": steps, "loss": loss, "learning_rate": learning_rate,
-            "gradient_norm": gradient_norm, "tokens_per_s": tokens_per_s, "seconds_left": seconds_left,
-        }),
+        TrainEvent::Step { step, steps, loss, learning_rate, gradient_norm, tokens_per_s, seconds_left } => {
+            json!({
+                "event": "step", "step": step, "steps": steps, "loss": loss, "learning_rate": learning_rate,
+                "gradient_norm": gradient_norm, "tokens_per_s": tokens_per_s, "seconds_left": seconds_left,
+            })
+        }
         TrainEvent::Evaluated { step, loss, bits_per_byte } => {
             json!({ "event": "evaluated", "step": step, "loss": loss, "bits_per_byte": bits_per_byte })
         }
-        TrainEvent::Checkpointed { step, path } => json!({ "event": "checkpointed", "step": step, "path": path }),
+        TrainEvent::Checkpointed { step, path } => {
+            json!({ "event": "checkpointed", "step": step, "path": path })
+        }
         TrainEvent::Note { message } => json!({ "event": "note", "message": message }),
     }
 }

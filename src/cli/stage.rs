@@ -112,7 +112,8 @@ pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
 /// The recipe of in → stage → out.
 fn recipe(args: &Args, pairs: Pairs) -> Recipe {
     let input = std::path::absolute(&args.input).unwrap_or_else(|_| args.input.clone());
-    let mut source = vec![("paths".to_owned(), Value::from(vec![Value::from(input.to_string_lossy().into_owned())]))];
+    let mut source =
+        vec![("paths".to_owned(), Value::from(vec![Value::from(input.to_string_lossy().into_owned())]))];
     let kind = if is_parquet(&args.input) { "source.parquet" } else { "source.jsonl" };
     if kind == "source.jsonl" {
         source.push(("row".into(), Value::Boolean(true)));
@@ -151,13 +152,15 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
     let mut name = args.out.file_name().ok_or("`--out` names no file")?.to_owned();
     name.push(format!(".{}.work", std::process::id()));
     let folder = args.out.with_file_name(name);
-    let works = Works { workdir: Some(folder.clone()), threads: args.threads, memory_mib: 512, ..Works::default() };
-    let result = works.run(dag, &works.options(&dag.name, Path::new("."))).map_err(Failure::from).and_then(|report| {
-        if let Some(path) = &args.dropped {
-            write_dropped(&folder.join("dataset").join("dropped"), path)?;
-        }
-        Ok(report)
-    });
+    let works =
+        Works { workdir: Some(folder.clone()), threads: args.threads, memory_mib: 512, ..Works::default() };
+    let result =
+        works.run(dag, &works.options(&dag.name, Path::new("."))).map_err(Failure::from).and_then(|report| {
+            if let Some(path) = &args.dropped {
+                write_dropped(&folder.join("dataset").join("dropped"), path)?;
+            }
+            Ok(report)
+        });
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }

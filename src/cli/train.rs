@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: gristmill train gristmill-demo/dataset --out model --set steps=200 --set width=256")]
+#[command(
+    after_help = "Example: gristmill train gristmill-demo/dataset --out model --set steps=200 --set width=256"
+)]
 pub(crate) struct Args {
     /// A dataset folder, the working folder of a build, or a recipe whose dataset is built.
     dataset: PathBuf,
@@ -69,11 +71,13 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
     if path.is_dir() {
         let inner = Workdir(path.to_owned()).dataset();
         let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
-        let folder = folder.ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))?;
+        let folder = folder
+            .ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))?;
         return Ok((folder, Vec::new()));
     }
     let recipe = Recipe::read(path, &environment).map_err(|m| m.to_string())?;
-    let pairs = recipe.train.iter().flat_map(|b| b.keys.iter().map(|e| (e.name.clone(), e.value.clone()))).collect();
+    let pairs =
+        recipe.train.iter().flat_map(|b| b.keys.iter().map(|e| (e.name.clone(), e.value.clone()))).collect();
     let dataset = Workdir(workdir(None, &recipe.name)).dataset();
     if dataset.join(manifest::FILE).is_file() {
         return Ok((dataset, pairs));
@@ -82,7 +86,13 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
 }
 
 /// Trains and prints what came out.
-pub(super) fn with_settings(dataset: &Path, out: &Path, settings: &Settings, progress: Progress, json: bool) -> ExitCode {
+pub(super) fn with_settings(
+    dataset: &Path,
+    out: &Path,
+    settings: &Settings,
+    progress: Progress,
+    json: bool,
+) -> ExitCode {
     let config: Config = match settings.parse() {
         Ok(config) => config,
         Err(errors) => {
@@ -112,16 +122,24 @@ pub(super) fn with_settings(dataset: &Path, out: &Path, settings: &Settings, pro
 /// What a training came to.
 pub(super) fn show(report: &TrainReport, out: &Path) {
     let TrainReport { parameters, steps, tokens, loss, .. } = report;
-    println!("model {}: {} parameters, {steps} steps, {} tokens", out.display(), number(*parameters), number(*tokens));
+    println!(
+        "model {}: {} parameters, {steps} steps, {} tokens",
+        out.display(),
+        number(*parameters),
+        number(*tokens)
+    );
     print!("training loss {loss:.3}");
-    if let (Some(held), Some(perplexity), Some(bits)) = (report.validation_loss, report.perplexity, report.bits_per_byte) {
+    if let (Some(held), Some(perplexity), Some(bits)) =
+        (report.validation_loss, report.perplexity, report.bits_per_byte)
+    {
         print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
     }
     println!();
 }
 
 pub(crate) fn eval(args: &EvalArgs) -> ExitCode {
-    let beside = args.model.parent().map_or_else(|| PathBuf::from("dataset"), |folder| folder.join("dataset"));
+    let beside =
+        args.model.parent().map_or_else(|| PathBuf::from("dataset"), |folder| folder.join("dataset"));
     let dataset = args.dataset.clone().unwrap_or(beside);
     match model::eval::perplexity::perplexity(&args.model, &dataset) {
         Ok(e) if args.json => {

@@ -9,9 +9,7 @@ use super::frames::{FrameReader, FrameWriter};
 use super::report::{Counts, Report};
 use super::{Workdir, stream};
 use crate::dag::{Hash, Node};
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array,
-};
+use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array};
 use arrow::compute::{filter, nullif};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use schemas::{DocId, Outcome, Spec, Verdict, column};
@@ -296,7 +294,11 @@ fn text_in(workdir: &Workdir, key: stream::Name, id: &str) -> Result<Option<Stri
 }
 
 /// A kept column of the dropped rows, where `mask` is true; `None` when the rows had no such column.
-pub(super) fn dropped(changes: &RecordBatch, name: &str, mask: &BooleanArray) -> Option<Result<ArrayRef, RunError>> {
+pub(super) fn dropped(
+    changes: &RecordBatch,
+    name: &str,
+    mask: &BooleanArray,
+) -> Option<Result<ArrayRef, RunError>> {
     let values = changes.column_by_name(&format!("d:{name}"))?;
     Some(filter(values, mask).map_err(RunError::arrow(Path::new(name))))
 }

@@ -13,9 +13,9 @@ use super::batch::{Feed, Page, PageBuilder, REJECT_BYTES_MAX, dropped, intakes};
 use super::{files, sniff};
 use arrow::datatypes::SchemaRef;
 use schemas::source::DOCUMENT_BYTES_MAX;
-use schemas::{FilePaths, 
-    Build, Config as _, Context, DocId, Intakes, KeyError, Made, Reason, Source, SourceError, Spec, Split,
-    Verdict, column, config,
+use schemas::{
+    Build, Config as _, Context, DocId, FilePaths, Intakes, KeyError, Made, Reason, Source, SourceError,
+    Spec, Split, Verdict, column, config,
 };
 use std::fs::File;
 use std::io::Read;
@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn pages_come_sorted_each_with_its_address() {
-        let config = Config { paths: FilePaths(vec!["site".into()]), base_url: "https://example.org/docs/".into() };
+        let config =
+            Config { paths: FilePaths(vec!["site".into()]), base_url: "https://example.org/docs/".into() };
         let files: [(&str, &[u8]); 6] = [
             ("site/b.html", b"<p>b"),
             ("site/a/x y.HTM", b"<p>x"),

@@ -17,9 +17,9 @@ use super::object::{Scalar, Wanted};
 use super::open::{Line, Lines, decompressed, is_broken, is_compressed};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use schemas::source::DOCUMENT_BYTES_MAX;
-use schemas::{FilePaths, 
-    Build, Config as _, Context, DocId, Intakes, KeyError, Made, Reason, Source, SourceError, Spec, Split,
-    Verdict, column, config,
+use schemas::{
+    Build, Config as _, Context, DocId, FilePaths, Intakes, KeyError, Made, Reason, Source, SourceError,
+    Spec, Split, Verdict, column, config,
 };
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -442,7 +442,11 @@ mod tests {
         assert_eq!(column::binary(&intake.batch, column::HTML).unwrap().value(0), b"<p>");
         assert_eq!(intake.batch.schema(), source.schema(&base).unwrap());
         fs::remove_dir_all(base).unwrap();
-        let taken = Config { paths: FilePaths(vec!["f".into()]), columns: vec!["source".into()], ..Config::default() };
+        let taken = Config {
+            paths: FilePaths(vec!["f".into()]),
+            columns: vec!["source".into()],
+            ..Config::default()
+        };
         assert!(JsonLines::new(taken).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Where documents come from.
 
 pub mod batch;
+pub mod crawl;
 pub mod files;
 pub mod html;
 pub mod jsonl;
@@ -8,5 +9,4 @@ pub mod object;
 pub mod open;
 pub mod parquet;
 pub mod sniff;
-pub mod crawl;
 pub mod warc;

@@ -24,9 +24,9 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use schemas::source::{BATCH_BYTES, BATCH_ROWS};
-use schemas::{FilePaths, 
-    Build, Config as _, Context, DocId, Intake, Intakes, Made, Reason, Source, SourceError, Spec, Split,
-    Verdict, column, config,
+use schemas::{
+    Build, Config as _, Context, DocId, FilePaths, Intake, Intakes, Made, Reason, Source, SourceError, Spec,
+    Split, Verdict, column, config,
 };
 use std::fs::File;
 use std::path::Path;

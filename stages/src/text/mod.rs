@@ -1,9 +1,9 @@
 //! Pure helpers over text that several stages share. No stage lives here.
 
+pub mod linear;
 pub mod lines;
 pub mod mojibake;
 pub mod ngrams;
 pub mod pii;
-pub mod words;
-pub mod linear;
 pub mod shingles;
+pub mod words;

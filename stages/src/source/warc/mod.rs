@@ -22,9 +22,9 @@ use arrow::datatypes::SchemaRef;
 use http::{HttpFault, Response};
 use read::{Fault, Reader, Record};
 use schemas::source::DOCUMENT_BYTES_MAX;
-use schemas::{FilePaths, 
-    Build, Config as _, Context, DocId, Intakes, Made, Reason, Source, SourceError, Spec, Split, Verdict,
-    column, config,
+use schemas::{
+    Build, Config as _, Context, DocId, FilePaths, Intakes, Made, Reason, Source, SourceError, Spec, Split,
+    Verdict, column, config,
 };
 use std::fs::File;
 use std::path::Path;
@@ -310,5 +310,3 @@ fn conversion(block: Vec<u8>) -> Content {
 
 #[cfg(test)]
 mod tests;
-//! Web archives: WARC 1.1 (ISO 28500:2017).
-

@@ -1,0 +1,155 @@
+//! `gristmill demo`: the main job on an example, from a web site on loopback to a trained model.
+//!
+//! The site is the documentation that the Rust toolchain brings, thousands of real pages with a real robots.txt; where it
+//! is not installed, a small site made of our own manual.
+
+mod manual;
+mod plot;
+mod sample;
+mod site;
+
+use super::build::{Works, summary};
+use super::progress::{Listener, Progress};
+use super::{environment, train, wrong};
+use model::generate::{Sampler, Sampling};
+use model::{Config, TrainEvent, TrainObserver};
+use pipeline::dag::{self, Kinds};
+use pipeline::engine::Workdir;
+use pipeline::recipe::Recipe;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+const RECIPE: &str = include_str!("demo.toml");
+/// Beginnings of texts that the trained model continues.
+const PROMPTS: [&str; 2] = ["The ", "A struct is "];
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: gristmill demo --pages 500 --train-seconds 20")]
+pub(crate) struct Args {
+    /// Folder of the demo.
+    #[arg(long, default_value = "gristmill-demo")]
+    workdir: PathBuf,
+    /// Most pages to crawl.
+    #[arg(long, default_value_t = 3000)]
+    pages: u64,
+    /// Seconds to train.
+    #[arg(long, default_value_t = 60)]
+    train_seconds: u64,
+    /// Threads; 0 for one a core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// How progress is told.
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    match work(args, kinds) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => wrong::failed(error),
+    }
+}
+
+fn work(args: &Args, kinds: &Kinds) -> Result<(), Failure> {
+    let start = Instant::now();
+    let site = site::Site::find(kinds.all);
+    println!("Serving {} on loopback.", site.what());
+    let server = site::serve(site)?;
+    let recipe = recipe(args, &server)?;
+    println!("Recipe: {}", recipe.file.display());
+    let dag = dag::compile(&recipe, kinds)?;
+    let works = Works {
+        workdir: Some(args.workdir.clone()),
+        threads: args.threads,
+        memory_mib: 512,
+        progress: args.progress,
+    };
+    let options = works.options(&dag.name, recipe.base());
+    let report = works.run(&dag, &options)?;
+    drop(server);
+    println!();
+    summary(&report, &options);
+    let dataset = Workdir(options.workdir).dataset();
+    sample::show(&dataset)?;
+    let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;
+    let config = settings.parse().map_err(|e| e.iter().map(ToString::to_string).collect::<String>())?;
+    teach(args, &dataset, &config)?;
+    next_steps(&dataset, &args.workdir);
+    println!("\nAll of it took {:.0} seconds.", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Writes the recipe into the folder of the demo, so that a person can read, change and build it.
+fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
+    std::fs::create_dir_all(&args.workdir)?;
+    let seeds: Vec<String> =
+        server.seeds().iter().map(|path| format!("\"{}{path}\"", server.address())).collect();
+    let text = RECIPE
+        .replace("@SEEDS@", &seeds.join(", "))
+        .replace("@PAGES@", &args.pages.max(1).to_string())
+        .replace("@SECONDS@", &args.train_seconds.max(1).to_string());
+    let path = args.workdir.join("recipe.toml");
+    std::fs::write(&path, &text)?;
+    Ok(Recipe::parse(&path, text, &environment)?)
+}
+
+/// Trains, plots the loss, lets the model speak.
+fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(), Failure> {
+    let out = args.workdir.join("model");
+    let curve =
+        Curve { listener: args.progress.start(), losses: Mutex::default(), held_out: Mutex::default() };
+    println!("\nTraining for about {} seconds …", args.train_seconds);
+    let report = model::train::run(dataset, &out, config, &curve)?;
+    curve.listener.end();
+    let (losses, held_out) = (curve.losses.into_inner()?, curve.held_out.into_inner()?);
+    if losses.len() > 1 {
+        println!("\n{}\n", plot::curve(&losses, &held_out));
+    }
+    train::show(&report, &out);
+    let sampler = Sampler::open(&out)?;
+    println!("\nThe model continues:");
+    for prompt in PROMPTS {
+        let text = sampler.generate(prompt, &Sampling { tokens_max: 60, ..Sampling::default() })?;
+        println!("  {prompt}│{}", text.replace('\n', "\n  "));
+    }
+    Ok(())
+}
+
+struct Curve {
+    listener: Listener,
+    losses: Mutex<Vec<(u64, f64)>>,
+    held_out: Mutex<Vec<(u64, f64)>>,
+}
+
+impl TrainObserver for Curve {
+    fn event(&self, event: TrainEvent<'_>) {
+        let note = |list: &Mutex<Vec<(u64, f64)>>, point| {
+            list.lock().expect("no thread panics while it notes a loss").push(point);
+        };
+        match event {
+            TrainEvent::Step { step, loss, .. } => note(&self.losses, (step, loss)),
+            TrainEvent::Evaluated { step, loss, .. } => note(&self.held_out, (step, loss)),
+            _ => {}
+        }
+        TrainObserver::event(&self.listener, event);
+    }
+}
+
+fn next_steps(dataset: &Path, workdir: &Path) {
+    let (dataset, work) = (dataset.display(), workdir.display());
+    println!("\nNext:");
+    println!("  gristmill inspect {dataset}");
+    println!(
+        "  gristmill inspect {dataset} --sql \"select stage, count(*) as rows from dropped group by stage\""
+    );
+    println!("  gristmill explain {dataset} URL");
+    println!("  gristmill verify {dataset}");
+    println!("  gristmill plan {work}/recipe.toml --workdir {work}");
+    println!("  gristmill generate {work}/model --prompt \"Ownership is\"");
+    println!("  gristmill new my-data");
+    println!("(`cargo run --release -- …` stands for `gristmill …` where it is not installed)");
+}

@@ -1,0 +1,81 @@
+//! A few kept and dropped documents of a dataset.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+const KEPT_SHOWN: usize = 2;
+const DROPPED_SHOWN: usize = 6;
+const EXCERPT_CHARS: usize = 96;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Prints samples: kept ones from the middle of the documents, dropped ones for as many different reasons as there are.
+pub(super) fn show(dataset: &Path) -> Result<(), Failure> {
+    println!("\nKept, for example:");
+    for file in parquet_files(&dataset.join("documents"))?.iter().take(1) {
+        let rows = ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?;
+        let middle = rows.metadata().file_metadata().num_rows() as usize / 2;
+        for batch in rows.with_offset(middle).with_limit(KEPT_SHOWN).build()? {
+            let batch = batch?;
+            for row in 0..batch.num_rows() {
+                println!("  {}\n      {}", text(&batch, "url", row), excerpt(&text(&batch, "text", row)));
+            }
+        }
+    }
+    println!("\nDropped, for example:");
+    let mut seen = BTreeSet::new();
+    for file in parquet_files(&dataset.join("dropped"))? {
+        for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
+            dropped(&batch?, &mut seen);
+        }
+    }
+    Ok(())
+}
+
+fn dropped(batch: &RecordBatch, seen: &mut BTreeSet<(String, String)>) {
+    for row in 0..batch.num_rows() {
+        let why = (text(batch, "stage", row), text(batch, "reason", row));
+        if seen.len() < DROPPED_SHOWN && seen.insert(why.clone()) {
+            let (value, limit) = (number(batch, "value", row), number(batch, "limit", row));
+            println!("  {} {}: {value} (limit {limit})  {}", why.0, why.1, text(batch, "url", row));
+            println!("      {}", excerpt(&text(batch, "text", row)));
+        }
+    }
+}
+
+fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|e| e == "parquet"));
+    files.sort();
+    Ok(files)
+}
+
+fn text(batch: &RecordBatch, name: &str, row: usize) -> String {
+    match batch.column_by_name(name) {
+        Some(column) if *column.data_type() == DataType::Utf8 && !column.is_null(row) => {
+            column.as_string::<i32>().value(row).to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+fn number(batch: &RecordBatch, name: &str, row: usize) -> String {
+    match batch.column_by_name(name) {
+        Some(column) if *column.data_type() == DataType::Float64 && !column.is_null(row) => {
+            let value = column.as_primitive::<Float64Type>().value(row);
+            if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.3}") }
+        }
+        _ => String::from("–"),
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut: String = line.chars().take(EXCERPT_CHARS).collect();
+    if cut.len() < line.len() { cut + " …" } else { cut }
+}

@@ -1,0 +1,59 @@
+//! Writes `docs/reference/stages.md` from the heads of the files and the lists of keys and reasons, and holds the file in
+//! the repository against it. `UPDATE=1 cargo test` writes it.
+
+use schemas::Spec;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The `//!` head of the file of a kind.
+fn head(kind: &str) -> String {
+    let path = root().join("stages/src").join(kind.replace('.', "/"));
+    let text = fs::read_to_string(path.with_extension("rs"))
+        .or_else(|_| fs::read_to_string(path.join("mod.rs")))
+        .unwrap();
+    let lines = text.lines().take_while(|line| line.starts_with("//!"));
+    lines
+        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn section(spec: &Spec) -> String {
+    let mut out = format!("## {}\n\n{}\n\n{}\n", spec.kind, spec.summary, head(spec.kind));
+    if !spec.keys.is_empty() {
+        out.push_str("\n| key | type | default | range | |\n|---|---|---|---|---|\n");
+        for key in spec.keys {
+            let cell = |text: &str| text.replace('|', "\\|");
+            let (default, doc) = (cell(&(key.default)()), cell(key.doc.trim()));
+            writeln!(out, "| `{}` | {} | `{default}` | {} | {doc} |", key.name, cell(key.kind), key.range)
+                .unwrap();
+        }
+    }
+    if !spec.reasons.is_empty() {
+        out.push_str("\n| drops as | |\n|---|---|\n");
+        spec.reasons.iter().for_each(|r| writeln!(out, "| `{}` | {} |", r.name, r.doc).unwrap());
+    }
+    out
+}
+
+#[test]
+fn the_reference_is_fresh() {
+    let mut text =
+        String::from("# Kinds\n\nWritten by `UPDATE=1 cargo test` from the source; do not edit.\n");
+    for spec in stages::ALL {
+        text.push('\n');
+        text.push_str(&section(spec));
+    }
+    let path = root().join("docs/reference/stages.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &text).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "docs/reference/stages.md is stale; run `UPDATE=1 cargo test`");
+}
