@@ -142,6 +142,7 @@ impl Commit<'_> {
             let node = self.node(reader);
             let Made::Sink(sink) = &node.made else { unreachable!("only sinks read a regroup") };
             let path = self.folder.join(&node.folder).join(folder);
+            fs::create_dir_all(&path).map_err(RunError::io(&path))?;
             let writer =
                 sink.open(&path, &node.input, &self.metadata).map_err(RunError::stage(&node.name))?;
             writers.push((node, writer));
@@ -182,6 +183,7 @@ impl Commit<'_> {
     fn sink(&self, at: usize, sink: &dyn Sink) -> Result<u64, RunError> {
         let node = self.node(at);
         let path = self.folder.join(&node.folder);
+        fs::create_dir_all(&path).map_err(RunError::io(&path))?;
         let mut writer =
             sink.open(&path, &node.input, &self.metadata).map_err(RunError::stage(&node.name))?;
         let mut rows = 0;
