@@ -76,10 +76,7 @@ fn a_changed_limit_runs_only_what_lies_behind_it() {
         assert!(computed + cached > 0, "{row}");
         assert_eq!(if behind { cached } else { computed }, 0, "{row}");
     }
-    assert!(
-        node(&again, "filter.length")["counts"]["dropped"]["too_few_words"].as_u64() > Some(3),
-        "{again:#}"
-    );
+    assert!(node(&again, "filter.length")["counts"]["dropped"]["too_short"].as_u64() > Some(3), "{again:#}");
     build(&folder, "fresh", &[]);
     assert_same(&tree(&folder.join("work/dataset")), &tree(&folder.join("fresh/dataset")), "from the cache");
 

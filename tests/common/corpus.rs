@@ -159,7 +159,7 @@ pub fn page(corpus: u64, n: u64) -> String {
 /// Lines of a JSON-lines file.
 pub fn json_lines(corpus: u64, numbers: impl Iterator<Item = u64>) -> String {
     let line = |n: u64| {
-        let url = format!("https://words.example/{}", if n % 30 == 29 { n - 1 } else { n });
+        let url = format!("https://words.example/{}", if n % 30 == 21 { n - 1 } else { n });
         serde_json::json!({ "id": n, "url": url, "text": document(corpus, n), "likes": n % 17 }).to_string()
             + "\n"
     };
