@@ -143,7 +143,7 @@ fn a_killed_training_ends_with_the_same_weights() {
     }
 }
 
-const PAGES: u64 = 40;
+const PAGES: u64 = 160;
 const CONNECTIONS: usize = 4;
 
 #[test]
@@ -169,7 +169,7 @@ fn a_killed_crawl_goes_on_without_fetching_again() {
         "recipe.toml",
         format!(
             "name = \"site\"\n[sources.site]\nkind = \"source.crawl\"\nseeds = [\"{}\"]\nuser_agent = \"test/1.0 \
-             (+mailto:nobody@localhost)\"\nallow_private = true\ndelay_ms = 0\nhost_connections = {CONNECTIONS}\n\
+             (+mailto:nobody@test.invalid)\"\nallow_private = true\ndelay_ms = 0\nhost_connections = {CONNECTIONS}\n\
              retry_ms = 10\n[[stages]]\nkind = \"extract.html\"\n",
             site.url("/")
         ),
