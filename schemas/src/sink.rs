@@ -13,7 +13,7 @@ pub trait Sink: Send + Sync {
     /// A column that is written by name is missing or has another type.
     fn check(&self, input: &SchemaRef) -> Result<(), StageError>;
 
-    /// Starts to write rows as numbered files in `folder`; `metadata` goes into every file that can carry it.
+    /// Starts to write rows as numbered files in `folder`, which the sink makes; `metadata` goes into every file that can carry it.
     ///
     /// # Errors
     /// `Io`.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 const SHIPPABLE: &str = "cold,davidson,germeval2018,surge";
 
 #[derive(clap::Args)]
+#[command(after_help = "Example: gristmill classifier train --data toxicity --out toxicity.bin")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

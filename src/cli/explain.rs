@@ -1,14 +1,17 @@
 //! `gristmill explain DATASET URL|ID`: the life of one document.
 
+use super::history::History;
 use super::output::{emit, emit_json, fail, style};
 use pipeline::inspect::layout::{Ink, Style, cut, number, one_line, thousands};
-use pipeline::inspect::{Change, Dataset, Fate, Found, Life, NoHistory, Place, Step, explain};
+use pipeline::inspect::{Change, Dataset, Fate, Found, Life, Place, Step, explain};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Changes and lines of a change told; `--json` has all.
 const CHANGES_MAX: usize = 4;
 const LINES_MAX: usize = 3;
+/// Characters shown before what was changed in a line.
+const LEAD_CHARS: usize = 24;
 /// Places of tokens told.
 const PLACES_MAX: usize = 6;
 
@@ -27,8 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let answer =
-        Dataset::open(&args.dataset).and_then(|dataset| explain(&dataset, &args.document, &NoHistory));
+    let answer = Dataset::open(&args.dataset).and_then(|d| explain(&d, &args.document, &History::beside(&d)));
     let found = match answer {
         Ok(found) => found,
         Err(error) => return fail(&error),
@@ -139,8 +141,10 @@ fn step(style: &Style, step: &Step, widest: usize) -> String {
 fn change(style: &Style, change: &Change, indent: usize) -> String {
     let mut out = format!("{:indent$}{}\n", "", style.paint(Ink::Dim, &format!("line {}", change.line)));
     for (lines, sign, ink) in [(&change.removed, '-', Ink::Red), (&change.added, '+', Ink::Green)] {
-        for line in lines.iter().take(LINES_MAX) {
-            let shown = cut(&one_line(line), style.width.saturating_sub(indent + 2));
+        let others = if sign == '-' { &change.added } else { &change.removed };
+        for (at, line) in lines.iter().take(LINES_MAX).enumerate() {
+            let line = around(line, others.get(at).map_or("", String::as_str));
+            let shown = cut(&one_line(&line), style.width.saturating_sub(indent + 2));
             out += &format!("{:indent$}{}\n", "", style.paint(ink, &format!("{sign} {shown}")));
         }
         if lines.len() > LINES_MAX {
@@ -152,6 +156,15 @@ fn change(style: &Style, change: &Change, indent: usize) -> String {
         }
     }
     out
+}
+
+/// A line from a little before the place where it differs from its other self: what is changed must not be cut off.
+fn around(line: &str, other: &str) -> String {
+    let same = line.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    match same.saturating_sub(LEAD_CHARS) {
+        0 => line.to_owned(),
+        skipped => std::iter::once('…').chain(line.chars().skip(skipped)).collect(),
+    }
 }
 
 fn fate(style: &Style, fate: &Fate) -> String {

@@ -1,7 +1,24 @@
 //! The command line: the only room that prints, exits or reads the environment.
 //!
 //! Exit codes: 0 done; 1 not done (or not found, or not equal); 2 wrong use, mistakes of a recipe included.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
+
+/// Writes to standard output; where that of `std` panics, a reader that has gone away (`… | head`) is no failure.
+macro_rules! print {
+    ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stdout(), format_args!($($words)*), "") };
+}
+/// [`print!`] with the end of a line.
+macro_rules! println {
+    () => { $crate::cli::output::write(&mut std::io::stdout(), format_args!(""), "\n") };
+    ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stdout(), format_args!($($words)*), "\n") };
+}
+/// As [`print!`], to standard error.
+macro_rules! eprint {
+    ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stderr(), format_args!($($words)*), "") };
+}
+/// As [`println!`], to standard error.
+macro_rules! eprintln {
+    ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stderr(), format_args!($($words)*), "\n") };
+}
 
 mod build;
 mod check;
@@ -10,6 +27,7 @@ mod demo;
 mod explain;
 mod funnel;
 mod generate;
+mod history;
 mod inspect;
 mod new;
 mod output;

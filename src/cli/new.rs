@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const RECIPE: &str = include_str!("new.toml");
+/// Long enough for `filter.language` to be sure of it, so that the first build has something to show.
+const EXAMPLE: &str = "{\"text\": \"This is an example of a document. Put your own files into this folder and take this \
+    one away. Each line of a file is a JSON object with the words of one document in the field that is called text, and \
+    the files can be compressed if they are large.\"}\n";
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: gristmill new my-data && gristmill check my-data/recipe.toml")]
@@ -19,9 +23,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return misused(format!("{} is there already; it is left as it is", path.display()));
     }
     let input = args.folder.join("input");
-    let example = "{\"text\": \"Put your documents here: one JSON object a line, with a field `text`.\"}\n";
     let written = std::fs::create_dir_all(&input)
-        .and_then(|()| std::fs::write(input.join("example.jsonl"), example))
+        .and_then(|()| std::fs::write(input.join("example.jsonl"), EXAMPLE))
         .and_then(|()| std::fs::write(&path, RECIPE));
     if let Err(error) = written {
         return failed(format!("{}: {error}", path.display()));

@@ -20,6 +20,18 @@ pub(super) fn style() -> Style {
     Style { width: width.max(WIDTH_MIN), colour: is_terminal && !no_colour }
 }
 
+/// Writes words and an end; that the reader has gone away is passed over, for there is no one to tell.
+///
+/// # Panics
+/// Like `std::println`, when the words cannot be written for another reason: they must not be lost in silence.
+pub(super) fn write(out: &mut dyn Write, words: std::fmt::Arguments<'_>, end: &str) {
+    // In one piece: the lines of two threads must not run into each other.
+    match out.write_all(format!("{words}{end}").as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("cannot write: {error}"),
+        _ => {}
+    }
+}
+
 /// Writes to standard output; a reader that has gone away is no failure.
 pub(super) fn emit(text: &str, code: ExitCode) -> ExitCode {
     let mut out = std::io::stdout().lock();

@@ -90,6 +90,10 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
         let help = near.map_or("see `gristmill stages`".into(), |n| format!("did you mean `{n}`?"));
         return Err(vec![format!("no stage is called `{}`; {help}", args.kind)]);
     };
+    let judges = |kind: &str| !["source.", "sink.", "pack."].iter().any(|role| kind.starts_with(role));
+    if !judges(spec.kind) {
+        return Err(vec![format!("`{}` does not judge documents; use it in a recipe", args.kind)]);
+    }
     if let Err(error) = fs::metadata(&args.input) {
         return Err(vec![format!("cannot read {}: {error}", args.input.display())]);
     }

@@ -5,7 +5,7 @@ use super::feed::rows_of;
 use super::report::Counts;
 use super::run::Run;
 use super::trace::{Frame, TraceWriter};
-use super::{Workdir, parent, table};
+use super::{Workdir, parent, table, tidy};
 use crate::dag::{Hash, Node};
 use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
@@ -52,10 +52,7 @@ struct Commit<'a> {
 /// Writes the dataset of a run whose cache is complete.
 pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
     run.observer.event(Event::Phase { name: "commit", total: run.dag.nodes.len() as u64 });
-    let folder = run.workdir.0.join("dataset.part");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(RunError::io(&folder))?;
-    }
+    let folder = run.workdir.unfinished();
     fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
     let metadata = vec![
         ("gristmill.dataset".to_owned(), run.dag.name.clone()),
@@ -357,17 +354,11 @@ fn publish(workdir: &Workdir, folder: &Path, manifest: &Manifest) -> Result<(), 
     let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(RunError::io(path));
     sync(&path)?;
     sync(folder)?;
-    let (dataset, old) = (workdir.dataset(), workdir.0.join("dataset.old"));
-    if old.exists() {
-        fs::remove_dir_all(&old).map_err(RunError::io(&old))?;
-    }
+    let (dataset, old) = (workdir.dataset(), workdir.aside());
     if dataset.exists() {
         fs::rename(&dataset, &old).map_err(RunError::io(&dataset))?;
     }
     fs::rename(folder, &dataset).map_err(RunError::io(&dataset))?;
     sync(parent(&dataset))?;
-    if old.exists() {
-        fs::remove_dir_all(&old).map_err(RunError::io(&old))?;
-    }
-    Ok(())
+    tidy::remove(&old)
 }

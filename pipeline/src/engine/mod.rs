@@ -15,6 +15,7 @@ mod run;
 mod shuffle;
 mod stream;
 mod table;
+mod tidy;
 mod trace;
 
 pub use error::RunError;
@@ -58,9 +59,19 @@ impl Workdir {
         self.0.join("archive").join(source)
     }
 
-    /// Unfinished files; emptied at the start of a run.
+    /// Unfinished files; gone when a run ends.
     pub fn scratch(&self) -> PathBuf {
         self.0.join("scratch")
+    }
+
+    /// The dataset while it is written.
+    fn unfinished(&self) -> PathBuf {
+        self.0.join("dataset.part")
+    }
+
+    /// The dataset before, for the moment in which another takes its place.
+    fn aside(&self) -> PathBuf {
+        self.0.join("dataset.old")
     }
 
     fn cache(&self, folder: &str, key: crate::dag::Hash) -> PathBuf {

@@ -2,12 +2,11 @@
 
 use super::error::RunError;
 use super::feed::{Feed, rows_of, run_feed};
-use super::frames::remove_parts;
 use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
 use super::shuffle::{RunReader, RunWriter, Shuffle, Spiller};
 use super::stream::Streams;
-use super::{Options, Workdir, commit, parent};
+use super::{Options, Workdir, commit, parent, tidy};
 use crate::dag::{Dag, Hash};
 use rayon::prelude::*;
 use schemas::hash::FastMap;
@@ -38,16 +37,25 @@ pub(super) struct Run<'a> {
 /// # Errors
 /// See [`RunError`]. What was done before the error is in the cache.
 pub fn run(dag: &Dag, options: &Options, observer: &dyn Observer) -> Result<Report, RunError> {
-    let start = Instant::now();
     let workdir = Workdir(options.workdir.clone());
     let _lock = Lock::take(&workdir.0)?;
-    let cache = workdir.0.join("cache");
-    remove_parts(&cache)?;
-    if workdir.scratch().exists() {
-        fs::remove_dir_all(workdir.scratch()).map_err(RunError::io(&workdir.scratch()))?;
-    }
-    prepare(dag, &workdir, options, observer)?;
-    let streams = Streams::list(dag, &workdir, &options.base, observer)?;
+    tidy::tidy(&workdir)?;
+    let report = work(dag, &workdir, options, observer);
+    // The error of the work says more than one of the broom.
+    let swept = tidy::tidy(&workdir);
+    let report = report?;
+    swept.map(|()| report)
+}
+
+fn work(
+    dag: &Dag,
+    workdir: &Workdir,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Report, RunError> {
+    let start = Instant::now();
+    prepare(dag, workdir, options, observer)?;
+    let streams = Streams::list(dag, workdir, &options.base, observer)?;
     let build = streams.build_key(dag);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let run = Run {
@@ -56,7 +64,7 @@ pub fn run(dag: &Dag, options: &Options, observer: &dyn Observer) -> Result<Repo
         memory_bytes: options.memory_bytes,
         pool: pool.map_err(|e| RunError::io(&workdir.0)(std::io::Error::other(e)))?,
         dag,
-        workdir,
+        workdir: workdir.clone(),
         streams,
         observer,
     };

@@ -128,8 +128,8 @@ pub(super) fn parse_key(name: &str) -> Option<Name> {
 }
 
 impl Name {
-    /// The two files of its trace.
-    pub(super) fn trace_files(&self, workdir: &Workdir) -> (PathBuf, PathBuf) {
-        (workdir.named("trace", &self.0), workdir.named("changes", &self.0))
+    /// Its trace, its changes and its rows; not each is there.
+    pub(super) fn files(&self, workdir: &Workdir) -> [PathBuf; 3] {
+        ["trace", "changes", "rows"].map(|folder| workdir.named(folder, &self.0))
     }
 }

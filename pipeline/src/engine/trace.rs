@@ -258,7 +258,7 @@ pub struct Step {
     pub after: String,
 }
 
-/// The texts of a document in the order in which the nodes of the last run made them.
+/// The texts of a document in the order in which the nodes of the last run made them, and those before a barrier.
 ///
 /// # Errors
 /// The report of the run is missing or broken. A trace that is not in the cache any more is passed over.
@@ -267,30 +267,54 @@ pub fn history(workdir: &Path, id: &str) -> Result<Vec<Step>, RunError> {
     let report = Report::read(&workdir.report())?;
     let mut steps = Vec::new();
     for node in &report.nodes {
-        for key in &node.traces {
-            let Some(key) = stream::parse_key(key) else { continue };
-            if let Some(after) = text_in(&workdir, key, id)? {
+        for key in node.traces.iter().filter_map(|key| stream::parse_key(key)) {
+            if let Some(after) = text_in(&workdir, &key, id)? {
                 steps.push(Step { node: node.name.clone(), after });
+                break;
             }
         }
     }
     Ok(steps)
 }
 
-fn text_in(workdir: &Workdir, key: stream::Name, id: &str) -> Result<Option<String>, RunError> {
-    let (ledger, changes) = key.trace_files(workdir);
-    if !ledger.exists() || !changes.exists() {
+/// The ledger part is small, so it is what is searched; the large files are opened in the one stream that has the document.
+fn text_in(workdir: &Workdir, key: &stream::Name, id: &str) -> Result<Option<String>, RunError> {
+    let [ledger, changes, rows] = key.files(workdir);
+    if !ledger.exists() {
         return Ok(None);
     }
-    for (ledger, changes) in FrameReader::open(&ledger)?.zip(FrameReader::open(&changes)?) {
-        let (ledger, changes) = (ledger?, changes?);
-        let Some(ids) = ledger.column(0).as_any().downcast_ref::<StringArray>() else { continue };
-        let Some(row) = ids.iter().position(|i| i == Some(id)) else { continue };
-        let Some(texts) = changes.column_by_name("n:text") else { return Ok(None) };
-        let Some(texts) = texts.as_any().downcast_ref::<StringArray>() else { return Ok(None) };
-        return Ok((!texts.is_null(row)).then(|| texts.value(row).to_owned()));
+    let mut found = None;
+    for (at, frame) in FrameReader::open(&ledger)?.enumerate() {
+        if let Some(row) = row_of(frame?.column(0), id) {
+            found = Some((at, row));
+            break;
+        }
+    }
+    let Some((at, row)) = found else { return Ok(None) };
+    let text = |batch: &RecordBatch, name: &str, row: usize| {
+        let texts = batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>()?;
+        (!texts.is_null(row)).then(|| texts.value(row).to_owned())
+    };
+    if changes.exists()
+        && let Some(frame) = FrameReader::open(&changes)?.nth(at).transpose()?
+        && let Some(text) = text(&frame, "n:text", row)
+    {
+        return Ok(Some(text));
+    }
+    if !rows.exists() {
+        return Ok(None);
+    }
+    for batch in FrameReader::open(&rows)? {
+        let batch = batch?;
+        if let Some(row) = batch.column_by_name(column::ID).and_then(|ids| row_of(ids, id)) {
+            return Ok(text(&batch, column::TEXT, row));
+        }
     }
     Ok(None)
+}
+
+fn row_of(ids: &ArrayRef, id: &str) -> Option<usize> {
+    ids.as_any().downcast_ref::<StringArray>()?.iter().position(|i| i == Some(id))
 }
 
 /// A kept column of the dropped rows, where `mask` is true; `None` when the rows had no such column.

@@ -190,7 +190,7 @@ impl Files {
             };
             let path = match &self.sink.single {
                 Some(path) => super::beside(path),
-                None => self.folder.join(format!("part-{:05}.{ending}", self.written.len())),
+                None => super::numbered(&self.folder, self.written.len(), ending)?,
             };
             let file = File::create(&path).map_err(StageError::io(&path))?;
             let out = Encoder::new(file, compression).map_err(StageError::io(&path))?;

@@ -7,6 +7,12 @@ mod rechunk;
 use schemas::StageError;
 use std::path::{Path, PathBuf};
 
+/// The path of file number `number` of a sink, in a folder that is made where it is not there.
+fn numbered(folder: &Path, number: usize, ending: &str) -> Result<PathBuf, StageError> {
+    std::fs::create_dir_all(folder).map_err(StageError::io(folder))?;
+    Ok(folder.join(format!("part-{number:05}.{ending}")))
+}
+
 /// Where a single file is written until it is complete.
 fn beside(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();

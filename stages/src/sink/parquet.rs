@@ -176,7 +176,7 @@ impl Shards {
         if self.open.is_none() {
             let path = match &self.single {
                 Some(path) => super::beside(path),
-                None => self.folder.join(format!("part-{:05}.parquet", self.written.len())),
+                None => super::numbered(&self.folder, self.written.len(), "parquet")?,
             };
             let file = File::create(&path).map_err(StageError::io(&path))?;
             let writer = ArrowWriter::try_new(file, self.schema.clone(), Some(self.properties.clone()))

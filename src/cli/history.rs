@@ -1,0 +1,60 @@
+//! The texts of a document between the nodes of a build, from the cache beside the dataset, for `explain`.
+//!
+//! The cache has the text behind every node that changed it, and the rows before a barrier. What a node was given is what
+//! the nearest node before it made.
+
+use pipeline::engine::{self, Report, Step, Workdir};
+use pipeline::inspect::{Dataset, TextHistory, Texts};
+use schemas::manifest::Node;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// What the working folder around a dataset remembers; nothing where it is another build's, or gone.
+pub(super) struct History<'a> {
+    dataset: &'a Dataset,
+    workdir: Option<PathBuf>,
+    /// Steps by document: a life is asked for node by node.
+    known: Mutex<BTreeMap<String, Vec<Step>>>,
+}
+
+impl<'a> History<'a> {
+    pub(super) fn beside(dataset: &'a Dataset) -> Self {
+        // A relative path of one part has the parent "".
+        let root = std::path::absolute(&dataset.root).unwrap_or_else(|_| dataset.root.clone());
+        let workdir = root.parent().map(|folder| Workdir(folder.to_owned()));
+        let of_this_build = |w: &Workdir| {
+            Report::read(&w.report()).is_ok_and(|report| report.build == dataset.manifest.build)
+        };
+        let workdir = workdir.filter(of_this_build).map(|w| w.0);
+        Self { dataset, workdir, known: Mutex::default() }
+    }
+
+    fn steps(&self, id: &str) -> Vec<Step> {
+        let Some(workdir) = &self.workdir else { return Vec::new() };
+        let mut known = self.known.lock().expect("no thread panics while it reads the cache");
+        // A cache that cannot be read is as good as none: the ledger still tells the life.
+        let read = || engine::history(workdir, id).unwrap_or_default();
+        known.entry(id.to_owned()).or_insert_with(read).clone()
+    }
+
+    fn before(&self, node: &Node, steps: &[Step]) -> Option<String> {
+        node.inputs.iter().find_map(|name| match steps.iter().find(|s| s.node == *name) {
+            Some(step) => Some(step.after.clone()),
+            None => {
+                let node = self.dataset.manifest.nodes.iter().find(|n| n.name == *name)?;
+                self.before(node, steps)
+            }
+        })
+    }
+}
+
+impl TextHistory for History<'_> {
+    fn texts(&self, node: &Node, id: &str) -> Texts {
+        let steps = self.steps(id);
+        let after = steps.iter().find(|s| s.node == node.name).map(|s| s.after.clone());
+        let before = after.as_ref().and_then(|_| self.before(node, &steps));
+        // The rows before a barrier are known of every node there: what it did not change is no change.
+        if before == after { Texts::default() } else { Texts { before, after } }
+    }
+}

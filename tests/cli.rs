@@ -1,0 +1,318 @@
+//! The command line as a user meets it: what goes in, what comes out, and with which exit code.
+
+mod common;
+
+use common::{Done, Folder, assert_conserved, command, corpus, gristmill, lines, node, tree};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+
+const COMMANDS: [&str; 15] = [
+    "demo",
+    "new",
+    "check",
+    "plan",
+    "build",
+    "run",
+    "train",
+    "eval",
+    "generate",
+    "inspect",
+    "explain",
+    "verify",
+    "stage",
+    "classifier",
+    "stages",
+];
+
+fn here(args: &[&str]) -> Done {
+    gristmill(args, Path::new("."))
+}
+
+#[test]
+fn every_command_helps_with_an_example() {
+    let all = here(&["--help"]).expect(0).out;
+    let listed: Vec<&str> = all
+        .lines()
+        .skip_while(|l| !l.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|l| !l.is_empty())
+        .filter_map(|l| l.split_ascii_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert_eq!(listed, COMMANDS, "this test knows all commands");
+    for name in COMMANDS {
+        let help = here(&[name, "--help"]).expect(0).out;
+        assert!(help.contains(&format!("gristmill {name}")) && help.contains("Example"), "{help}");
+    }
+}
+
+#[test]
+fn stages_are_listed() {
+    let all = here(&["stages", "--json"]).expect(0).json();
+    let kinds: Vec<&str> = all.as_array().unwrap().iter().map(|s| s["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, stages::ALL.iter().map(|s| s.kind).collect::<Vec<_>>());
+    let one = here(&["stages", "filter.length"]).expect(0).out;
+    assert!(one.contains("words_min") && one.contains("drops too_short"), "{one}");
+    let none = here(&["stages", "filter.lenght"]).expect(2);
+    assert!(none.err.contains("did you mean `filter.length`?"), "{}", none.err);
+}
+
+/// A reader that goes away is no failure, as with any tool in a pipe.
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    for args in [&["stages"][..], &["stages", "--json"], &["--help"]] {
+        let mut child =
+            command(args, Path::new(".")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert!(child.wait().unwrap().success() && err.is_empty(), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn a_new_recipe_is_checked_and_built() {
+    let folder = Folder::new("new");
+    gristmill(&["new", "mine"], &folder.0).expect(0);
+    assert_eq!(gristmill(&["check", "mine/recipe.toml", "--json"], &folder.0).expect(0).out, "[]\n");
+    assert!(gristmill(&["check", "mine/recipe.toml"], &folder.0).expect(0).out.contains("no mistakes"));
+    let built = gristmill(&["build", "mine/recipe.toml", "--json"], &folder.0).expect(0);
+    assert_eq!(built.node("documents")["counts"]["kept"], 1);
+    assert!(folder.join("gristmill-my-data/dataset/manifest.json").is_file());
+    gristmill(&["verify", "gristmill-my-data"], &folder.0).expect(0);
+    let again = gristmill(&["new", "mine"], &folder.0).expect(2);
+    assert!(again.err.contains("is there already"), "{}", again.err);
+}
+
+/// The recipe of the demo is filled in when it runs; with anything filled in it has no mistake.
+#[test]
+fn the_recipe_of_the_demo_has_no_mistake() {
+    let folder = Folder::new("demo");
+    let recipe =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/demo/demo.toml")).unwrap();
+    let filled = recipe
+        .replace("@SEEDS@", "\"http://127.0.0.1:1/\"")
+        .replace("@PAGES@", "5")
+        .replace("@SECONDS@", "5");
+    folder.write("demo.toml", filled);
+    assert_eq!(gristmill(&["check", "demo.toml", "--json"], &folder.0).out, "[]\n");
+}
+
+#[test]
+fn exit_codes_tell_wrong_use_from_failure() {
+    let folder = Folder::new("codes");
+    folder.write("wrong.toml", "[sources.a]\nkind = \"source.jsnol\"\npaths = [\"a\"]\n");
+    folder.write("absent.toml", "[sources.a]\nkind = \"source.jsonl\"\npaths = [\"nowhere.jsonl\"]\n");
+    folder.write("a.jsonl", "{\"text\":\"one\"}\n");
+    fs::create_dir(folder.join("empty")).unwrap();
+    let stage = |kind, more: &[&'static str]| {
+        [&["stage", kind, "--in", "a.jsonl", "--out", "o.jsonl"], more].concat()
+    };
+    for (code, words, args) in [
+        (2, "did you mean `source.jsonl`?", vec!["build", "wrong.toml"]),
+        (2, "did you mean `source.jsonl`?", vec!["check", "wrong.toml"]),
+        (2, "no-such.toml", vec!["check", "no-such.toml"]),
+        (2, "nowhere.jsonl", vec!["check", "absent.toml"]),
+        (2, "unexpected argument", vec!["build", "--nonsense"]),
+        (2, "did you mean `filter.length`?", stage("filter.lenght", &[])),
+        (2, "word_min", stage("filter.length", &["--set", "word_min=3"])),
+        (2, "key=value", stage("filter.length", &["--set", "words_min"])),
+        (2, "does not judge documents", stage("source.jsonl", &[])),
+        (2, "cannot read", vec!["stage", "filter.length", "--in", "none.jsonl", "--out", "o.jsonl"]),
+        (1, "manifest.json", vec!["verify", "empty"]),
+        (1, "manifest.json", vec!["explain", "empty", "abcd"]),
+        (1, "nowhere", vec!["inspect", "nowhere"]),
+        (2, "no committed dataset", vec!["train", "empty"]),
+        (1, "nowhere", vec!["generate", "nowhere"]),
+        (1, "No such file", vec!["eval", "nowhere"]),
+    ] {
+        let done = gristmill(&args, &folder.0);
+        assert_eq!(done.code, code, "{args:?}: {}{}", done.out, done.err);
+        assert!(done.err.contains(words) && !done.err.contains("panicked"), "{args:?}: {}", done.err);
+    }
+    let mistakes = gristmill(&["check", "wrong.toml", "--json"], &folder.0).expect(2).json();
+    assert_eq!((&mistakes[0]["line"], &mistakes[0]["column"]), (&json!(2), &json!(8)), "{mistakes}");
+    assert!(!folder.join("gristmill-wrong").exists() && !folder.join("gristmill-absent").exists());
+}
+
+const ROWS: &str = "{\"id\":\"a\",\"text\":\"one two three four\",\"likes\":12345678901234567890,\"tags\":[\"x\",{\"y\":null}]}\n\
+    {\"text\":\"short\",\"meta\":{\"deep\":1.50}}\n\
+    not json\n\
+    {\"id\":\"c\",\"text\":\"five six seven eight\",\"text_de\":\"fünf\"}\n";
+
+#[test]
+fn a_stage_alone_keeps_what_it_does_not_read() {
+    let folder = Folder::new("stage");
+    folder.write("in.jsonl", ROWS);
+    folder.write("in.jsonl.gz", corpus::gzip(ROWS.as_bytes()));
+    for input in ["in.jsonl", "in.jsonl.gz"] {
+        let set = ["--set", "words_min=3", "--dropped", "gone.jsonl", "--json"];
+        let args = [&["stage", "filter.length", "--in", input, "--out", "out.jsonl"], &set[..]].concat();
+        let counts = gristmill(&args, &folder.0).expect(0).json();
+        assert_conserved(&json!({ "nodes": counts }));
+        let text = fs::read_to_string(folder.join("out.jsonl")).unwrap();
+        // A number longer than 64 bits and the order of the fields are as they were.
+        assert!(text.contains("12345678901234567890") && text.find("likes") < text.find("tags"), "{text}");
+        let kept = lines(&folder.join("out.jsonl"));
+        assert_eq!(kept.len(), 2);
+        assert_eq!((&kept[0]["tags"], &kept[1]["text_de"]), (&json!(["x", { "y": null }]), &json!("fünf")));
+        let gone = lines(&folder.join("gone.jsonl"));
+        assert_eq!(gone.len(), 2, "{gone:?}");
+        let short = gone.iter().find(|g| g["dropped"]["reason"] == "too_short").unwrap();
+        assert_eq!((&short["text"], &short["meta"]["deep"]), (&json!("short"), &json!(1.5)));
+        assert_eq!((&short["dropped"]["value"], &short["dropped"]["limit"]), (&json!(1.0), &json!(3.0)));
+        let broken = gone.iter().find(|g| g["dropped"]["reason"] == "bad_json").unwrap();
+        assert_eq!((&broken["text"], &broken["dropped"]["stage"]), (&json!("not json"), &json!("in")));
+    }
+    // Through Parquet and back.
+    gristmill(&["stage", "clean.whitespace", "--in", "in.jsonl", "--out", "o.parquet"], &folder.0).expect(0);
+    gristmill(
+        &["stage", "filter.length", "--in", "o.parquet", "--out", "p.parquet", "--set", "words_min=3"],
+        &folder.0,
+    )
+    .expect(0);
+    let rows = gristmill(&["inspect", "p.parquet", "--json"], &folder.0).expect(0).json();
+    assert_eq!(
+        (&rows["rows"], &rows["head"][1]["text"]),
+        (&json!(2), &json!("five six seven eight")),
+        "{rows}"
+    );
+    let mut left: Vec<_> = tree(&folder.0).into_keys().collect();
+    left.retain(|name| name.contains("work") || name.contains("part."));
+    assert!(left.is_empty(), "left over: {left:?}");
+}
+
+/// A column that no stage reads goes from Parquet to Parquet.
+#[test]
+fn a_stage_over_parquet_keeps_other_columns() {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let folder = Folder::new("columns");
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("one two three"), Some("a"), None]));
+    let likes: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(9)]));
+    let langs: ArrayRef = Arc::new(StringArray::from(vec!["en", "de", "fr"]));
+    let batch = RecordBatch::try_from_iter([("text", texts), ("likes", likes), ("lang", langs)]).unwrap();
+    let file = fs::File::create(folder.join("in.parquet")).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let args =
+        ["stage", "filter.length", "--in", "in.parquet", "--out", "out.parquet", "--set", "words_min=2"];
+    gristmill(&[&args[..], &["--dropped", "gone.jsonl"]].concat(), &folder.0).expect(0);
+    let head = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json()["head"].clone();
+    assert_eq!(head.as_array().unwrap().len(), 1);
+    assert_eq!((&head[0]["likes"], &head[0]["lang"]), (&json!(7), &json!("en")), "{head}");
+    let mut reasons: Vec<String> =
+        lines(&folder.join("gone.jsonl")).iter().map(|g| g["dropped"]["reason"].to_string()).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["\"no_text\"", "\"too_short\""]);
+}
+
+fn built(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    corpus::write_all(&folder.0, 31, 120);
+    folder.write(
+        "input/lines/own.jsonl",
+        json!({ "id": "own", "url": "https://words.example/own", "text": format!("{} Write to jane@site.org.", corpus::prose(&mut schemas::hash::Rng::new(5), 9)) }).to_string()
+            + "\n"
+            + &json!({ "id": "tiny", "url": "https://words.example/tiny", "text": "The mill is by the river and it is old." }).to_string()
+            + "\n",
+    );
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    folder
+}
+
+#[test]
+fn explain_tells_a_life() {
+    let folder = built("explain");
+    let ask = |what: &str| gristmill(&["explain", "work", what, "--json"], &folder.0);
+    let life = ask("https://words.example/own").expect(0).json()["lives"][0].clone();
+    assert!(life["fate"]["kept"]["file"].as_str().unwrap().starts_with("documents/"), "{life:#}");
+    let steps = life["steps"].as_array().unwrap();
+    let edit = steps.iter().find(|s| s["node"] == "clean.pii").unwrap();
+    let change = &edit["changes"][0];
+    let (before, after) = (change["removed"][0].as_str().unwrap(), change["added"][0].as_str().unwrap());
+    assert!(before.contains("jane@site.org") && after.contains("<EMAIL>"), "{edit:#}");
+    assert!(edit["chars"][0].as_u64() > edit["chars"][1].as_u64(), "{edit:#}");
+    assert!(life["text"].as_str().unwrap().contains("<EMAIL>"));
+    let shown = gristmill(&["explain", "work/dataset", "https://words.example/own"], &folder.0).expect(0).out;
+    assert!(
+        shown.contains("jane@site.org") && shown.contains("<EMAIL>") && shown.contains("kept"),
+        "{shown}"
+    );
+    // From inside, by a path without a parent.
+    let inside = gristmill(&["explain", "dataset", life["id"].as_str().unwrap()], &folder.join("work"));
+    let inside = inside.expect(0);
+    assert!(inside.out.contains("jane@site.org"), "{}", inside.out);
+
+    let gone = ask("https://words.example/tiny").expect(0).json()["lives"][0].clone();
+    assert_eq!(gone["fate"]["dropped"]["node"], "filter.length", "{gone:#}");
+    let last = gone["steps"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (&last["reason"], &last["value"], &last["limit"]),
+        (&json!("too_short"), &json!(10.0), &json!(30.0))
+    );
+    let page = ask("https://pages.example/0/3.html").expect(0).json()["lives"][0]["steps"].clone();
+    assert!(
+        page.as_array().unwrap().iter().any(|s| s["node"] == "extract.html" && s["action"] == "edited"),
+        "{page}"
+    );
+    let none = ask("https://words.example/owm").expect(1).json();
+    assert!(none["nothing"].to_string().contains("https://words.example/own"), "{none}");
+
+    // Without the cache the ledger still tells it.
+    fs::remove_dir_all(folder.join("work/cache")).unwrap();
+    let life = ask("https://words.example/own").expect(0).json()["lives"][0].clone();
+    assert_eq!(life["steps"].as_array().unwrap().len(), steps.len());
+    fs::remove_file(folder.join("work/report.json")).unwrap();
+    ask("https://words.example/own").expect(0);
+}
+
+#[test]
+fn inspect_opens_all_that_a_build_makes() {
+    let folder = built("inspect");
+    let ask = |path: &str, more: &[&str]| -> Value {
+        gristmill(&[&["inspect", path, "--json"], more].concat(), &folder.0).expect(0).json()
+    };
+    let kept = node(&common::report(&folder.join("work")), "documents")["counts"]["kept"].clone();
+    let whole = ask("work", &[]);
+    assert_eq!((&whole["rows"], &whole["dataset"]["name"]), (&kept, &json!("whole")), "{whole:#}");
+    assert_eq!(ask("work/dataset/documents", &["--head", "2"])["head"].as_array().unwrap().len(), 2);
+    assert!(ask("work/dataset/ledger", &[])["rows"].as_u64() > kept.as_u64());
+    let tokens = ask("work/dataset", &["--tokens", "0"]);
+    assert!(tokens["pieces"][0]["texts"].as_array().unwrap().len() > 3, "{tokens}");
+    assert!(ask("work/dataset/tokens/train", &[])["rows"].as_u64() > Some(10));
+    let sql = "select stage, reason, count(*) as rows from dropped group by stage, reason";
+    assert!(ask("work", &["--sql", sql]).to_string().contains("near_duplicate"));
+    assert_eq!(
+        ask("work", &["--sample", "3", "--seed", "7"]),
+        ask("work", &["--sample", "3", "--seed", "7"])
+    );
+    for more in [&["--stats"][..], &["--schema"], &["--tokens", "1"], &[]] {
+        let shown = gristmill(&[&["inspect", "work"], more].concat(), &folder.0).expect(0).out;
+        assert!(shown.lines().count() > 1, "{more:?}: {shown}");
+    }
+}
+
+#[test]
+fn a_run_builds_trains_evaluates_and_speaks() {
+    let folder = Folder::new("run");
+    corpus::write_all(&folder.0, 32, 40);
+    let train = "\n[train]\nlayers = 1\nwidth = 32\nheads = 2\nsteps = 6\nbatch_sequences = 2\n";
+    fs::write(folder.join("recipe.toml"), corpus::recipe(30) + train).unwrap();
+    gristmill(&["run", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let scores = gristmill(&["eval", "work/model", "--json"], &folder.0).expect(0).json();
+    assert!(scores["perplexity"].as_f64().unwrap() > 1.0, "{scores}");
+    let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
+    let said = gristmill(&speak, &folder.0).expect(0).out;
+    assert!(said.starts_with("the mill") && said == gristmill(&speak, &folder.0).expect(0).out, "{said:?}");
+    // Progress as JSON lines, and nothing but the report on standard output.
+    let args = ["build", "recipe.toml", "--workdir", "w2", "--json", "--progress", "json"];
+    let done = gristmill(&args, &folder.0).expect(0);
+    assert_eq!(done.json()["committed"], "written");
+    assert!(done.err.lines().count() > 5, "{}", done.err);
+    done.err.lines().for_each(|line| drop(serde_json::from_str::<Value>(line).unwrap()));
+}

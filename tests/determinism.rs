@@ -1,0 +1,109 @@
+//! Same input, recipe and version: same bytes, at any number of threads and in any memory; and only what changed runs
+//! again.
+
+mod common;
+
+use common::{Folder, assert_conserved, assert_same, assert_tidy, corpus, gristmill, node, report, tree};
+use std::fs;
+
+/// Builds the recipe of a folder into a working folder.
+fn build(folder: &Folder, workdir: &str, more: &[&str]) {
+    let args = [&["build", "recipe.toml", "--workdir", workdir], more].concat();
+    gristmill(&args, &folder.0).expect(0);
+    assert_tidy(&folder.join(workdir));
+    assert_conserved(&report(&folder.join(workdir)));
+}
+
+#[test]
+fn a_dataset_is_the_same_at_any_threads_and_memory() {
+    let folder = Folder::new("threads");
+    corpus::write_all(&folder.0, 11, 240);
+    build(&folder, "one", &["--threads", "1"]);
+    let expected = tree(&folder.join("one/dataset"));
+    for kept in ["documents/", "tokens/train/", "tokens/validation/", "ledger/", "dropped/", "tokenizer.json"]
+    {
+        assert!(expected.keys().any(|name| name.starts_with(kept)), "no {kept} in {:?}", expected.keys());
+    }
+    for (workdir, threads, memory) in
+        [("two", "2", "512"), ("eight", "8", "512"), ("small", "1", "1"), ("small8", "8", "1")]
+    {
+        build(&folder, workdir, &["--threads", threads, "--memory-mib", memory]);
+        let found = tree(&folder.join(workdir).join("dataset"));
+        assert_same(&found, &expected, &format!("{threads} threads, {memory} MiB"));
+    }
+    every_stage_had_work(&folder);
+}
+
+/// The corpus is such that the test above means something.
+fn every_stage_had_work(folder: &Folder) {
+    let report = report(&folder.join("one"));
+    for name in
+        ["dedup.url", "filter.language", "filter.length", "filter.repetition", "dedup.exact", "dedup.minhash"]
+    {
+        let dropped = &node(&report, name)["counts"]["dropped"];
+        assert!(!dropped.as_object().unwrap().is_empty(), "{name} dropped nothing: {report:#}");
+    }
+    for name in ["clean.unicode", "clean.whitespace", "clean.emoji", "clean.pii"] {
+        assert!(node(&report, name)["counts"]["edited"].as_u64() > Some(0), "{name} edited nothing");
+    }
+    assert!(node(&report, "documents")["counts"]["kept"].as_u64() > Some(100), "{report:#}");
+}
+
+#[test]
+fn a_changed_limit_runs_only_what_lies_behind_it() {
+    let folder = Folder::new("changed");
+    corpus::write_all(&folder.0, 12, 120);
+    build(&folder, "work", &[]);
+    fs::write(folder.join("recipe.toml"), corpus::recipe(140)).unwrap();
+
+    let plan = gristmill(&["plan", "recipe.toml", "--workdir", "work", "--json"], &folder.0).expect(0).json();
+    let why = |name: &str| {
+        let row = plan.as_array().unwrap().iter().find(|n| n["name"] == name).unwrap();
+        (row["cached"] == row["streams"], row["why"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(why("clean.emoji"), (true, String::new()));
+    assert_eq!(why("filter.length"), (false, "words_min: 30 → 140".into()));
+    assert_eq!(why("filter.gopher"), (false, "behind filter.length".into()));
+    let shown = gristmill(&["plan", "recipe.toml", "--workdir", "work"], &folder.0).expect(0).out;
+    assert!(shown.contains("(words_min: 30 → 140)") && shown.contains("will be written"), "{shown}");
+
+    build(&folder, "work", &[]);
+    let again = report(&folder.join("work"));
+    let mut behind = false;
+    for row in again["nodes"].as_array().unwrap() {
+        behind |= row["name"] == "filter.length";
+        let (computed, cached) = (row["computed"].as_u64().unwrap(), row["cached"].as_u64().unwrap());
+        assert!(computed + cached > 0, "{row}");
+        assert_eq!(if behind { cached } else { computed }, 0, "{row}");
+    }
+    assert!(node(&again, "filter.length")["counts"]["dropped"]["too_short"].as_u64() > Some(3), "{again:#}");
+    build(&folder, "fresh", &[]);
+    assert_same(&tree(&folder.join("work/dataset")), &tree(&folder.join("fresh/dataset")), "from the cache");
+
+    // Back again: everything is still there, and what is current is not built.
+    fs::write(folder.join("recipe.toml"), corpus::recipe(30)).unwrap();
+    build(&folder, "work", &[]);
+    for row in report(&folder.join("work"))["nodes"].as_array().unwrap() {
+        let sink = row["kind"].as_str().unwrap().starts_with("sink.");
+        assert!(sink || row["computed"] == 0, "{row}");
+    }
+    let same =
+        gristmill(&["build", "recipe.toml", "--workdir", "work", "--json"], &folder.0).expect(0).json();
+    assert_eq!(same["committed"], "current");
+}
+
+#[test]
+fn a_new_file_runs_alone() {
+    let folder = Folder::new("added");
+    corpus::write_all(&folder.0, 13, 60);
+    build(&folder, "work", &[]);
+    folder.write("input/lines/z.jsonl", corpus::json_lines(14, 1000..1010));
+    let plan = gristmill(&["plan", "recipe.toml", "--workdir", "work"], &folder.0).expect(0).out;
+    assert!(plan.contains("(other files)"), "{plan}");
+    build(&folder, "work", &[]);
+    let again = report(&folder.join("work"));
+    assert_eq!(node(&again, "lines")["computed"], 1, "{again:#}");
+    assert_eq!(node(&again, "pages")["computed"], 0, "{again:#}");
+    build(&folder, "fresh", &[]);
+    assert_same(&tree(&folder.join("work/dataset")), &tree(&folder.join("fresh/dataset")), "from the cache");
+}

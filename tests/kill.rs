@@ -1,0 +1,209 @@
+//! Killed at any moment, a build, a training and a crawl go on to what they would have been.
+
+mod common;
+
+use common::site::{Answer, Site};
+use common::{
+    Folder, assert_conserved, assert_same, assert_tidy, command, corpus, gristmill, node, report, start, tree,
+};
+use schemas::hash::{Rng, seed};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// Kills of a build.
+const KILLS: u64 = 50;
+
+/// SIGKILL after a while; whether it came before the end.
+fn kill_after(mut child: Child, wait: Duration) -> bool {
+    let end = Instant::now() + wait;
+    while Instant::now() < end {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1).min(end.saturating_duration_since(Instant::now())));
+    }
+    child.kill().unwrap();
+    // No exit code: a signal ended it.
+    child.wait().unwrap().code().is_none()
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// A resumed build does less and less work, so a working folder is killed a few times and finished; then another begins.
+#[test]
+fn a_build_killed_at_fifty_moments_ends_with_the_same_bytes() {
+    let folder = Folder::new("kill");
+    corpus::write_all(&folder.0, 21, 60);
+    let args = |workdir: &str| {
+        ["build", "recipe.toml", "--memory-mib", "1", "--threads", "2", "--workdir", workdir]
+            .map(str::to_owned)
+    };
+    let whole = timed(|| drop(gristmill(&args("whole"), &folder.0).expect(0)));
+    let expected = tree(&folder.join("whole/dataset"));
+    let mut rng = Rng::new(seed(1, "kills", 0));
+    let (mut kills, mut last) = (0, 0);
+    let mut round = 0;
+    while kills < KILLS {
+        let workdir = format!("killed-{round}");
+        // The first kill is anywhere in a whole build; those behind it are early enough to meet a resumed one.
+        for attempt in 0..4 {
+            let share = rng.next_f64() * if attempt == 0 { 1.0 } else { 0.5 };
+            let killed = kill_after(start(&args(&workdir), &folder.0), whole.mul_f64(share));
+            kills += u64::from(killed);
+            last += u64::from(killed && share > 0.8);
+        }
+        gristmill(&args(&workdir), &folder.0).expect(0);
+        assert_tidy(&folder.join(&workdir));
+        assert_conserved(&report(&folder.join(&workdir)));
+        assert_same(&tree(&folder.join(&workdir).join("dataset")), &expected, &workdir);
+        fs::remove_dir_all(folder.join(&workdir)).unwrap();
+        round += 1;
+        assert!(round < KILLS, "only {kills} kills in {round} builds");
+    }
+    eprintln!("{kills} kills in {round} builds of {whole:?}, {last} of them near the end");
+}
+
+/// The commit is short, so moments are taken from it alone: a dataset that is replaced is there before and after.
+#[test]
+fn a_commit_killed_at_any_moment_leaves_one_whole_dataset() {
+    let folder = Folder::new("commit");
+    corpus::write_all(&folder.0, 22, 40);
+    let args = ["build", "recipe.toml", "--workdir", "work"];
+    let mut expected = BTreeMap::new();
+    let mut spans = BTreeMap::new();
+    for words_min in [30, 60] {
+        fs::write(folder.join("recipe.toml"), corpus::recipe(words_min)).unwrap();
+        gristmill(&args, &folder.0).expect(0);
+        // Everything is in the cache then: what is left is the commit.
+        fs::remove_dir_all(folder.join("work/dataset")).unwrap();
+        spans.insert(words_min, timed(|| drop(gristmill(&args, &folder.0).expect(0))));
+        expected.insert(words_min, tree(&folder.join("work/dataset")));
+    }
+    let mut rng = Rng::new(seed(2, "kills", 0));
+    for n in 0..30 {
+        let words_min = [30, 60][n % 2];
+        fs::write(folder.join("recipe.toml"), corpus::recipe(words_min)).unwrap();
+        kill_after(start(&args, &folder.0), spans[&words_min].mul_f64(0.5 + 0.6 * rng.next_f64()));
+        gristmill(&args, &folder.0).expect(0);
+        assert_tidy(&folder.join("work"));
+        assert_same(&tree(&folder.join("work/dataset")), &expected[&words_min], &format!("kill {n}"));
+    }
+}
+
+fn train(folder: &Path, out: &str) -> Vec<String> {
+    let settings = [
+        "steps=24",
+        "layers=1",
+        "width=32",
+        "heads=2",
+        "batch_sequences=2",
+        "checkpoint_every=3",
+        "dropout=0.1",
+    ];
+    let sets = settings.iter().flat_map(|s| ["--set".to_owned(), (*s).to_owned()]);
+    let dataset = folder.join("work/dataset").to_str().unwrap().to_owned();
+    ["train".to_owned(), dataset, "--out".into(), out.into()].into_iter().chain(sets).collect()
+}
+
+#[test]
+fn a_killed_training_ends_with_the_same_weights() {
+    let folder = Folder::new("train");
+    corpus::write_all(&folder.0, 23, 40);
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let whole = timed(|| drop(gristmill(&train(&folder.0, "whole"), &folder.0).expect(0)));
+    let weights = |out: &str| fs::read(folder.join(out).join("model.safetensors")).unwrap();
+    let expected = weights("whole");
+    let mut rng = Rng::new(seed(3, "kills", 0));
+    let mut kills = 0;
+    for round in 0..3 {
+        let out = format!("killed-{round}");
+        for _ in 0..3 {
+            let wait = whole.mul_f64(0.15 + 0.6 * rng.next_f64());
+            kills += u64::from(kill_after(start(&train(&folder.0, &out), &folder.0), wait));
+        }
+        let done = common::finish(&mut command(&train(&folder.0, &out), &folder.0)).expect(0);
+        assert!(weights(&out) == expected, "round {round}: other weights\n{}", done.out);
+        let stray: Vec<String> =
+            common::paths(&folder.join(&out)).into_iter().filter(|p| p.contains(".part")).collect();
+        assert!(stray.is_empty(), "left over: {stray:?}");
+    }
+    assert!(kills >= 5, "only {kills} kills in trainings of {whole:?}");
+    for threads in ["1", "5"] {
+        let out = format!("threads-{threads}");
+        let mut command = command(&train(&folder.0, &out), &folder.0);
+        common::finish(command.env("RAYON_NUM_THREADS", threads)).expect(0);
+        assert!(weights(&out) == expected, "{threads} threads: other weights");
+    }
+}
+
+const PAGES: u64 = 160;
+const CONNECTIONS: usize = 4;
+
+#[test]
+fn a_killed_crawl_goes_on_without_fetching_again() {
+    let page = |path: &str| {
+        let n: u64 = match path {
+            "/" => 0,
+            _ => match path.strip_prefix("/page/").and_then(|n| n.parse().ok()) {
+                Some(n) if n < PAGES => n,
+                _ => return Answer::NotFound,
+            },
+        };
+        let links: String =
+            (n * 3 + 1..=n * 3 + 3).map(|n| format!("<a href=\"/page/{n}\">next</a>\n")).collect();
+        let text = corpus::prose(&mut Rng::new(seed(9, "site", n)), 12).replace("\n\n", "</p><p>");
+        Answer::Page(format!(
+            "<html><head><title>{n}</title></head><body><main><p>{text}</p></main>{links}</body>"
+        ))
+    };
+    let site = Site::serve(Duration::from_millis(25), page);
+    let folder = Folder::new("crawl");
+    folder.write(
+        "recipe.toml",
+        format!(
+            "name = \"site\"\n[sources.site]\nkind = \"source.crawl\"\nseeds = [\"{}\"]\nuser_agent = \"test/1.0 \
+             (+mailto:nobody@test.invalid)\"\nallow_private = true\ndelay_ms = 0\nhost_connections = {CONNECTIONS}\n\
+             retry_ms = 10\n[[stages]]\nkind = \"extract.html\"\n",
+            site.url("/")
+        ),
+    );
+    let args = ["build", "recipe.toml", "--workdir", "work"];
+    let mut kills = 0;
+    let mut rng = Rng::new(seed(4, "kills", 0));
+    for _ in 0..4 {
+        let wait = Duration::from_millis(120 + rng.below(150));
+        kills += usize::from(kill_after(start(&args, &folder.0), wait));
+    }
+    let seen = site.asked().len();
+    assert!(
+        kills >= 3 && seen > 3 && seen < PAGES as usize + 10,
+        "{kills} kills, {seen} requests before the end"
+    );
+    gristmill(&args, &folder.0).expect(0);
+    let asked = site.asked();
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for path in asked.iter().filter(|p| p.starts_with("/page/") || *p == "/") {
+        *times.entry(path).or_default() += 1;
+    }
+    // A kill can lose what was under way, and the next run asks for it again; nothing else is asked for twice.
+    let again: usize = times.values().map(|n| n - 1).sum();
+    assert!(again <= kills * CONNECTIONS, "{again} pages fetched again after {kills} kills: {times:?}");
+    let report = report(&folder.join("work"));
+    assert_conserved(&report);
+    assert_eq!(node(&report, "documents")["counts"]["kept"], PAGES, "{report:#}");
+    assert_tidy(&folder.join("work"));
+    // The dataset is of the archive alone: built again, without a server, it is the same.
+    drop(site);
+    let expected = tree(&folder.join("work/dataset"));
+    fs::remove_dir_all(folder.join("work/dataset")).unwrap();
+    fs::remove_dir_all(folder.join("work/cache")).unwrap();
+    gristmill(&args, &folder.0).expect(0);
+    assert_same(&tree(&folder.join("work/dataset")), &expected, "from the archive");
+}
