@@ -99,7 +99,7 @@ fn a_commit_killed_at_any_moment_leaves_one_whole_dataset() {
 
 fn train(folder: &Path, out: &str) -> Vec<String> {
     let settings = [
-        "steps=24",
+        "steps=48",
         "layers=1",
         "width=32",
         "heads=2",
@@ -125,7 +125,8 @@ fn a_killed_training_ends_with_the_same_weights() {
     for round in 0..3 {
         let out = format!("killed-{round}");
         for _ in 0..3 {
-            let wait = whole.mul_f64(0.15 + 0.6 * rng.next_f64());
+            // Three such waits together are shorter than the training, so that every one finds it at work.
+            let wait = whole.mul_f64(0.05 + 0.25 * rng.next_f64());
             kills += u64::from(kill_after(start(&train(&folder.0, &out), &folder.0), wait));
         }
         let done = common::finish(&mut command(&train(&folder.0, &out), &folder.0)).expect(0);
