@@ -28,6 +28,9 @@ pub(crate) struct Style {
     pub(crate) base: Option<Url>,
 }
 
+/// Most blocks around a line that are shown; what is deeper stands at that level. Each costs characters in every line.
+const AROUND_MAX: usize = 12;
+
 /// A block around the current line.
 #[derive(Debug)]
 struct Around {
@@ -205,7 +208,7 @@ impl Writer<'_, '_> {
     }
 
     fn surround(&mut self, end: usize, first: &str, rest: &str) {
-        if self.style.markdown && self.cell.is_none() {
+        if self.style.markdown && self.cell.is_none() && self.around.len() < AROUND_MAX {
             self.around.push(Around { end, first: first.to_owned(), rest: rest.to_owned(), begun: false });
         }
     }
