@@ -128,7 +128,8 @@ impl Stack {
             self.formatting = self.formatting.saturating_sub(1);
         }
         let is_known = is_formatting || LINK.contains(&name) || SPECIAL.contains(&name);
-        let stop = |n: u64| if is_known { SCOPE.contains(&n) && !is_cell(name) } else { SPECIAL.contains(&n) };
+        let stop =
+            |n: u64| if is_known { SCOPE.contains(&n) && !is_cell(name) } else { SPECIAL.contains(&n) };
         let Some(at) = self.find(|n| n == name, stop) else { return cut };
         if is_formatting || LINK.contains(&name) {
             // What was opened inside a formatting element stays open behind its end.

@@ -19,17 +19,66 @@ const LABEL_CHARS_MAX: usize = 30;
 /// Most characters beside a label of one word, white space left out.
 const BESIDE_CHARS_MAX: usize = 24;
 
+/// Most children of the element around it that are looked at.
+const SIBLINGS_MAX: usize = 64;
+
 /// Labels of one word.
 const WORDS: [&str; 24] = [
-    "source", "src", "edit", "permalink", "copy", "run", "print", "share", "reply", "report", "quote", "like", "expand",
-    "collapse", "next", "previous", "prev", "top", "close", "menu", "login", "register", "subscribe", "flag",
+    "source",
+    "src",
+    "edit",
+    "permalink",
+    "copy",
+    "run",
+    "print",
+    "share",
+    "reply",
+    "report",
+    "quote",
+    "like",
+    "expand",
+    "collapse",
+    "next",
+    "previous",
+    "prev",
+    "top",
+    "close",
+    "menu",
+    "login",
+    "register",
+    "subscribe",
+    "flag",
 ];
 /// Labels of several words.
 const PHRASES: [&str; 28] = [
-    "read more", "show more", "see more", "load more", "view more", "learn more", "show less", "show all", "view all",
-    "see all", "view source", "edit this page", "edit page", "edit on github", "suggest an edit", "suggest edits",
-    "copy link", "copy code", "copy to clipboard", "back to top", "go to top", "skip to content",
-    "skip to main content", "next page", "previous page", "log in", "sign in", "sign up",
+    "read more",
+    "show more",
+    "see more",
+    "load more",
+    "view more",
+    "learn more",
+    "show less",
+    "show all",
+    "view all",
+    "see all",
+    "view source",
+    "edit this page",
+    "edit page",
+    "edit on github",
+    "suggest an edit",
+    "suggest edits",
+    "copy link",
+    "copy code",
+    "copy to clipboard",
+    "back to top",
+    "go to top",
+    "skip to content",
+    "skip to main content",
+    "next page",
+    "previous page",
+    "log in",
+    "sign in",
+    "sign up",
 ];
 /// How the summary of a fold starts when it only says that it folds.
 const FOLDS: [&str; 6] = ["show", "hide", "expand", "collapse", "toggle", "view"];
@@ -56,12 +105,46 @@ pub(crate) fn control(page: &Page<'_>, at: usize, text: &[usize]) -> Option<usiz
             let parent = node.parent as usize;
             let beside = text[page.nodes[parent].end as usize] - text[parent] - chars;
             let is_last = text[page.nodes[parent].end as usize] == text[node.end as usize];
-            let is_bare = matches!(page.nodes[parent].tag, Tag::Other | Tag::Div);
-            if WORDS.contains(&label) && is_bare && beside <= BESIDE_CHARS_MAX {
-                return Some(if page.nodes[parent].tag == Tag::Other { parent } else { at });
+            let tag = page.nodes[parent].tag;
+            let is_bare = matches!(tag, Tag::Other | Tag::Div | Tag::Section | Tag::Header);
+            if WORDS.contains(&label) && is_bare {
+                if beside <= BESIDE_CHARS_MAX {
+                    return Some(if tag == Tag::Other { parent } else { at });
+                }
+                // Between elements that are no text, it stands for itself.
+                let mut beside = page.children(parent).take(SIBLINGS_MAX);
+                return beside.all(|c| page.nodes[c].text.trim().is_empty()).then_some(at);
             }
             (PHRASES.contains(&label) && is_last).then_some(at)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::html::{Config, extract};
+
+    fn check(html: &str, expected: &str) {
+        assert_eq!(
+            extract(html, None, &Config { main_content: false, ..Config::default() }).text,
+            expected,
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn controls_go_and_sentences_stay() {
+        check("<div><span>1.6.0 · <a href=s>Source</a></span></div><p>a", "a");
+        check("<section><a href=s>Source</a><h3>A</h3></section>", "### A");
+        check("<p>Gives the length. <a href=s>Read more</a></p>", "Gives the length.");
+        check("<p>The <a href=s>source</a> of the Nile</p>", "The source of the Nile");
+        check("<details open><summary>Expand description</summary><p>a</details>", "a");
+        check("<details><summary>Who pays?</summary><p>You.</details>", "Who pays?\n\nYou.");
+        check(
+            "<pre>trait A {<details><summary>Show 2 methods</summary>fn b();</details>}</pre>",
+            "```\ntrait A {\nfn b();\n}\n```",
+        );
+        check("<h2>A<a href=#a>§</a></h2><p>b<a href=#>ⓘ</a>", "## A\n\nb");
     }
 }

@@ -21,7 +21,10 @@ const NODES_MAX: usize = 1_000_000;
 
 /// Parses a page. Where the tree outgrows the page, the rest is read as text without its tags.
 pub(crate) fn parse(html: &str) -> Html {
-    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
+    let mut opts = ParseOpts::default();
+    // No script will run, so what stands in for it is markup.
+    opts.tree_builder.scripting_enabled = false;
+    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), opts);
     let mut rest = html;
     while !rest.is_empty() {
         let (chunk, tail) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));

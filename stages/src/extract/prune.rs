@@ -28,7 +28,7 @@ pub(crate) fn prune(page: &Page<'_>) -> Pruned {
     while at < page.nodes.len() {
         let node = &page.nodes[at];
         let end = node.end as usize;
-        let hidden = hints[at].has(Hint::Hidden)
+        let hidden = (hints[at].has(Hint::Hidden) || node.tag == Tag::Noscript)
             && ((text[end] - text[at]) as f64) < HIDDEN_SHARE_MAX * total
             && !matches!(node.tag, Tag::Body | Tag::Math);
         let is_math =
@@ -57,7 +57,8 @@ fn is_chrome(page: &Page<'_>, at: usize, hints: Hints) -> bool {
             // The sign that links a heading to itself.
             let inside = &page.nodes[at + 1..node.end as usize];
             let mut text = inside.iter().flat_map(|n| n.text.chars()).filter(|c| !c.is_whitespace());
-            let is_sign = matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));
+            let is_sign =
+                matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));
             is_sign && text.next().is_none() && node.attribute("href").is_some_and(|h| h.contains('#'))
         }
         _ => hints.has(Hint::Gutter) && !matches!(node.tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main),

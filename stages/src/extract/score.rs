@@ -106,21 +106,32 @@ struct Places {
     whole: Vec<bool>,
     /// Whether it is in a table of data.
     cell: Vec<bool>,
+    /// Whether it is in preformatted text.
+    code: Vec<bool>,
 }
 
 impl Places {
     fn new(page: &Page<'_>) -> Self {
         let len = page.nodes.len();
-        let mut places = Self { heading: vec![0; len], whole: vec![false; len], cell: vec![false; len] };
+        let mut places = Self {
+            heading: vec![0; len],
+            whole: vec![false; len],
+            cell: vec![false; len],
+            code: vec![false; len],
+        };
         for at in 1..len {
             let node = &page.nodes[at];
             let parent = node.parent as usize;
             let in_heading = places.heading[parent];
-            places.heading[at] = if in_heading == 0 && node.tag.heading().is_some() { at } else { in_heading };
+            places.heading[at] =
+                if in_heading == 0 && node.tag.heading().is_some() { at } else { in_heading };
             places.cell[at] |= places.cell[parent];
+            places.code[at] = places.code[parent] || page.nodes[parent].tag == Tag::Pre;
             places.whole[at] = places.cell[at]
+                || places.code[at]
                 || places.heading[parent] != 0
-                || matches!(node.tag, Tag::Dt | Tag::Dd) && page.nodes[parent].tag == Tag::Dl;
+                || matches!(node.tag, Tag::Dt | Tag::Dd) && page.nodes[parent].tag == Tag::Dl
+                || node.tag == Tag::P && page.nodes[parent].tag == Tag::Dd;
             if node.tag == Tag::Table && !places.cell[at] && table::is_data(page, at) {
                 for child in page.children(at) {
                     places.cell[child] = true;
@@ -133,6 +144,7 @@ impl Places {
     /// What a block is by what is around it.
     fn tag(&self, page: &Page<'_>, block: &Block) -> Tag {
         match self.heading[block.node] {
+            0 if self.code[block.node] => Tag::Pre,
             0 if self.cell[block.node] => Tag::Td,
             0 => page.nodes[block.parent].tag,
             heading => page.nodes[heading].tag,

@@ -30,7 +30,13 @@ struct Section {
 
 /// Brings headings back and takes headings out, inside `root`. `headings` holds for each node the heading that it
 /// is in, or 0.
-pub(crate) fn settle(page: &Page<'_>, root: usize, removed: &mut [bool], blocks: &[Block], headings: &[usize]) {
+pub(crate) fn settle(
+    page: &Page<'_>,
+    root: usize,
+    removed: &mut [bool],
+    blocks: &[Block],
+    headings: &[usize],
+) {
     let gone = gone(page, removed);
     for section in sections(page, root, blocks, headings).iter().rev() {
         let body = &blocks[section.first..section.end];
@@ -50,7 +56,8 @@ fn sections(page: &Page<'_>, root: usize, blocks: &[Block], headings: &[usize]) 
     let mut last = 0;
     let inside = root..page.nodes[root].end as usize;
     let end = blocks.partition_point(|b| b.node < inside.end);
-    for (index, block) in blocks.iter().enumerate().take(end).skip(blocks.partition_point(|b| b.node < root)) {
+    for (index, block) in blocks.iter().enumerate().take(end).skip(blocks.partition_point(|b| b.node < root))
+    {
         let heading = headings[block.node];
         if heading == 0 || heading == last {
             continue;
