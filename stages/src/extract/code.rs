@@ -1,6 +1,6 @@
 //! Code: exact white space, the language, fences long enough.
 
-use super::page::Page;
+use super::page::{Node, Page};
 use super::tag::Tag;
 
 /// Class prefixes that name the language of a code block.
@@ -139,6 +139,12 @@ fn class_language(class: &str) -> Option<&str> {
 
 fn is_name(name: &str) -> bool {
     (1..=24).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-#._".contains(&b))
+}
+
+/// Whether the class of an element says that its text is code: `code`, `code-header`, `sig-code`.
+pub(crate) fn is_code(node: &Node<'_>) -> bool {
+    let class = node.attribute("class").unwrap_or_default();
+    class.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "code")
 }
 
 /// Backticks that the text does not contain, at least `min`.

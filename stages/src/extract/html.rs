@@ -86,7 +86,7 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(Extract(settings.parse()
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 1,
+    version: 2,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -127,7 +127,7 @@ pub fn extract(html: &str, url: Option<&str>, config: &Config) -> Extracted {
         if config.main_content { score::choose(&page, pruned, &blocks) } else { score::all(pruned, &blocks) };
     Extracted {
         text: markdown::write(&page, &choice.roots, &choice.removed, &style),
-        title: title::title(&page),
+        title: title::title(&page, &choice.roots, &choice.removed),
         link_density: choice.link_density,
         confidence: choice.confidence,
     }

@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// How far the end of a link or of a character reference is looked for.
+const NEARBY_BYTES_MAX: usize = 100;
+
 /// An open inline mark.
 #[derive(Debug)]
 struct Mark {
@@ -154,14 +157,19 @@ fn is_read(c: char, before: char, after: char, rest: &str) -> bool {
             let joins = before.is_alphanumeric() && (after.is_alphanumeric() || after == '_');
             !joins && before != '_' && !(before.is_whitespace() && after.is_whitespace())
         }
-        '[' => rest.contains("]("),
+        '[' => nearby(rest).contains("]("),
         '<' => after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?'),
-        '&' => rest
+        '&' => nearby(rest)
             .find(';')
             .is_some_and(|n| n > 0 && rest[..n].chars().all(|c| c.is_ascii_alphanumeric() || c == '#')),
         '~' => after == '~' || before == '~',
         _ => false,
     }
+}
+
+/// As much of the rest of a word as a link or a character reference may take.
+fn nearby(rest: &str) -> &str {
+    &rest[..rest.floor_char_boundary(NEARBY_BYTES_MAX)]
 }
 
 /// Escapes what Markdown would read at the start of a line.

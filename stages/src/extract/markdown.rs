@@ -28,6 +28,9 @@ pub(crate) struct Style {
     pub(crate) base: Option<Url>,
 }
 
+/// Most blocks around a line that are shown; what is deeper stands at that level. Each costs characters in every line.
+const AROUND_MAX: usize = 12;
+
 /// A block around the current line.
 #[derive(Debug)]
 struct Around {
@@ -140,8 +143,16 @@ impl Writer<'_, '_> {
     fn enter(&mut self, at: usize) -> usize {
         let node = &self.page.nodes[at];
         let end = node.end as usize;
+        if node.tag.heading().is_some() && self.heading.is_none() && code::is_code(node) {
+            return self.code_heading(at);
+        }
         if node.tag.is_block() {
-            self.begin_block(at);
+            if self.heading.is_some() && node.tag.heading().is_none() && node.tag != Tag::Pre {
+                // A heading is one line.
+                self.line.space();
+            } else {
+                self.begin_block(at);
+            }
         }
         match node.tag {
             Tag::Text => self.line.text(node.text),
@@ -205,7 +216,7 @@ impl Writer<'_, '_> {
     }
 
     fn surround(&mut self, end: usize, first: &str, rest: &str) {
-        if self.style.markdown && self.cell.is_none() {
+        if self.style.markdown && self.cell.is_none() && self.around.len() < AROUND_MAX {
             self.around.push(Around { end, first: first.to_owned(), rest: rest.to_owned(), begun: false });
         }
     }
@@ -278,6 +289,23 @@ impl Writer<'_, '_> {
         }
         self.gap = 2;
         end
+    }
+
+    /// A heading that is a piece of code, as the signature of a function.
+    fn code_heading(&mut self, at: usize) -> usize {
+        let text = code::verbatim(self.page, at, self.removed);
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.end_block(2);
+        if words.is_empty() || !self.style.markdown || self.cell.is_some() {
+            self.line.text(&words);
+        } else {
+            let level = self.page.nodes[at].tag.heading().unwrap_or(1);
+            self.gap = 2;
+            self.put(&format!("{} {}", "#".repeat(level), code::span(&words)));
+        }
+        self.end_block(2);
+        self.gap = 2;
+        self.page.nodes[at].end as usize
     }
 
     fn code(&mut self, at: usize) -> usize {

@@ -62,6 +62,15 @@ fn only_what_would_be_misread_is_escaped() {
 }
 
 #[test]
+fn headings_of_code_and_of_blocks() {
+    check(
+        "<h4 class=code-header>fn <a href=a>f</a>&lt;T&gt;(t: T)<div class=where>where T: A,</div></h4><p>b",
+        "#### `fn f<T>(t: T) where T: A,`\n\nb",
+    );
+    check("<h2>A<div>b</div> c</h2><p>d", "## A b c\n\nd");
+}
+
+#[test]
 fn links_and_images() {
     let style =
         Style { markdown: true, links: true, image_alt: true, base: Url::parse("https://a.b/c/").ok() };
@@ -78,4 +87,36 @@ fn any_depth_is_safe() {
         "<p>x</p>".repeat(20_000)
     );
     assert!(written(&bomb, &Style::default()).contains('x'));
+}
+
+/// No page makes a tree or a text that outgrows it: nodes per byte, bytes out per byte in.
+#[test]
+fn work_is_bounded_by_the_size_of_the_page() {
+    let units = [
+        "<ul><li>x",
+        "<ol><li><p>x",
+        "<dl><dt>x<dd>y",
+        "<blockquote>x",
+        "<b>x<p>",
+        "<b><i><p></b></i>x",
+        "<font size=1>x<p>",
+        "<table><tr><td>x",
+        "<div></x>y",
+        "<b><div></b>x",
+        "&amp;",
+        "[&",
+        "<code>x",
+        "<q>x",
+    ];
+    for unit in units {
+        let html = unit.repeat(50_000 / unit.len());
+        let tree = page::parse(&crate::extract::guard::bound(&html));
+        assert!(tree.tree.values().len() < 100_000 + html.len(), "{unit}: {}", tree.tree.values().len());
+        let page = Page::new(&tree);
+        let deepest = (0..page.nodes.len()).step_by(97).map(|at| page.ancestors(at).count()).max();
+        assert!(deepest < Some(500), "{unit}: {deepest:?}");
+        let text =
+            write(&page, &[0], &prune::prune(&page).removed, &Style { markdown: true, ..Style::default() });
+        assert!(text.len() < 12 * html.len(), "{unit}: {}", text.len());
+    }
 }

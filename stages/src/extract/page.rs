@@ -12,20 +12,27 @@ use scraper::{Html, HtmlTreeSink, Node as Parsed, node::Element};
 
 /// Bytes given to the parser between two looks at the size of the tree.
 const CHUNK_BYTES: usize = 4 << 10;
-/// Most nodes of a tree, beyond one per byte. Unclosed formatting elements are opened again in every paragraph
-/// (HTML standard, "reconstruct the active formatting elements"), so that a small page can make a huge tree.
-const NODES_MAX: usize = 100_000;
+/// Nodes that any page may have; a longer page may have one more for every two bytes, as `<p>x<p>x` does. Unclosed
+/// formatting elements are opened again in every paragraph (HTML standard, "reconstruct the active formatting
+/// elements"), so that a small page can make a huge tree.
+const NODES_MIN: usize = 100_000;
+/// Most nodes of any tree.
+const NODES_MAX: usize = 1_000_000;
 
-/// Parses a page; stops early when the tree grows beyond [`NODES_MAX`].
+/// Parses a page. Where the tree outgrows the page, the rest is read as text without its tags.
 pub(crate) fn parse(html: &str) -> Html {
-    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
+    let mut opts = ParseOpts::default();
+    // No script will run, so what stands in for it is markup.
+    opts.tree_builder.scripting_enabled = false;
+    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), opts);
     let mut rest = html;
     while !rest.is_empty() {
         let (chunk, tail) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
         parser.process(StrTendril::from(chunk));
         rest = tail;
         let nodes = parser.tokenizer.sink.sink.0.borrow().tree.values().len();
-        if nodes > NODES_MAX + (html.len() - rest.len()) {
+        if nodes > NODES_MAX.min(NODES_MIN + (html.len() - rest.len()) / 2) {
+            parser.process(StrTendril::from(super::guard::text(rest)));
             break;
         }
     }

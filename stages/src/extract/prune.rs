@@ -1,5 +1,6 @@
 //! Takes out what is never text of the page: scripts, forms, hidden elements, navigation by tag or role.
 
+use super::label;
 use super::page::Page;
 use super::tag::Tag;
 use super::words::{Hint, Hints};
@@ -27,11 +28,16 @@ pub(crate) fn prune(page: &Page<'_>) -> Pruned {
     while at < page.nodes.len() {
         let node = &page.nodes[at];
         let end = node.end as usize;
-        let hidden = hints[at].has(Hint::Hidden)
+        let hidden = (hints[at].has(Hint::Hidden) || node.tag == Tag::Noscript)
             && ((text[end] - text[at]) as f64) < HIDDEN_SHARE_MAX * total
             && !matches!(node.tag, Tag::Body | Tag::Math);
         let is_math =
             node.tag == Tag::Script && node.attribute("type").is_some_and(|t| t.starts_with("math/tex"));
+        if let Some(control) = label::control(page, at, &text) {
+            removed[control] = true;
+            at = end;
+            continue;
+        }
         if hidden || (node.tag.is_silent() && !is_math) || is_chrome(page, at, hints[at]) {
             removed[at] = true;
             at = end;
@@ -51,7 +57,8 @@ fn is_chrome(page: &Page<'_>, at: usize, hints: Hints) -> bool {
             // The sign that links a heading to itself.
             let inside = &page.nodes[at + 1..node.end as usize];
             let mut text = inside.iter().flat_map(|n| n.text.chars()).filter(|c| !c.is_whitespace());
-            let is_sign = matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | '\u{e000}'..='\u{f8ff}'));
+            let is_sign =
+                matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));
             is_sign && text.next().is_none() && node.attribute("href").is_some_and(|h| h.contains('#'))
         }
         _ => hints.has(Hint::Gutter) && !matches!(node.tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main),

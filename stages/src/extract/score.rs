@@ -10,6 +10,8 @@
 use super::block::Block;
 use super::page::Page;
 use super::prune::Pruned;
+use super::section;
+use super::table;
 use super::tag::Tag;
 use super::words::{Hint, Hints};
 
@@ -36,13 +38,14 @@ const STRICT_SHARE_MIN: f64 = 0.35;
 /// Chooses the content of a page.
 pub(crate) fn choose(page: &Page<'_>, pruned: Pruned, blocks: &[Block]) -> Choice {
     let contexts = contexts(page, &pruned.hints, blocks);
+    let places = Places::new(page);
     let unsuspected: f64 =
         blocks.iter().filter(|b| !contexts[b.parent].is_suspect()).map(|b| b.chars as f64).sum();
-    let (strict, kept) = attempt(page, pruned.removed.clone(), blocks, &contexts, false);
+    let (strict, kept) = attempt(page, pruned.removed.clone(), blocks, &contexts, &places, false);
     if kept >= STRICT_SHARE_MIN * unsuspected {
         return strict;
     }
-    attempt(page, pruned.removed, blocks, &contexts, true).0
+    attempt(page, pruned.removed, blocks, &contexts, &places, true).0
 }
 
 /// One choice, with the characters that it keeps.
@@ -51,15 +54,18 @@ fn attempt(
     mut removed: Vec<bool>,
     blocks: &[Block],
     contexts: &[Hints],
+    places: &Places,
     lenient: bool,
 ) -> (Choice, f64) {
-    let worths: Vec<f64> = blocks.iter().map(|b| worth(page, b, contexts[b.parent], lenient)).collect();
+    let worths: Vec<f64> =
+        blocks.iter().map(|b| worth(b, places.tag(page, b), contexts[b.parent], lenient)).collect();
     let mut at_node = vec![0.0; page.nodes.len()];
     for (block, worth) in blocks.iter().zip(&worths) {
         at_node[block.node] = *worth;
     }
-    let best = cut(page, &at_node, &mut removed);
+    let best = cut(page, &at_node, places, &mut removed);
     let root = container(page, &best);
+    section::settle(page, root, &mut removed, blocks, &places.heading);
     let (kept, linked, gained, lost) = account(page, root, &removed, blocks, &worths);
     let positive = worths.iter().filter(|w| **w > 0.0).sum::<f64>().max(1.0);
     let choice = Choice {
@@ -91,11 +97,65 @@ fn contexts(page: &Page<'_>, hints: &[Hints], blocks: &[Block]) -> Vec<Hints> {
     contexts
 }
 
+/// Where the nodes stand.
+#[derive(Debug)]
+struct Places {
+    /// The heading that each node is or is in, or 0.
+    heading: Vec<usize>,
+    /// Whether the node is part of something that is kept or cut as a whole: a table of data, a list of definitions.
+    whole: Vec<bool>,
+    /// Whether it is in a table of data.
+    cell: Vec<bool>,
+    /// Whether it is in preformatted text.
+    code: Vec<bool>,
+}
+
+impl Places {
+    fn new(page: &Page<'_>) -> Self {
+        let len = page.nodes.len();
+        let mut places = Self {
+            heading: vec![0; len],
+            whole: vec![false; len],
+            cell: vec![false; len],
+            code: vec![false; len],
+        };
+        for at in 1..len {
+            let node = &page.nodes[at];
+            let parent = node.parent as usize;
+            let in_heading = places.heading[parent];
+            places.heading[at] =
+                if in_heading == 0 && node.tag.heading().is_some() { at } else { in_heading };
+            places.cell[at] |= places.cell[parent];
+            places.code[at] = places.code[parent] || page.nodes[parent].tag == Tag::Pre;
+            places.whole[at] = places.cell[at]
+                || places.code[at]
+                || places.heading[parent] != 0
+                || matches!(node.tag, Tag::Dt | Tag::Dd) && page.nodes[parent].tag == Tag::Dl
+                || node.tag == Tag::P && page.nodes[parent].tag == Tag::Dd;
+            if node.tag == Tag::Table && !places.cell[at] && table::is_data(page, at) {
+                for child in page.children(at) {
+                    places.cell[child] = true;
+                }
+            }
+        }
+        places
+    }
+
+    /// What a block is by what is around it.
+    fn tag(&self, page: &Page<'_>, block: &Block) -> Tag {
+        match self.heading[block.node] {
+            0 if self.code[block.node] => Tag::Pre,
+            0 if self.cell[block.node] => Tag::Td,
+            0 => page.nodes[block.parent].tag,
+            heading => page.nodes[heading].tag,
+        }
+    }
+}
+
 /// What a block is worth as content.
-fn worth(page: &Page<'_>, block: &Block, context: Hints, lenient: bool) -> f64 {
+fn worth(block: &Block, tag: Tag, context: Hints, lenient: bool) -> f64 {
     let chars = block.chars as f64;
     let density = block.link_density();
-    let tag = page.nodes[block.parent].tag;
     let capped = chars.min(600.0) + (chars - 600.0).max(0.0) * 0.5;
     let is_prose = block.stops > 0 && block.words >= 8 || block.words >= 20;
     let mut worth = if tag == Tag::Pre {
@@ -104,13 +164,15 @@ fn worth(page: &Page<'_>, block: &Block, context: Hints, lenient: bool) -> f64 {
         if density > 0.5 && !lenient { 2.0 } else { 6.0 }
     } else if lenient && block.chars >= 15 {
         chars * (0.6 - 0.3 * density)
+    } else if matches!(tag, Tag::Td | Tag::Dt) {
+        chars * (0.4 - density)
     } else if density > 0.5 {
         -10.0 - (chars * density).min(80.0)
     } else if is_prose {
         capped * (1.0 - 1.5 * density) + 10.0 * block.commas.min(10) as f64
     } else {
         match tag {
-            Tag::P | Tag::Td | Tag::Th | Tag::Dd | Tag::Dt | Tag::Blockquote => chars * (0.4 - density),
+            Tag::P | Tag::Dd | Tag::Blockquote => chars * (0.4 - density),
             Tag::Li => chars * (0.3 - density),
             _ => -2.0 + chars * 0.1 - chars * density,
         }
@@ -131,7 +193,7 @@ fn worth(page: &Page<'_>, block: &Block, context: Hints, lenient: bool) -> f64 {
 }
 
 /// Takes out the subtrees that are worth less than nothing; returns the worth of what is left in each.
-fn cut(page: &Page<'_>, at_node: &[f64], removed: &mut [bool]) -> Vec<f64> {
+fn cut(page: &Page<'_>, at_node: &[f64], places: &Places, removed: &mut [bool]) -> Vec<f64> {
     let mut best = at_node.to_vec();
     // Children come behind their parents, so backwards every sum is complete when it is used.
     for at in (1..page.nodes.len()).rev() {
@@ -141,7 +203,7 @@ fn cut(page: &Page<'_>, at_node: &[f64], removed: &mut [bool]) -> Vec<f64> {
             continue;
         }
         let own = best[at];
-        if own < -CUT_MIN && (node.tag.is_block() || node.tag == Tag::Other) {
+        if own < -CUT_MIN && !places.whole[at] && (node.tag.is_block() || node.tag == Tag::Other) {
             removed[at] = true;
             best[at] = 0.0;
             best[node.parent as usize] -= CUT_MIN;

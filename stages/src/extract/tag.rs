@@ -122,7 +122,6 @@ impl Tag {
                 | Self::Link
                 | Self::Map
                 | Self::Meta
-                | Self::Noscript
                 | Self::Object
                 | Self::Optgroup
                 | Self::Option

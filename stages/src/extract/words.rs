@@ -2,7 +2,7 @@
 //!
 //! A name is cut at every character that is not a letter and at a lower-case letter before an upper-case one:
 //! `entryContent main-nav2` holds `entry`, `content`, `main`, `nav`. Whole words are compared, so `shadow` says
-//! nothing of ads. The words are those that page builders use, gathered by counting over many pages.
+//! nothing of ads. The words are common ones of class and id names, written from general knowledge.
 
 use super::page::Node;
 use super::tag::Tag;
@@ -52,7 +52,12 @@ impl Hints {
         let mut hints = Self::default();
         for (name, value) in &element.attrs {
             match &*name.local {
-                "class" | "id" => hints = hints.with(words(value)),
+                "class" | "id" => {
+                    hints = hints.with(words(value));
+                    if value.split_ascii_whitespace().any(|name| HIDING.contains(&name)) {
+                        hints.0 |= Hint::Hidden as u16;
+                    }
+                }
                 "role" => hints = hints.with(role(value)),
                 "itemprop" => hints = hints.with(property(value)),
                 "hidden" if &**value != "until-found" => hints.0 |= Hint::Hidden as u16,
@@ -64,9 +69,30 @@ impl Hints {
                 _ => {}
             }
         }
+        // A panel that a tab or a fold opens is hidden only until it is asked for.
+        if element
+            .attrs
+            .iter()
+            .any(|(n, v)| &*n.local == "aria-labelledby" || &*n.local == "role" && &**v == "tabpanel")
+        {
+            hints.0 &= !(Hint::Hidden as u16);
+        }
         hints
     }
 }
+
+/// Names that hide an element when they stand alone; as parts of names (`hide-when-deleted`) they say nothing.
+const HIDING: [&str; 9] = [
+    "hidden",
+    "hide",
+    "invisible",
+    "noprint",
+    "no-print",
+    "offscreen",
+    "visually-hidden",
+    "is-hidden",
+    "hideme",
+];
 
 fn hides(style: &str) -> bool {
     let plain: String =
@@ -138,17 +164,17 @@ fn hint(word: &str) -> u16 {
         | "advert" | "advertisement" | "adsense" | "adsbygoogle" | "banner" | "cookie" | "cookies"
         | "consent" | "gdpr" | "newsletter" | "subscribe" | "subscription" | "signup" | "login"
         | "signin" | "popup" | "modal" | "overlay" | "promo" | "promotion" | "sponsor" | "sponsored"
-        | "search" | "searchform" | "print" | "rating" | "ratings" | "follow" | "widget" | "widgets"
-        | "donate" | "paywall" | "cart" | "basket" | "minicart" | "wishlist" | "disqus" | "outbrain"
-        | "taboola" | "feedback" | "actions" | "buttons" | "tooltip" | "legal" | "copyright" | "cta"
-        | "werbung" | "anzeige" => Hint::Furniture,
+        | "search" | "searchform" | "print" | "rating" | "ratings" | "follow" | "donate" | "paywall"
+        | "cart" | "basket" | "minicart" | "wishlist" | "disqus" | "outbrain" | "taboola" | "feedback"
+        | "actions" | "buttons" | "tooltip" | "legal" | "copyright" | "cta" | "werbung" | "anzeige" => {
+            Hint::Furniture
+        }
         "related" | "recommended" | "recommendation" | "recommendations" | "similar" | "more"
         | "readmore" | "popular" | "trending" | "teaser" | "teasers" | "latest" | "recent" | "mostread"
         | "upsell" | "crosssell" | "suggested" | "aside" | "also" | "yarpp" | "jp" => Hint::Related,
         "comment" | "comments" | "commentlist" | "respond" | "commentform" | "kommentare" | "kommentar" => {
             Hint::Comment
         }
-        "hidden" | "hide" | "invisible" | "noprint" | "noscript" | "offscreen" => Hint::Hidden,
         "meta" | "byline" | "author" | "date" | "time" | "tags" | "tag" | "category" | "categories"
         | "cat" | "dateline" | "timestamp" | "posted" | "published" | "infoline" | "postmeta" | "bio"
         | "tagcloud" | "vcard" => Hint::Meta,
