@@ -54,6 +54,8 @@ fn expected(kind: &str) -> String {
 
 fn shown(value: &Value) -> String {
     let text = value.to_string();
+    // A string of many lines would break the line of the message.
+    let text = value.as_str().filter(|t| t.contains('\n')).map_or(text, |t| format!("{t:?}"));
     let text = text.trim();
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -182,6 +184,9 @@ fn number_in_text(key: &Key, text: &str) -> Option<String> {
 
 /// A number at the start of a text, and what follows it in lower case.
 fn split(text: &str) -> Option<(f64, String)> {
+    if let Ok(number) = text.trim().parse::<f64>() {
+        return Some((number, String::new()));
+    }
     let text = text.trim().trim_start_matches(['~', '<', '>', '=', ' ']);
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | '_' | '\'' | '-'))

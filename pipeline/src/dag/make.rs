@@ -140,6 +140,9 @@ impl Keys<'_> {
         let verb = ["is ", "has ", "names ", "does ", "needs "].iter().any(|verb| message.starts_with(verb));
         let message = if verb { format!("`{key}` {message}") } else { format!("`{key}`: {message}") };
         let help = help.clone().unwrap_or_else(|| {
+            if known.kind == FilePath::KIND {
+                return format!("name another file, or take `{key}` out");
+            }
             let doc = known.doc.trim().trim_end_matches('.');
             format!("{doc} ({}; default `{}`)", known.kind, (known.default)())
         });

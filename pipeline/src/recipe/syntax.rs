@@ -5,7 +5,7 @@
 //! blamed for lacking it.
 
 use super::Mistake;
-use super::wording::reword;
+use super::wording::{NO_VALUE, reword};
 use std::ops::Range;
 use toml::de::{DeTable, Error};
 
@@ -70,10 +70,9 @@ impl Damage {
 
     /// Joins the mistakes of syntax with those of meaning, in the places of the text as it was written.
     pub(super) fn join(&self, meaning: Vec<Mistake>) -> Vec<Mistake> {
-        let clear = |m: &Mistake| {
-            !self.lines.iter().any(|l| l.start <= m.span.start && m.span.start < l.end.max(l.start + 1))
-        };
-        let same = |m: &Mistake| self.mistakes.iter().any(|s| s.span == m.span && !s.span.is_empty());
+        let clear = |m: &Mistake| !self.lines.iter().any(|l| (l.start..=l.end).contains(&m.span.start));
+        let same =
+            |m: &Mistake| self.mistakes.iter().any(|s| s.span == m.span && s.message.ends_with(NO_VALUE));
         let meaning: Vec<Mistake> = meaning.into_iter().filter(|m| clear(m) || same(m)).collect();
         // `5s` without quotes: that `delay_ms` is in milliseconds says more than that a string has quotes.
         let syntax = self.mistakes.iter().filter(|s| !meaning.iter().any(|m| m.span == s.span)).cloned();
@@ -129,8 +128,18 @@ impl Damage {
         let mut errors: Vec<(Range<usize>, &Error)> =
             errors.iter().map(|e| (e.span().unwrap_or(0..0), e)).collect();
         errors.sort_by_key(|(span, _)| (span.start, span.end));
+        let mut doubled: Vec<Range<usize>> = Vec::new();
         for (span, error) in errors {
             let whole = line(&self.text, span.start);
+            let twice = error.message().starts_with("duplicate key");
+            // The keys of a table that is there twice are too.
+            if twice && doubled.iter().any(|table| table.contains(&span.start)) {
+                continue;
+            }
+            if twice && self.text[whole.clone()].trim_start().starts_with('[') {
+                let next = self.text[whole.end..].find("\n[").map_or(self.text.len(), |n| whole.end + n);
+                doubled.push(whole.end..next);
+            }
             if seen.iter().any(|l| l.start <= whole.end && whole.start <= l.end) {
                 continue;
             }
@@ -203,8 +212,8 @@ fn unclosed_list(text: &str, error: &Error) -> Option<usize> {
     if !sets && !code.starts_with('[') && !last {
         return None;
     }
-    // The list itself begins on this line: what is wrong is inside.
-    if sets && code.contains('[') && !last && !text[..whole.start].trim_end().ends_with([',', '"', '\'']) {
+    // Behind `=` the list that is wrong begins on this line.
+    if sets && !last && text[whole.start..error.span()?.start].contains(['[', '"', '\'']) {
         return None;
     }
     let before = if last && !sets {

@@ -6,6 +6,9 @@ use std::ops::Range;
 
 const GENERAL: &str = "a recipe is TOML: `key = value`, `[table]`, `[[list of tables]]`";
 
+/// How a mistake ends where a string lacks its quotes: what the key takes may say more.
+pub(super) const NO_VALUE: &str = "is not a value of TOML";
+
 /// A line taken apart.
 struct Line<'a> {
     /// Byte of the text that `code` begins at.
@@ -115,7 +118,7 @@ fn unquoted(parts: &Line<'_>, span: &Range<usize>) -> Mistake {
         "none" | "null" | "nil" => format!("take `{}` out: a key that is not set has its default", parts.key),
         _ => format!("a string stands in quotes: `\"{word}\"`"),
     };
-    Mistake::new(span.clone(), format!("`{word}` is not a value of TOML"), help)
+    Mistake::new(span.clone(), format!("`{word}` {NO_VALUE}"), help)
 }
 
 fn number(parts: &Line<'_>, span: &Range<usize>) -> Mistake {
