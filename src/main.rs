@@ -6,7 +6,6 @@ use pipeline::dag::{Kinds, TrainKeys};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let check = |settings: &schemas::Settings| settings.parse::<model::Config>().err().unwrap_or_default();
-    let train = TrainKeys { keys: model::Config::KEYS, check };
+    let train = TrainKeys { keys: model::Config::KEYS, check: model::config::check };
     cli::run(&Kinds { all: stages::ALL, train: Some(train) })
 }

@@ -6,7 +6,7 @@ use crate::architecture::Shape;
 use crate::error::TrainError;
 use crate::layer::attention::Heads;
 use schemas::manifest::Tokens;
-use schemas::{ConfigValue as _, Key, choice, config};
+use schemas::{ConfigValue as _, Key, KeyError, Settings, choice, config};
 use std::collections::BTreeMap;
 
 choice! {
@@ -75,6 +75,29 @@ config! {
         /// Checkpoints that stay, the newest ones.
         checkpoints_keep: u64 = 2, in 1..=1_000_000;
     }
+}
+
+/// Every mistake in the settings of a training, keys that do not fit together included.
+pub fn check(settings: &Settings) -> Vec<KeyError> {
+    let config: Config = match settings.parse() {
+        Ok(config) => config,
+        Err(errors) => return errors,
+    };
+    // The shape of the vocabulary changes nothing about how the keys fit.
+    let tokens = Tokens {
+        sequence_length: 1,
+        vocab_size: 1,
+        eos_id: 0,
+        train: 1,
+        validation: 0,
+        tokenizer: String::new(),
+    };
+    let Err(error) = config.shape(&tokens) else { return Vec::new() };
+    let heads = ["kv_heads", "heads", "width"];
+    let set = |key: &&str| settings.pairs().iter().any(|(name, _)| name == key);
+    let key = heads.into_iter().find(set).unwrap_or("architecture");
+    let help = "`heads` divides `width`, and `kv_heads` divides `heads`".to_owned();
+    vec![KeyError { key: key.to_owned(), message: error.to_string(), help: Some(help) }]
 }
 
 impl Config {

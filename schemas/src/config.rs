@@ -15,8 +15,10 @@ pub struct Key {
     pub kind: &'static str,
     /// Writes the default as a recipe would.
     pub default: fn() -> String,
-    /// Allowed range, empty when every value of the type is allowed.
+    /// Allowed range as the source writes it, empty when every value of the type is allowed.
     pub range: &'static str,
+    /// Least and greatest value as a recipe would write them; `None` when every value of the type is allowed.
+    pub bounds: fn() -> Option<[String; 2]>,
     /// What the key does.
     pub doc: &'static str,
 }
@@ -203,6 +205,7 @@ fn unknown<C: Config>(key: &str) -> KeyError {
     let names: Vec<&str> = C::KEYS.iter().map(|k| k.name).collect();
     let help = match closest(key, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
+        None if names.is_empty() => "take it out: this kind has no keys".to_owned(),
         None => format!("known keys: {}", names.join(", ")),
     };
     KeyError { key: key.to_owned(), message: "is not a key of this kind".into(), help: Some(help) }
@@ -254,23 +257,28 @@ macro_rules! config {
                 kind: <$ty as $crate::ConfigValue>::KIND,
                 default: || <$ty as $crate::ConfigValue>::show(&Self::default().$field),
                 range: concat!("" $(, stringify!($range))?),
+                bounds: || {
+                    let bounds: Option<[String; 2]> = None;
+                    $(let bounds = {
+                        let range: ::std::ops::RangeInclusive<$ty> = $range;
+                        let show = <$ty as $crate::ConfigValue>::show;
+                        bounds.or(Some([show(range.start()), show(range.end())]))
+                    };)?
+                    bounds
+                },
                 doc: concat!($($doc),+),
             }),*];
 
             fn set(&mut self, key: &str, value: &$crate::Value) -> Result<(), $crate::KeyError> {
-                let wrong = |message: String| $crate::KeyError { key: key.into(), message, help: None };
                 match key {
-                    $(stringify!($field) => {
-                        let read = <$ty as $crate::ConfigValue>::read(value).ok_or_else(|| {
-                            wrong(format!("expected {}, found {value}", <$ty as $crate::ConfigValue>::KIND))
-                        })?;
-                        $(if !($range).contains(&read) {
-                            return Err(wrong(format!("{read} is outside {}", stringify!($range))));
-                        })?
-                        self.$field = read;
-                        Ok(())
-                    })*
-                    _ => Err(wrong("is not a key of this kind".to_owned())),
+                    $(stringify!($field) => match <$ty as $crate::ConfigValue>::read(value) {
+                        Some(read) $(if ($range).contains(&read))? => {
+                            self.$field = read;
+                            Ok(())
+                        }
+                        _ => Err($crate::advice::refused(Self::KEYS, key, value)),
+                    },)*
+                    _ => Err($crate::advice::refused(Self::KEYS, key, value)),
                 }
             }
         }
@@ -341,17 +349,22 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once() {
         check("words_min = 7\nlanguages = [\"de\"]", &[]);
-        check("words_min = 0", &["`words_min`: 0 is outside 1..=100"]);
-        check("words_min = -1", &["`words_min`: expected a whole number, found -1"]);
+        check(
+            "words_min = 0",
+            &["`words_min`: 0 is too small; write a whole number from 1 to 100 (default 50)"],
+        );
         check(
             "languages = 3\nword_min = 3",
             &[
-                "`languages`: expected a list of strings, found 3",
+                "`languages`: expected a list of strings, found 3; write `languages = [\"3\"]`",
                 "`word_min`: is not a key of this kind; did you mean `words_min`?",
             ],
         );
         check("zzz = 1", &["`zzz`: is not a key of this kind; known keys: words_min, languages, keep"]);
-        check("keep = \"last\"", &["`keep`: expected one of `first` `longest`, found \"last\""]);
+        check(
+            "keep = \"frist\"",
+            &["`keep`: expected `first` or `longest`, found \"frist\"; did you mean `first`?"],
+        );
     }
 
     #[test]

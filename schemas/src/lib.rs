@@ -2,6 +2,7 @@
 //!
 //! This crate knows nobody. `stages`, `pipeline` and `model` know it and not each other.
 
+pub mod advice;
 pub mod column;
 pub mod config;
 mod error;

@@ -57,6 +57,11 @@ pub trait Source: Send + Sync {
     /// A file that has to be read for it cannot be.
     fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError>;
 
+    /// Whether its rows can have a text as they come; those of pages have one only behind `extract`.
+    fn gives_text(&self) -> bool {
+        true
+    }
+
     /// Gets what must be there before splits can be listed: a crawl fetches. Goes on where an earlier call was killed.
     ///
     /// # Errors

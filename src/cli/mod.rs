@@ -32,6 +32,7 @@ mod inspect;
 mod new;
 mod output;
 mod progress;
+mod schema;
 mod stage;
 mod stages;
 mod train;
@@ -97,7 +98,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Stage(args) => stage::run(&args, kinds),
         Command::Classifier(args) => classifier::run(&args),
-        Command::Stages(args) => stages::run(&args, kinds.all),
+        Command::Stages(args) => stages::run(&args, kinds),
         Command::Inspect(args) => inspect::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -126,16 +126,8 @@ fn recipe(args: &Args, pairs: Pairs) -> Recipe {
         }
     }
     let out = if is_parquet(&args.out) { "sink.parquet" } else { "sink.jsonl" };
-    Recipe {
-        file: PathBuf::from("stage"),
-        text: String::new(),
-        name: args.kind.clone(),
-        sources: vec![block(INPUT, kind, source)],
-        stages: vec![block(&args.kind, &args.kind, pairs), block(OUTPUT, out, Vec::new())],
-        tokenizer: None,
-        dataset: None,
-        train: None,
-    }
+    let stages = vec![block(&args.kind, &args.kind, pairs), block(OUTPUT, out, Vec::new())];
+    Recipe::of_blocks(Path::new("stage"), &args.kind, vec![block(INPUT, kind, source)], stages)
 }
 
 fn block(name: &str, kind: &str, pairs: Pairs) -> Block {
@@ -146,6 +138,7 @@ fn block(name: &str, kind: &str, pairs: Pairs) -> Block {
         written: value.clone(),
         value,
         value_span: 0..0,
+        items: Vec::new(),
     });
     Block { name: word(name), kind: word(kind), input: None, keys: keys.collect(), span: 0..0 }
 }

@@ -1,5 +1,6 @@
 //! `gristmill stages`: every kind with its keys and reasons.
 
+use pipeline::dag::Kinds;
 use schemas::Spec;
 use std::process::ExitCode;
 
@@ -11,9 +12,16 @@ pub(crate) struct Args {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    /// The JSON Schema of a recipe, for editors.
+    #[arg(long)]
+    schema: bool,
 }
 
-pub(crate) fn run(args: &Args, all: &[Spec]) -> ExitCode {
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    if args.schema {
+        return super::output::emit_json(&super::schema::recipe(kinds), ExitCode::SUCCESS);
+    }
+    let all = kinds.all;
     let prefix = args.prefix.as_deref().unwrap_or_default();
     let chosen: Vec<&Spec> = all.iter().filter(|s| s.kind.starts_with(prefix)).collect();
     if chosen.is_empty() {

@@ -1,7 +1,7 @@
 //! How mistakes and failures are shown.
 
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
-use pipeline::recipe::Mistakes;
+use pipeline::recipe::{Mistake, Mistakes};
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ pub(super) fn misused(error: impl Display) -> ExitCode {
 /// Every mistake of a recipe, with the line that it is on.
 pub(super) fn mistakes(mistakes: &Mistakes, json: bool) -> ExitCode {
     if json {
-        let row = |m: &pipeline::recipe::Mistake| {
+        let row = |m: &Mistake| {
             let place = mistakes.place(m);
             serde_json::json!({
                 "file": mistakes.file, "line": place.line, "column": place.column,
@@ -32,16 +32,25 @@ pub(super) fn mistakes(mistakes: &Mistakes, json: bool) -> ExitCode {
     }
     for mistake in &mistakes.list {
         if mistakes.text.is_empty() {
-            eprintln!("error: {}: {}\n  help: {}", mistakes.file.display(), mistake.message, mistake.help);
+            eprintln!("error: {}: {}\n  help: {}\n", mistakes.file.display(), mistake.message, mistake.help);
             continue;
         }
         let source = NamedSource::new(mistakes.file.to_string_lossy(), mistakes.text.clone());
-        let diagnostic = MietteDiagnostic::new(&mistake.message)
-            .with_help(&mistake.help)
-            .with_label(LabeledSpan::at(mistake.span.clone(), "here"));
-        eprint!("{:?}", Report::new(diagnostic).with_source_code(source));
+        let label = LabeledSpan::new_primary_with_span(None, shown(&mistakes.text, mistake));
+        let diagnostic = MietteDiagnostic::new(&mistake.message).with_help(&mistake.help).with_label(label);
+        let report = Report::new(diagnostic).with_source_code(source);
+        // One blank line between two mistakes, whatever the width of the help.
+        eprintln!("{}\n", format!("{report:?}").trim_matches('\n'));
     }
     let count = mistakes.list.len();
-    eprintln!("\n{count} mistake{} in {}", if count == 1 { "" } else { "s" }, mistakes.file.display());
+    eprintln!("{count} mistake{} in {}", if count == 1 { "" } else { "s" }, mistakes.file.display());
     ExitCode::from(2)
+}
+
+/// The part of a mistake that is marked: of several lines the first alone, and never nothing.
+fn shown(text: &str, mistake: &Mistake) -> std::ops::Range<usize> {
+    let start = text.floor_char_boundary(mistake.span.start);
+    let line = text[start..].find('\n').map_or(text.len(), |at| start + at);
+    let end = mistake.span.end.min(line);
+    start..text.ceil_char_boundary(end.max(start + usize::from(line > start)))
 }

@@ -3,8 +3,11 @@
 mod compile;
 mod draft;
 mod draw;
+mod flow;
 mod join;
 mod key;
+mod kind;
+mod make;
 
 pub use compile::{check, compile};
 pub use draw::draw;

@@ -45,21 +45,22 @@ pub struct Place {
 
 impl Mistakes {
     /// Collects the mistakes of a recipe.
-    pub fn new(recipe: &Recipe, mut list: Vec<Mistake>) -> Self {
+    pub fn new(recipe: &Recipe, list: Vec<Mistake>) -> Self {
+        let mut list = recipe.damage.join(list);
         list.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         list.dedup();
         Self { file: recipe.file.clone(), text: recipe.text.clone(), list }
     }
 
     /// The one mistake of a file that cannot be read.
-    pub fn unreadable(file: &Path, message: String) -> Self {
-        let help = "name a recipe file; `gristmill new DIR` writes one with comments";
+    pub fn unreadable(file: &Path, message: String, help: String) -> Self {
         Self { file: file.to_owned(), text: String::new(), list: vec![Mistake::new(0..0, message, help)] }
     }
 
     /// Line and column of a mistake.
     pub fn place(&self, mistake: &Mistake) -> Place {
-        let before = &self.text[..mistake.span.start.min(self.text.len())];
+        let start = self.text.floor_char_boundary(mistake.span.start);
+        let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }

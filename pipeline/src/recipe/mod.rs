@@ -2,8 +2,12 @@
 //!
 //! Nothing here knows a kind. Every mistake is kept with its place and a next step, so that all are told together.
 
+mod block;
 mod mistake;
 mod read;
+mod syntax;
+mod value;
+mod wording;
 
 pub use mistake::{Mistake, Mistakes, Place};
 
@@ -33,6 +37,8 @@ pub struct Recipe {
     pub dataset: Option<Block>,
     /// `[train]`.
     pub train: Option<Block>,
+    /// What is no TOML in it; all places are those of its repaired text until a mistake is told.
+    pub(crate) damage: syntax::Damage,
 }
 
 /// One table of a recipe.
@@ -72,6 +78,8 @@ pub struct Entry {
     pub written: Value,
     /// Where the value stands.
     pub value_span: Range<usize>,
+    /// Where each element of a list stands.
+    pub items: Vec<Range<usize>>,
 }
 
 impl Recipe {
@@ -80,7 +88,7 @@ impl Recipe {
     /// # Errors
     /// All mistakes in the form of the recipe: syntax, unknown tables, wrong types, variables that are not set.
     pub fn read(file: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
-        let text = load(file).map_err(|message| Mistakes::unreadable(file, message))?;
+        let text = load(file)?;
         Self::parse(file, text, environment)
     }
 
@@ -94,7 +102,23 @@ impl Recipe {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Mistakes> {
         let (recipe, mistakes) = read::recipe(file, text, environment);
-        if mistakes.is_empty() { Ok(recipe) } else { Err(Mistakes::new(&recipe, mistakes)) }
+        let whole = mistakes.is_empty() && recipe.damage.is_none();
+        if whole { Ok(recipe) } else { Err(Mistakes::new(&recipe, mistakes)) }
+    }
+
+    /// A recipe that nobody wrote down: its mistakes have no place.
+    pub fn of_blocks(file: &Path, name: &str, sources: Vec<Block>, stages: Vec<Block>) -> Self {
+        Self {
+            file: file.to_owned(),
+            text: String::new(),
+            name: name.to_owned(),
+            sources,
+            stages,
+            tokenizer: None,
+            dataset: None,
+            train: None,
+            damage: syntax::Damage::default(),
+        }
     }
 
     /// Reads a recipe as far as it can be read, with the mistakes in its form.
@@ -104,6 +128,11 @@ impl Recipe {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> (Self, Vec<Mistake>) {
         read::recipe(file, text, environment)
+    }
+
+    /// The line that a place is on.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.damage.text.bytes().take(at).filter(|&b| b == b'\n').count() + 1
     }
 
     /// Folder that relative paths start from.
@@ -116,11 +145,63 @@ impl Recipe {
 }
 
 /// Reads the text of a recipe file, or says why it cannot be read.
-pub(crate) fn load(file: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(file).map_err(|e| e.to_string())?.len();
-    if length > RECIPE_BYTES_MAX {
-        return Err(format!("{length} bytes are more than a recipe may have ({RECIPE_BYTES_MAX})"));
+pub(crate) fn load(file: &Path) -> Result<String, Mistakes> {
+    let told = |message: String, help: String| Mistakes::unreadable(file, message, help);
+    let refused = |error: &std::io::Error| told(plain_words(error), beside(file));
+    let found = std::fs::metadata(file).map_err(|e| refused(&e))?;
+    if found.is_dir() {
+        let inside = nearest(file, "recipe.toml");
+        let help = inside.map_or_else(
+            || beside(file),
+            |name| format!("name the recipe in it: `{}`", file.join(name).display()),
+        );
+        return Err(told("is a folder".to_owned(), help));
     }
-    let bytes = std::fs::read(file).map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|e| format!("is not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+    let length = found.len();
+    if length > RECIPE_BYTES_MAX {
+        let message = format!("has {length} bytes, more than a recipe may have ({RECIPE_BYTES_MAX})");
+        return Err(told(
+            message,
+            "name a recipe, not the documents: they go under `paths` of a source".to_owned(),
+        ));
+    }
+    let bytes = std::fs::read(file).map_err(|e| refused(&e))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes()[at];
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let help = "save the file as UTF-8".to_owned();
+        let mistake =
+            Mistake::new(at..at + '\u{fffd}'.len_utf8(), format!("the byte 0x{byte:02X} is not UTF-8"), help);
+        Mistakes { file: file.to_owned(), text, list: vec![mistake] }
+    })
+}
+
+/// What the system says, without its number.
+pub(crate) fn plain_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "it may not be read (permission denied)".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A file of the folder that the name may have been meant for.
+pub(crate) fn nearest(folder: &Path, name: &str) -> Option<String> {
+    let entries =
+        std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    // A folder can hold millions of files; a suggestion is not worth reading them all.
+    let mut names: Vec<String> =
+        entries.take(4096).flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    schemas::config::closest(name, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+fn beside(file: &Path) -> String {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    match nearest(folder, &name).filter(|near| *near != name) {
+        Some(near) => format!("did you mean `{}`?", folder.join(near).display()),
+        None => "name a recipe file; `gristmill new DIR` writes one with comments".to_owned(),
+    }
 }

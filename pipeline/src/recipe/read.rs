@@ -1,7 +1,13 @@
 //! From TOML text to blocks.
+//!
+//! A table in the wrong form (`[stages.x]`, `[[sources.x]]`, `[source.x]`) is told and then read as what it is meant for:
+//! its keys may hold mistakes of their own.
 
-use super::{Block, Entry, Mistake, Recipe, Word};
-use schemas::{Value, config::closest};
+use super::block::{NAME_HELP, Role, is_name};
+use super::syntax::Damage;
+use super::value::type_words;
+use super::{Block, Mistake, Recipe, Word};
+use schemas::config::closest;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -9,9 +15,9 @@ use toml::de::{DeTable, DeValue};
 
 const TABLES: [&str; 6] = ["name", "sources", "stages", "tokenizer", "dataset", "train"];
 
-struct Reader<'a> {
-    environment: &'a dyn Fn(&str) -> Option<String>,
-    mistakes: Vec<Mistake>,
+pub(super) struct Reader<'a> {
+    pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) mistakes: Vec<Mistake>,
 }
 
 pub(super) fn recipe(
@@ -20,269 +26,190 @@ pub(super) fn recipe(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Recipe, Vec<Mistake>) {
     let mut reader = Reader { environment, mistakes: Vec::new() };
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        let help = "a recipe is TOML: `key = value`, `[table]`, `[[list of tables]]`";
-        reader.mistakes.push(Mistake::new(span, error.message().lines().collect::<Vec<_>>().join(" "), help));
+    let damage = Damage::find(&text);
+    let name = file.file_stem().map_or_else(|| "dataset".into(), |s| s.to_string_lossy().into_owned());
+    let mut recipe = Recipe { text, ..Recipe::of_blocks(file, &name, Vec::new(), Vec::new()) };
+    let table = DeTable::parse_recoverable(&damage.text).0;
+    for (key, value) in in_order(table.get_ref()) {
+        reader.table(&mut recipe, key, value);
     }
-    let mut recipe = Recipe {
-        file: file.to_owned(),
-        text: String::new(),
-        name: file.file_stem().map_or_else(|| "dataset".into(), |s| s.to_string_lossy().into_owned()),
-        sources: Vec::new(),
-        stages: Vec::new(),
-        tokenizer: None,
-        dataset: None,
-        train: None,
-    };
-    // After a syntax error the tables may be torn apart: what they lack is then no mistake of its own.
-    if errors.is_empty() {
-        for (key, value) in in_order(table.get_ref()) {
-            reader.table(&mut recipe, key, value);
-        }
-        if recipe.sources.is_empty() && reader.mistakes.is_empty() {
-            let help = "add a table such as `[sources.pages]` with `kind = \"source.warc\"`";
-            reader.mistakes.push(Mistake::new(0..0, "the recipe has no source", help));
-        }
+    let told = reader.mistakes.iter().any(|m| m.message.contains("source"));
+    if recipe.sources.is_empty() && damage.is_none() && !told {
+        let help = "add a table such as `[sources.pages]` with `kind = \"source.warc\"`";
+        reader.mistakes.push(Mistake::new(0..0, "the recipe has no source", help));
     }
     drop(table);
-    recipe.text = text;
+    recipe.damage = damage;
     (recipe, reader.mistakes)
 }
 
-type Key<'a> = &'a Spanned<std::borrow::Cow<'a, str>>;
-type Node<'a> = &'a Spanned<DeValue<'a>>;
+pub(super) type Key<'a> = &'a Spanned<std::borrow::Cow<'a, str>>;
+pub(super) type Node<'a> = &'a Spanned<DeValue<'a>>;
 
-fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(Key<'a>, Node<'a>)> {
+pub(super) fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(Key<'a>, Node<'a>)> {
     let mut pairs: Vec<_> = table.iter().collect();
     pairs.sort_by_key(|(key, _)| key.span().start);
     pairs
 }
 
+/// The tables of a list.
+fn tables<'a>(value: Node<'a>) -> impl Iterator<Item = (Range<usize>, &'a DeTable<'a>)> {
+    let list = value.get_ref().as_array().into_iter().flatten();
+    list.filter_map(|item| Some((item.span(), item.get_ref().as_table()?)))
+}
+
 impl Reader<'_> {
-    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         self.mistakes.push(Mistake::new(span, message, help));
     }
 
     fn table(&mut self, recipe: &mut Recipe, key: Key<'_>, value: Node<'_>) {
-        match key.get_ref().as_ref() {
-            "name" => match value.get_ref().as_str() {
-                Some(name) if is_name(name) => name.clone_into(&mut recipe.name),
-                _ => self.wrong(value.span(), "`name` is not a name", NAME_HELP),
-            },
-            "sources" => recipe.sources = self.sources(value),
-            "stages" => recipe.stages = self.stages(value),
-            "tokenizer" => recipe.tokenizer = self.single(key, value),
-            "dataset" => recipe.dataset = self.single(key, value),
-            "train" => recipe.train = self.single(key, value),
-            other => {
-                let help = match closest(other, TABLES.into_iter()) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("a recipe has {}", TABLES.map(|t| format!("`{t}`")).join(", ")),
-                };
-                self.wrong(key.span(), format!("`{other}` is not a part of a recipe"), help);
-            }
+        let written = key.get_ref().as_ref();
+        if TABLES.contains(&written) {
+            return self.part(recipe, written, key, value);
+        }
+        let message = format!("`{written}` is not a part of a recipe");
+        if let Some(meant) = closest(written, TABLES.into_iter()) {
+            self.wrong(key.span(), message, format!("did you mean `{meant}`?"));
+            return self.part(recipe, meant, key, value);
+        }
+        let holds_tables = value.get_ref().is_table() || tables(value).next().is_some();
+        if holds_tables {
+            let help = format!("a recipe has {}", TABLES.map(|t| format!("`{t}`")).join(", "));
+            self.wrong(key.span(), message, help);
+        } else {
+            let help = "put it below the header of its table, such as `[sources.NAME]` or `[[stages]]`";
+            self.wrong(key.span(), format!("`{written}` stands outside of every table"), help);
         }
     }
 
-    fn sources(&mut self, value: Node<'_>) -> Vec<Block> {
-        let help = "each source is a table: `[sources.NAME]`";
-        let Some(table) = value.get_ref().as_table() else {
-            self.wrong(value.span(), format!("expected a table, found {}", value.get_ref().type_str()), help);
-            return Vec::new();
+    fn part(&mut self, recipe: &mut Recipe, part: &str, key: Key<'_>, value: Node<'_>) {
+        let slot = match part {
+            "name" => match value.get_ref().as_str() {
+                Some(name) if is_name(name) => return name.clone_into(&mut recipe.name),
+                Some(name) => return self.wrong(value.span(), format!("`{name}` is not a name"), NAME_HELP),
+                None => {
+                    let message = format!("`name`: expected a string, found {}", type_words(value.get_ref()));
+                    return self.wrong(value.span(), message, "write it in quotes: `name = \"my-data\"`");
+                }
+            },
+            "sources" => return recipe.sources.extend(self.sources(key, value)),
+            "stages" => return recipe.stages.extend(self.stages(key, value)),
+            "tokenizer" => &mut recipe.tokenizer,
+            "dataset" => &mut recipe.dataset,
+            _ => &mut recipe.train,
         };
+        let block = self.single(part, key, value);
+        if slot.is_none() {
+            *slot = block;
+        }
+    }
+
+    fn sources(&mut self, key: Key<'_>, value: Node<'_>) -> Vec<Block> {
+        let help = "each source is a table with a name: `[sources.NAME]`";
+        let Some(table) = value.get_ref().as_table() else {
+            let list: Vec<_> = tables(value).collect();
+            if list.is_empty() {
+                let message = format!("`sources`: expected tables, found {}", type_words(value.get_ref()));
+                self.wrong(value.span(), message, help);
+                return Vec::new();
+            }
+            self.wrong(key.span(), "sources are no list", help);
+            let list = list.into_iter().enumerate();
+            return list.map(|(n, (span, table))| self.source(&format!("source-{n}"), span, table)).collect();
+        };
+        // `[sources]` with the keys of one source.
+        if table.iter().any(|(key, value)| key.get_ref() == "kind" && value.get_ref().is_str()) {
+            self.wrong(key.span(), "the source has no name", help);
+            return vec![self.source("source", key.span(), table)];
+        }
         let mut blocks = Vec::new();
         for (key, value) in in_order(table) {
-            let Some(table) = value.get_ref().as_table() else {
-                self.wrong(key.span(), format!("`sources.{}` is not a table", key.get_ref()), help);
+            let name = key.get_ref().as_ref();
+            if let Some(table) = value.get_ref().as_table() {
+                self.check_name(&Word { text: name.to_owned(), span: key.span() });
+                blocks.push(self.source(name, key.span(), table));
                 continue;
-            };
-            let mut block = self.block(table, key.span());
-            if !block.name.text.is_empty() {
-                let help = format!("the table names it: `[sources.{}]`; take the key out", block.name.text);
-                self.wrong(block.name.span.clone(), "a source has no key `name`", help);
             }
-            block.name = Word { text: key.get_ref().to_string(), span: key.span() };
-            self.check_name(&block.name);
-            if let Some(input) = &block.input {
-                let span = input.first().map_or(key.span(), |w| w.span.clone());
-                self.wrong(
-                    span,
-                    "a source reads no other node",
-                    "take `input` out, or write this as a stage",
-                );
+            let list: Vec<_> = tables(value).collect();
+            if list.is_empty() {
+                self.wrong(key.span(), format!("`sources.{name}` is not a table"), help);
+                continue;
             }
-            blocks.push(block);
+            let help = format!("write `[sources.{name}]`; another source has another name");
+            self.wrong(key.span(), format!("the source `{name}` is one table, not a list"), help);
+            let list = list.into_iter().enumerate();
+            blocks.extend(list.map(|(n, (_, table))| match n {
+                0 => self.source(name, key.span(), table),
+                n => self.source(&format!("{name}-{n}"), key.span(), table),
+            }));
         }
         blocks
     }
 
-    fn stages(&mut self, value: Node<'_>) -> Vec<Block> {
+    fn source(&mut self, name: &str, span: Range<usize>, table: &DeTable<'_>) -> Block {
+        let mut block = self.block(table, span.clone(), Role::Source);
+        block.name = Word { text: name.to_owned(), span };
+        block
+    }
+
+    fn stages(&mut self, key: Key<'_>, value: Node<'_>) -> Vec<Block> {
         let help = "each stage is one of a list: `[[stages]]`";
+        let found = type_words(value.get_ref());
+        if let Some(table) = value.get_ref().as_table() {
+            return self.named_stages(key, table);
+        }
         let Some(list) = value.get_ref().as_array() else {
-            self.wrong(
-                value.span(),
-                format!("expected a list of tables, found {}", value.get_ref().type_str()),
-                help,
-            );
+            self.wrong(value.span(), format!("`stages`: expected a list of tables, found {found}"), help);
             return Vec::new();
         };
         let mut blocks = Vec::new();
         for value in list {
-            let Some(table) = value.get_ref().as_table() else {
-                self.wrong(
-                    value.span(),
-                    format!("expected a table, found {}", value.get_ref().type_str()),
-                    help,
-                );
-                continue;
-            };
-            let block = self.block(table, value.span());
-            if !block.name.text.is_empty() {
-                self.check_name(&block.name);
+            match value.get_ref().as_table() {
+                Some(table) => blocks.push(self.block(table, value.span(), Role::Stage)),
+                None => {
+                    let message =
+                        format!("`stages`: expected a table, found {}", type_words(value.get_ref()));
+                    self.wrong(value.span(), message, help);
+                }
+            }
+        }
+        blocks
+    }
+
+    /// `[stages.NAME]`, or one table where a list is due.
+    fn named_stages(&mut self, key: Key<'_>, table: &DeTable<'_>) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        if !table.iter().all(|(_, value)| value.get_ref().is_table()) {
+            self.wrong(key.span(), "stages are a list of tables", "write `[[stages]]`, in double brackets");
+            return vec![self.block(table, key.span(), Role::Stage)];
+        }
+        for (key, value) in in_order(table) {
+            let name = key.get_ref().as_ref();
+            let help = format!("write `[[stages]]`, and below it `name = \"{name}\"`");
+            self.wrong(key.span(), "stages are a list of tables", help);
+            let Some(table) = value.get_ref().as_table() else { continue };
+            let mut block = self.block(table, key.span(), Role::Stage);
+            if block.name.text.is_empty() {
+                block.name = Word { text: name.to_owned(), span: key.span() };
             }
             blocks.push(block);
         }
         blocks
     }
 
-    fn single(&mut self, key: Key<'_>, value: Node<'_>) -> Option<Block> {
-        let Some(table) = value.get_ref().as_table() else {
-            let found = value.get_ref().type_str();
-            self.wrong(
-                value.span(),
-                format!("expected a table, found {found}"),
-                format!("write `[{}]`", key.get_ref()),
-            );
-            return None;
-        };
-        let block = self.block(table, key.span());
-        for word in [&block.name, &block.kind].into_iter().filter(|w| !w.text.is_empty()) {
-            let message = format!("`[{}]` has no key `name` or `kind`", key.get_ref());
-            self.wrong(word.span.clone(), message, "take it out");
+    fn single(&mut self, part: &str, key: Key<'_>, value: Node<'_>) -> Option<Block> {
+        if let Some(table) = value.get_ref().as_table() {
+            return Some(self.block(table, key.span(), Role::Part));
         }
-        Some(block)
-    }
-
-    fn block(&mut self, table: &DeTable<'_>, span: Range<usize>) -> Block {
-        let mut block = Block { span, ..Block::default() };
-        for (key, value) in in_order(table) {
-            match key.get_ref().as_ref() {
-                "name" => block.name = self.word(value, "name"),
-                "kind" => block.kind = self.word(value, "kind"),
-                "input" => block.input = Some(self.inputs(value)),
-                name => {
-                    let written = plain(value.get_ref());
-                    let expanded = self.expand(&written, &value.span());
-                    block.keys.push(Entry {
-                        name: name.to_owned(),
-                        span: key.span(),
-                        value: expanded,
-                        written,
-                        value_span: value.span(),
-                    });
-                }
-            }
+        if let Some((_, table)) = tables(value).next() {
+            let help = format!("write `[{part}]`, in single brackets");
+            self.wrong(key.span(), format!("`{part}` is one table, not a list"), help);
+            return Some(self.block(table, key.span(), Role::Part));
         }
-        block
-    }
-
-    fn word(&mut self, value: Node<'_>, key: &str) -> Word {
-        match value.get_ref().as_str() {
-            Some(text) if !text.is_empty() => Word { text: text.to_owned(), span: value.span() },
-            Some(_) => {
-                self.wrong(value.span(), format!("`{key}` is empty"), "write a name, or take the key out");
-                Word::default()
-            }
-            None => {
-                let found = value.get_ref().type_str();
-                let message = format!("`{key}`: expected a string, found {found}");
-                self.wrong(value.span(), message, format!("write it in quotes: `{key} = \"…\"`"));
-                Word { text: String::new(), span: value.span() }
-            }
-        }
-    }
-
-    fn inputs(&mut self, value: Node<'_>) -> Vec<Word> {
-        let help = "list the names of nodes: `input = [\"a\", \"b\"]`";
-        if let Some(name) = value.get_ref().as_str() {
-            return vec![Word { text: name.to_owned(), span: value.span() }];
-        }
-        let Some(list) = value.get_ref().as_array() else {
-            let found = value.get_ref().type_str();
-            self.wrong(value.span(), format!("`input`: expected a list of names, found {found}"), help);
-            return Vec::new();
-        };
-        if list.is_empty() {
-            self.wrong(value.span(), "`input` is empty", help);
-        }
-        list.iter().map(|value| self.word(value, "input")).filter(|word| !word.text.is_empty()).collect()
-    }
-
-    fn check_name(&mut self, name: &Word) {
-        if !is_name(&name.text) {
-            self.wrong(name.span.clone(), format!("`{}` is not a name", name.text), NAME_HELP);
-        }
-    }
-
-    /// Replaces `${VAR}` in strings; `$$` is a dollar sign.
-    fn expand(&mut self, value: &Value, span: &Range<usize>) -> Value {
-        match value {
-            Value::String(text) if text.contains('$') => Value::String(self.expand_text(text, span)),
-            Value::Array(list) => Value::Array(list.iter().map(|v| self.expand(v, span)).collect()),
-            other => other.clone(),
-        }
-    }
-
-    fn expand_text(&mut self, text: &str, span: &Range<usize>) -> String {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            out.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix('$') {
-                out.push('$');
-                rest = after;
-            } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|r| r.split_once('}')) {
-                match (self.environment)(name) {
-                    Some(value) => out.push_str(&value),
-                    None => {
-                        let message = format!("the environment variable `{name}` is not set");
-                        self.wrong(
-                            span.clone(),
-                            message,
-                            format!("set it: `export {name}=…`, or write `$$` for a dollar sign"),
-                        );
-                    }
-                }
-                rest = after;
-            } else {
-                out.push('$');
-            }
-        }
-        out + rest
-    }
-}
-
-const NAME_HELP: &str = "use letters, digits, `.`, `_` and `-`, 64 at most";
-
-fn is_name(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)
-}
-
-fn plain(value: &DeValue<'_>) -> Value {
-    match value {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix())
-            .map_or_else(|_| Value::String(n.to_string()), Value::Integer),
-        DeValue::Float(n) => n.as_str().parse().map_or_else(|_| Value::String(n.to_string()), Value::Float),
-        DeValue::Boolean(b) => Value::Boolean(*b),
-        DeValue::Datetime(d) => Value::Datetime(*d),
-        DeValue::Array(list) => Value::Array(list.iter().map(|v| plain(v.get_ref())).collect()),
-        DeValue::Table(table) => {
-            Value::Table(table.iter().map(|(k, v)| (k.get_ref().to_string(), plain(v.get_ref()))).collect())
-        }
+        let found = type_words(value.get_ref());
+        let message = format!("`{part}`: expected a table, found {found}");
+        self.wrong(value.span(), message, format!("write `[{part}]` and its keys below"));
+        None
     }
 }

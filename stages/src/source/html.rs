@@ -92,8 +92,13 @@ const SPLIT_ONE_IN: u64 = 256;
 struct Html(Config);
 
 impl Source for Html {
-    fn schema(&self, _base: &Path) -> Result<SchemaRef, SourceError> {
+    fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
+        self.list(base)?;
         Ok(column::page_schema())
+    }
+
+    fn gives_text(&self) -> bool {
+        false
     }
 
     /// `start` and `end` count files in the list of all pages and `path` is the folder that the list starts from.

@@ -157,7 +157,8 @@ impl JsonLines {
 }
 
 impl Source for JsonLines {
-    fn schema(&self, _base: &Path) -> Result<SchemaRef, SourceError> {
+    fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
+        files::list(base, &self.config.paths.0, ENDINGS)?;
         Ok(self.schema.clone())
     }
 

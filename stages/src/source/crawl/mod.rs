@@ -209,6 +209,10 @@ impl Source for Crawl {
         Ok(schemas::column::page_schema())
     }
 
+    fn gives_text(&self) -> bool {
+        false
+    }
+
     fn prepare(&self, context: &Context<'_>) -> Result<(), SourceError> {
         run::crawl(&self.0, context.archive, context.observer, u64::MAX)
     }

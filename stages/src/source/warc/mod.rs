@@ -133,7 +133,8 @@ const ENDINGS: &[&str] = &[".warc", ".warc.gz", ".wet", ".wet.gz", ".arc", ".arc
 struct Warc(Config);
 
 impl Source for Warc {
-    fn schema(&self, _base: &Path) -> Result<SchemaRef, SourceError> {
+    fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
+        files::list(base, &self.0.paths.0, ENDINGS)?;
         Ok(column::page_schema())
     }
 
