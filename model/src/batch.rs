@@ -1,6 +1,16 @@
 //! A micro-batch: rows of equal length, cut into pieces of documents that do not see each other.
+//!
+//! Inputs are the row moved by one place, so that every token is predicted from those before it. A piece that begins a
+//! document begins with the end-of-document token, which is what `generate` starts from; its first token is predicted
+//! too. The first token of a piece cut out of the middle of a document has nothing to be predicted from.
+//!
+//! ```text
+//! row      a b c ⏎ | x y z       the document a b c ⏎, and a piece from the middle of another
+//! inputs   ⏎ a b c | x x y
+//! targets  a b c ⏎ | - y z
+//! ```
 
-/// The target of a position that predicts nothing: padding, and the last token of a piece.
+/// The target of a position that predicts nothing: padding, and what stands before a piece cut out of a document.
 pub(crate) const NO_TARGET: u32 = u32::MAX;
 
 /// One training sequence.
@@ -10,6 +20,8 @@ pub struct Row {
     pub ids: Vec<u32>,
     /// Tokens of each piece, in order.
     pub piece_lengths: Vec<u32>,
+    /// Whether each piece begins its document.
+    pub begins: Vec<bool>,
     /// Padding tokens at the end.
     pub padding: u32,
 }
@@ -19,37 +31,49 @@ pub struct Row {
 pub(crate) struct Batch {
     /// Tokens in a row.
     pub(crate) length: usize,
-    /// Token ids, row after row.
+    /// Inputs, row after row.
     pub(crate) ids: Vec<u32>,
-    /// For each token, where its piece starts in its row.
+    /// For each input, where its piece starts in its row.
     pub(crate) starts: Vec<u32>,
-    /// For each token, the next token of its piece, or [`NO_TARGET`].
+    /// For each input, the token that follows, or [`NO_TARGET`].
     pub(crate) targets: Vec<u32>,
     /// Position of the first token of each piece.
     pub(crate) offset: usize,
 }
 
 impl Batch {
-    /// Puts rows side by side.
-    pub(crate) fn new(rows: &[Row]) -> Self {
+    /// Puts rows side by side; `eos` stands before every document.
+    pub(crate) fn new(rows: &[Row], eos: u32) -> Self {
         let length = rows.first().map_or(0, |row| row.ids.len());
         let tokens = rows.len() * length;
         let mut batch =
             Self { length, ids: Vec::with_capacity(tokens), starts: vec![], targets: vec![], offset: 0 };
         for row in rows {
-            batch.ids.extend_from_slice(&row.ids);
             let mut start = 0;
-            for &piece in &row.piece_lengths {
-                let end = start + piece;
-                batch.starts.extend((start..end).map(|_| start));
-                batch.targets.extend((start + 1..end).map(|next| row.ids[next as usize]));
-                batch.targets.extend((piece > 0).then_some(NO_TARGET));
-                start = end;
+            for (&length, &begins) in row.piece_lengths.iter().zip(&row.begins) {
+                let piece = &row.ids[start as usize..][..length as usize];
+                batch.push_piece(piece, start, begins.then_some(eos));
+                start += length;
             }
+            batch.ids.extend_from_slice(&row.ids[start as usize..]);
             batch.starts.extend((0..row.padding).map(|_| start));
             batch.targets.extend((0..row.padding).map(|_| NO_TARGET));
         }
         batch
+    }
+
+    /// Adds a piece that stands at `start` of its row, moved by one place.
+    fn push_piece(&mut self, piece: &[u32], start: u32, before: Option<u32>) {
+        let Some((&first, but_last)) = piece.first().zip(piece.get(..piece.len().saturating_sub(1))) else {
+            return;
+        };
+        self.ids.push(before.unwrap_or(first));
+        self.ids.extend_from_slice(but_last);
+        self.starts.push(start);
+        let inner = if before.is_some() { start } else { start + 1 };
+        self.starts.extend(but_last.iter().map(|_| inner));
+        self.targets.push(if before.is_some() { first } else { NO_TARGET });
+        self.targets.extend_from_slice(&piece[1..]);
     }
 
     /// One piece whose first token stands at `offset`, without targets: for generation.
@@ -75,13 +99,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_do_not_predict_each_other_and_padding_predicts_nothing() {
-        let row = Row { ids: vec![5, 6, 7, 8, 0, 0], piece_lengths: vec![3, 1], padding: 2 };
-        let batch = Batch::new(&[row.clone(), row]);
+    fn every_token_is_predicted_but_the_first_of_a_cut_piece_and_padding() {
+        let row = Row {
+            ids: vec![5, 6, 9, 7, 8, 4, 0, 0],
+            piece_lengths: vec![3, 2, 1],
+            begins: vec![true, false, true],
+            padding: 2,
+        };
+        let batch = Batch::new(&[row.clone(), row], 9);
         let none = NO_TARGET;
-        assert_eq!(batch.targets[..6], [6, 7, none, none, none, none]);
-        assert_eq!(batch.starts[6..], [0, 0, 0, 3, 4, 4]);
-        assert_eq!((6..12).map(|at| batch.position(at)).collect::<Vec<_>>(), [0, 1, 2, 0, 0, 1]);
-        assert_eq!(batch.targets_count(), 4);
+        assert_eq!(batch.ids[..8], [9, 5, 6, 7, 7, 9, 0, 0]);
+        assert_eq!(batch.targets[..8], [5, 6, 9, none, 8, 4, none, none]);
+        assert_eq!(batch.starts[8..], [0, 0, 0, 3, 4, 5, 6, 6]);
+        assert_eq!((8..16).map(|at| batch.position(at)).collect::<Vec<_>>(), [0, 1, 2, 0, 0, 0, 0, 1]);
+        assert_eq!(batch.targets_count(), 10);
+    }
+
+    #[test]
+    fn an_empty_piece_adds_nothing() {
+        let row = Row { ids: vec![5, 6], piece_lengths: vec![0, 2], begins: vec![true, true], padding: 0 };
+        assert_eq!(Batch::new(&[row], 9).targets, [5, 6]);
     }
 }

@@ -161,6 +161,10 @@ impl Rows {
             column(token::PAD)?.as_primitive_opt::<Int32Type>().ok_or("column `pad` is not Int32")?;
         let padding = u32::try_from(padding.value(row)).map_err(|_| "column `pad` is negative")?;
         let (ids, piece_lengths) = (list(token::INPUT_IDS)?, list(token::DOC_LENS)?);
+        let begins: Vec<bool> = list(token::DOC_OFFSETS)?.iter().map(|&offset| offset == 0).collect();
+        if begins.len() != piece_lengths.len() {
+            return Err(format!("{} pieces have {} offsets", piece_lengths.len(), begins.len()));
+        }
         if let Some(id) = ids.iter().find(|id| u64::from(**id) >= self.vocab) {
             return Err(format!("token {id} is not below the vocabulary's size {}", self.vocab));
         }
@@ -169,7 +173,7 @@ impl Rows {
             let found = ids.len();
             return Err(format!("a row has {found} tokens, {covered} covered, of {}", self.length));
         }
-        Ok(Row { ids, piece_lengths, padding })
+        Ok(Row { ids, piece_lengths, begins, padding })
     }
 
     /// Rows in the order of the dataset, chunk by chunk, the first `limit` of them.

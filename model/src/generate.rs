@@ -3,7 +3,8 @@
 //! ```text
 //! logits ÷ temperature → the `top_k` greatest → the fewest whose probabilities reach `top_p` → one of them by the seed
 //! ```
-//! Nucleus sampling as in arXiv 1904.09751. Temperature 0 takes the greatest.
+//! Nucleus sampling as in arXiv 1904.09751. Temperature 0 takes the greatest. A text begins as documents begin in
+//! training: behind the end-of-document token, so an empty prompt is a state that the model has learned.
 
 use crate::architecture::Transformer;
 use crate::error::TrainError;
@@ -49,24 +50,24 @@ impl Sampler {
 
     /// Continues a prompt until the end-of-document token or `tokens_max`; returns the continuation alone.
     ///
-    /// An empty prompt stands for the start of a document. A text longer than the context goes on from its last half.
+    /// The prompt is the start of a document, an empty one too. A text longer than the context goes on from its last
+    /// half. The continuation never ends inside a character: bytes that make none yet are left out.
     ///
     /// # Errors
     /// The tokenizer refuses.
     pub fn generate(&self, prompt: &str, sampling: &Sampling) -> Result<String, TrainError> {
         let wrong = |error: tokenizers::Error| TrainError::Tokenizer(error.to_string());
         let encoded = self.tokenizer.encode(prompt, false).map_err(wrong)?;
-        let mut ids = encoded.get_ids().to_vec();
-        if ids.is_empty() {
-            ids.push(self.model.shape.eos);
-        }
+        let mut ids = vec![self.model.shape.eos];
+        ids.extend_from_slice(encoded.get_ids());
         let new = self.continue_ids(&ids, sampling)?;
         // Decoded together: the first new token may complete a character of the prompt's last.
         let decode = |ids: &[u32]| self.tokenizer.decode(ids, true).map_err(wrong);
         let before = decode(&ids)?;
         ids.extend(new);
         let all = decode(&ids)?;
-        Ok(all.strip_prefix(&before).unwrap_or(&all).to_owned())
+        let new = all.strip_prefix(&before).unwrap_or(&all);
+        Ok(new.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned())
     }
 
     /// The ids that follow `prompt`, which is not empty.
@@ -81,7 +82,9 @@ impl Sampler {
                 (caches, seen) = (self.model.caches(), 0);
                 pending = last(&ids, (context / 2).max(1)).to_vec();
             }
-            let logits = self.model.next_logits(&pending, &mut caches, seen)?;
+            let mut logits = self.model.next_logits(&pending, &mut caches, seen)?;
+            // A vocabulary may be larger than its tokenizer; what stands for no text is not drawn.
+            logits.truncate(self.tokenizer.get_vocab_size(true).max(1));
             seen += pending.len();
             let id = choose(logits, sampling, (rng.at(at) >> 11) as f64 / (1_u64 << 53) as f64);
             if id == self.model.shape.eos {

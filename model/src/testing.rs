@@ -48,7 +48,9 @@ pub(crate) fn rows(count: usize, length: u32, vocab: u32, seed: u64) -> Vec<Row>
                 id = (id + 1 + below(2)) % vocab;
                 id
             });
-            Row { ids: ids.collect(), piece_lengths: vec![first, length - padding - first], padding }
+            let ids = ids.collect();
+            let piece_lengths = vec![first, length - padding - first];
+            Row { ids, piece_lengths, begins: vec![below(2) == 0, true], padding }
         })
         .collect()
 }
@@ -74,7 +76,7 @@ fn shard(path: &Path, rows: &[Row]) {
         lists(rows, |row| row.ids.clone()),
         lists(rows, |row| row.piece_lengths.clone()),
         Arc::new(ids.finish()),
-        lists(rows, |row| vec![0; row.piece_lengths.len()]),
+        lists(rows, |row| row.begins.iter().map(|&begins| u32::from(!begins)).collect()),
         Arc::new(rows.iter().map(|row| Some(row.padding.cast_signed())).collect::<Int32Array>()),
     ];
     let batch = RecordBatch::try_new(token::schema(), columns).unwrap();

@@ -52,7 +52,7 @@ fn check_gradients(config: &Config, length: u32) {
             parameter.value().inplace_op1(&Nudge(i, 0.6 * draw)).unwrap();
         }
     }
-    let batch = Arc::new(Batch::new(&rows(2, length, 23, 5)));
+    let batch = Arc::new(Batch::new(&rows(2, length, 23, 5), 0));
     let dropout = Dropout { probability: config.dropout, seed: 3 };
     gradients(&model, &[Arc::clone(&batch)], 0.1, |_| dropout).unwrap();
     let loss = || model.training_loss(&batch, 0.1, dropout).unwrap().to_scalar::<f64>().unwrap();
@@ -93,19 +93,22 @@ fn every_gradient_of_a_gpt_is_the_numeric_one() {
 
 #[test]
 fn a_document_does_not_see_the_one_before_it() {
-    for architecture in [Architecture::Llama, Architecture::Gpt] {
+    for (architecture, begins) in
+        [Architecture::Llama, Architecture::Gpt].into_iter().flat_map(|a| [(a, true), (a, false)])
+    {
         let model: Transformer<f64> = model(&small(architecture), 12);
         let loss = |first: u32| {
             let mut ids = vec![first; 5];
             ids.extend([3, 1, 4, 1, 5, 9, 2]);
-            let row = Row { ids, piece_lengths: vec![5, 7], padding: 0 };
-            let mut batch = Batch::new(&[row]);
+            let row = Row { ids, piece_lengths: vec![5, 7], begins: vec![true, begins], padding: 0 };
+            let mut batch = Batch::new(&[row], 0);
             batch.targets[..5].fill(crate::batch::NO_TARGET);
             model.loss(&Arc::new(batch)).unwrap()
         };
         assert_eq!(loss(7), loss(20), "{architecture:?}");
-        let alone = Row { ids: vec![3, 1, 4, 1, 5, 9, 2], piece_lengths: vec![7], padding: 0 };
-        let alone = model.loss(&Arc::new(Batch::new(&[alone]))).unwrap();
+        let ids = vec![3, 1, 4, 1, 5, 9, 2];
+        let alone = Row { ids, piece_lengths: vec![7], begins: vec![begins], padding: 0 };
+        let alone = model.loss(&Arc::new(Batch::new(&[alone], 0))).unwrap();
         assert!((alone - loss(7)).abs() < 1e-9);
     }
 }
@@ -116,7 +119,7 @@ fn micro_batches_add_up_to_one_batch() {
     let all = rows(8, 16, 23, 9);
     let mut results = Vec::new();
     for size in [8, 2] {
-        let batches: Vec<_> = all.chunks(size).map(|rows| Arc::new(Batch::new(rows))).collect();
+        let batches: Vec<_> = all.chunks(size).map(|rows| Arc::new(Batch::new(rows, 0))).collect();
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         model.parameters.iter().for_each(|p| p.clear());
         let loss = gradients(&model, &batches, 1.0 / targets as f64, |_| NONE).unwrap();
@@ -140,9 +143,11 @@ fn cached_generation_agrees_with_the_whole_sequence() {
         }
         assert!(whole.iter().zip(&last).all(|(a, b)| (a - b).abs() < 1e-5), "{architecture:?}");
         // And with the training pass: the loss of the last token from these logits is what it measures.
-        let mut batch = Batch::new(&[Row { ids: ids.to_vec(), piece_lengths: vec![6], padding: 0 }]);
-        batch.targets = vec![crate::batch::NO_TARGET; 6];
-        batch.targets[5] = 2;
+        // `Batch::new` puts 3 in front and moves the row by one: the inputs are `ids`, and 2 is the last target.
+        let row = Row { ids: vec![1, 4, 1, 5, 9, 2], piece_lengths: vec![6], begins: vec![true], padding: 0 };
+        let mut batch = Batch::new(&[row], 3);
+        assert_eq!(batch.ids, ids);
+        batch.targets[..5].fill(crate::batch::NO_TARGET);
         let loss = model.loss(&Arc::new(batch)).unwrap();
         let sum: f64 = whole.iter().map(|x| f64::from(*x).exp()).sum();
         assert!((loss - (sum.ln() - f64::from(whole[2]))).abs() < 1e-5, "{architecture:?}");

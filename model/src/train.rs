@@ -185,7 +185,8 @@ impl<'a> Training<'a> {
         }
         let mut batches = Vec::new();
         for _ in 0..self.config.accumulate {
-            batches.push(Arc::new(Batch::new(&self.stream.take(self.config.batch_sequences)?)));
+            let rows = self.stream.take(self.config.batch_sequences)?;
+            batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.

@@ -3,11 +3,11 @@
 //! ```text
 //! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
 //! ```
-//! Every token of a piece but its first is predicted. The end-of-document token counts among the nats and has no byte, so models with different
+//! Every token is predicted but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
 //! tokenizers compare by bits per byte.
 
 use crate::architecture::Transformer;
-use crate::batch::{Batch, NO_TARGET, Row};
+use crate::batch::{Batch, NO_TARGET};
 use crate::data::{Dataset, Rows};
 use crate::error::TrainError;
 use crate::folder;
@@ -65,15 +65,11 @@ impl Bytes {
         Ok(Self { tokenizer, lengths, eos })
     }
 
-    /// The bytes of the tokens that are predicted in a row.
-    fn predicted(&self, row: &Row) -> Result<u64, TrainError> {
-        let (mut start, mut bytes) = (0, 0);
-        for &length in &row.piece_lengths {
-            let piece = &row.ids[start..start + length as usize];
-            start += length as usize;
-            bytes += self.of(piece.get(1..).unwrap_or(&[]))?;
-        }
-        Ok(bytes)
+    /// The bytes of the tokens that are predicted in a batch.
+    fn predicted(&self, batch: &Batch) -> Result<u64, TrainError> {
+        let rows = batch.targets.chunks(batch.length.max(1));
+        let bytes = rows.flat_map(|row| row.split(|&target| target == NO_TARGET)).map(|piece| self.of(piece));
+        bytes.sum()
     }
 
     fn of(&self, ids: &[u32]) -> Result<u64, TrainError> {
@@ -96,12 +92,10 @@ pub(crate) fn measure(
     let mut sums = Evaluation::default();
     for chunk in rows.in_order(if limit == 0 { u64::MAX } else { limit }) {
         for rows in chunk?.chunks(BATCH) {
-            let batch = Arc::new(Batch::new(rows));
+            let batch = Arc::new(Batch::new(rows, model.shape.eos));
             sums.nats += model.loss(&batch)?;
-            sums.tokens += batch.targets.iter().filter(|&&target| target != NO_TARGET).count() as u64;
-            for row in rows {
-                sums.bytes += bytes.predicted(row)?;
-            }
+            sums.tokens += batch.targets_count() as u64;
+            sums.bytes += bytes.predicted(&batch)?;
         }
     }
     Ok(sums)
