@@ -1,5 +1,7 @@
 //! Bad input gives a counted, explained drop or a clear error, and loses nothing else.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
+
 mod common;
 
 use common::site::{Answer, Site};

@@ -1,5 +1,7 @@
 //! The command line as a user meets it: what goes in, what comes out, and with which exit code.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
+
 mod common;
 
 use common::{Done, Folder, assert_conserved, command, corpus, gristmill, lines, node, tree};

@@ -1,6 +1,8 @@
 //! Same input, recipe and version: same bytes, at any number of threads and in any memory; and only what changed runs
 //! again.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
+
 mod common;
 
 use common::{Folder, assert_conserved, assert_same, assert_tidy, corpus, gristmill, node, report, tree};

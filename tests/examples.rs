@@ -1,6 +1,8 @@
 //! The recipes of `examples/` have no mistakes, and the JSON Schema in the repository is the one that the program prints.
 //! `UPDATE=1 cargo test` writes it.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
+
 use pipeline::dag::{self, Kinds, TrainKeys};
 use std::fs;
 use std::path::Path;

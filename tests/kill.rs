@@ -1,5 +1,7 @@
 //! Killed at any moment, a build, a training and a crawl go on to what they would have been.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
+
 mod common;
 
 use common::site::{Answer, Site};

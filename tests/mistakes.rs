@@ -1,6 +1,8 @@
 //! Typical mistakes of recipes: each file of `tests/mistakes` carries at its end what `check` must say, all of it and
 //! nothing more: `#! line:column message => help`. `UPDATE=1 cargo test` writes these lines.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
+
 use pipeline::dag::{self, Kinds, TrainKeys};
 use pipeline::recipe::Mistakes;
 use std::fs;

@@ -11,10 +11,6 @@ macro_rules! println {
     () => { $crate::cli::output::write(&mut std::io::stdout(), format_args!(""), "\n") };
     ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stdout(), format_args!($($words)*), "\n") };
 }
-/// As [`print!`], to standard error.
-macro_rules! eprint {
-    ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stderr(), format_args!($($words)*), "") };
-}
 /// As [`println!`], to standard error.
 macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stderr(), format_args!($($words)*), "\n") };

@@ -128,8 +128,7 @@ impl<T: Real> Attention<T> {
     fn probabilities(
         &self,
         row: usize,
-        block: &Range<usize>,
-        from: usize,
+        (block, from): (&Range<usize>, usize),
         query: &[T],
         key: &[T],
         p: &mut [T],
@@ -161,7 +160,7 @@ impl<T: Real> Attention<T> {
                 for (block, from) in self.blocks(row) {
                     let keys = block.end - from;
                     let p = &mut scores[..block.len() * keys];
-                    self.probabilities(row, &block, from, &query, &key, p);
+                    self.probabilities(row, (&block, from), &query, &key, p);
                     let v = &qkv[from * heads.row() + heads.value(group)..];
                     let o = &mut out[block.start * heads.out() + heads.query(head)..];
                     multiply(
@@ -221,7 +220,7 @@ impl<T: Real> Attention<T> {
     ) {
         let (heads, width, queries, keys) = (self.heads, self.heads.width, block.len(), block.end - from);
         let p = &mut work.scores[..queries * keys];
-        self.probabilities(row, &block, from, &work.query, &work.key, p);
+        self.probabilities(row, (&block, from), &work.query, &work.key, p);
         let ds = &mut work.d_scores[..queries * keys];
         let d_out = Matrix::new(&d_out[block.start * heads.out()..], queries, width, heads.out());
         let v = Matrix::new(&values[from * heads.row()..], keys, width, heads.row());
