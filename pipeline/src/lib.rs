@@ -1,6 +1,6 @@
 //! The works: recipes, the DAG that they compile to, the engine that runs it, and the view into what came out.
 //!
-//! This crate names no stage: kinds arrive as a list of [`schemas::Spec`].
+//! Kinds arrive as a list of [`schemas::Spec`]; only those that `[tokenizer]` and `[dataset]` stand for are named here.
 
 pub mod dag;
 pub mod engine;

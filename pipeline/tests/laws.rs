@@ -146,6 +146,18 @@ fn a_second_run_computes_nothing() {
 }
 
 #[test]
+fn a_lost_shard_is_written_again_from_the_cache() {
+    let folder = Folder::new("lost");
+    folder.run(&folder.dag(4), "w", 2);
+    let expected = folder.dataset("w");
+    fs::remove_file(folder.0.join("w/dataset/documents/part-00000.parquet")).unwrap();
+    let report = folder.run(&folder.dag(4), "w", 2);
+    assert_eq!(report.committed, Committed::Written);
+    assert!(computed(&report)[..5].iter().all(|(_, computed, _)| *computed == 0), "{:?}", computed(&report));
+    assert!(folder.dataset("w") == expected, "the dataset is another one");
+}
+
+#[test]
 fn a_changed_limit_runs_only_what_lies_behind_it() {
     let folder = Folder::new("limit");
     folder.run(&folder.dag(4), "w", 2);

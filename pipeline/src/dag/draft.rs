@@ -67,7 +67,24 @@ pub(super) fn drafts(recipe: &Recipe, kinds: &Kinds, mistakes: &mut Vec<Mistake>
     }
     connect(&mut drafts, sources, mistakes);
     implied(recipe, kinds, &mut drafts, mistakes);
+    folders(&drafts, mistakes);
     drafts
+}
+
+/// What lies in a dataset beside the folders of sinks.
+const RESERVED: [&str; 5] =
+    ["ledger", "dropped", "signals", schemas::manifest::FILE, schemas::manifest::TOKENIZER];
+
+/// Every sink needs a folder of its own, or one would write over the files of another.
+fn folders(drafts: &[Draft], mistakes: &mut Vec<Mistake>) {
+    let taken = |folder: &str| drafts.iter().filter(|d| d.folder == folder).count() > 1;
+    for draft in drafts.iter().filter(|d| d.is("sink") && !d.block.name.text.is_empty()) {
+        if RESERVED.contains(&draft.folder.as_str()) || taken(&draft.folder) {
+            let message = format!("the dataset has another folder `{}`", draft.folder);
+            let help = "give the sink another `name`: it is the folder that it writes";
+            mistakes.push(Mistake::new(draft.block.name.span.clone(), message, help));
+        }
+    }
 }
 
 /// `inputs` for `input`: without it the node would be checked behind one that it is not meant to read.

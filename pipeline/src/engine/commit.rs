@@ -28,7 +28,13 @@ pub(super) fn current(workdir: &Workdir, build: Hash) -> Result<Option<Manifest>
     };
     // A manifest of another layout is not of this build, whatever it says.
     let manifest = serde_json::from_slice::<Manifest>(&bytes).ok();
-    Ok(manifest.filter(|m| m.version == manifest::VERSION && m.build == build.to_string()))
+    let whole = |m: &Manifest| {
+        let length =
+            |name: &String| fs::metadata(workdir.dataset().join(name)).map_or(u64::MAX, |file| file.len());
+        m.files.iter().all(|(name, file)| length(name) == file.bytes)
+    };
+    // A file that is gone or cut is written again; one that was altered is for `verify` to find.
+    Ok(manifest.filter(|m| m.version == manifest::VERSION && m.build == build.to_string() && whole(m)))
 }
 
 /// The counts of a node in a manifest.

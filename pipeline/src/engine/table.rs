@@ -6,7 +6,7 @@ use super::frames::FrameReader;
 use super::report::Counts;
 use super::trace::{DROPPED_COLUMNS, dropped, signals, verdicts};
 use crate::dag::{Hash, Node};
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -103,10 +103,12 @@ fn dropped_batch(
         }
     }
     for name in DROPPED_COLUMNS {
-        if let Some(values) = dropped(changes, name, mask) {
-            fields.push(Field::new(name, DataType::Utf8, true));
-            columns.push(values?);
-        }
+        // Streams of one node may come from sources with and without a column: the table has it all the same.
+        fields.push(Field::new(name, DataType::Utf8, true));
+        columns.push(match dropped(changes, name, mask) {
+            Some(values) => values?,
+            None => new_null_array(&DataType::Utf8, mask.true_count()),
+        });
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
         .map_err(RunError::arrow(Path::new("dropped")))

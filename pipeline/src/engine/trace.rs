@@ -59,7 +59,8 @@ impl Frame {
         }
         let kept: BooleanArray = dropped.values().iter().map(|d| Some(!d)).collect();
         for name in DROPPED_COLUMNS {
-            let Some(values) = batch.column_by_name(name) else { continue };
+            let texts = batch.column_by_name(name).filter(|values| *values.data_type() == DataType::Utf8);
+            let Some(values) = texts else { continue };
             let sparse = nullif(values, &kept).map_err(RunError::arrow(Path::new(name)))?;
             changes.push((Field::new(format!("d:{name}"), DataType::Utf8, true), sparse));
         }

@@ -135,9 +135,10 @@ impl Entry {
     }
 }
 
-pub(super) const NAME_HELP: &str = "use letters, digits, `.`, `_` and `-`, 64 at most";
+pub(super) const NAME_HELP: &str = "use letters, digits, `_`, `-` and, inside, `.`; 64 at most";
 
 pub(super) fn is_name(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)
+    // Folders are called by names: `..` would be another folder, and hidden ones are looked for by nobody.
+    !text.is_empty() && !text.starts_with('.') && text.len() <= 64 && text.bytes().all(allowed)
 }

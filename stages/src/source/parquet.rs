@@ -178,7 +178,9 @@ impl Parquet {
         let carried = fields.iter().filter(|f| {
             let name = f.name().as_str();
             let asked = self.config.columns.is_empty() || self.config.columns.iter().any(|c| c == name);
-            asked && !f.data_type().is_nested() && !taken.contains(&name) && !own.contains(&name)
+            // `row` is the object that JSON lines were read from: a column of that name would be taken for it.
+            let free = !taken.contains(&name) && !own.contains(&name) && name != column::ROW;
+            asked && !f.data_type().is_nested() && free
         });
         let kept = carried.map(|f| {
             let kind = if opened.texts.contains(f.name()) { DataType::Utf8 } else { f.data_type().clone() };
