@@ -183,7 +183,8 @@ impl<'a> Run<'a> {
         let name = &self.dag.nodes[node].name;
         let key = self.streams.settlement[node].expect("a global node has a settlement key");
         let path = self.workdir.settled(key);
-        let records = if path.exists() { read_run(&path)? } else { self.reduce(node, global, key)? };
+        let kept = if path.exists() { read_run(&path)? } else { None };
+        let records = kept.map_or_else(|| self.reduce(node, global, key), Ok)?;
         let settled = global.settle(&records).map_err(RunError::stage(name))?;
         self.settled[node].set(settled).unwrap_or_else(|_| unreachable!("a node settles once"));
         Ok(())
@@ -275,20 +276,34 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Writes records with their count behind them, so that a torn file is known as one.
 fn write_run(path: &std::path::Path, records: &Records) -> Result<(), RunError> {
     fs::create_dir_all(parent(path)).map_err(RunError::io(path))?;
     let part = path.with_extension("part");
     let mut run = RunWriter::create(&part).map_err(RunError::io(&part))?;
-    records.iter().try_for_each(|r| run.write(r)).and_then(|()| run.finish()).map_err(RunError::io(&part))?;
+    let count = (records.len() as u64).to_le_bytes();
+    let end = schemas::Record { key: &[], value: &count };
+    let written = records.iter().chain([end]).try_for_each(|r| run.write(r));
+    written.and_then(|()| run.finish()).map_err(RunError::io(&part))?;
     fs::rename(&part, path).map_err(RunError::io(path))
 }
 
-fn read_run(path: &std::path::Path) -> Result<Records, RunError> {
+/// Reads what [`write_run`] wrote; `None` when the file is torn.
+fn read_run(path: &std::path::Path) -> Result<Option<Records>, RunError> {
     let mut run = RunReader::open(path).map_err(RunError::io(path))?;
     let mut records = Records::default();
-    while run.advance().map_err(RunError::io(path))? {
-        let record = run.record();
-        records.push(record.key, record.value);
+    loop {
+        match run.advance() {
+            Ok(true)
+                if run.record().key.is_empty()
+                    && run.record().value == (records.len() as u64).to_le_bytes() =>
+            {
+                return Ok(Some(records));
+            }
+            Ok(true) => records.push(run.record().key, run.record().value),
+            Ok(false) => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(RunError::io(path)(error)),
+        }
     }
-    Ok(records)
 }
