@@ -3,6 +3,7 @@
 //! Kinds arrive as a list of [`schemas::Spec`]; only those that `[tokenizer]` and `[dataset]` stand for are named here.
 
 pub mod dag;
+mod digest;
 pub mod engine;
 pub mod inspect;
 pub mod recipe;

@@ -1,6 +1,7 @@
 //! The funnel: what came into each node, what left it, and why the rest did not.
 
 use pipeline::engine::{NodeReport, Report};
+use pipeline::inspect::layout::thousands;
 
 /// Reasons shown for one node; the others are counted together.
 const REASONS_SHOWN: usize = 4;
@@ -20,10 +21,10 @@ pub(super) fn table(report: &Report) -> String {
             "{:names$}  {:kinds$}  {:>11}  {:>11}  {:>9}  {:>11}  {}",
             node.name,
             node.kind,
-            number(counts.rows_in),
-            number(counts.kept),
-            number(counts.edited),
-            number(counts.dropped_rows()),
+            thousands(counts.rows_in),
+            thousands(counts.kept),
+            thousands(counts.edited),
+            thousands(counts.dropped_rows()),
             reasons(node),
         );
         lines.push(line.trim_end().to_owned());
@@ -34,34 +35,22 @@ pub(super) fn table(report: &Report) -> String {
 fn reasons(node: &NodeReport) -> String {
     let mut reasons: Vec<(&String, &u64)> = node.counts.dropped.iter().collect();
     reasons.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
-    let shown = reasons.iter().take(REASONS_SHOWN).map(|(name, count)| format!("{name} {}", number(**count)));
+    let shown =
+        reasons.iter().take(REASONS_SHOWN).map(|(name, count)| format!("{name} {}", thousands(**count)));
     let mut shown: Vec<String> = shown.collect();
     let rest: u64 = reasons.iter().skip(REASONS_SHOWN).map(|(_, count)| **count).sum();
     if rest > 0 {
-        shown.push(format!("{} others {}", reasons.len() - REASONS_SHOWN, number(rest)));
+        shown.push(format!("{} others {}", reasons.len() - REASONS_SHOWN, thousands(rest)));
     }
     shown.join(", ")
 }
 
-/// A number with its thousands apart.
-pub(super) fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::thousands;
 
     #[test]
     fn thousands_are_set_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

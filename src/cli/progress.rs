@@ -1,8 +1,8 @@
 //! Progress of long work: bars on a terminal, JSON lines on request, silence when piped.
 
-use super::funnel::number;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::{TrainEvent, TrainObserver};
+use pipeline::inspect::layout::thousands;
 use schemas::{Event, Observer};
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -103,7 +103,11 @@ impl Observer for Listener {
             (Self::Bars(bars), Event::Rows { rows, dropped, .. }) => bars.with_bar(|bar, state| {
                 state.rows += rows;
                 state.dropped += dropped;
-                bar.set_message(format!("{} rows, {} dropped", number(state.rows), number(state.dropped)));
+                bar.set_message(format!(
+                    "{} rows, {} dropped",
+                    thousands(state.rows),
+                    thousands(state.dropped)
+                ));
             }),
             (_, Event::Note { message }) => self.note(message),
         }
@@ -134,7 +138,7 @@ impl TrainObserver for Listener {
                 TrainEvent::Budgeted { steps, .. } => bars.with_bar(|bar, _| bar.set_length(steps)),
                 TrainEvent::Step { step, loss, tokens_per_s, .. } => bars.with_bar(|bar, state| {
                     bar.set_position(step);
-                    let rate = number(tokens_per_s as u64);
+                    let rate = thousands(tokens_per_s as u64);
                     bar.set_message(format!("loss {loss:.3}  {rate} tokens/s  {}", state.evaluated));
                 }),
                 TrainEvent::Evaluated { loss, bits_per_byte, .. } => bars.with_bar(|_, state| {

@@ -1,11 +1,11 @@
 //! `gristmill train DATASET|RECIPE` and `gristmill eval MODEL`.
 
-use super::funnel::number;
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
 use model::Config;
 use model::train::TrainReport;
 use pipeline::engine::Workdir;
+use pipeline::inspect::layout::thousands;
 use pipeline::recipe::Recipe;
 use schemas::{Settings, manifest};
 use std::path::{Path, PathBuf};
@@ -125,8 +125,8 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
     println!(
         "model {}: {} parameters, {steps} steps, {} tokens",
         out.display(),
-        number(*parameters),
-        number(*tokens)
+        thousands(*parameters),
+        thousands(*tokens)
     );
     print!("training loss {loss:.3}");
     if let (Some(held), Some(perplexity), Some(bits)) =
@@ -154,7 +154,7 @@ pub(crate) fn eval(args: &EvalArgs) -> ExitCode {
             println!("held-out loss   {:.4} nats per token", e.loss());
             println!("perplexity      {:.3}", e.perplexity());
             println!("bits per byte   {:.4}", e.bits_per_byte());
-            println!("over            {} tokens, {} bytes", number(e.tokens), number(e.bytes));
+            println!("over            {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));
             ExitCode::SUCCESS
         }
         Err(error) => wrong::failed(error),

@@ -7,14 +7,13 @@ use super::run::Run;
 use super::trace::{Frame, TraceWriter};
 use super::{Workdir, parent, table, tidy};
 use crate::dag::{Hash, Node};
+use crate::digest::{Digest, digest};
 use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
 use schemas::manifest::{self, File as FileRow, Tokens};
 use schemas::{Event, Made, Manifest, Regroup, Sink, Sorted, token};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -334,21 +333,9 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), RunError> {
 
 fn hash_file(path: &Path, rows: Option<u64>) -> std::io::Result<FileRow> {
     let mut file = File::open(path)?;
-    let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
-    let mut buffer = vec![0; 1 << 17];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        bytes += read as u64;
-        blake3.update(&buffer[..read]);
-        sha256.update(&buffer[..read]);
-    }
+    let Digest { bytes, blake3, sha256 } = digest(&mut file)?;
     file.sync_all()?;
-    let sha256 = sha256.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(FileRow { bytes, rows, blake3: blake3.finalize().to_hex().to_string(), sha256 })
+    Ok(FileRow { bytes, rows, blake3, sha256 })
 }
 
 /// Writes the manifest last and puts the folder in the place of the dataset that was there.

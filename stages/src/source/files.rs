@@ -235,6 +235,11 @@ pub fn whole(found: Vec<Found>) -> Result<Vec<schemas::Split>, SourceError> {
     found.into_par_iter().map(split).collect()
 }
 
+/// What tells the splits of one file apart, behind its name.
+pub(super) fn range_suffix(start: u64, end: u64) -> String {
+    format!("#{start}-{end}")
+}
+
 /// A folder of this test alone, empty.
 #[cfg(test)]
 pub(crate) fn scratch(name: &str) -> PathBuf {

@@ -186,7 +186,8 @@ impl Source for JsonLines {
             (Box::new(BufReader::with_capacity(256 << 10, range)), split.start)
         };
         // The range of a cut file is in the name of its split, not in that of its documents.
-        let name = split.name.strip_suffix(&range_suffix(split.start, split.end)).unwrap_or(&split.name);
+        let name =
+            split.name.strip_suffix(&files::range_suffix(split.start, split.end)).unwrap_or(&split.name);
         let lines = Lines::new(reader, start, self.line_bytes_max);
         let wanted = Wanted::new(
             [&self.config.text_field, &self.config.html_field, &self.config.id_field, &self.config.url_field],
@@ -197,11 +198,6 @@ impl Source for JsonLines {
     }
 }
 
-/// What tells the splits of a plain file apart.
-fn range_suffix(start: u64, end: u64) -> String {
-    format!("#{start}-{end}")
-}
-
 /// Cuts a plain file behind the first line feed at or after every `split_bytes`, hashing each piece.
 fn cut_at_lines(file: &files::Found, split_bytes: u64) -> Result<Vec<Split>, SourceError> {
     let mut splits = Vec::new();
@@ -209,7 +205,7 @@ fn cut_at_lines(file: &files::Found, split_bytes: u64) -> Result<Vec<Split>, Sou
     let mut hasher = blake3::Hasher::new();
     let mut close = |start: u64, end: u64, hasher: &mut blake3::Hasher| {
         splits.push(Split {
-            name: format!("{}{}", file.name, range_suffix(start, end)),
+            name: format!("{}{}", file.name, files::range_suffix(start, end)),
             path: file.path.clone(),
             start,
             end,

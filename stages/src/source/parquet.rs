@@ -149,7 +149,8 @@ impl Source for Parquet {
             .with_batch_size(batch_rows)
             .build()
             .map_err(format_error(&split.path))?;
-        let name = split.name.strip_suffix(&range_suffix(split.start, split.end)).unwrap_or(&split.name);
+        let name =
+            split.name.strip_suffix(&files::range_suffix(split.start, split.end)).unwrap_or(&split.name);
         let rows =
             Rows { source: self, path: &split.path, name, schema, reader, row: first_row, ended: false };
         Ok(Box::new(rows))
@@ -246,10 +247,6 @@ fn format_error(path: &Path) -> impl FnOnce(ParquetError) -> SourceError {
     move |error| SourceError::Format { path, message: format!("not a readable Parquet file: {error}") }
 }
 
-fn range_suffix(start: u64, end: u64) -> String {
-    format!("#{start}-{end}")
-}
-
 /// Cuts a file behind the row groups that bring a piece to [`SPLIT_BYTES`].
 fn cut(whole: &Split, groups: &[RowGroupMetaData]) -> Vec<Split> {
     let (mut splits, mut start, mut bytes) = (Vec::new(), 0, 0);
@@ -259,7 +256,7 @@ fn cut(whole: &Split, groups: &[RowGroupMetaData]) -> Vec<Split> {
             let (first, last) = (start as u64, at as u64 + 1);
             let mut hasher = blake3::Hasher::new();
             hasher.update(&whole.content).update(&first.to_le_bytes()).update(&last.to_le_bytes());
-            let name = format!("{}{}", whole.name, range_suffix(first, last));
+            let name = format!("{}{}", whole.name, files::range_suffix(first, last));
             let content = *hasher.finalize().as_bytes();
             splits.push(Split { name, start: first, end: last, content, path: whole.path.clone() });
             (start, bytes) = (at + 1, 0);

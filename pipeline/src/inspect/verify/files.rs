@@ -1,17 +1,13 @@
 //! The bytes of every file: length, blake3, SHA-256 and rows; and no file that the manifest does not name.
 
 use super::{Dataset, Finding, Findings, InspectError, reading};
+use crate::digest::{Digest, digest};
 use crate::inspect::table::Part;
 use crate::inspect::target::has_rows;
 use rayon::prelude::*;
 use schemas::manifest::{self, File};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
-
-/// Bytes read at once.
-const READ_BYTES: usize = 1 << 20;
 
 pub(super) fn check(dataset: &Dataset, findings: &mut Findings) -> Result<(), InspectError> {
     let files: Vec<_> = dataset.manifest.files.iter().collect();
@@ -48,7 +44,7 @@ fn one(dataset: &Dataset, name: &str, file: &File) -> Option<Finding> {
         return wrong("is no path inside the folder".to_owned());
     }
     let path = dataset.root.join(name);
-    let (bytes, blake3, sha256) = match digest(&path) {
+    let Digest { bytes, blake3, sha256 } = match std::fs::File::open(&path).and_then(|mut f| digest(&mut f)) {
         Ok(digest) => digest,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return wrong("is missing".to_owned()),
         Err(error) => return wrong(error.to_string()),
@@ -70,23 +66,6 @@ fn one(dataset: &Dataset, name: &str, file: &File) -> Option<Finding> {
         Ok(part) => differs("rows", &part.rows().to_string(), &expected.to_string()),
         Err(error) => wrong(reading(&error)),
     }
-}
-
-fn digest(path: &Path) -> std::io::Result<(u64, String, String)> {
-    let mut file = std::fs::File::open(path)?;
-    let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
-    let mut buffer = vec![0; READ_BYTES];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        bytes += read as u64;
-        blake3.update(&buffer[..read]);
-        sha256.update(&buffer[..read]);
-    }
-    Ok((bytes, blake3.finalize().to_hex().to_string(), format!("{:x}", sha256.finalize())))
 }
 
 /// Every file under a folder, by its path from the root with `/` between names.
