@@ -228,6 +228,40 @@ fn built(name: &str) -> Folder {
 }
 
 #[test]
+fn explain_knows_the_text_of_the_source() {
+    let folder = Folder::new("explain-source");
+    let recipe = r#"
+        name = "first"
+        [sources.own]
+        kind = "source.jsonl"
+        paths = ["own.jsonl"]
+        [[stages]]
+        kind = "clean.unicode"
+        [[stages]]
+        kind = "clean.emoji"
+        mode = "name"
+        [[stages]]
+        kind = "sink.jsonl"
+    "#;
+    folder.write("recipe.toml", recipe);
+    folder.write(
+        "own.jsonl",
+        json!({ "id": "a", "url": "https://w.example/a", "text": "The rain\u{200b} \u{1f602}" }).to_string()
+            + "\n",
+    );
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let told = gristmill(&["explain", "work", "https://w.example/a", "--json"], &folder.0).expect(0).json();
+    let steps = told["lives"][0]["steps"].as_array().unwrap();
+    let change = |node: &str| {
+        let change = &steps.iter().find(|s| s["node"] == node).unwrap()["changes"][0];
+        (change["removed"][0].as_str().unwrap().to_owned(), change["added"][0].as_str().unwrap().to_owned())
+    };
+    let (source, plain) = change("clean.unicode");
+    assert_eq!((source.as_str(), plain.as_str()), ("The rain\u{200b} \u{1f602}", "The rain \u{1f602}"));
+    assert_eq!(change("clean.emoji").0, plain);
+}
+
+#[test]
 fn explain_tells_a_life() {
     let folder = built("explain");
     let ask = |what: &str| gristmill(&["explain", "work", what, "--json"], &folder.0);

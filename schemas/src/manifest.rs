@@ -42,6 +42,9 @@ pub struct Node {
     pub settings: BTreeMap<String, String>,
     /// Names of the nodes that it reads.
     pub inputs: Vec<String>,
+    /// Folder of the dataset that a sink writes; `None` of every other node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Rows that came in.
     pub rows_in: u64,
     /// Rows kept, edited ones included.

@@ -1,7 +1,7 @@
 //! The texts of a document between the nodes of a build, from the cache beside the dataset, for `explain`.
 //!
 //! The cache has the text behind every node that changed it, and the rows before a barrier. What a node was given is what
-//! the nearest node before it made.
+//! the nearest node before it made; where that is the source, the node's own trace has it.
 
 use pipeline::engine::{self, Report, Step, Workdir};
 use pipeline::inspect::{Dataset, TextHistory, Texts};
@@ -52,8 +52,9 @@ impl<'a> History<'a> {
 impl TextHistory for History<'_> {
     fn texts(&self, node: &Node, id: &str) -> Texts {
         let steps = self.steps(id);
-        let after = steps.iter().find(|s| s.node == node.name).map(|s| s.after.clone());
-        let before = after.as_ref().and_then(|_| self.before(node, &steps));
+        let Some(step) = steps.iter().find(|s| s.node == node.name) else { return Texts::default() };
+        let after = Some(step.after.clone());
+        let before = self.before(node, &steps).or_else(|| step.before.clone());
         // The rows before a barrier are known of every node there: what it did not change is no change.
         if before == after { Texts::default() } else { Texts { before, after } }
     }

@@ -77,7 +77,7 @@ fn view(args: &Args, target: &Target, style: &Style) -> Result<View, InspectErro
     }
     let table = match target {
         Target::Table(table) => table.clone(),
-        Target::Dataset(dataset) => dataset.table("documents")?,
+        Target::Dataset(dataset) => Table::open(&dataset.documents())?,
     };
     if args.schema {
         return Ok(show_schema(&table, style));
@@ -204,9 +204,7 @@ fn ask(args: &Args, target: &Target, query: &str, style: &Style) -> Result<View,
             for (name, files) in dataset.tables() {
                 tables.insert(name, Table::open(&files)?);
             }
-            if let Some(documents) = tables.get("documents").cloned() {
-                tables.insert("self".to_owned(), documents);
-            }
+            tables.insert("self".to_owned(), Table::open(&dataset.documents())?);
         }
     }
     let rows_max = args.head.or((!args.json).then_some(SQL_ROWS_MAX));

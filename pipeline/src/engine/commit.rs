@@ -115,7 +115,7 @@ impl Commit<'_> {
                 let outcome = regroup.map(batch, records).map_err(RunError::stage(&node.name))?;
                 let mut trace = traces[stream].lock().expect("a stream has one thread");
                 match trace.as_mut() {
-                    Some(trace) => trace.write(&Frame::encode(node.spec, batch, &outcome)?),
+                    Some(trace) => trace.write(&Frame::encode(node.spec, batch, &outcome, false)?),
                     None => Ok(()),
                 }
             },
@@ -281,6 +281,7 @@ impl Commit<'_> {
             version: node.spec.version,
             settings: node.shown.clone(),
             inputs: node.inputs.iter().map(|&n| self.node(n).name.clone()).collect(),
+            folder: (!node.folder.is_empty()).then(|| node.folder.clone()),
             rows_in: counts.rows_in,
             kept: counts.kept,
             edited: counts.edited,

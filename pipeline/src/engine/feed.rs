@@ -11,7 +11,7 @@ use super::trace::{Frame, TraceReader, TraceWriter};
 use crate::dag::{Dag, conform};
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
-use schemas::{Event, Made, Outcome, Stage};
+use schemas::{Event, Made, Outcome, Stage, column};
 use std::path::Path;
 
 /// Where the rows of a feed enter.
@@ -27,6 +27,8 @@ struct Branch {
     /// Branches that read it.
     children: Vec<usize>,
     trace: Trace,
+    /// Whether its trace keeps the texts that came in: they are the source's own, and no other file has them.
+    texts_before: bool,
     /// Where its rows go when a barrier or a sink reads them and they are not there yet.
     rows: Option<FrameWriter>,
 }
@@ -63,6 +65,16 @@ impl Feed {
 
 fn keeps_rows(dag: &Dag, node: usize) -> bool {
     dag.readers(node).any(|n| !matches!(dag.nodes[n].made, Made::Stage(_)))
+}
+
+/// Whether the texts that come into a node are those of a source, and neither kept as rows nor made by a stage on the way.
+fn has_source_texts(dag: &Dag, node: usize) -> bool {
+    matches!(dag.nodes[node].made, Made::Stage(_))
+        && dag.nodes[node].inputs.iter().any(|&input| {
+            let has_text = dag.nodes[input].output.column_with_name(column::TEXT).is_some();
+            let is_source = matches!(dag.nodes[input].made, Made::Source(_));
+            has_text && !keeps_rows(dag, input) && (is_source || has_source_texts(dag, input))
+        })
 }
 
 /// Runs a feed; tells of each (node, stream) whether it was worked on.
@@ -179,7 +191,8 @@ impl Work<'_> {
             false => None,
         };
         let at = self.branches.len();
-        self.branches.push(Branch { node: feed.node, children: Vec::new(), trace, rows });
+        let texts_before = has_source_texts(dag, feed.node);
+        self.branches.push(Branch { node: feed.node, children: Vec::new(), trace, texts_before, rows });
         self.feeds.push(feed);
         for child in feed.stages(dag, self.run).collect::<Vec<_>>() {
             let child = self.grow(child)?;
@@ -199,7 +212,7 @@ impl Work<'_> {
             Some(outcome) => {
                 let node = &self.run.dag.nodes[self.branches[0].node];
                 if matches!(self.branches[0].trace, Trace::Missing(_)) {
-                    let frame = Frame::encode(node.spec, &batch, &outcome)?;
+                    let frame = Frame::encode(node.spec, &batch, &outcome, false)?;
                     self.write(vec![Effect::Trace(0, frame)])?;
                 }
                 self.pass(0, &batch, &outcome, pending)
@@ -264,7 +277,8 @@ impl Work<'_> {
         };
         let outcome = stage.apply(batch).map_err(RunError::stage(&node.name))?;
         let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
-        effects.push(Effect::Trace(at, Frame::encode(node.spec, batch, &outcome)?));
+        let texts_before = self.branches[at].texts_before;
+        effects.push(Effect::Trace(at, Frame::encode(node.spec, batch, &outcome, texts_before)?));
         if out.num_rows() == 0 {
             return Ok(());
         }

@@ -23,6 +23,8 @@ const NO_REASON: u8 = u8::MAX;
 /// Columns of a dropped row that are kept with it.
 pub(super) const DROPPED_COLUMNS: [&str; 4] = [column::URL, column::SOURCE, column::TEXT, column::ROW];
 const LEDGER_COLUMNS: usize = 6;
+/// Column of the changes with the text as it came in.
+const TEXT_BEFORE: &str = "b:text";
 
 /// One batch of a trace.
 pub(super) struct Frame {
@@ -32,8 +34,13 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Writes down what became of `batch`.
-    pub(super) fn encode(spec: &Spec, batch: &RecordBatch, outcome: &Outcome) -> Result<Self, RunError> {
+    /// Writes down what became of `batch`; with the texts before they were changed, where no other file has them.
+    pub(super) fn encode(
+        spec: &Spec,
+        batch: &RecordBatch,
+        outcome: &Outcome,
+        texts_before: bool,
+    ) -> Result<Self, RunError> {
         let rows = batch.num_rows();
         let mut counts = Counts::default();
         outcome.verdicts.iter().for_each(|v| counts.add(v));
@@ -54,8 +61,13 @@ impl Frame {
             changes.push((Field::new(format!("n:{name}"), values.data_type().clone(), true), sparse));
             changes.push((
                 Field::new(format!("h:{name}"), DataType::Boolean, false),
-                Arc::new(hide) as ArrayRef,
+                Arc::new(hide.clone()) as ArrayRef,
             ));
+            let before = batch.column_by_name(name).filter(|_| texts_before && name == column::TEXT);
+            if let Some(before) = before.filter(|before| *before.data_type() == DataType::Utf8) {
+                let sparse = nullif(before, &hide).map_err(RunError::arrow(Path::new(name)))?;
+                changes.push((Field::new(TEXT_BEFORE, DataType::Utf8, true), sparse));
+            }
         }
         let kept: BooleanArray = dropped.values().iter().map(|d| Some(!d)).collect();
         for name in DROPPED_COLUMNS {
@@ -255,6 +267,8 @@ impl Iterator for TraceReader {
 pub struct Step {
     /// Name of the node.
     pub node: String,
+    /// The text that it was given, where nothing before it has made one.
+    pub before: Option<String>,
     /// The text that it made.
     pub after: String,
 }
@@ -269,8 +283,8 @@ pub fn history(workdir: &Path, id: &str) -> Result<Vec<Step>, RunError> {
     let mut steps = Vec::new();
     for node in &report.nodes {
         for key in node.traces.iter().filter_map(|key| stream::parse_key(key)) {
-            if let Some(after) = text_in(&workdir, &key, id)? {
-                steps.push(Step { node: node.name.clone(), after });
+            if let Some((before, after)) = texts_in(&workdir, &key, id)? {
+                steps.push(Step { node: node.name.clone(), before, after });
                 break;
             }
         }
@@ -279,7 +293,11 @@ pub fn history(workdir: &Path, id: &str) -> Result<Vec<Step>, RunError> {
 }
 
 /// The ledger part is small, so it is what is searched; the large files are opened in the one stream that has the document.
-fn text_in(workdir: &Workdir, key: &stream::Name, id: &str) -> Result<Option<String>, RunError> {
+fn texts_in(
+    workdir: &Workdir,
+    key: &stream::Name,
+    id: &str,
+) -> Result<Option<(Option<String>, String)>, RunError> {
     let [ledger, changes, rows] = key.files(workdir);
     if !ledger.exists() {
         return Ok(None);
@@ -298,9 +316,9 @@ fn text_in(workdir: &Workdir, key: &stream::Name, id: &str) -> Result<Option<Str
     };
     if changes.exists()
         && let Some(frame) = FrameReader::open(&changes)?.nth(at).transpose()?
-        && let Some(text) = text(&frame, "n:text", row)
+        && let Some(after) = text(&frame, "n:text", row)
     {
-        return Ok(Some(text));
+        return Ok(Some((text(&frame, TEXT_BEFORE, row), after)));
     }
     if !rows.exists() {
         return Ok(None);
@@ -308,7 +326,7 @@ fn text_in(workdir: &Workdir, key: &stream::Name, id: &str) -> Result<Option<Str
     for batch in FrameReader::open(&rows)? {
         let batch = batch?;
         if let Some(row) = batch.column_by_name(column::ID).and_then(|ids| row_of(ids, id)) {
-            return Ok(text(&batch, column::TEXT, row));
+            return Ok(text(&batch, column::TEXT, row).map(|after| (None, after)));
         }
     }
     Ok(None)

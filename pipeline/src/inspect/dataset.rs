@@ -69,6 +69,17 @@ impl Dataset {
         self.manifest.files.keys().filter(inside).map(|name| self.root.join(name)).collect()
     }
 
+    /// Folders that hold documents, in the order of the recipe: those of all sinks but the one of the token shards.
+    pub fn document_folders(&self) -> impl Iterator<Item = &str> {
+        let folders = self.manifest.nodes.iter().filter_map(|node| node.folder.as_deref());
+        folders.filter(|folder| *folder != TOKENS)
+    }
+
+    /// Files of documents.
+    pub fn documents(&self) -> Vec<PathBuf> {
+        self.document_folders().flat_map(|folder| self.files(folder)).collect()
+    }
+
     /// All rows in a folder of the dataset as one table.
     ///
     /// # Errors
@@ -89,18 +100,23 @@ impl Dataset {
     /// Every table that SQL can ask, by name, with its files.
     pub fn tables(&self) -> BTreeMap<String, Vec<PathBuf>> {
         let mut tables = BTreeMap::new();
-        for folder in [DOCUMENTS, TOKENS, LEDGER, DROPPED] {
-            tables.insert(folder.to_owned(), self.files(folder));
+        let ours = [TOKENS, LEDGER, DROPPED].into_iter();
+        for folder in self.document_folders().chain(ours) {
+            tables.insert(sql_name(folder), self.files(folder));
         }
         for node in &self.manifest.nodes {
             if let Some(name) = self.node_file(SIGNALS, node) {
-                let node = node.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-                tables.insert(format!("signals_{node}"), vec![self.root.join(name)]);
+                tables.insert(format!("signals_{}", sql_name(&node.name)), vec![self.root.join(name)]);
             }
         }
         tables.retain(|_, files| !files.is_empty());
         tables
     }
+}
+
+/// A name that SQL reads without quotes.
+fn sql_name(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
 /// The node in `NN-<node name>.parquet`.

@@ -3,7 +3,7 @@
 //! The ledgers have the verdicts, `documents` and `dropped` the addresses and texts. The texts between two nodes are in
 //! no dataset; who has them (the cache of a build) gives them as a [`TextHistory`].
 
-use super::dataset::{DOCUMENTS, DROPPED, LEDGER, SIGNALS, TOKENS};
+use super::dataset::{DROPPED, LEDGER, SIGNALS, TOKENS};
 use super::find::{self, Row};
 use super::table::Part;
 use super::{Change, Dataset, InspectError, changes};
@@ -205,7 +205,7 @@ pub fn explain(dataset: &Dataset, question: &str, history: &dyn TextHistory) -> 
 fn sources(dataset: &Dataset) -> Result<Vec<Source>, InspectError> {
     let relative =
         |path: &std::path::Path| path.strip_prefix(&dataset.root).unwrap_or(path).display().to_string();
-    let documents = dataset.files(DOCUMENTS).into_iter().map(|path| (relative(&path), None));
+    let documents = dataset.documents().into_iter().map(|path| (relative(&path), None));
     let dropped = dataset
         .manifest
         .nodes

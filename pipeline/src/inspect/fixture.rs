@@ -97,10 +97,26 @@ fn node(root: &Path, number: usize, name: &str, fates: &[Fate<'_>]) -> Node {
         version: 1,
         settings: BTreeMap::new(),
         inputs: Vec::new(),
+        folder: None,
         rows_in: fates.len() as u64,
         kept: count("kept") + count("edited"),
         edited: count("edited"),
         dropped,
+    }
+}
+
+fn sink(folder: &str, rows: u64) -> Node {
+    Node {
+        name: folder.to_owned(),
+        kind: "sink.parquet".to_owned(),
+        version: 1,
+        settings: BTreeMap::new(),
+        inputs: Vec::new(),
+        folder: Some(folder.to_owned()),
+        rows_in: rows,
+        kept: rows,
+        edited: 0,
+        dropped: BTreeMap::new(),
     }
 }
 
@@ -137,6 +153,7 @@ pub(crate) fn dataset(name: &str) -> Folder {
         node(root, 1, "clean.lines", &[kept(0), (1, "edited", None, None, None, None), kept(2), kept(3)]),
         node(root, 2, "filter.length", &[kept(0), kept(1), short, kept(3)]),
         node(root, 3, "dedup.exact", &[kept(0), kept(1), twin]),
+        sink("documents", 2),
     ];
     let ids: Vec<String> = (0..4).map(id).collect();
     let ids: Vec<Option<&str>> = ids.iter().map(|i| Some(i.as_str())).collect();

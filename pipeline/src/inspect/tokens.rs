@@ -74,7 +74,7 @@ pub fn token_row(
 }
 
 fn name_urls(dataset: &Dataset, pieces: &mut [TokenView]) -> Result<(), InspectError> {
-    for part in &dataset.table("documents")?.parts {
+    for part in &Table::open(&dataset.documents())?.parts {
         let wanted = |id: &str| pieces.iter().any(|p| p.id == id);
         let columns = [column::ID, column::URL];
         for (_, row) in find::rows_where(part, column::ID, &wanted, Some(&columns))? {

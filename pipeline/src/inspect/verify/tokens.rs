@@ -95,8 +95,8 @@ pub(super) fn check(dataset: &Dataset, findings: &mut Findings) -> u64 {
 /// Ids of all documents, sorted; `None` when a file of documents cannot be trusted.
 fn documents(dataset: &Dataset, findings: &mut Findings) -> Option<Vec<u128>> {
     let mut ids = Vec::new();
-    let names = dataset.manifest.files.keys().filter(|name| name.starts_with("documents/"));
-    for name in names {
+    let folder = format!("{DOCUMENTS}/");
+    for name in dataset.manifest.files.keys().filter(|name| name.starts_with(&folder)) {
         let part = open(dataset, name, findings)?;
         let mut read = || -> Result<(), InspectError> {
             for batch in part.read(None, Some(&[column::ID]))? {
