@@ -259,6 +259,8 @@ fn explain_knows_the_text_of_the_source() {
     let (source, plain) = change("clean.unicode");
     assert_eq!((source.as_str(), plain.as_str()), ("The rain\u{200b} \u{1f602}", "The rain \u{1f602}"));
     assert_eq!(change("clean.emoji").0, plain);
+    let shown = gristmill(&["explain", "work", "https://w.example/a"], &folder.0).expect(0).out;
+    assert!(shown.contains("- The rain⟨U+200B⟩ \u{1f602}"), "{shown}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn change(style: &Style, change: &Change, indent: usize) -> String {
         let others = if sign == '-' { &change.added } else { &change.removed };
         for (at, line) in lines.iter().take(LINES_MAX).enumerate() {
             let line = around(line, others.get(at).map_or("", String::as_str));
-            let shown = cut(&one_line(&line), style.width.saturating_sub(indent + 2));
+            let shown = cut(&one_line(&visible(&line)), style.width.saturating_sub(indent + 2));
             out += &format!("{:indent$}{}\n", "", style.paint(ink, &format!("{sign} {shown}")));
         }
         if lines.len() > LINES_MAX {
@@ -165,6 +165,28 @@ fn around(line: &str, other: &str) -> String {
         0 => line.to_owned(),
         skipped => std::iter::once('…').chain(line.chars().skip(skipped)).collect(),
     }
+}
+
+/// A changed line with code points for what nobody sees: zero-width, odd spaces, controls, and the marks that NFC composes.
+fn visible(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\u{a0}'
+            | '\u{ad}'
+            | '\u{300}'..='\u{36f}'
+            | '\u{2000}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3000}'
+            | '\u{e000}'..='\u{f8ff}'
+            | '\u{feff}' => out += &format!("⟨U+{:04X}⟩", u32::from(c)),
+            c if c.is_control() => out += &format!("⟨U+{:04X}⟩", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn fate(style: &Style, fate: &Fate) -> String {
