@@ -48,6 +48,9 @@ fn every_command_helps_with_an_example() {
     for name in COMMANDS {
         let help = here(&[name, "--help"]).expect(0).out;
         assert!(help.contains(&format!("gristmill {name}")) && help.contains("Example"), "{help}");
+        assert!(help.contains("Exit codes: 0 done;"), "{help}");
+        let json = if name == "classifier" { here(&[name, "train", "--help"]).expect(0).out } else { help };
+        assert!(json.contains("--json"), "{json}");
     }
 }
 

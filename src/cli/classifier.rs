@@ -42,6 +42,9 @@ struct Train {
     /// Weights to write.
     #[arg(long)]
     out: PathBuf,
+    /// The numbers as JSON on standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -79,12 +82,12 @@ fn work(args: &Train) -> Result<String, String> {
     let bytes = train(&read, &Plan::default()).write();
     std::fs::write(&args.out, &bytes).map_err(|e| format!("{}: {e}", args.out.display()))?;
     let held_out = read.iter().filter(|row| row.held_out).count();
-    Ok(format!(
-        "{} rows, {held_out} of them held out; {} bytes in {}",
-        read.len(),
-        bytes.len(),
-        args.out.display()
-    ))
+    let (rows, bytes, out) = (read.len(), bytes.len(), args.out.display().to_string());
+    if args.json {
+        let told = serde_json::json!({ "rows": rows, "held_out": held_out, "bytes": bytes, "out": out });
+        return Ok(told.to_string());
+    }
+    Ok(format!("{rows} rows, {held_out} of them held out; {bytes} bytes in {out}"))
 }
 
 /// The files of JSON lines of a folder, by name.

@@ -35,9 +35,13 @@ mod train;
 mod verify;
 mod wrong;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use pipeline::dag::Kinds;
 use std::process::ExitCode;
+
+/// Stands under the help of every command.
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 1 not done, not found or not equal; 2 wrong use or mistakes in a recipe.";
 
 #[derive(Parser)]
 #[command(version, about = "Data preparation for language models: from web addresses to a trained model")]
@@ -82,7 +86,13 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub(crate) fn run(kinds: &Kinds) -> ExitCode {
-    match Cli::parse().command {
+    let told = |command: clap::Command| {
+        let own = command.get_after_help().map(|words| format!("{words}\n")).unwrap_or_default();
+        command.after_help(format!("{own}{EXIT_CODES}"))
+    };
+    let matches = Cli::command().mut_subcommands(told).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Demo(args) => demo::run(&args, kinds),
         Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args, kinds),

@@ -15,6 +15,9 @@ const EXAMPLE: &str = "{\"text\": \"This is an example of a document. Put your o
 pub(crate) struct Args {
     /// Folder to make.
     folder: PathBuf,
+    /// The paths written as JSON on standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -28,6 +31,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         .and_then(|()| std::fs::write(&path, RECIPE));
     if let Err(error) = written {
         return failed(format!("{}: {error}", path.display()));
+    }
+    if args.json {
+        println!("{}", serde_json::json!({ "recipe": path, "input": input }));
+        return ExitCode::SUCCESS;
     }
     println!("wrote {}", path.display());
     println!("next:  gristmill check {0}   then   gristmill build {0}", path.display());

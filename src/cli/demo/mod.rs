@@ -9,19 +9,24 @@ mod sample;
 mod site;
 
 use super::build::{Works, summary};
+use super::output::emit_json;
 use super::progress::{Listener, Progress};
 use super::{environment, train, wrong};
 use model::generate::{Sampler, Sampling};
+use model::train::TrainReport;
 use model::{Config, TrainEvent, TrainObserver};
 use pipeline::dag::{self, Kinds};
-use pipeline::engine::Workdir;
+use pipeline::engine::{Report, Workdir};
 use pipeline::recipe::Recipe;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
 const RECIPE: &str = include_str!("demo.toml");
+/// Folder of the model in that of the demo.
+const MODEL: &str = "model";
 /// Beginnings of texts that the trained model continues.
 const PROMPTS: [&str; 2] = ["The ", "A struct is "];
 
@@ -43,24 +48,47 @@ pub(crate) struct Args {
     /// How progress is told.
     #[arg(long, value_enum, default_value_t)]
     progress: Progress,
+    /// What came out as JSON on standard output, in place of the tour.
+    #[arg(long)]
+    json: bool,
 }
 
 type Failure = Box<dyn std::error::Error>;
 
 pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     match work(args, kinds) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(told) if args.json => emit_json(&told, ExitCode::SUCCESS),
+        Ok(told) => {
+            next_steps(Path::new(&told.dataset), &args.workdir);
+            println!("\nAll of it took {:.0} seconds.", told.seconds);
+            ExitCode::SUCCESS
+        }
         Err(error) => wrong::failed(error),
     }
 }
 
-fn work(args: &Args, kinds: &Kinds) -> Result<(), Failure> {
+/// What the demo came to.
+#[derive(Serialize)]
+struct Told {
+    recipe: String,
+    dataset: String,
+    model: String,
+    build: Report,
+    training: TrainReport,
+    /// Each prompt with what the model made of it.
+    generated: Vec<String>,
+    seconds: f64,
+}
+
+fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
     let start = Instant::now();
     let site = site::Site::find(kinds.all);
-    println!("Serving {} on loopback.", site.what());
+    let what = site.what();
     let server = site::serve(site)?;
     let recipe = recipe(args, &server)?;
-    println!("Recipe: {}", recipe.file.display());
+    if !args.json {
+        println!("Serving {what} on loopback.\nRecipe: {}", recipe.file.display());
+    }
     let dag = dag::compile(&recipe, kinds)?;
     let works = Works {
         workdir: Some(args.workdir.clone()),
@@ -71,16 +99,25 @@ fn work(args: &Args, kinds: &Kinds) -> Result<(), Failure> {
     let options = works.options(&dag.name, recipe.base());
     let report = works.run(&dag, &options)?;
     drop(server);
-    println!();
-    summary(&report, &options);
-    let dataset = Workdir(options.workdir).dataset();
-    sample::show(&dataset)?;
+    let dataset = Workdir(options.workdir.clone()).dataset();
+    if !args.json {
+        println!();
+        summary(&report, &options);
+        sample::show(&dataset)?;
+    }
     let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;
     let config = settings.parse().map_err(|e| e.iter().map(ToString::to_string).collect::<String>())?;
-    teach(args, &dataset, &config)?;
-    next_steps(&dataset, &args.workdir);
-    println!("\nAll of it took {:.0} seconds.", start.elapsed().as_secs_f64());
-    Ok(())
+    let (training, generated) = teach(args, &dataset, &config)?;
+    let path = |path: &Path| path.display().to_string();
+    Ok(Told {
+        recipe: path(&recipe.file),
+        dataset: path(&dataset),
+        model: path(&args.workdir.join(MODEL)),
+        build: report,
+        training,
+        generated,
+        seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
 /// Writes the recipe into the folder of the demo, so that a person can read, change and build it.
@@ -97,26 +134,30 @@ fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
     Ok(Recipe::parse(&path, text, &environment)?)
 }
 
-/// Trains, plots the loss, lets the model speak.
-fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(), Failure> {
-    let out = args.workdir.join("model");
+/// Trains, plots the loss, lets the model speak; gives the report and what the model said.
+fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, Vec<String>), Failure> {
+    let out = args.workdir.join(MODEL);
     let curve =
         Curve { listener: args.progress.start(), losses: Mutex::default(), held_out: Mutex::default() };
-    println!("\nTraining for about {} seconds …", args.train_seconds);
+    if !args.json {
+        println!("\nTraining for about {} seconds …", args.train_seconds);
+    }
     let report = model::train::run(dataset, &out, config, &curve)?;
     curve.listener.end();
     let (losses, held_out) = (curve.losses.into_inner()?, curve.held_out.into_inner()?);
-    if losses.len() > 1 {
-        println!("\n{}\n", plot::curve(&losses, &held_out));
-    }
-    train::show(&report, &out);
     let sampler = Sampler::open(&out)?;
-    println!("\nThe model continues:");
-    for prompt in PROMPTS {
-        let text = sampler.generate(prompt, &Sampling { tokens_max: 60, ..Sampling::default() })?;
-        println!("  {prompt}│{}", text.replace('\n', "\n  "));
+    let sampling = Sampling { tokens_max: 60, ..Sampling::default() };
+    let generated = PROMPTS.map(|prompt| Ok(format!("{prompt}│{}", sampler.generate(prompt, &sampling)?)));
+    let generated: Vec<String> = generated.into_iter().collect::<Result<_, Failure>>()?;
+    if !args.json {
+        if losses.len() > 1 {
+            println!("\n{}\n", plot::curve(&losses, &held_out));
+        }
+        train::show(&report, &out);
+        println!("\nThe model continues:");
+        generated.iter().for_each(|text| println!("  {}", text.replace('\n', "\n  ")));
     }
-    Ok(())
+    Ok((report, generated))
 }
 
 struct Curve {
