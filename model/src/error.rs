@@ -39,8 +39,12 @@ pub enum TrainError {
         differences: Vec<String>,
     },
     /// A parameter would never learn: a layer's backward is broken.
-    #[error("tensor `{tensor}` received no gradient at the first step")]
+    #[error(
+        "step {step}: tensor `{tensor}` received no gradient, so it would never learn; its layer is at fault"
+    )]
     NoGradient {
+        /// The step that failed.
+        step: u64,
         /// Name of the tensor.
         tensor: String,
     },

@@ -80,13 +80,14 @@ pub fn run(
     training.finish(&report_path)
 }
 
-struct Training<'a> {
+/// A training under way.
+pub(crate) struct Training<'a> {
     dataset: &'a Dataset,
     out: &'a Path,
     config: &'a Config,
     observer: &'a dyn TrainObserver,
-    model: Transformer<f32>,
-    optimizer: AdamW,
+    pub(crate) model: Transformer<f32>,
+    pub(crate) optimizer: AdamW,
     stream: Stream<'a>,
     state: State,
     checkpoints: Checkpoints,
@@ -106,7 +107,8 @@ struct Clock {
 }
 
 impl<'a> Training<'a> {
-    fn open(
+    /// Goes on from the newest checkpoint in `out`, or begins.
+    pub(crate) fn open(
         dataset: &'a Dataset,
         out: &'a Path,
         config: &'a Config,
@@ -161,7 +163,8 @@ impl<'a> Training<'a> {
         self.config.batch_sequences * self.config.accumulate * self.dataset.tokens.sequence_length
     }
 
-    fn work(&mut self) -> Result<(), TrainError> {
+    /// Does the steps that are left.
+    pub(crate) fn work(&mut self) -> Result<(), TrainError> {
         while self.state.step < self.state.steps {
             self.step()?;
             let step = self.state.step;
@@ -194,9 +197,7 @@ impl<'a> Training<'a> {
             probability: self.config.dropout,
             seed: seed(self.config.seed, "micro-batch", step * self.config.accumulate + micro),
         })?;
-        if step == 0 && targets > 0 {
-            self.optimizer.assert_every_gradient()?;
-        }
+        self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
         if !loss.is_finite() || !norm.is_finite() {
             let what = if loss.is_finite() { "the gradient" } else { "the loss" };
