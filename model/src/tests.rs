@@ -1,6 +1,7 @@
 //! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
 
 mod gradients;
+mod transformers;
 
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
