@@ -1,6 +1,8 @@
 //! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
 
+mod faults;
 mod gradients;
+mod sampling;
 mod transformers;
 
 use crate::architecture::{Source, Transformer};

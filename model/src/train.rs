@@ -116,7 +116,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let shape = config.shape(&dataset.tokens)?;
-        let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.eos_id)?;
+        let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
         let begin = State::begin(config.to_table(), config.steps, dataset);
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
@@ -259,6 +259,9 @@ impl<'a> Training<'a> {
             return Ok(None);
         }
         let found = measure(&self.model, &self.dataset.validation, &self.bytes, limit)?;
+        if found.tokens == 0 {
+            return Ok(None);
+        }
         let (loss, bits_per_byte) = (found.loss(), found.bits_per_byte());
         self.metrics.held_out(self.state.step, loss, bits_per_byte)?;
         self.observer.event(TrainEvent::Evaluated { step: self.state.step, loss, bits_per_byte });
