@@ -296,6 +296,56 @@ fn a_full_disk_refuses_the_commit_and_a_rerun_goes_on() {
     drop(disk);
 }
 
+#[test]
+fn a_full_disk_keeps_the_checkpoints_and_a_rerun_ends_with_the_same_weights() {
+    let folder = Folder::new("full-train");
+    let path = folder.join("disk");
+    let Some(disk) = Disk::mount(&path, "16k") else {
+        eprintln!("SKIPPED: a full disk: this process may not mount a file system");
+        return;
+    };
+    corpus::write_all(&folder.0, 42, 40);
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let train = |out: &str| {
+        let sets = ["steps=12", "layers=1", "width=32", "heads=2", "batch_sequences=2", "checkpoint_every=2"];
+        let sets = sets.iter().flat_map(|s| ["--set", s]);
+        let args: Vec<&str> = ["train", "work/dataset", "--out", out].into_iter().chain(sets).collect();
+        gristmill(&args, &folder.0)
+    };
+    train("whole").expect(0);
+    let weights = |out: &str| fs::read(folder.join(out).join("model.safetensors")).unwrap();
+    let checkpoint: u64 = (fs::read_dir(folder.join("whole/checkpoints/step-000000012")).unwrap())
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    let mut refused = 0;
+    // Room for parts of checkpoints: the first is cut, then the second and the third beside those that are kept.
+    for tenths in [1, 6, 12, 16, 22, 26, 400] {
+        disk.grow(&format!("{}k", checkpoint * tenths / 10 / 1024 + 16));
+        let kept = || {
+            let folder = path.join("out/checkpoints");
+            if folder.exists() { common::paths(&folder) } else { Vec::new() }
+        };
+        let before = kept();
+        let done = train("disk/out");
+        if done.code == 0 {
+            break;
+        }
+        let done = done.expect(1);
+        refused += 1;
+        assert!(
+            done.err.contains("No space left") && done.err.contains("disk/out"),
+            "{tenths}: {}",
+            done.err
+        );
+        let after = kept();
+        assert!(!after.iter().any(|path| path.contains(".part")), "{tenths}: {after:?}");
+        assert!(after.len() >= before.len(), "{tenths}: checkpoints were lost: {before:?}, {after:?}");
+    }
+    assert!(refused >= 4, "the disk was full {refused} times");
+    assert!(weights("disk/out") == weights("whole"), "other weights after a full disk");
+    drop(disk);
+}
+
 /// What is no folder of documents at all.
 #[test]
 fn a_source_that_is_not_there_is_named() {

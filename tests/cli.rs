@@ -350,6 +350,10 @@ fn a_run_builds_trains_evaluates_and_speaks() {
     let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
     let said = gristmill(&speak, &folder.0).expect(0).out;
     assert!(said.starts_with("the mill") && said == gristmill(&speak, &folder.0).expect(0).out, "{said:?}");
+    for wrong in [["--temperature", "nan"], ["--top-p", "1.5"], ["--tokens", "0"]] {
+        let done = gristmill(&[&["generate", "work/model"], &wrong[..]].concat(), &folder.0).expect(2);
+        assert!(done.err.contains(&wrong[0][2..].replace('-', "_")), "{}", done.err);
+    }
     // Progress as JSON lines, and nothing but the report on standard output.
     let args = ["build", "recipe.toml", "--workdir", "w2", "--json", "--progress", "json"];
     let done = gristmill(&args, &folder.0).expect(0);

@@ -1,12 +1,13 @@
 //! Checkpoints: everything that the rest of a training depends on, whole or not there.
 //!
 //! A checkpoint is a folder `checkpoints/step-000000120` of tensors, moments and `state.json`. It is written under another name and renamed when
-//! the disk has every byte; `state.json` holds the hashes of the others, so a damaged one is passed over for the one before.
+//! the disk has every byte; `state.json` holds the hashes of the others and its own, so a damaged one is passed over for the one before.
 
 use crate::data::Position;
 use crate::error::TrainError;
 use crate::folder::{self, Named};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const MOMENTS: &str = "optimizer.safetensors";
 const PREFIX: &str = "step-";
 const PART: &str = ".part";
 /// Raised when the layout of checkpoints changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a training is at a step, but for its tensors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +32,18 @@ pub(crate) struct State {
     pub(crate) position: Position,
     /// Settings, defaults included.
     pub(crate) settings: BTreeMap<String, String>,
-    /// Hexadecimal blake3 of the dataset's manifest.
+    /// Name of the dataset.
+    pub(crate) dataset_name: String,
+    /// Hexadecimal blake3 of its manifest.
     pub(crate) dataset: String,
     /// Hexadecimal blake3 of the tokenizer.
     pub(crate) tokenizer: String,
     /// Hexadecimal blake3 of the other files.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
+    /// Hexadecimal blake3 of this file with nothing in this place.
+    #[serde(default)]
+    pub(crate) own: String,
 }
 
 impl State {
@@ -53,10 +59,22 @@ impl State {
             steps,
             position: Position::default(),
             settings,
+            dataset_name: dataset.name.clone(),
             dataset: dataset.manifest_hash.clone(),
             tokenizer: dataset.tokens.tokenizer.clone(),
             files: BTreeMap::new(),
+            own: String::new(),
         }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let unsigned = Self { own: String::new(), ..self.clone() };
+        let own = blake3::hash(&folder::json_bytes(&unsigned)).to_hex().to_string();
+        folder::json_bytes(&Self { own, ..unsigned })
+    }
+
+    fn dataset_shown(&self) -> String {
+        format!("`{}` ({})", self.dataset_name, self.dataset.get(..8).unwrap_or(&self.dataset))
     }
 
     /// In what another training differs. Keys that change no number of the training may.
@@ -70,7 +88,7 @@ impl State {
             })
             .collect();
         if self.dataset != other.dataset {
-            found.push("the dataset is another".into());
+            found.push(format!("the dataset was {}, is {}", other.dataset_shown(), self.dataset_shown()));
         }
         found
     }
@@ -119,18 +137,18 @@ impl Checkpoints {
     }
 
     /// Writes a checkpoint and removes all but the newest `keep`.
+    ///
+    /// # Errors
+    /// The system refuses, as on a full disk: what was written of it is removed, and the checkpoints before it stay.
     pub(crate) fn write(&self, checkpoint: Checkpoint, keep: u64) -> Result<PathBuf, TrainError> {
-        let Checkpoint { mut state, model, moments } = checkpoint;
-        let path = self.folder.join(format!("{PREFIX}{:09}", state.step));
-        let part = self.folder.join(format!("{PREFIX}{:09}{PART}", state.step));
-        fs::create_dir_all(&part).map_err(TrainError::io(&part))?;
-        state.files.clear();
-        for (name, tensors) in [(folder::TENSORS, model), (MOMENTS, moments)] {
-            let bytes = folder::tensor_bytes(&tensors)?;
-            state.files.insert(name.to_owned(), blake3::hash(&bytes).to_hex().to_string());
-            folder::write(&part.join(name), &bytes)?;
+        let step = checkpoint.state.step;
+        let path = self.folder.join(format!("{PREFIX}{step:09}"));
+        let part = self.folder.join(format!("{PREFIX}{step:09}{PART}"));
+        if let Err(error) = write_files(&part, checkpoint) {
+            // What cannot be removed either is removed when the folder is opened next.
+            drop(fs::remove_dir_all(&part));
+            return Err(error);
         }
-        folder::write(&part.join(STATE), &folder::json_bytes(&state))?;
         if path.exists() {
             fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
         }
@@ -146,7 +164,7 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// The newest checkpoint whose files are whole; `passed` is told of others.
+    /// The newest checkpoint whose files are whole; `passed` is told of others, and if none is whole.
     ///
     /// # Errors
     /// `OtherRun` when it belongs to a training of other settings or another dataset.
@@ -155,28 +173,49 @@ impl Checkpoints {
         expected: &State,
         mut passed: impl FnMut(&str),
     ) -> Result<Option<Checkpoint>, TrainError> {
-        for path in self.list()? {
-            match read(&path) {
+        let all = self.list()?;
+        for path in &all {
+            match read(path) {
                 Ok(checkpoint) => {
                     let differences = expected.differences(&checkpoint.state);
                     if differences.is_empty() {
                         return Ok(Some(checkpoint));
                     }
-                    return Err(TrainError::OtherRun { path, differences });
+                    return Err(TrainError::OtherRun { path: path.clone(), differences });
                 }
                 Err(error) => passed(&format!("checkpoint passed over: {error}")),
             }
+        }
+        if !all.is_empty() {
+            passed("no checkpoint is whole; the training begins anew");
         }
         Ok(None)
     }
 }
 
+fn write_files(part: &Path, checkpoint: Checkpoint) -> Result<(), TrainError> {
+    let Checkpoint { mut state, model, moments } = checkpoint;
+    fs::create_dir_all(part).map_err(TrainError::io(part))?;
+    state.files.clear();
+    for (name, tensors) in [(folder::TENSORS, model), (MOMENTS, moments)] {
+        let bytes = folder::tensor_bytes(&tensors)?;
+        state.files.insert(name.to_owned(), blake3::hash(&bytes).to_hex().to_string());
+        folder::write(&part.join(name), &bytes)?;
+    }
+    folder::write(&part.join(STATE), &state.bytes())
+}
+
 fn read(path: &Path) -> Result<Checkpoint, TrainError> {
     let file = path.join(STATE);
     let bytes = fs::read(&file).map_err(TrainError::io(&file))?;
-    let state: State = serde_json::from_slice(&bytes).map_err(TrainError::file(&file))?;
-    if state.version != VERSION {
-        return Err(TrainError::file(&file)(format!("layout {} is not the known {VERSION}", state.version)));
+    let parsed: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&file))?;
+    if parsed["version"] != VERSION {
+        let found = &parsed["version"];
+        return Err(TrainError::file(&file)(format!("layout {found} is not the known {VERSION}")));
+    }
+    let state: State = serde_json::from_value(parsed).map_err(TrainError::file(&file))?;
+    if state.bytes() != bytes {
+        return Err(TrainError::file(&file)("the file is damaged"));
     }
     let tensors = |name: &str| {
         let file = path.join(name);

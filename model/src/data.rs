@@ -24,6 +24,8 @@ const WINDOW_TOKENS: u64 = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Dataset {
     folder: PathBuf,
+    /// Name in the manifest.
+    pub name: String,
     /// Hexadecimal blake3 of the manifest.
     pub manifest_hash: String,
     /// Sequence length, vocabulary and hash of the tokenizer.
@@ -83,7 +85,7 @@ impl Dataset {
             return Err(TrainError::file(&path)("the dataset has no training sequences"));
         }
         let manifest_hash = blake3::hash(&bytes).to_hex().to_string();
-        Ok(Self { folder: folder.to_owned(), manifest_hash, tokens, train, validation })
+        Ok(Self { folder: folder.to_owned(), name: parsed.name, manifest_hash, tokens, train, validation })
     }
 
     /// Where the tokenizer lies.

@@ -39,19 +39,29 @@ pub enum TrainError {
         differences: Vec<String>,
     },
     /// A parameter would never learn: a layer's backward is broken.
-    #[error("tensor `{tensor}` received no gradient at the first step")]
+    #[error(
+        "step {step}: tensor `{tensor}` received no gradient, so it would never learn; its layer is at fault"
+    )]
     NoGradient {
+        /// The step that failed.
+        step: u64,
         /// Name of the tensor.
         tensor: String,
     },
     /// The loss or the gradient is not a number any more.
-    #[error("step {step}: {what} is not a finite number; lower `learning_rate` or raise `warmup_steps`")]
+    #[error(
+        "step {step}: {what} is not a finite number; the checkpoints before it are intact; begin again in another folder with a \
+         lower `learning_rate` or more `warmup_steps`"
+    )]
     NotFinite {
-        /// The step that failed; the checkpoints before it are intact.
+        /// The step that failed.
         step: u64,
         /// Loss or gradient.
         what: &'static str,
     },
+    /// A model gives no probabilities.
+    #[error("the model's logits are not numbers; its tensors are damaged")]
+    NotANumber,
     /// An operation on tensors was refused.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

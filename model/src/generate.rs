@@ -8,6 +8,7 @@
 
 use crate::architecture::Transformer;
 use crate::error::TrainError;
+use crate::eval::perplexity::open_tokenizer;
 use crate::folder;
 use crate::kernel::softmax;
 use schemas::hash::{Rng, seed};
@@ -33,19 +34,19 @@ config! {
 
 /// A model ready to generate.
 pub struct Sampler {
-    model: Transformer<f32>,
-    tokenizer: Tokenizer,
+    pub(crate) model: Transformer<f32>,
+    pub(crate) tokenizer: Tokenizer,
 }
 
 impl Sampler {
     /// Reads a model folder.
     ///
     /// # Errors
-    /// A file is missing or is not of a model that this program writes.
+    /// A file is missing, is not of a model that this program writes, or the tokenizer is another model's.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
-        let path = folder.join(manifest::TOKENIZER);
-        let tokenizer = Tokenizer::from_file(&path).map_err(TrainError::file(&path))?;
-        Ok(Self { model: folder::load(folder)?, tokenizer })
+        let model = folder::load(folder)?;
+        let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+        Ok(Self { model, tokenizer })
     }
 
     /// Continues a prompt until the end-of-document token or `tokens_max`; returns the continuation alone.
@@ -54,7 +55,7 @@ impl Sampler {
     /// half. The continuation never ends inside a character: bytes that make none yet are left out.
     ///
     /// # Errors
-    /// The tokenizer refuses.
+    /// The tokenizer refuses, or the model's numbers are not finite.
     pub fn generate(&self, prompt: &str, sampling: &Sampling) -> Result<String, TrainError> {
         let wrong = |error: tokenizers::Error| TrainError::Tokenizer(error.to_string());
         let encoded = self.tokenizer.encode(prompt, false).map_err(wrong)?;
@@ -63,10 +64,11 @@ impl Sampler {
         let new = self.continue_ids(&ids, sampling)?;
         // Decoded together: the first new token may complete a character of the prompt's last.
         let decode = |ids: &[u32]| self.tokenizer.decode(ids, true).map_err(wrong);
-        let before = decode(&ids)?;
+        let (before, alone) = (decode(&ids)?, decode(&new)?);
         ids.extend(new);
         let all = decode(&ids)?;
-        let new = all.strip_prefix(&before).unwrap_or(&all);
+        // A decoder that writes the start of a text differently when more follows gives the new tokens alone.
+        let new = all.strip_prefix(&before).unwrap_or(&alone);
         Ok(new.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned())
     }
 
@@ -86,6 +88,9 @@ impl Sampler {
             // A vocabulary may be larger than its tokenizer; what stands for no text is not drawn.
             logits.truncate(self.tokenizer.get_vocab_size(true).max(1));
             seen += pending.len();
+            if logits.iter().any(|logit| logit.is_nan()) {
+                return Err(TrainError::NotANumber);
+            }
             let id = choose(logits, sampling, (rng.at(at) >> 11) as f64 / (1_u64 << 53) as f64);
             if id == self.model.shape.eos {
                 break;
@@ -155,6 +160,24 @@ mod tests {
         check(&Sampling { top_p: 0.5, ..all.clone() }, 0.999, 3);
         check(&Sampling { top_p: 0.0, ..all.clone() }, 0.999, 2);
         check(&Sampling { temperature: 0.0, ..all.clone() }, 0.999, 2);
-        check(&Sampling { temperature: 0.01, ..all }, 0.99, 2);
+        check(&Sampling { temperature: 0.01, ..all.clone() }, 0.99, 2);
+        check(&Sampling { temperature: 100.0, ..all.clone() }, 0.99, 0);
+        // One candidate, more than there are, a nucleus that one token fills to the last bit, and none that can be filled.
+        check(&Sampling { top_k: 1, ..all.clone() }, 0.999, 2);
+        check(&Sampling { top_k: 1000, ..all.clone() }, 0.999, 0);
+        check(&Sampling { top_p: 0.4, ..all.clone() }, 0.999, 2);
+        check(&Sampling { top_p: 1e-300, ..all.clone() }, 0.999, 2);
+        check(&Sampling { top_k: 3, top_p: 0.999_999, ..all.clone() }, 0.999, 1);
+        check(&all, 1.0 - f64::EPSILON / 2.0, 0);
+    }
+
+    #[test]
+    fn equal_logits_are_taken_in_the_order_of_their_ids() {
+        let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
+        assert_eq!(choose(vec![1.0, 2.0, 2.0, 2.0], &greedy, 0.9), 1);
+        assert_eq!(choose(vec![f32::NEG_INFINITY, f32::NEG_INFINITY, -3e38], &greedy, 0.9), 2);
+        let one = Sampling { top_k: 1, ..Sampling::default() };
+        assert_eq!(choose(vec![1.0, 2.0, 2.0, 2.0], &one, 0.9), 1);
+        assert_eq!(choose(vec![f32::NEG_INFINITY, f32::NEG_INFINITY, -3e38], &one, 0.9), 2);
     }
 }

@@ -17,6 +17,8 @@ pub mod generate;
 mod kernel;
 mod layer;
 mod metrics;
+#[cfg(test)]
+mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;

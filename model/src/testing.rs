@@ -103,13 +103,20 @@ fn tokenizer(path: &Path) {
 
 /// Writes a dataset of two training shards and one held-out shard.
 pub(crate) fn dataset(folder: &Path) {
+    dataset_of(folder, "tiny", VOCAB, 5);
+}
+
+/// Writes a dataset with a name, the size that its vocabulary is said to have, and held-out rows, 0 for no such shard.
+pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: usize) {
     let vocab = u32::try_from(VOCAB).unwrap();
     let length = u32::try_from(LENGTH).unwrap();
-    let shards = [
+    let mut shards = vec![
         ("tokens/train/part-00000.parquet", rows(20, length, vocab, 1)),
         ("tokens/train/part-00001.parquet", rows(13, length, vocab, 2)),
-        ("tokens/validation/part-00000.parquet", rows(5, length, vocab, 3)),
     ];
+    if held_out > 0 {
+        shards.push(("tokens/validation/part-00000.parquet", rows(held_out, length, vocab, 3)));
+    }
     let mut files = BTreeMap::new();
     let mut list = |name: &str, rows: Option<u64>| {
         let bytes = std::fs::read(folder.join(name)).unwrap();
@@ -126,17 +133,17 @@ pub(crate) fn dataset(folder: &Path) {
     let tokenizer = list(manifest::TOKENIZER, None);
     let manifest = Manifest {
         version: manifest::VERSION,
-        name: "tiny".into(),
+        name: name.into(),
         gristmill: "0".into(),
         build: String::new(),
         nodes: vec![],
         files,
         tokens: Some(Tokens {
             sequence_length: LENGTH,
-            vocab_size: VOCAB,
+            vocab_size,
             eos_id: 0,
             train: 1,
-            validation: 1,
+            validation: held_out as u64,
             tokenizer,
         }),
     };

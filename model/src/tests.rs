@@ -1,5 +1,10 @@
 //! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
 
+mod faults;
+mod gradients;
+mod sampling;
+mod transformers;
+
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
 use crate::config::{Architecture, Config};
@@ -9,7 +14,6 @@ use crate::layer::dropout::Dropout;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, dataset, rows};
 use crate::train::{gradients, run};
-use candle_core::{CpuStorage, InplaceOp1, Layout};
 use schemas::manifest::Tokens;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,68 +31,6 @@ fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
         Tokens { sequence_length: length, vocab_size: 23, eos_id: 0, train: 1, validation: 1, tokenizer };
     Transformer::new(config.shape(&tokens).unwrap(), Source::drawn(config.seed, &device()), &device())
         .unwrap()
-}
-
-struct Nudge(usize, f64);
-
-impl InplaceOp1 for Nudge {
-    fn name(&self) -> &'static str {
-        "nudge"
-    }
-    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
-        let CpuStorage::F64(values) = storage else { panic!("the check is in f64") };
-        values[self.0] += self.1;
-        Ok(())
-    }
-}
-
-/// Compares the gradient of numbers of every tensor with a central difference, in f64.
-fn check_gradients(config: &Config, length: u32) {
-    let model: Transformer<f64> = model(config, u64::from(length));
-    // Larger values than fresh ones, gains and biases off their neutral points: every term of the gradients counts.
-    for (at, parameter) in model.parameters.iter().enumerate() {
-        for i in 0..parameter.value().elem_count() {
-            let draw = schemas::hash::Rng::new(at as u64).at(i as u64) as f64 / u64::MAX as f64 - 0.5;
-            parameter.value().inplace_op1(&Nudge(i, 0.6 * draw)).unwrap();
-        }
-    }
-    let batch = Arc::new(Batch::new(&rows(2, length, 23, 5), 0));
-    let dropout = Dropout { probability: config.dropout, seed: 3 };
-    gradients(&model, &[Arc::clone(&batch)], 0.1, |_| dropout).unwrap();
-    let loss = || model.training_loss(&batch, 0.1, dropout).unwrap().to_scalar::<f64>().unwrap();
-    for parameter in &model.parameters {
-        let found = parameter.gradient(|g| g.expect("every tensor gets a gradient").to_vec());
-        let count = found.len();
-        for i in [0, count / 3, count / 2, 2 * count / 3, count - 1] {
-            let step = 1e-5;
-            let nudge = |by| parameter.value().inplace_op1(&Nudge(i, by)).unwrap();
-            nudge(step);
-            let above = loss();
-            nudge(-2.0 * step);
-            let below = loss();
-            nudge(step);
-            let expected = (above - below) / (2.0 * step);
-            let (name, found) = (parameter.name(), found[i]);
-            assert!(
-                (found - expected).abs() < 1e-7 * (1.0 + expected.abs()),
-                "{name}[{i}]: {found}, numeric {expected}"
-            );
-        }
-    }
-}
-
-#[test]
-fn every_gradient_of_a_llama_is_the_numeric_one() {
-    check_gradients(&small(Architecture::Llama), 9);
-    check_gradients(&Config { tied_head: false, dropout: 0.3, ..small(Architecture::Llama) }, 9);
-    // More than one block of queries, and pieces that begin inside blocks.
-    check_gradients(&Config { layers: 1, ..small(Architecture::Llama) }, 150);
-}
-
-#[test]
-fn every_gradient_of_a_gpt_is_the_numeric_one() {
-    check_gradients(&small(Architecture::Gpt), 9);
-    check_gradients(&Config { tied_head: false, dropout: 0.3, ..small(Architecture::Gpt) }, 9);
 }
 
 #[test]

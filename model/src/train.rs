@@ -80,13 +80,14 @@ pub fn run(
     training.finish(&report_path)
 }
 
-struct Training<'a> {
+/// A training under way.
+pub(crate) struct Training<'a> {
     dataset: &'a Dataset,
     out: &'a Path,
     config: &'a Config,
     observer: &'a dyn TrainObserver,
-    model: Transformer<f32>,
-    optimizer: AdamW,
+    pub(crate) model: Transformer<f32>,
+    pub(crate) optimizer: AdamW,
     stream: Stream<'a>,
     state: State,
     checkpoints: Checkpoints,
@@ -106,7 +107,8 @@ struct Clock {
 }
 
 impl<'a> Training<'a> {
-    fn open(
+    /// Goes on from the newest checkpoint in `out`, or begins.
+    pub(crate) fn open(
         dataset: &'a Dataset,
         out: &'a Path,
         config: &'a Config,
@@ -114,7 +116,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let shape = config.shape(&dataset.tokens)?;
-        let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.eos_id)?;
+        let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
         let begin = State::begin(config.to_table(), config.steps, dataset);
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
@@ -161,7 +163,8 @@ impl<'a> Training<'a> {
         self.config.batch_sequences * self.config.accumulate * self.dataset.tokens.sequence_length
     }
 
-    fn work(&mut self) -> Result<(), TrainError> {
+    /// Does the steps that are left.
+    pub(crate) fn work(&mut self) -> Result<(), TrainError> {
         while self.state.step < self.state.steps {
             self.step()?;
             let step = self.state.step;
@@ -194,9 +197,7 @@ impl<'a> Training<'a> {
             probability: self.config.dropout,
             seed: seed(self.config.seed, "micro-batch", step * self.config.accumulate + micro),
         })?;
-        if step == 0 && targets > 0 {
-            self.optimizer.assert_every_gradient()?;
-        }
+        self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
         if !loss.is_finite() || !norm.is_finite() {
             let what = if loss.is_finite() { "the gradient" } else { "the loss" };
@@ -258,6 +259,9 @@ impl<'a> Training<'a> {
             return Ok(None);
         }
         let found = measure(&self.model, &self.dataset.validation, &self.bytes, limit)?;
+        if found.tokens == 0 {
+            return Ok(None);
+        }
         let (loss, bits_per_byte) = (found.loss(), found.bits_per_byte());
         self.metrics.held_out(self.state.step, loss, bits_per_byte)?;
         self.observer.event(TrainEvent::Evaluated { step: self.state.step, loss, bits_per_byte });

@@ -2,6 +2,7 @@
 
 use super::wrong;
 use model::generate::{Sampler, Sampling};
+use schemas::{Settings, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,7 +38,21 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     let Args { tokens, temperature, top_k, top_p, seed, .. } = *args;
-    let sampling = Sampling { tokens_max: tokens, temperature, top_k, top_p, seed };
+    let whole = |n: u64| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
+    let pairs = [
+        ("tokens_max", whole(tokens)),
+        ("temperature", temperature.into()),
+        ("top_k", whole(top_k)),
+        ("top_p", top_p.into()),
+    ];
+    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let sampling = match Settings::new(pairs).parse::<Sampling>() {
+        Ok(sampling) => Sampling { seed, ..sampling },
+        Err(errors) => {
+            errors.iter().for_each(|e| eprintln!("error: {e}"));
+            return ExitCode::from(2);
+        }
+    };
     let sampled = Sampler::open(&args.model).and_then(|sampler| sampler.generate(&args.prompt, &sampling));
     match sampled {
         Ok(text) if args.json => {

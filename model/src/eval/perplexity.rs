@@ -56,8 +56,11 @@ pub(crate) struct Bytes {
 
 impl Bytes {
     /// Reads a tokenizer.
-    pub(crate) fn open(path: &Path, eos: u32) -> Result<Self, TrainError> {
-        let tokenizer = Tokenizer::from_file(path).map_err(TrainError::file(path))?;
+    ///
+    /// # Errors
+    /// It is none, or has ids beyond `vocab`.
+    pub(crate) fn open(path: &Path, vocab: u64, eos: u32) -> Result<Self, TrainError> {
+        let tokenizer = open_tokenizer(path, vocab)?;
         let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
         let length = |id| tokenizer.id_to_token(id).map_or(0, |token| token.chars().count() as u64);
         let vocab = u32::try_from(tokenizer.get_vocab_size(true)).map_err(TrainError::file(path))?;
@@ -80,6 +83,21 @@ impl Bytes {
         let text = self.tokenizer.decode(&ids, false).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
         Ok(text.len() as u64)
     }
+}
+
+/// Reads the tokenizer of a model.
+///
+/// # Errors
+/// It is none, or has ids beyond the vocabulary, which may be larger.
+pub(crate) fn open_tokenizer(path: &Path, vocab: u64) -> Result<Tokenizer, TrainError> {
+    let tokenizer = Tokenizer::from_file(path).map_err(TrainError::file(path))?;
+    let greatest = tokenizer.get_vocab(true).into_values().max().map_or(0, u64::from);
+    if greatest < vocab {
+        return Ok(tokenizer);
+    }
+    let message =
+        format!("has the token {greatest}, the model a vocabulary of {vocab}: it is another model's");
+    Err(TrainError::file(path)(message))
 }
 
 /// Measures the first `limit` rows (0: all).
@@ -123,5 +141,5 @@ pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError
     if dataset.validation.is_empty() {
         return Err(TrainError::Config { message: "the dataset has no held-out sequences".into() });
     }
-    measure(&model, &dataset.validation, &Bytes::open(&path, dataset.tokens.eos_id)?, 0)
+    measure(&model, &dataset.validation, &Bytes::open(&path, vocab, dataset.tokens.eos_id)?, 0)
 }

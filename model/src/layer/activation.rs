@@ -124,3 +124,34 @@ impl<T: Real> CustomOp1 for Operation<T> {
         Ok(Some(tensor(dx, x)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::check;
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        for (rows, width) in [(1, 1), (1, 7), (3, 16), (5, 35), (TASK_ROWS + 1, 2)] {
+            for activation in [Activation::SwiGlu, Activation::Gelu] {
+                let width_in = if activation == Activation::SwiGlu { 2 * width } else { width };
+                // Far from zero too, where both functions bend.
+                let forward = |x: &Tensor| activation.forward::<f64>(&(x * 4.0)?);
+                check(&format!("{activation:?} {rows} × {width}"), &[&[rows, width_in]], &[], |x| {
+                    forward(x[0])
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_the_papers() {
+        let x = Tensor::new(&[[-2.0_f64, 0.0, 0.5, 3.0]], &candle_core::Device::Cpu).unwrap();
+        let row = |y: Tensor| y.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        let tanh = |x: f64| 0.5 * x * (1.0 + (GELU.0 * (x + GELU.1 * x.powi(3))).tanh());
+        let gelu = row(Activation::Gelu.forward::<f64>(&x).unwrap());
+        assert!(gelu.iter().zip([-2.0, 0.0, 0.5, 3.0].map(tanh)).all(|(a, b)| (a - b).abs() < 1e-12));
+        let swiglu = row(Activation::SwiGlu.forward::<f64>(&x).unwrap());
+        assert!((swiglu[0] + 1.0 / (1.0 + 2.0_f64.exp())).abs() < 1e-12 && swiglu[1] == 0.0, "{swiglu:?}");
+    }
+}

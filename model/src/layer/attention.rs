@@ -317,3 +317,47 @@ impl<T: Real> Cache<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Row;
+    use crate::numeric::check;
+
+    /// Rows of pieces of these lengths, the last of padding; every second piece is cut out of a document.
+    fn gradients(rows: usize, pieces: &[u32], heads: (usize, usize, usize), rotary: bool) {
+        let length: u32 = pieces.iter().sum();
+        let (padding, pieces_before) = pieces.split_last().unwrap();
+        let row = Row {
+            ids: vec![1; length as usize],
+            piece_lengths: pieces_before.to_vec(),
+            begins: (0..pieces_before.len()).map(|at| at % 2 == 0).collect(),
+            padding: *padding,
+        };
+        let batch = Arc::new(Batch::new(&vec![row; rows], 0));
+        let heads = Heads { queries: heads.0, keys: heads.1, width: heads.2 };
+        let rope = rotary.then(|| Arc::new(Rope::<f64>::new(heads.width, length as usize, 100.0)));
+        let attention = Attention { heads, rope, batch };
+        let what = format!("{heads:?}, {rows} rows of {pieces:?}, rotary {rotary}");
+        let shape = [rows * length as usize, heads.row()];
+        // Larger than ±1, so that the softmax is far from uniform.
+        check(&what, &[&shape], &[], |x| attention.clone().forward(&(x[0] * 2.0)?));
+    }
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        for rotary in [false, true] {
+            gradients(1, &[1, 0], (1, 1, 2), rotary);
+            gradients(2, &[1, 0], (4, 2, 2), rotary);
+            gradients(1, &[5, 0], (3, 1, 6), rotary);
+            gradients(2, &[3, 1, 2, 1], (4, 2, 10), rotary);
+            // Blocks of queries that are not full, a piece over a block's end, padding as long as a block.
+            gradients(1, &[QUERIES as u32 - 3, 7, 0], (2, 2, 2), rotary);
+            gradients(2, &[9, 2 * QUERIES as u32 - 20, 12], (2, 1, 4), rotary);
+            gradients(1, &[1, QUERIES as u32], (1, 1, 2), rotary);
+        }
+        // Heads of odd width have no rotary positions.
+        gradients(2, &[4, 3, 1], (3, 3, 5), false);
+        gradients(1, &[2, 2, 2, 0], (6, 2, 1), false);
+    }
+}

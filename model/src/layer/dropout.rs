@@ -72,3 +72,32 @@ impl<T: Real> CustomOp1 for Operation<T> {
         Ok(Some(tensor(self.mask(slice(&storage, layout)?), x)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::check;
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        for (probability, rows, width) in [(0.0, 1, 3), (0.1, 1, 1), (0.5, 3, 17), (0.9, 129, 130)] {
+            let dropout = Dropout { probability, seed: 5 };
+            let what = format!("dropout {probability} of {rows} × {width}");
+            check(&what, &[&[rows, width]], &[], |x| dropout.forward::<f64>(x[0], 2));
+        }
+    }
+
+    #[test]
+    fn as_many_fall_as_asked_and_the_mean_stays() {
+        let ones = Tensor::ones((400, 100), candle_core::DType::F64, &candle_core::Device::Cpu).unwrap();
+        let masked = |site| {
+            let y = Dropout { probability: 0.3, seed: 1 }.forward::<f64>(&ones, site).unwrap();
+            y.flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        };
+        let y = masked(1);
+        let fallen = y.iter().filter(|y| **y == 0.0).count() as f64 / 40_000.0;
+        assert!((fallen - 0.3).abs() < 0.01, "{fallen}");
+        assert!(y.iter().all(|y| *y == 0.0 || (y - 1.0 / 0.7).abs() < 1e-12));
+        assert!(y == masked(1) && y != masked(2));
+    }
+}

@@ -86,3 +86,47 @@ impl<T: Real> CustomOp1 for Operation<T> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Row;
+    use crate::numeric::{check, parameter};
+    use candle_core::{DType, Device, Var};
+
+    fn gradients(row: Row, width: usize, learned: bool) {
+        let tokens = parameter("tokens", &[9, width], 1);
+        let positions = learned.then(|| parameter("positions", &[row.ids.len(), width], 2));
+        let what = format!("{:?} × {width}, positions {learned}", row.ids);
+        let batch = Arc::new(Batch::new(&[row.clone(), row], 0));
+        let embedding = Embedding { tokens, positions };
+        let root = Var::zeros(1, DType::F64, &Device::Cpu).unwrap();
+        let parameters: Vec<_> =
+            std::iter::once(&embedding.tokens).chain(embedding.positions.as_ref()).collect();
+        check(&what, &[], &parameters, |_| embedding.forward(&batch, root.as_tensor()));
+    }
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        for learned in [false, true] {
+            let row = Row { ids: vec![3], piece_lengths: vec![1], begins: vec![true], padding: 0 };
+            gradients(row, 1, learned);
+            // A token twice, tokens never seen, two pieces with positions of their own, padding.
+            let row = Row {
+                ids: vec![1, 4, 4, 8, 1, 2],
+                piece_lengths: vec![2, 3],
+                begins: vec![true, false],
+                padding: 1,
+            };
+            gradients(row, 5, learned);
+        }
+    }
+
+    #[test]
+    fn a_token_beyond_the_vocabulary_is_refused() {
+        let embedding = Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None };
+        let root = Var::zeros(1, DType::F64, &Device::Cpu).unwrap();
+        let error = embedding.forward(&Arc::new(Batch::piece(&[3, 9], 0)), root.as_tensor()).unwrap_err();
+        assert!(error.to_string().contains("token 9 is not below the vocabulary's size 9"), "{error}");
+    }
+}

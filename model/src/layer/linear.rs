@@ -215,3 +215,38 @@ impl<T: Real> CustomOp2 for Linear<T> {
         Ok((CustomOp1::bwd(self, x, y, dy)?, Some(dy.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::{check, parameter};
+
+    /// Parts of these widths, with and without biases, alone and onto a residual.
+    fn gradients(orientation: Orientation, tokens: usize, width_in: usize, widths: &[usize], bias: bool) {
+        let part = |(at, &width): (usize, &usize)| {
+            let shape = if orientation == Orientation::OutIn { [width, width_in] } else { [width_in, width] };
+            let bias = bias.then(|| parameter(&format!("b{at}"), &[width], 20 + at as u64));
+            (parameter::<f64>(&format!("w{at}"), &shape, at as u64), bias)
+        };
+        let parts: Vec<_> = widths.iter().enumerate().map(part).collect();
+        let linear = Linear::new(parts.clone(), orientation).unwrap();
+        let parameters: Vec<_> = parts.iter().flat_map(|(w, b)| std::iter::once(w).chain(b)).collect();
+        let what = format!("{orientation:?} {tokens} × {width_in} → {widths:?}, bias {bias}");
+        check(&what, &[&[tokens, width_in]], &parameters, |x| linear.forward(x[0]));
+        let shapes: [&[usize]; 2] = [&[tokens, width_in], &[tokens, widths.iter().sum()]];
+        check(&format!("{what}, onto"), &shapes, &parameters, |x| linear.forward_onto(x[0], x[1]));
+    }
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        for orientation in [Orientation::OutIn, Orientation::InOut] {
+            for bias in [false, true] {
+                gradients(orientation, 1, 1, &[1], bias);
+                gradients(orientation, 1, 5, &[7], bias);
+                gradients(orientation, 3, 17, &[4, 2, 2], bias);
+                // More rows than a task of tokens, and more columns than a task of weights.
+                gradients(orientation, 2 * TASK_ROWS + 1, 67, &[3, 70], bias);
+            }
+        }
+    }
+}

@@ -130,3 +130,27 @@ impl<T: Real> CustomOp1 for Norm<T> {
         Ok(Some(tensor(dx, x)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::{check, parameter};
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        for (rows, width) in [(1, 2), (1, 16), (3, 5), (7, 33), (TASK_ROWS + 1, 3)] {
+            let (gain, bias) = (parameter("gain", &[width], 1), parameter("bias", &[width], 2));
+            let x: &[usize] = &[rows, width];
+            let norm = Norm::root_mean_square(gain.clone(), 1e-5);
+            check(&format!("RMSNorm {x:?}"), &[x], &[&gain], |x| norm.forward(x[0]));
+            let norm = Norm::layer(gain.clone(), bias.clone(), 1e-5);
+            check(&format!("LayerNorm {x:?}"), &[x], &[&gain, &bias], |x| norm.forward(x[0]));
+        }
+    }
+
+    #[test]
+    fn a_row_near_zero_is_divided_by_the_root_of_epsilon() {
+        let norm = Norm::root_mean_square(parameter::<f64>("gain", &[5], 1), 1e-5);
+        check("near zero", &[&[2, 5]], &[&norm.gain], |x| norm.forward(&(x[0] * 1e-9)?));
+    }
+}

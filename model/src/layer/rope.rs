@@ -55,6 +55,7 @@ impl<T: Real> Rope<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numeric::numbers;
 
     #[test]
     fn products_depend_on_the_distance_alone_and_turning_back_undoes() {
@@ -71,5 +72,25 @@ mod tests {
         let mut head = turned(3, 11);
         rope.turn(&mut head, 11, Turn::Back);
         assert!(head.iter().zip(turned(3, 0)).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn the_gradient_is_the_numeric_one() {
+        for (width, position) in [(2, 0), (2, 1), (6, 3), (10, 31), (64, 17)] {
+            let rope = Rope::<f64>::new(width, 32, 10_000.0);
+            let (x, r) = (numbers::<f64>(width, 1), numbers::<f64>(width, 2));
+            let loss = |at: usize, by: f64| -> f64 {
+                let mut y = x.clone();
+                y[at] += by;
+                rope.turn(&mut y, position, Turn::Forward);
+                y.iter().zip(&r).map(|(y, r)| y * r).sum()
+            };
+            let mut gradient = r.clone();
+            rope.turn(&mut gradient, position, Turn::Back);
+            for (at, found) in gradient.iter().enumerate() {
+                let expected = (loss(at, 1e-5) - loss(at, -1e-5)) / 2e-5;
+                assert!((found - expected).abs() < 1e-8, "{width} at {position}: [{at}]");
+            }
+        }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct CrossEntropy<T> {
     /// Kept rows of the batch and their targets.
     rows: Arc<Vec<(usize, u32)>>,
     scale: T,
+    /// Logits held at once: [`CHUNK_NUMBERS`].
+    chunk_numbers: usize,
     /// Present while training: what the forward pass found for the backward pass.
     found: Option<Arc<Mutex<Found<T>>>>,
 }
@@ -43,7 +45,13 @@ impl<T: Real> CrossEntropy<T> {
         let targets = batch.targets.iter().copied().enumerate();
         let rows = targets.filter(|&(_, target)| target != NO_TARGET).collect();
         let found = training.then(Arc::default);
-        Self { head: Arc::clone(head), rows: Arc::new(rows), scale: T::of(scale), found }
+        Self {
+            head: Arc::clone(head),
+            rows: Arc::new(rows),
+            scale: T::of(scale),
+            chunk_numbers: CHUNK_NUMBERS,
+            found,
+        }
     }
 
     /// tokens × width → a scalar.
@@ -53,7 +61,7 @@ impl<T: Real> CrossEntropy<T> {
 
     fn compute(&self, h: &[T], w: &[T], width: usize) -> (Vec<T>, Found<T>) {
         let vocab = w.len() / width;
-        let chunk = (CHUNK_NUMBERS / vocab).max(1).next_multiple_of(ROWS);
+        let chunk = (self.chunk_numbers / vocab).max(1).next_multiple_of(ROWS);
         let mut losses = vec![T::ZERO; self.rows.len()];
         let training = self.found.is_some();
         let mut found = Found {
@@ -154,5 +162,47 @@ impl<T: Real> CustomOp1 for CrossEntropy<T> {
             simd(|| add_scaled(total, &found.dw, scale));
         });
         Ok(Some(tensor(dh, h)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::{check, parameter};
+
+    fn gradients(targets: &[u32], vocab: usize, width: usize, chunk: usize) {
+        let head = parameter("head", &[vocab, width], 3);
+        let mut batch = Batch::piece(&vec![0; targets.len()], 0);
+        batch.targets = targets.to_vec();
+        let what = format!("{} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
+        check(&what, &[&[targets.len(), width]], &[&head], |h| {
+            let loss = CrossEntropy { chunk_numbers: chunk, ..CrossEntropy::new(&head, &batch, 0.3, true) };
+            loss.forward(&(h[0] * 3.0)?)
+        });
+    }
+
+    #[test]
+    fn gradients_are_the_numeric_ones() {
+        gradients(&[0], 1, 1, CHUNK_NUMBERS);
+        gradients(&[2], 3, 5, CHUNK_NUMBERS);
+        gradients(&[6, NO_TARGET, 0, NO_TARGET, 3], 7, 4, CHUNK_NUMBERS);
+        gradients(&[NO_TARGET, NO_TARGET], 7, 4, CHUNK_NUMBERS);
+        // Several chunks, several tasks in a chunk, a last chunk of one row; more columns than a task of the head.
+        let many: Vec<u32> = (0..2 * ROWS as u32 + 1).map(|at| at * 7 % 37).collect();
+        gradients(&many, 37, 3, CHUNK_NUMBERS);
+        gradients(&many, 37, 3, ROWS * 37);
+        gradients(&many[..5], 200, 2, 1);
+    }
+
+    #[test]
+    fn the_loss_is_the_definition() {
+        let head = parameter::<f64>("head", &[4, 2], 3);
+        let h = Tensor::new(&[[0.5_f64, -1.0]], &candle_core::Device::Cpu).unwrap();
+        let mut batch = Batch::piece(&[0], 0);
+        batch.targets = vec![2];
+        let found = CrossEntropy::new(&head, &batch, 1.0, false).forward(&h).unwrap();
+        let logits: Vec<f64> = head.read(|w| w.chunks(2).map(|w| 0.5 * w[0] - w[1]).collect()).unwrap();
+        let expected = logits.iter().map(|x| x.exp()).sum::<f64>().ln() - logits[2];
+        assert!((found.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
     }
 }

@@ -1,0 +1,194 @@
+//! What a training meets on bad days: each time a clear error, or the last good checkpoint and a note.
+
+use super::small;
+use crate::TrainError;
+use crate::config::{Architecture, Config};
+use crate::data::Dataset;
+use crate::progress::{Silent, TrainEvent, TrainObserver};
+use crate::testing::{Folder, VOCAB, dataset, dataset_of};
+use crate::train::{TrainReport, Training, run};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+fn config(steps: u64) -> Config {
+    Config {
+        steps,
+        batch_sequences: 2,
+        checkpoint_every: 2,
+        checkpoints_keep: 3,
+        eval_every: 0,
+        layers: 1,
+        ..small(Architecture::Llama)
+    }
+}
+
+fn refused(result: Result<TrainReport, TrainError>, expected: &[&str]) {
+    let error = result.unwrap_err().to_string();
+    assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+}
+
+/// A folder with a dataset, and where its model goes.
+fn prepared(name: &str) -> (Folder, PathBuf, PathBuf) {
+    let folder = Folder::new(name);
+    let (data, out) = (folder.0.join("dataset"), folder.0.join("out"));
+    dataset(&data);
+    (folder, data, out)
+}
+
+#[test]
+fn without_held_out_rows_a_training_ends_and_an_evaluation_says_why_it_cannot() {
+    let (_folder, data, out) = prepared("no-held-out");
+    fs::remove_dir_all(&data).unwrap();
+    dataset_of(&data, "tiny", VOCAB, 0);
+    let report = run(&data, &out, &Config { eval_every: 1, ..config(3) }, &Silent).unwrap();
+    assert_eq!((report.validation_loss, report.bits_per_byte, report.steps), (None, None, 3));
+    let error = crate::eval::perplexity::perplexity(&out, &data).unwrap_err().to_string();
+    assert_eq!(error, "the dataset has no held-out sequences");
+}
+
+#[test]
+fn a_batch_larger_than_the_dataset_takes_rows_of_the_next_passes() {
+    let (_folder, data, out) = prepared("large-batch");
+    let report = run(&data, &out, &Config { batch_sequences: 80, ..config(2) }, &Silent).unwrap();
+    assert_eq!(report.tokens, 2 * 80 * 16);
+    let state = fs::read_to_string(out.join("checkpoints/step-000000002/state.json")).unwrap();
+    // 160 rows of 33 are four passes and 28 rows.
+    let position: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(position["position"], serde_json::json!({ "epoch": 4, "rows": 28 }));
+}
+
+#[test]
+fn a_checkpoint_of_another_dataset_is_refused_with_both_names() {
+    let (folder, data, out) = prepared("other-dataset");
+    run(&data, &out, &config(2), &Silent).unwrap();
+    let other = folder.0.join("other");
+    dataset_of(&other, "novels", VOCAB, 3);
+    let names = ["the dataset was `tiny` (", "), is `novels` (", "take another folder"];
+    refused(run(&other, &out, &config(4), &Silent), &names);
+    // One of the same name and other rows is another too.
+    dataset_of(&other, "tiny", VOCAB, 3);
+    refused(run(&other, &out, &config(4), &Silent), &["the dataset was `tiny` (", "), is `tiny` ("]);
+    run(&data, &out, &config(2), &Silent).unwrap();
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_model_is_refused() {
+    let (folder, data, out) = prepared("vocabulary");
+    dataset_of(&data, "tiny", VOCAB - 7, 3);
+    let expected = ["tokenizer.json: has the token 256", "a vocabulary of 250"];
+    refused(run(&data, &out, &config(2), &Silent), &expected);
+    // A larger vocabulary than the tokenizer's is padding, as models often have it.
+    dataset_of(&data, "tiny", VOCAB + 7, 3);
+    run(&data, &out, &config(2), &Silent).unwrap();
+    let sampler = crate::generate::Sampler::open(&out).unwrap();
+    sampler.generate("abc", &crate::generate::Sampling::default()).unwrap();
+    // The tokenizer of another model in a model's folder, and a dataset of it.
+    let text = fs::read_to_string(out.join("tokenizer.json")).unwrap();
+    fs::write(out.join("tokenizer.json"), text.replace("\"!\":1,", "\"!\":1000,")).unwrap();
+    let error = crate::generate::Sampler::open(&out).err().unwrap().to_string();
+    assert!(error.contains("has the token 1000, the model a vocabulary of 264"), "{error}");
+    let other = folder.0.join("other");
+    dataset_of(&other, "tiny", VOCAB, 3);
+    let error = crate::eval::perplexity::perplexity(&out, &other).unwrap_err().to_string();
+    assert!(error.contains("vocabulary 264, the dataset 16 and 257"), "{error}");
+}
+
+/// Keeps what a training notes.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl TrainObserver for Notes {
+    fn event(&self, event: TrainEvent<'_>) {
+        match event {
+            TrainEvent::Note { message } => self.0.lock().unwrap().push(message.into()),
+            TrainEvent::Started { step, .. } => self.0.lock().unwrap().push(format!("from {step}")),
+            _ => {}
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, target).unwrap();
+        }
+    }
+}
+
+type Damage = fn(Vec<u8>) -> Option<Vec<u8>>;
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before_it() {
+    let (folder, data, out) = prepared("damaged");
+    let whole = run(&data, &folder.0.join("whole"), &config(6), &Silent).unwrap();
+    copy(&folder.0.join("whole/checkpoints"), &out.join("checkpoints"));
+    fs::remove_dir_all(out.join("checkpoints/step-000000006")).unwrap();
+    let kept = folder.0.join("kept");
+    copy(&out, &kept);
+    let damages: [(&str, Damage); 5] = [
+        ("cut", |bytes| Some(bytes[..bytes.len() / 2].to_vec())),
+        ("empty", |_| Some(Vec::new())),
+        ("altered", |mut bytes| {
+            let at = bytes.len() * 2 / 3;
+            bytes[at] ^= 1;
+            Some(bytes)
+        }),
+        ("longer", |bytes| Some([bytes, b"\n".to_vec()].concat())),
+        ("absent", |_| None),
+    ];
+    for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+        for (what, damage) in damages {
+            fs::remove_dir_all(&out).unwrap();
+            copy(&kept, &out);
+            let path = out.join("checkpoints/step-000000004").join(file);
+            match damage(fs::read(&path).unwrap()) {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let notes = Notes::default();
+            assert_eq!(run(&data, &out, &config(6), &notes).unwrap(), whole, "{file} {what}");
+            let notes = notes.0.into_inner().unwrap();
+            assert!(notes[0].starts_with("checkpoint passed over: ") && notes[0].contains(file), "{notes:?}");
+            assert_eq!(notes[1..], ["from 2"], "{file} {what}");
+        }
+    }
+}
+
+#[test]
+fn a_step_altered_in_the_state_is_noticed_and_a_training_without_a_whole_checkpoint_begins_anew() {
+    let (_folder, data, out) = prepared("state");
+    let whole = run(&data, &out, &config(2), &Silent).unwrap();
+    let path = out.join("checkpoints/step-000000002/state.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"rows\": 4", "\"rows\": 5")).unwrap();
+    let notes = Notes::default();
+    assert_eq!(run(&data, &out, &config(2), &notes).unwrap(), whole);
+    let notes = notes.0.into_inner().unwrap();
+    assert!(notes[0].contains("state.json: the file is damaged"), "{notes:?}");
+    assert_eq!(notes[1..], ["no checkpoint is whole; the training begins anew", "from 0"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
+    let (_folder, data, out) = prepared("nan");
+    // Decay at rate × weight 100 multiplies every matrix by −99 a step, without end.
+    let wild = Config { learning_rate: 10.0, learning_rate_min: 10.0, weight_decay: 10.0, ..config(1000) };
+    let error = run(&data, &out, &wild, &Silent).unwrap_err();
+    let TrainError::NotFinite { step, .. } = error else { panic!("{error}") };
+    assert!(step > 2 && error.to_string().contains("the checkpoints before it are intact"), "{error}");
+    let mut found: Vec<_> =
+        fs::read_dir(out.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).collect();
+    found.sort_unstable();
+    let last = found.pop().unwrap();
+    assert!(last.ends_with(format!("step-{:09}", step / 2 * 2)), "{} after {step}", last.display());
+    let data = Dataset::open(&data).unwrap();
+    let training = Training::open(&data, &out, &wild, &Silent).unwrap();
+    let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
+    assert!(training.model.parameters.iter().all(|p| p.read(finite).unwrap()));
+}

@@ -1,0 +1,108 @@
+//! Sampling from models that are made to say one thing: their last norm has gain 0, so logits are what the head says.
+
+use super::{model, small};
+use crate::config::{Architecture, Config};
+use crate::generate::{Sampler, Sampling};
+use crate::testing::{Folder, LENGTH, VOCAB, dataset};
+use candle_core::{Device, Tensor};
+
+/// The tests' tokenizer gives byte b of printable ASCII the id b − 32: `!` is 1, and 0 ends a document.
+fn id(c: char) -> u32 {
+    u32::from(c) - 32
+}
+
+/// Says each token of `logits` with that logit, the others with −20.
+fn saying(folder: &Folder, logits: &[(u32, f32)]) -> Sampler {
+    dataset(&folder.0);
+    let config = Config { tied_head: false, ..small(Architecture::Gpt) };
+    let shape = config.shape(&crate::data::Dataset::open(&folder.0).unwrap().tokens).unwrap();
+    let drawn = crate::architecture::Source::drawn(0, &Device::Cpu);
+    let model = crate::architecture::Transformer::new(shape, drawn, &Device::Cpu).unwrap();
+    let set = |name: &str, values: Vec<f32>| {
+        let parameter = model.parameters.iter().find(|p| p.name() == name).unwrap();
+        let tensor = Tensor::from_vec(values, parameter.value().shape(), &Device::Cpu).unwrap();
+        parameter.value().set(&tensor).unwrap();
+    };
+    let width = model.shape.width;
+    let mut head = vec![0.0; VOCAB as usize * width];
+    head.iter_mut().step_by(width).for_each(|logit| *logit = -20.0);
+    logits.iter().for_each(|&(id, logit)| head[id as usize * width] = logit);
+    let mut bias = vec![0.0; width];
+    bias[0] = 1.0;
+    set("transformer.ln_f.weight", vec![0.0; width]);
+    set("transformer.ln_f.bias", bias);
+    set("lm_head.weight", head);
+    let path = folder.0.join("tokenizer.json");
+    Sampler { model, tokenizer: tokenizers::Tokenizer::from_file(path).unwrap() }
+}
+
+fn check(name: &str, logits: &[(u32, f32)], sampling: &Sampling, prompt: &str, expected: &str) {
+    let folder = Folder::new(&format!("saying-{name}"));
+    let sampler = saying(&folder, logits);
+    assert_eq!(sampler.generate(prompt, sampling).unwrap(), expected, "{name}");
+}
+
+const SOME: Sampling = Sampling { tokens_max: 5, temperature: 1.0, top_k: 0, top_p: 1.0, seed: 3 };
+
+#[test]
+fn the_end_of_a_document_ends_a_text_and_is_no_part_of_it() {
+    check("eos", &[(0, 20.0)], &SOME, "abc", "");
+    check("eos-empty", &[(0, 20.0)], &SOME, "", "");
+    check("no-eos", &[(id('x'), 20.0)], &SOME, "", "xxxxx");
+}
+
+#[test]
+fn temperature_zero_and_one_candidate_are_the_most_likely_token() {
+    let logits = [(id('a'), 1.0), (id('b'), 1.1), (id('c'), 1.0)];
+    check("zero", &logits, &Sampling { temperature: 0.0, ..SOME }, "", "bbbbb");
+    check("k1", &logits, &Sampling { top_k: 1, ..SOME }, "", "bbbbb");
+    check("p0", &logits, &Sampling { top_p: 0.0, ..SOME }, "", "bbbbb");
+    check("cold", &logits, &Sampling { temperature: 1e-3, ..SOME }, "", "bbbbb");
+    let folder = Folder::new("saying-all");
+    let sampler = saying(&folder, &logits);
+    let text = sampler.generate("", &Sampling { tokens_max: 200, ..SOME }).unwrap();
+    assert!(text.len() == 200 && ['a', 'b', 'c'].iter().all(|c| text.contains(*c)), "{text}");
+    assert_ne!(text, sampler.generate("", &Sampling { tokens_max: 200, seed: 4, ..SOME }).unwrap());
+}
+
+#[test]
+fn a_text_ends_before_a_character_that_is_not_whole() {
+    // Bytes C3 and A9 are `é`; the tokenizer writes them as the characters `Ã` and `©`.
+    let folder = Folder::new("saying-bytes");
+    dataset(&folder.0);
+    let tokenizer = tokenizers::Tokenizer::from_file(folder.0.join("tokenizer.json")).unwrap();
+    let (lead, follow) = (tokenizer.token_to_id("Ã").unwrap(), tokenizer.token_to_id("©").unwrap());
+    check("lead", &[(lead, 20.0)], &Sampling { tokens_max: 1, ..SOME }, "caf", "");
+    // A byte that begins nothing stays visible in the middle of a text, and is left out at its end.
+    check("follow", &[(follow, 20.0)], &SOME, "é", "");
+    let sampler = saying(&folder, &[(lead, 20.0), (follow, 20.0)]);
+    for seed in 0..20 {
+        let text = sampler.generate("é", &Sampling { seed, tokens_max: 7, ..SOME }).unwrap();
+        assert!(!text.ends_with(char::REPLACEMENT_CHARACTER) && text.chars().count() < 7, "{text:?}");
+    }
+}
+
+#[test]
+fn a_prompt_longer_than_the_context_is_read_from_its_end() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let folder = Folder::new("saying-long");
+        let sampler = saying(&folder, &[]);
+        let sampler = Sampler { model: model(&small(architecture), LENGTH), ..sampler };
+        let long: Vec<u32> = (0..100).map(|i| i * 7 % 23).collect();
+        let all = sampler.continue_ids(&long, &Sampling { tokens_max: 40, ..SOME }).unwrap();
+        let end =
+            sampler.continue_ids(&long[100 - LENGTH as usize + 1..], &Sampling { tokens_max: 40, ..SOME });
+        assert_eq!(all, end.unwrap());
+        // A prompt that fills the context to the last place.
+        let full = sampler.continue_ids(&long[..LENGTH as usize], &SOME).unwrap();
+        assert!(full.len() <= 5);
+    }
+}
+
+#[test]
+fn logits_that_are_no_numbers_are_an_error() {
+    let folder = Folder::new("saying-nan");
+    let sampler = saying(&folder, &[(5, f32::NAN)]);
+    let error = sampler.generate("abc", &SOME).unwrap_err().to_string();
+    assert_eq!(error, "the model's logits are not numbers; its tensors are damaged");
+}
