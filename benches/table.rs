@@ -116,6 +116,7 @@ fn archive(pages: &[PathBuf], work: &Path) -> Result<(PathBuf, usize), Failure> 
                 ip: None,
                 concurrent_to: None,
                 truncated: None,
+                opt_out: None,
                 content_type: "application/http; msgtype=response",
                 block: &[head.as_slice(), &body].concat(),
                 payload_at: Some(head.len()),

@@ -109,3 +109,62 @@ fn a_new_file_runs_alone() {
     build(&folder, "fresh", &[]);
     assert_same(&tree(&folder.join("work/dataset")), &tree(&folder.join("fresh/dataset")), "from the cache");
 }
+
+/// Sources whose files share their names, and a file that two paths lead to.
+const SHARED_NAMES: &str = r#"
+name = "spelt"
+
+[sources.lines]
+kind = "source.jsonl"
+paths = ["in", "../beside/in", "nested/../in/a.jsonl"]
+
+[sources.pages]
+kind = "source.html"
+paths = ["site", "../beside/site"]
+
+[[stages]]
+name = "extracted"
+kind = "extract.html"
+input = ["pages"]
+
+[[stages]]
+kind = "sink.jsonl"
+input = ["lines", "extracted"]
+"#;
+
+#[test]
+fn a_dataset_is_the_same_however_the_recipe_is_named() {
+    let folder = Folder::new("spelt");
+    for place in ["here", "elsewhere/deeper"] {
+        for (at, beside) in [(0, "recipes"), (10, "beside")] {
+            folder.write(&format!("{place}/{beside}/in/a.jsonl"), corpus::json_lines(15, at..at + 4));
+            folder.write(&format!("{place}/{beside}/site/a.html"), format!("<p>Page of {beside}."));
+        }
+        folder.write(&format!("{place}/recipes/nested/x"), "");
+        folder.write(&format!("{place}/recipes/recipe.toml"), SHARED_NAMES);
+    }
+    let absolute = folder.join("here/recipes/recipe.toml").display().to_string();
+    let mut expected = None;
+    for (number, (current, recipe)) in [
+        ("here/recipes", "recipe.toml"),
+        ("here/recipes", "./recipe.toml"),
+        ("here/recipes", absolute.as_str()),
+        ("here/beside", "../recipes/recipe.toml"),
+        ("", "here/recipes/../recipes/recipe.toml"),
+        ("elsewhere", "deeper/recipes/recipe.toml"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let workdir = folder.join(&format!("work{number}")).display().to_string();
+        gristmill(&["build", recipe, "--workdir", &workdir], &folder.join(current)).expect(0);
+        assert_conserved(&report(&folder.join(&format!("work{number}"))));
+        assert_eq!(node(&report(&folder.join(&format!("work{number}"))), "lines")["counts"]["kept"], 8);
+        let found = tree(&folder.join(&format!("work{number}/dataset")));
+        assert_same(
+            &found,
+            expected.get_or_insert_with(|| found.clone()),
+            &format!("{recipe} in {current:?}"),
+        );
+    }
+}

@@ -3,14 +3,15 @@
 //! A path is a file, a folder (searched to its depth) or a pattern: `*` and `?` within a name, `**` for any number of
 //! folders. Files come sorted by name and each once. The name of a file is what documents are identified by, so it
 //! holds no more of the machine than the recipe wrote: below the recipe it is the path as written there, elsewhere
-//! it starts at the folder or file that was named.
+//! it starts at the folder or file that was named. Where two paths lead to files of one name, that of the first path
+//! keeps it and the others are numbered in the order of `paths`.
 //!
 //! ```text
-//! paths = ["data", "/mnt/dump/*.gz"]   →   data/a.jsonl  data/b/c.jsonl  dump/x.gz
+//! paths = ["data", "/mnt/dump/*.gz", "/old/dump"]   →   data/a.jsonl  data/b/c.jsonl  dump/x.gz  dump/x.gz (2)
 //! ```
 
 use schemas::{KeyError, SourceError};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct Found {
 /// # Errors
 /// A path that is not there or cannot be read; a pattern or a folder that holds no file.
 pub fn list(base: &Path, paths: &[String], endings: &[&str]) -> Result<Vec<Found>, SourceError> {
-    let mut by_path = BTreeMap::new();
+    let (mut all, mut known) = (Vec::new(), BTreeSet::new());
     for written in paths {
         let found = expand(base, written, endings)?;
         if found.is_empty() {
@@ -46,11 +47,13 @@ pub fn list(base: &Path, paths: &[String], endings: &[&str]) -> Result<Vec<Found
             };
             return Err(SourceError::Format { path: base.join(written), message });
         }
-        for found in found {
-            by_path.entry(found.path.clone()).or_insert(found);
+        for (found, place) in found {
+            if known.insert(place) {
+                all.push(found);
+            }
         }
     }
-    Ok(named(by_path))
+    Ok(named(all))
 }
 
 /// Refuses an empty list of paths.
@@ -65,19 +68,28 @@ pub fn require(paths: &[String]) -> Result<(), Vec<KeyError>> {
     Err(vec![KeyError { key: "paths".into(), message: "names no file".into(), help }])
 }
 
-/// Two files of one name are told apart by their whole path.
-fn named(by_path: BTreeMap<PathBuf, Found>) -> Vec<Found> {
-    let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    by_path.values().for_each(|found| *times.entry(found.name.clone()).or_default() += 1);
-    let mut all: Vec<Found> = by_path.into_values().collect();
-    for found in all.iter_mut().filter(|found| times[&found.name] > 1) {
-        found.name = slashed(&found.path);
+/// Numbers the files of one name from the second on, and sorts all by name.
+///
+/// The number follows from the order of `paths` alone: where the files lie is another matter on each machine.
+fn named(mut all: Vec<Found>) -> Vec<Found> {
+    let first: BTreeSet<String> = all.iter().map(|found| found.name.clone()).collect();
+    let mut taken = BTreeSet::new();
+    for found in &mut all {
+        let mut name = found.name.clone();
+        let mut number = 1;
+        while taken.contains(&name) || (number > 1 && first.contains(&name)) {
+            number += 1;
+            name = format!("{} ({number})", found.name);
+        }
+        taken.insert(name.clone());
+        found.name = name;
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<Found>, SourceError> {
+/// The files of one path, each with the place that tells it from all others however it was written.
+fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<(Found, PathBuf)>, SourceError> {
     let parts: Vec<Component<'_>> = Path::new(written).components().collect();
     let is_pattern = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?']);
     let literal = parts.iter().take_while(|part| !is_pattern(part)).count();
@@ -87,10 +99,11 @@ fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<Found>, So
     let root = base.join(&prefix);
     let root_name = root_name(&prefix);
     let meta = fs::metadata(&root).map_err(SourceError::io(&root))?;
+    let place = root.canonicalize().map_err(SourceError::io(&root))?;
     if meta.is_file() {
         let below = root_name.rsplit('/').next().unwrap_or_default().to_owned();
         let found = Found { name: root_name, below, path: root };
-        return Ok(if pattern.is_empty() { vec![found] } else { Vec::new() });
+        return Ok(if pattern.is_empty() { vec![(found, place)] } else { Vec::new() });
     }
     let mut inside = Vec::new();
     walk(&root, "", DEPTH_MAX, &mut inside)?;
@@ -104,12 +117,13 @@ fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<Found>, So
     });
     let found = |(path, below): (PathBuf, String)| {
         let name = if root_name.is_empty() { below.clone() } else { format!("{root_name}/{below}") };
-        Found { name, below, path }
+        let place = place.join(&below);
+        (Found { name, below, path }, place)
     };
     Ok(inside.into_iter().map(found).collect())
 }
 
-/// A path below the recipe keeps its name; of any other only the last part is stable.
+/// A path below the recipe keeps its name; of any other only the last part is stable, and none where it ends in `..`.
 fn root_name(prefix: &Path) -> String {
     let below = prefix.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
     if below {
@@ -283,9 +297,36 @@ mod tests {
         check(&base, &["d", "d/b.jsonl", "a.jsonl"], &["a.jsonl", "d/b.jsonl", "d/e/c.JSONL"]);
         let absolute = base.join("d").display().to_string();
         check(&base, &[&absolute], &["d/b.jsonl", "d/e/c.JSONL"]);
+        check(&base, &["d", &absolute, "d/../d", "d/e/../b.jsonl"], &["d/b.jsonl", "d/e/c.JSONL"]);
         for missing in ["nowhere", "d/*.gz"] {
             assert!(list(&base, &[missing.into()], &[]).is_err(), "{missing}");
         }
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn files_of_one_name_are_numbered_in_the_order_of_the_paths() {
+        let base = scratch("one-name");
+        for name in ["r/x/a.jsonl", "x/a.jsonl", "y/x/a.jsonl", "y/x/a.jsonl (2)"] {
+            fs::create_dir_all(base.join(name).parent().unwrap()).unwrap();
+            fs::write(base.join(name), name).unwrap();
+        }
+        let recipe = base.join("r");
+        let two = ["x/a.jsonl", "x/a.jsonl (2)"];
+        check(&recipe, &["x", "../x"], &two);
+        check(&recipe.join("../r"), &["../x", "x"], &two);
+        check(
+            &recipe,
+            &["x", "../x", "../y/x/*"],
+            &["x/a.jsonl", "x/a.jsonl (2)", "x/a.jsonl (3)", "x/a.jsonl (4)"],
+        );
+        let numbered = |paths: [&str; 2]| {
+            let found = list(&recipe, &paths.map(str::to_owned), &[]).unwrap();
+            found.iter().map(|f| (f.name.clone(), fs::read_to_string(&f.path).unwrap())).collect::<Vec<_>>()
+        };
+        let own = |at: usize, bytes: &str| (two[at].to_owned(), bytes.to_owned());
+        assert_eq!(numbered(["x", "../x"]), [own(0, "r/x/a.jsonl"), own(1, "x/a.jsonl")]);
+        assert_eq!(numbered(["../x", "x"]), [own(0, "x/a.jsonl"), own(1, "r/x/a.jsonl")]);
         fs::remove_dir_all(base).unwrap();
     }
 

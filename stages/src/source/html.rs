@@ -74,7 +74,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.html",
-    version: 1,
+    version: 2,
     summary: "Reads a folder of web pages.",
     keys: Config::KEYS,
     reasons: REASONS,

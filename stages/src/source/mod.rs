@@ -1,6 +1,7 @@
 //! Where documents come from.
 
 pub mod batch;
+pub mod coding;
 pub mod crawl;
 pub mod files;
 pub mod html;

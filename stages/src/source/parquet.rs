@@ -81,7 +81,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.parquet",
-    version: 1,
+    version: 2,
     summary: "Reads Parquet files.",
     keys: Config::KEYS,
     reasons: REASONS,

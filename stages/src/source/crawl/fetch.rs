@@ -4,7 +4,7 @@
 //! header that announced it is renamed, and so is a `Content-Length` that is not that of the kept body: the record then
 //! says what it holds.
 
-use super::guard::{Guard, Private};
+use super::guard::{Guard, Private, is_public};
 use super::refusal::Refusal;
 use super::settings::Settings;
 use super::{address, date};
@@ -111,6 +111,13 @@ impl Fetcher {
             timeout: Duration::from_millis(config.timeout_ms),
             header_bytes_max: config.header_bytes_max as usize,
         })
+    }
+
+    /// The lowest address that a name leads to; `None` when there is none that may be asked.
+    pub(super) async fn resolve(&self, host: &str) -> Option<IpAddr> {
+        let found =
+            tokio::time::timeout(self.timeout, tokio::net::lookup_host((host, 0))).await.ok()?.ok()?;
+        found.map(|at| at.ip()).filter(|ip| self.guard.allow_private || is_public(*ip)).min()
     }
 
     /// Sends one request; `body_max` says from the headers how much of the body to keep.

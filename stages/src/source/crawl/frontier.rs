@@ -1,15 +1,18 @@
 //! What is known and not yet fetched: a queue per host, hosts in the order in which they may be asked.
 //!
-//! A host is in the heap at most once, with the time at which its next request may start. Each host's addresses are
-//! taken in the order of their discovery (breadth first), repetitions and redirect targets before others.
+//! A host is in the heap at most once, with the time at which its next request may start, or in the line of its server
+//! while that is busy (see `server`). Each host's addresses are taken in the order of their discovery (breadth first),
+//! repetitions and redirect targets before others.
 
 use super::address;
 use super::politeness::Pace;
 use super::robots::Robots;
+use super::server::Servers;
 use super::settings::Settings;
 use schemas::hash::{FastMap, FastSet};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -61,11 +64,27 @@ pub(super) struct Host {
     pub(super) sitemaps_asked: bool,
     queue: VecDeque<Entry>,
     inflight: u64,
-    in_heap: bool,
+    /// It is in the heap or in the line of its server.
+    queued: bool,
+    /// Where its name leads, once that is known.
+    server: Option<usize>,
+    resolved: bool,
+    /// Its host is a name, not an address.
+    named: bool,
+}
+
+/// What the heap holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Host(usize),
+    /// The first host in the line of a server.
+    Server(usize),
 }
 
 /// What to do next.
 pub(super) enum Next {
+    /// Find the address of a host.
+    Resolve(usize),
     Robots(usize),
     Fetch(usize, Entry),
     Wait(Instant),
@@ -77,7 +96,8 @@ pub(super) struct Frontier {
     settings: Arc<Settings>,
     hosts: Vec<Host>,
     by_origin: FastMap<Box<str>, usize>,
-    heap: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    servers: Servers,
+    heap: BinaryHeap<Reverse<(Instant, u64, Turn)>>,
     seen: FastSet<u128>,
     turn: u64,
     waiting: usize,
@@ -85,7 +105,12 @@ pub(super) struct Frontier {
 
 impl Frontier {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
+        let config = &settings.config;
+        let connections = config.ip_connections.max(config.host_connections);
+        // Without a pause for a host there is none for its server.
+        let delay = if config.delay_ms == 0 { 0 } else { config.ip_delay_ms };
         Self {
+            servers: Servers::new(connections, Duration::from_millis(delay)),
             settings,
             hosts: Vec::new(),
             by_origin: FastMap::default(),
@@ -130,6 +155,11 @@ impl Frontier {
             return at;
         }
         let at = self.hosts.len();
+        let ip = match url.host() {
+            Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+            Some(url::Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+            _ => None,
+        };
         self.hosts.push(Host {
             origin: origin.into(),
             access: Access::Unknown,
@@ -141,7 +171,10 @@ impl Frontier {
             sitemaps_asked: false,
             queue: VecDeque::new(),
             inflight: 0,
-            in_heap: false,
+            queued: false,
+            server: ip.map(|ip| self.servers.at(ip, now)),
+            resolved: ip.is_some(),
+            named: ip.is_none(),
         });
         self.by_origin.insert(origin.into(), at);
         at
@@ -169,52 +202,112 @@ impl Frontier {
     /// A request to the host has ended; its pace has been told.
     pub(super) fn ended(&mut self, host: usize) {
         self.hosts[host].inflight -= 1;
+        if let Some(server) = self.hosts[host].server {
+            self.servers.ended(server);
+            self.offer_server(server);
+        }
         self.offer(host);
+    }
+
+    /// The address of a host was looked for; without one it is asked all the same, and fails with a reason.
+    pub(super) fn resolved(&mut self, index: usize, ip: Option<IpAddr>, now: Instant) {
+        let server = ip.map(|ip| self.servers.at(ip, now));
+        let host = &mut self.hosts[index];
+        host.inflight -= 1;
+        host.resolved = true;
+        // Requests under way are counted where they were sent to.
+        if host.inflight == 0 {
+            host.server = server;
+        }
+        if matches!(host.access, Access::Asking) {
+            host.access = Access::Unknown;
+        }
+        self.offer(index);
     }
 
     /// The next request that may start, which then counts as under way.
     pub(super) fn next(&mut self, now: Instant) -> Next {
-        while let Some(&Reverse((at, _, index))) = self.heap.peek() {
+        while let Some(&Reverse((at, _, turn))) = self.heap.peek() {
             if at > now {
                 return Next::Wait(at);
             }
             self.heap.pop();
-            self.hosts[index].in_heap = false;
-            // Since it was offered the host may have been slowed down, closed or emptied.
-            if !self.is_free(index) {
-                continue;
-            }
-            if self.hosts[index].pace.next_at > now {
-                self.offer(index);
-                continue;
-            }
-            let host = &mut self.hosts[index];
-            host.inflight += 1;
-            let stale = match &host.access {
-                Access::Unknown => true,
-                Access::Known(_, asked) => now.duration_since(*asked) > ROBOTS_AGE_MAX,
-                Access::Asking | Access::Closed => false,
+            let (host, server) = match turn {
+                Turn::Host(host) => (Some(host), None),
+                Turn::Server(server) => (self.servers.wake(server, now), Some(server)),
             };
-            if stale {
-                host.access = Access::Asking;
-                return Next::Robots(index);
+            let next = host.and_then(|host| {
+                self.hosts[host].queued = false;
+                self.start(host, now)
+            });
+            if let Some(server) = server {
+                self.offer_server(server);
             }
-            let entry = host.queue.pop_front().expect("a free host has an address that waits");
-            self.waiting -= 1;
-            self.offer(index);
-            return Next::Fetch(index, entry);
+            if let Some(next) = next {
+                return next;
+            }
         }
         Next::Idle
     }
 
+    /// Starts the next request of a host whose turn has come, unless it has to wait on.
+    fn start(&mut self, index: usize, now: Instant) -> Option<Next> {
+        // Since it was offered the host may have been slowed down, closed or emptied.
+        if !self.is_free(index) {
+            return None;
+        }
+        if self.hosts[index].pace.next_at > now {
+            self.offer(index);
+            return None;
+        }
+        let host = &mut self.hosts[index];
+        let stale = match &host.access {
+            Access::Unknown => true,
+            Access::Known(_, asked) => now.duration_since(*asked) > ROBOTS_AGE_MAX,
+            Access::Asking | Access::Closed => false,
+        };
+        if stale && !host.resolved {
+            host.inflight += 1;
+            host.access = Access::Asking;
+            return Some(Next::Resolve(index));
+        }
+        if let Some(server) = host.server {
+            if !self.servers.is_free(server, now) {
+                host.queued = true;
+                self.servers.wait(server, index);
+                self.offer_server(server);
+                return None;
+            }
+            self.servers.started(server, now);
+        }
+        host.inflight += 1;
+        if stale {
+            host.access = Access::Asking;
+            // With the next robots.txt the address is looked for again.
+            host.resolved = !host.named;
+            return Some(Next::Robots(index));
+        }
+        let entry = host.queue.pop_front().expect("a free host has an address that waits");
+        self.waiting -= 1;
+        self.offer(index);
+        Some(Next::Fetch(index, entry))
+    }
+
     fn offer(&mut self, index: usize) {
-        if self.hosts[index].in_heap || !self.is_free(index) {
+        if self.hosts[index].queued || !self.is_free(index) {
             return;
         }
         self.turn += 1;
         let host = &mut self.hosts[index];
-        host.in_heap = true;
-        self.heap.push(Reverse((host.pace.next_at, self.turn, index)));
+        host.queued = true;
+        self.heap.push(Reverse((host.pace.next_at, self.turn, Turn::Host(index))));
+    }
+
+    fn offer_server(&mut self, server: usize) {
+        if let Some(at) = self.servers.wake_at(server) {
+            self.turn += 1;
+            self.heap.push(Reverse((at, self.turn, Turn::Server(server))));
+        }
     }
 
     fn is_free(&self, index: usize) -> bool {
@@ -258,8 +351,17 @@ mod tests {
         }
     }
 
+    /// Answers the first questions for the addresses of hosts 0, 1, ….
+    fn resolve(frontier: &mut Frontier, ips: &[&str], now: Instant) {
+        for (host, ip) in ips.iter().enumerate() {
+            assert_eq!(word(&frontier.next(now)), format!("resolve {host}"));
+            frontier.resolved(host, Some(ip.parse().unwrap()), now);
+        }
+    }
+
     fn word(next: &Next) -> String {
         match next {
+            Next::Resolve(host) => format!("resolve {host}"),
             Next::Robots(host) => format!("robots {host}"),
             Next::Fetch(_, entry) => entry.url.to_string(),
             Next::Wait(_) => "wait".to_owned(),
@@ -271,9 +373,11 @@ mod tests {
     fn robots_first_then_one_at_a_time_with_a_pause() {
         let (now, mut frontier) = (Instant::now(), frontier(1000, 8));
         fill(&mut frontier, &["http://a/1", "http://a/2", "http://b/1"], now);
+        resolve(&mut frontier, &["192.0.2.1", "192.0.2.2"], now);
         assert_eq!(word(&frontier.next(now)), "robots 0");
         assert_eq!(word(&frontier.next(now)), "robots 1");
         assert_eq!(word(&frontier.next(now)), "idle");
+        let now = now + Duration::from_secs(1);
         frontier.host(0).access = Access::Known(Arc::default(), now);
         frontier.ended(0);
         assert_eq!(word(&frontier.next(now)), "http://a/1");
@@ -289,15 +393,64 @@ mod tests {
     #[test]
     fn without_a_pause_several_connections() {
         let (now, mut frontier) = (Instant::now(), frontier(0, 2));
-        fill(&mut frontier, &["http://a/1", "http://a/2", "http://a/3"], now);
+        fill(&mut frontier, &["http://192.0.2.1/1", "http://192.0.2.1/2", "http://192.0.2.1/3"], now);
         assert_eq!(word(&frontier.next(now)), "robots 0");
         frontier.host(0).access = Access::Known(Arc::default(), now);
         frontier.ended(0);
         let words: Vec<String> = (0..3).map(|_| word(&frontier.next(now))).collect();
-        assert_eq!(words, ["http://a/1", "http://a/2", "idle"]);
+        assert_eq!(words, ["http://192.0.2.1/1", "http://192.0.2.1/2", "idle"]);
         frontier.host(0).access = Access::Closed;
         frontier.ended(0);
         assert_eq!(word(&frontier.next(now)), "idle");
         assert_eq!(frontier.drain(0).len(), 1);
+    }
+
+    #[test]
+    fn hosts_on_one_address_take_turns() {
+        let (now, delay) = (Instant::now(), Duration::from_millis(250));
+        let mut frontier = frontier(1000, 1);
+        fill(&mut frontier, &["http://a/1", "http://b/1", "http://c/1", "http://d/1"], now);
+        resolve(&mut frontier, &["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.9"], now);
+        let words: Vec<String> = (0..3).map(|_| word(&frontier.next(now))).collect();
+        assert_eq!(words, ["robots 0", "robots 3", "wait"]);
+        assert_eq!(word(&frontier.next(now + delay)), "robots 1");
+        assert_eq!(word(&frontier.next(now + delay)), "wait");
+        assert_eq!(word(&frontier.next(now + delay * 2)), "robots 2");
+        assert_eq!(word(&frontier.next(now + delay * 9)), "idle");
+    }
+
+    #[test]
+    fn a_server_has_a_limit_of_requests_at_once() {
+        let mut now = Instant::now();
+        let mut frontier = frontier(1000, 1);
+        let urls: Vec<String> = (0..7).map(|n| format!("http://h{n}/")).collect();
+        fill(&mut frontier, &urls.iter().map(String::as_str).collect::<Vec<_>>(), now);
+        resolve(&mut frontier, &["192.0.2.1"; 7], now);
+        let mut started = Vec::new();
+        for _ in 0..20 {
+            if let Next::Robots(host) = frontier.next(now) {
+                started.push(host);
+            }
+            now += Duration::from_millis(250);
+        }
+        assert_eq!(started, [0, 1, 2, 3]);
+        frontier.host(2).access = Access::Closed;
+        frontier.ended(2);
+        assert_eq!(word(&frontier.next(now)), "robots 4");
+        assert_eq!(word(&frontier.next(now + Duration::from_secs(9))), "idle");
+    }
+
+    #[test]
+    fn a_host_without_an_address_is_asked_all_the_same() {
+        let (now, mut frontier) = (Instant::now(), frontier(1000, 1));
+        fill(&mut frontier, &["http://a/1"], now);
+        assert_eq!(word(&frontier.next(now)), "resolve 0");
+        assert_eq!(word(&frontier.next(now)), "idle");
+        frontier.resolved(0, None, now);
+        assert_eq!(word(&frontier.next(now)), "robots 0");
+        frontier.host(0).access = Access::Known(Arc::default(), now);
+        frontier.ended(0);
+        assert_eq!(word(&frontier.next(now)), "http://a/1");
+        frontier.ended(0);
     }
 }

@@ -14,6 +14,12 @@ use url::Url;
 /// Most links taken from one page.
 const LINKS_MAX: usize = 10_000;
 
+/// The word for `Content-Signal: ai-train=no` in robots.txt.
+pub(super) const CONTENT_SIGNAL: &str = "content-signal";
+/// Ways to opt out of machine learning, in the order in which the column `opt_out` tells them.
+const OPT_OUTS: [&str; 4] = ["noai", "noimageai", TDM_RESERVATION, CONTENT_SIGNAL];
+const TDM_RESERVATION: &str = "tdm-reservation";
+
 /// Wishes of the author of a page.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wishes {
@@ -21,8 +27,8 @@ pub(super) struct Wishes {
     pub(super) noindex: bool,
     /// Its links are not to be followed.
     pub(super) nofollow: bool,
-    /// It is not to be used for machine learning or mining.
-    pub(super) opt_out: bool,
+    /// It is not to be used for machine learning or mining: which of [`OPT_OUTS`] say so.
+    opted_out: [bool; 4],
 }
 
 impl Wishes {
@@ -33,16 +39,37 @@ impl Wishes {
                 "noindex" => self.noindex = true,
                 "nofollow" => self.nofollow = true,
                 "none" => (self.noindex, self.nofollow) = (true, true),
-                "noai" | "noimageai" => self.opt_out = true,
+                word @ ("noai" | "noimageai") => self.opt_out(word),
                 _ => {}
             }
         }
     }
 
+    /// Adds an opt-out by its word; other words mean nothing.
+    pub(super) fn opt_out(&mut self, word: &str) {
+        if let Some(at) = OPT_OUTS.iter().position(|known| *known == word) {
+            self.opted_out[at] = true;
+        }
+    }
+
+    /// The opt-outs with a comma and a space between them; `None` where there is none.
+    pub(super) fn opt_outs(&self) -> Option<String> {
+        let said: Vec<&str> =
+            OPT_OUTS.into_iter().zip(self.opted_out).filter(|(_, s)| *s).map(|(w, _)| w).collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
+    /// `tdm-reservation: 1` reserves the right to mining, 0 does not (TDMRep, sections 4.1 and 4.2).
+    fn reserve(&mut self, value: &str) {
+        if value.trim() == "1" {
+            self.opt_out(TDM_RESERVATION);
+        }
+    }
+
     /// Adds a response header. `X-Robots-Tag: otherbot: noindex` is not for us.
     pub(super) fn add_header(&mut self, name: &str, value: &str, token: &str) {
-        if name.eq_ignore_ascii_case("tdm-reservation") {
-            self.opt_out |= value.trim() == "1";
+        if name.eq_ignore_ascii_case(TDM_RESERVATION) {
+            self.reserve(value);
         } else if name.eq_ignore_ascii_case("x-robots-tag") {
             match value.split_once(':') {
                 Some((agent, words)) if is_agent(agent) => {
@@ -60,8 +87,8 @@ impl Wishes {
         let (Some(name), Some(content)) = (text("name"), text("content")) else { return };
         if name.eq_ignore_ascii_case("robots") || name.eq_ignore_ascii_case(token) {
             self.add(&content);
-        } else if name.eq_ignore_ascii_case("tdm-reservation") {
-            self.opt_out |= content == "1";
+        } else if name.eq_ignore_ascii_case(TDM_RESERVATION) {
+            self.reserve(&content);
         }
     }
 }
@@ -227,7 +254,8 @@ mod tests {
             let mut found = Wishes::default();
             found.add_header(header.0, header.1, "mill");
             wishes(html.as_bytes(), "mill", &mut found);
-            assert_eq!((found.noindex, found.nofollow, found.opt_out), expected, "{header:?} {html}");
+            let opt_out = found.opt_outs();
+            assert_eq!((found.noindex, found.nofollow, opt_out.is_some()), expected, "{header:?} {html}");
         };
         check(("x", ""), "<meta name=ROBOTS content='NoIndex, follow'>", (true, false, false));
         check(("x", ""), "<meta name=mill content=none>", (true, true, false));
@@ -238,5 +266,30 @@ mod tests {
         check(("X-Robots-Tag", "mill: noai"), "", (false, false, true));
         check(("tdm-reservation", "1"), "", (false, false, true));
         check(("x", ""), "<meta name=tdm-reservation content=0>", (false, false, false));
+        check(("TDM-Reservation", " 1 "), "", (false, false, true));
+        check(("tdm-reservation", "0"), "", (false, false, false));
+        check(("x", ""), "<META NAME='TDM-Reservation' CONTENT=' 1 '>", (false, false, true));
+        check(("x", ""), "<meta name=robots content='index, NoImageAI'>", (false, false, true));
+        check(("x", ""), "<meta name=robots content=''>", (false, false, false));
+        check(
+            ("x-robots-tag", "unavailable_after: 25 Jun 2010 15:00:00 PST, noai"),
+            "",
+            (false, false, true),
+        );
+        check(("x-robots-tag", "Mill: NOINDEX, nofollow"), "", (true, true, false));
+        check(("x", ""), "<!-- <meta name=robots content=noai> -->", (false, false, false));
+    }
+
+    #[test]
+    fn opt_outs_are_told_in_one_order() {
+        let check = |words: &[&str], expected: Option<&str>| {
+            let mut found = Wishes::default();
+            words.iter().for_each(|word| found.opt_out(word));
+            assert_eq!(found.opt_outs().as_deref(), expected);
+        };
+        check(&[], None);
+        check(&["noindex", ""], None);
+        check(&["content-signal", "noai", "noai"], Some("noai, content-signal"));
+        check(&["tdm-reservation", "noimageai"], Some("noimageai, tdm-reservation"));
     }
 }

@@ -7,8 +7,13 @@
 //! between two runs of one crawl. Reading gives one row per archived response, in the order of the archive.
 //!
 //! Rules kept: robots.txt by RFC 9309 (4xx allows; 5xx, 429, time-out and network errors disallow), one connection and a
-//! pause per host, `Crawl-delay`, `Retry-After`, robots meta and headers, no private address unless allowed, TLS checked,
-//! no proxy from the environment, no cookies.
+//! pause per host, a limit and a pause for all hosts on one address, `Crawl-delay`, `Retry-After`, robots meta and
+//! headers, no private address unless allowed, TLS checked, no proxy from the environment, no cookies.
+//!
+//! Pages whose authors opt out of machine learning say so in the column `opt_out` and are dropped unless
+//! `respect_opt_out` is off. The words are, in this order: `noai` and `noimageai` (`X-Robots-Tag`, `meta` robots),
+//! `tdm-reservation` (header and `meta`, TDMRep of the W3C), `content-signal` (`Content-Signal: ai-train=no` in the group
+//! of robots.txt that is ours; kept in the archive as `Gristmill-Opt-Out`).
 //!
 //! ```text
 //! seeds = ["https://example.com/docs/"]
@@ -34,6 +39,7 @@ mod refusal;
 mod robots;
 mod run;
 mod scope;
+mod server;
 mod settings;
 mod sitemap;
 mod tags;
@@ -103,6 +109,10 @@ config! {
         concurrency: u64 = 64, in 1..=4096;
         /// Most connections to one host while no pause is due: a host with a pause has one.
         host_connections: u64 = 1, in 1..=256;
+        /// Most requests at once to all hosts on one network address; `host_connections` where that is more.
+        ip_connections: u64 = 4, in 1..=4096;
+        /// Least milliseconds between the starts of two requests to one network address, whichever hosts they ask. Not where `delay_ms` is 0.
+        ip_delay_ms: u64 = 250, in 0..=600_000;
         /// Least pause between the end of a request and the next to the same host. 0 also switches `latency_factor` off: only for your own servers.
         delay_ms: u64 = 1000, in 0..=600_000;
         /// The pause is at least this many times as long as the host takes to answer.
@@ -129,7 +139,7 @@ config! {
         respect_nofollow: bool = true;
         /// Drop pages marked `noindex`.
         respect_noindex: bool = true;
-        /// Drop pages whose authors opt out of machine learning: `noai`, `tdm-reservation`.
+        /// Drop pages whose authors opt out of machine learning: `noai`, `noimageai`, `tdm-reservation: 1`, `Content-Signal: ai-train=no`. They are told in the column `opt_out` either way.
         respect_opt_out: bool = true;
         /// Also connect to loopback, private and other special addresses.
         allow_private: bool = false;
@@ -195,7 +205,7 @@ const BUILD: Build =
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.crawl",
-    version: 1,
+    version: 2,
     summary: "Crawls web sites into a WARC archive and gives its pages.",
     keys: <Config as schemas::Config>::KEYS,
     reasons: REASONS,
@@ -206,7 +216,7 @@ struct Crawl(Arc<Settings>);
 
 impl Source for Crawl {
     fn schema(&self, _base: &Path) -> Result<SchemaRef, SourceError> {
-        Ok(schemas::column::page_schema())
+        Ok(read::schema())
     }
 
     fn gives_text(&self) -> bool {

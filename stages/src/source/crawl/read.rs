@@ -5,8 +5,9 @@ use super::decode::{Broken, bounded, decode};
 use super::links::{self, Wishes};
 use super::settings::Settings;
 use super::{Drop, sitemap, visit};
+use crate::source::warc::write as warc;
 use arrow::array::{ArrayRef, BinaryBuilder, RecordBatch, StringBuilder, new_null_array};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use flate2::bufread::GzDecoder;
 use memchr::memmem;
 use schemas::source::{BATCH_BYTES, BATCH_ROWS};
@@ -21,6 +22,9 @@ const SPLIT_BYTES: u64 = 32 << 20;
 const SPLIT_ROWS: u64 = 512;
 /// Longest headers of a record.
 const HEADER_BYTES_MAX: u64 = 1 << 20;
+
+/// The column of opt-outs.
+const OPT_OUT: &str = "opt_out";
 
 /// Cuts the archive at borders of records.
 ///
@@ -122,7 +126,14 @@ struct Page {
     fetched_at: Option<String>,
     content_type: Option<String>,
     html: Vec<u8>,
+    /// Ways in which the author opts out of machine learning.
+    opt_out: Option<String>,
     drop: Option<Dropped>,
+}
+
+/// The columns of a page, and `opt_out`.
+pub(super) fn schema() -> SchemaRef {
+    column::with(&column::page_schema(), [Field::new(OPT_OUT, DataType::Utf8, true)])
 }
 
 impl Iterator for Rows<'_> {
@@ -181,7 +192,14 @@ impl Rows<'_> {
         let (html, undecoded) = decode(body, encodings, self.settings.bounds());
         let truncated = header(headers, "WARC-Truncated");
         let url = page.url.as_deref().unwrap_or_default();
-        page.drop = self.status(url, http).or_else(|| self.body(http, body, &html, undecoded, truncated));
+        page.drop = self.status(url, http).or_else(|| self.body(body, &html, undecoded, truncated));
+        if page.drop.is_none() {
+            let mut wishes = Wishes::default();
+            wishes.opt_out(header(headers, warc::OPT_OUT).unwrap_or_default());
+            self.wishes(http, &html, &mut wishes);
+            page.opt_out = wishes.opt_outs();
+            page.drop = self.unwanted(wishes.noindex, page.opt_out.is_some());
+        }
         page.html = html.into_owned();
         page
     }
@@ -199,7 +217,6 @@ impl Rows<'_> {
 
     fn body(
         &self,
-        http: &str,
         body: &[u8],
         html: &[u8],
         undecoded: Option<Broken>,
@@ -211,21 +228,28 @@ impl Rows<'_> {
             return Some((Drop::Empty, 0.0, 1.0));
         }
         match (truncated, undecoded) {
-            (Some("length"), _) => return Some((Drop::TooLarge, length, config.body_bytes_max as f64)),
-            (Some(_), _) => return Some((Drop::Truncated, length, length)),
-            (None, Some(Broken::TooLarge)) => return Some((Drop::TooLarge, decoded, decoded)),
-            (None, Some(_)) => return Some((Drop::Encoding, 1.0, 0.0)),
-            (None, None) => {}
+            (Some("length"), _) => Some((Drop::TooLarge, length, config.body_bytes_max as f64)),
+            (Some(_), _) => Some((Drop::Truncated, length, length)),
+            (None, Some(Broken::TooLarge)) => Some((Drop::TooLarge, decoded, decoded)),
+            (None, Some(_)) => Some((Drop::Encoding, 1.0, 0.0)),
+            (None, None) => None,
         }
-        let mut wishes = Wishes::default();
+    }
+
+    /// Adds what the author wishes by header and markup.
+    fn wishes(&self, http: &str, html: &[u8], wishes: &mut Wishes) {
         for (name, value) in http.lines().filter_map(|line| line.split_once(':')) {
             wishes.add_header(name, value.trim(), &self.settings.token);
         }
-        links::wishes(html, &self.settings.token, &mut wishes);
-        if config.respect_noindex && wishes.noindex {
+        links::wishes(html, &self.settings.token, wishes);
+    }
+
+    fn unwanted(&self, noindex: bool, opt_out: bool) -> Option<Dropped> {
+        let config = &self.settings.config;
+        if config.respect_noindex && noindex {
             return Some((Drop::Noindex, 1.0, 0.0));
         }
-        (config.respect_opt_out && wishes.opt_out).then_some((Drop::OptOut, 1.0, 0.0))
+        (config.respect_opt_out && opt_out).then_some((Drop::OptOut, 1.0, 0.0))
     }
 }
 
@@ -249,6 +273,7 @@ struct Batch {
     fetched_at: StringBuilder,
     content_type: StringBuilder,
     html: BinaryBuilder,
+    opt_out: StringBuilder,
     verdicts: Vec<Verdict>,
     bytes: usize,
 }
@@ -266,6 +291,7 @@ impl Batch {
         self.fetched_at.append_option(page.fetched_at.as_deref());
         self.content_type.append_option(page.content_type.as_deref());
         self.html.append_value(&page.html);
+        self.opt_out.append_option(page.opt_out.as_deref());
         self.bytes += page.html.len();
         self.verdicts.push(match page.drop {
             None => Verdict::Kept,
@@ -283,8 +309,9 @@ impl Batch {
             Arc::new(self.content_type.finish()),
             Arc::new(self.html.finish()),
             new_null_array(&DataType::Utf8, self.verdicts.len()),
+            Arc::new(self.opt_out.finish()),
         ];
-        let batch = RecordBatch::try_new(column::page_schema(), columns)?;
+        let batch = RecordBatch::try_new(schema(), columns)?;
         Ok(Intake { batch, verdicts: self.verdicts })
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Robots {
     rules: Vec<Rule>,
     /// Pause between requests that the group asks for.
     pub(super) crawl_delay: Option<Duration>,
+    /// The group asks not to train on its pages: `Content-Signal: ai-train=no` (contentsignals.org).
+    pub(super) no_training: bool,
     /// Addresses of sitemaps, as written.
     pub(super) sitemaps: Vec<String>,
 }
@@ -45,6 +47,7 @@ enum Key {
     Allow,
     Disallow,
     CrawlDelay,
+    ContentSignal,
     Sitemap,
     Other,
 }
@@ -81,6 +84,7 @@ impl Robots {
                 Key::Allow => groups.rule(value, true, extensions),
                 Key::Disallow => groups.rule(value, false, extensions),
                 Key::CrawlDelay => groups.delay(value),
+                Key::ContentSignal => groups.signal(value),
                 Key::Sitemap if sitemaps.len() < SITEMAPS_MAX => {
                     sitemaps.push(String::from_utf8_lossy(value).into_owned());
                 }
@@ -139,6 +143,13 @@ impl Groups {
         }
     }
 
+    /// Said twice, the refusal counts.
+    fn signal(&mut self, value: &[u8]) {
+        let refused = refuses_training(value);
+        self.own.no_training |= self.in_own && refused;
+        self.everyone.no_training |= self.in_everyone && refused;
+    }
+
     fn delay(&mut self, value: &[u8]) {
         let seconds = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok());
         let delay = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
@@ -149,6 +160,15 @@ impl Groups {
             self.everyone.crawl_delay = self.everyone.crawl_delay.max(delay);
         }
     }
+}
+
+/// Whether the words of a `Content-Signal` refuse training: `search=yes, ai-train=no`.
+fn refuses_training(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
+    text.split(',').filter_map(|pair| pair.split_once('=')).any(|(key, value)| {
+        let value = value.trim();
+        key.trim() == "ai-train" && (value == "no" || value == "n")
+    })
 }
 
 /// Skips the byte-order mark of UTF-8, or as much of it as is there.
@@ -196,6 +216,7 @@ fn key_of(key: &[u8], extensions: bool) -> Key {
         () if is(DISALLOW) => Key::Disallow,
         () if is(SITEMAP) => Key::Sitemap,
         () if is(&["crawl-delay"]) => Key::CrawlDelay,
+        () if is(&["content-signal"]) => Key::ContentSignal,
         () => Key::Other,
     }
 }
@@ -304,6 +325,42 @@ mod tests {
         assert_eq!(other.crawl_delay, Some(Duration::from_millis(1500)));
         assert!(other.allows("/x"));
         assert_eq!(Robots::parse(b"User-agent: *\nCrawl-delay: -1", "mill", false).crawl_delay, None);
+    }
+
+    #[test]
+    fn content_signals_are_those_of_our_group() {
+        let check = |robots: &str, expected: bool| {
+            let parsed = Robots::parse(robots.as_bytes(), "mill", false);
+            assert_eq!(parsed.no_training, expected, "{robots:?}");
+            assert!(parsed.allows("/"), "{robots:?}");
+        };
+        check("User-agent: *\nContent-Signal: search=yes, ai-train=no\nAllow: /", true);
+        check("User-agent: *\nContent-Signal: ai-train=yes\n", false);
+        check("User-agent: *\ncontent-signal:AI-Train = NO", true);
+        check("User-agent: *\nContent-Signal: search=no, ai-input=no", false);
+        check("User-agent: other\nContent-Signal: ai-train=no", false);
+        check("User-agent: *\nContent-Signal: ai-train=no\n\nUser-agent: mill\nAllow: /", false);
+        check("User-agent: *\nContent-Signal: ai-train=no\nContent-Signal: ai-train=yes", true);
+        check("Content-Signal: ai-train=no\nUser-agent: *\nAllow: /", false);
+    }
+
+    #[test]
+    fn the_longest_rule_wins_whatever_it_is_written_with() {
+        let robots = "\u{feff}User-agent: *\r\nDisallow: /a/*.html$\r\nAllow: /a/\r\nDisallow: /b*c\r\nAllow: /b\r\n\
+                      Disallow: /same\r\nAllow: /same\r\nDisallow: /%7euml%c3%a4\r\nDisallow: /ü # end";
+        for (path, expected) in [
+            ("/a/x.html", false),
+            ("/a/x.html?q", true),
+            ("/a/x.htm", true),
+            ("/bxxc", false),
+            ("/bxx", true),
+            ("/same", true),
+            ("/%7Euml%C3%A4", false),
+            ("/%C3%BC", false),
+            ("/", true),
+        ] {
+            check(robots, false, path, expected);
+        }
     }
 
     #[test]

@@ -176,6 +176,7 @@ impl<'a> Run<'a> {
                 return Ok(None);
             }
             match self.frontier.next(now) {
+                Next::Resolve(host) => self.send(host, Task::Resolve),
                 Next::Robots(host) => self.send(host, Task::Robots),
                 Next::Fetch(host, entry) => self.start(host, entry)?,
                 Next::Wait(at) => return Ok(Some(at.min(self.deadline))),
@@ -189,9 +190,11 @@ impl<'a> Run<'a> {
     fn start(&mut self, at: usize, entry: Entry) -> Result<(), SourceError> {
         let budget = self.settings.config.pages_per_host_max;
         let host = self.frontier.host(at);
-        let allowed = match (&host.access, Url::parse(&entry.url)) {
-            (Access::Known(robots, _), Ok(url)) => robots.allows(address::path_and_query(&url)),
-            _ => false,
+        let (allowed, no_training) = match (&host.access, Url::parse(&entry.url)) {
+            (Access::Known(robots, _), Ok(url)) => {
+                (robots.allows(address::path_and_query(&url)), robots.no_training)
+            }
+            _ => (false, false),
         };
         let is_page = entry.what == What::Page;
         let refusal = if !allowed {
@@ -210,7 +213,7 @@ impl<'a> Run<'a> {
             host.pages_asked += 1;
             self.pages_asked += 1;
         }
-        self.send(at, Task::Fetch(entry));
+        self.send(at, Task::Fetch { entry, no_training });
         Ok(())
     }
 
@@ -235,6 +238,11 @@ impl<'a> Run<'a> {
     fn take(&mut self, report: Report) -> Result<(), SourceError> {
         let Report { host, task, visits, result } = report;
         self.inflight -= 1;
+        if let Task::Resolve = task {
+            let ip = result.ok().and_then(|found| if let Found::Address(ip) = found { ip } else { None });
+            self.frontier.resolved(host, ip, Instant::now());
+            return Ok(());
+        }
         self.pace(host, &task, visits.last(), &result);
         match task {
             Task::Robots => {
@@ -243,7 +251,8 @@ impl<'a> Run<'a> {
                 }
                 self.robots(host, visits.last(), result);
             }
-            Task::Fetch(entry) => self.fetched(host, entry, &visits, result)?,
+            Task::Resolve => {}
+            Task::Fetch { entry, .. } => self.fetched(host, entry, &visits, result)?,
         }
         self.frontier.ended(host);
         self.write_lines()
@@ -253,8 +262,8 @@ impl<'a> Run<'a> {
         let (now, settings) = (Instant::now(), self.settings.clone());
         let host = self.frontier.host(at);
         let attempt = match task {
-            Task::Robots => host.robots_attempts + 1,
-            Task::Fetch(entry) => entry.attempts + 1,
+            Task::Resolve | Task::Robots => host.robots_attempts + 1,
+            Task::Fetch { entry, .. } => entry.attempts + 1,
         };
         match (result, last) {
             (Ok(Found::Later), Some(visit)) if visit.truncated.is_none() => {

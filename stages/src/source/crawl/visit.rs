@@ -3,7 +3,7 @@
 //! Workers share nothing with the crawl but their report, so that everything costly (network, compression, scanning)
 //! is parallel and everything that must be in one order (archive, log, frontier) is in one place.
 
-use super::decode::decode;
+use super::decode::{Broken, decode};
 use super::fetch::{Failure, Fetched, Fetcher};
 use super::frontier::{Entry, What};
 use super::links::{self, Wishes};
@@ -13,6 +13,7 @@ use super::settings::Settings;
 use super::sitemap::{self, Sitemap};
 use super::{address, date};
 use crate::source::warc::write::{Record, Truncated};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use url::Url;
@@ -25,8 +26,14 @@ const OTHER_BYTES_MAX: u64 = 16 << 10;
 /// What a worker is to do.
 #[derive(Clone)]
 pub(super) enum Task {
+    /// Where the name of the host leads.
+    Resolve,
     Robots,
-    Fetch(Entry),
+    Fetch {
+        entry: Entry,
+        /// robots.txt asks not to train on what the host gives.
+        no_training: bool,
+    },
 }
 
 /// What a worker says.
@@ -64,6 +71,8 @@ pub(super) enum Found {
     Redirect(Option<Url>),
     Sitemap(Sitemap),
     Robots(Robots),
+    /// The address of a host, where it has one.
+    Address(Option<IpAddr>),
     /// The host asks to come later, or stopped in the middle: the same address again.
     Later,
 }
@@ -78,10 +87,18 @@ pub(super) async fn work(
 ) -> Report {
     let mut visits = Vec::new();
     let result = match &task {
+        Task::Resolve => Ok(Found::Address(resolve(&fetcher, &origin).await)),
         Task::Robots => robots(&settings, &fetcher, &origin, &mut visits).await,
-        Task::Fetch(entry) => address(&settings, &fetcher, entry, &mut visits).await,
+        Task::Fetch { entry, no_training } => {
+            address(&settings, &fetcher, entry, *no_training, &mut visits).await
+        }
     };
     Report { host, task, visits, result }
+}
+
+async fn resolve(fetcher: &Fetcher, origin: &str) -> Option<IpAddr> {
+    let url = Url::parse(origin).ok()?;
+    fetcher.resolve(url.host_str()?).await
 }
 
 async fn robots(
@@ -95,13 +112,19 @@ async fn robots(
     let mut url = Url::parse(&text).map_err(|e| invalid(e.to_string()))?;
     for _ in 0..=ROBOTS_REDIRECTS_MAX {
         let fetched = fetcher.fetch(&url, |_, _| ROBOTS_BYTES_MAX as u64).await?;
-        visits.push(visit(&url, &fetched));
+        visits.push(visit(&url, &fetched, false));
         let parse = |body: &[u8]| Robots::parse(body, &settings.token, settings.config.robots_extensions);
         match fetched.status {
             200..=299 if matches!(fetched.truncated, None | Some(Truncated::Length)) => {
                 let encoding = fetched.header("content-encoding").unwrap_or_default();
-                let (body, _) = decode(&fetched.body, encoding, settings.bounds());
-                return Ok(Found::Robots(parse(&body)));
+                let (body, broken) = decode(&fetched.body, encoding, settings.bounds());
+                // What cannot be read must not pass for a file without rules.
+                let unread = match broken {
+                    Some(Broken::Unknown) => true,
+                    Some(Broken::Stream) => fetched.truncated.is_none(),
+                    Some(Broken::TooLarge) | None => false,
+                };
+                return Ok(if unread { Found::Later } else { Found::Robots(parse(&body)) });
             }
             300..=399 if fetched.header("location").is_some() => match location(&url, &fetched) {
                 Some(next) => url = next,
@@ -120,6 +143,7 @@ async fn address(
     settings: &Settings,
     fetcher: &Fetcher,
     entry: &Entry,
+    no_training: bool,
     visits: &mut Vec<Visit>,
 ) -> Result<Found, Failure> {
     let url = Url::parse(&entry.url)
@@ -131,7 +155,7 @@ async fn address(
         What::Page => config.body_bytes_max,
     };
     let fetched = fetcher.fetch(&url, body_max).await?;
-    visits.push(visit(&url, &fetched));
+    visits.push(visit(&url, &fetched, no_training));
     let broken = matches!(fetched.truncated, Some(Truncated::Time | Truncated::Disconnect));
     Ok(match fetched.status {
         429 | 502 | 503 | 504 => Found::Later,
@@ -178,8 +202,8 @@ pub(super) fn is_html(content_type: &str) -> bool {
     matches!(mime(content_type).as_str(), "text/html" | "application/xhtml+xml")
 }
 
-/// Makes the records of an exchange.
-fn visit(url: &Url, fetched: &Fetched) -> Visit {
+/// Makes the records of an exchange; `no_training` is what robots.txt said when it was sent.
+fn visit(url: &Url, fetched: &Fetched, no_training: bool) -> Visit {
     let (message, body_at) = fetched.message();
     let response = Record {
         kind: "response",
@@ -188,6 +212,7 @@ fn visit(url: &Url, fetched: &Fetched) -> Visit {
         ip: fetched.ip,
         concurrent_to: None,
         truncated: fetched.truncated,
+        opt_out: no_training.then_some(links::CONTENT_SIGNAL),
         content_type: "application/http;msgtype=response",
         block: &message,
         payload_at: Some(body_at),
@@ -197,6 +222,7 @@ fn visit(url: &Url, fetched: &Fetched) -> Visit {
         kind: "request",
         concurrent_to: Some(&member.id),
         truncated: None,
+        opt_out: None,
         content_type: "application/http;msgtype=request",
         block: &fetched.request,
         payload_at: None,

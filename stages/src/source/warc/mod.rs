@@ -121,7 +121,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.warc",
-    version: 1,
+    version: 2,
     summary: "Reads web archives: WARC, WET and ARC.",
     keys: Config::KEYS,
     reasons: REASONS,

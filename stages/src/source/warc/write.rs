@@ -24,6 +24,9 @@ use std::path::{Path, PathBuf};
 const GZIP_LEVEL: u32 = 3;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
+/// The extension field of [`Record::opt_out`].
+pub const OPT_OUT: &str = "Gristmill-Opt-Out";
+
 /// Why a body ends before its end: `WARC-Truncated`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truncated {
@@ -61,6 +64,8 @@ pub struct Record<'a> {
     pub concurrent_to: Option<&'a str>,
     /// Whether the block was cut.
     pub truncated: Option<Truncated>,
+    /// What robots.txt said against machine learning: the extension field `Gristmill-Opt-Out`.
+    pub opt_out: Option<&'a str>,
     /// `Content-Type` of the block.
     pub content_type: &'a str,
     /// The block.
@@ -111,6 +116,9 @@ impl Record<'_> {
         field("WARC-Block-Digest", &block_digest);
         if let Some(truncated) = self.truncated {
             field("WARC-Truncated", truncated.name());
+        }
+        if let Some(word) = self.opt_out {
+            field(OPT_OUT, word);
         }
         field("Content-Type", self.content_type);
         field("Content-Length", &self.block.len().to_string());
@@ -223,6 +231,7 @@ impl Writer {
                 ip: None,
                 concurrent_to: None,
                 truncated: None,
+                opt_out: None,
                 content_type: "application/warc-fields",
                 block: self.info.as_bytes(),
                 payload_at: None,
@@ -353,6 +362,7 @@ mod tests {
             ip: None,
             concurrent_to: None,
             truncated: Some(Truncated::Length),
+            opt_out: Some("content-signal"),
             content_type: "application/http;msgtype=response",
             block: b"HTTP/1.1 200 OK\r\n\r\nbody",
             payload_at: Some(19),
