@@ -96,7 +96,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "dedup.minhash",
-    version: 1,
+    version: 2,
     summary: "Keeps one of the documents that say nearly the same.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -183,7 +183,7 @@ fn better(value: &[u8]) -> &[u8] {
     &value[4..]
 }
 
-/// The 16 bits by which two documents know whether they share a band.
+/// The 16 bits by which two documents know whether they share every band.
 fn tag(band: u64) -> [u8; 2] {
     (band as u16).to_le_bytes()
 }
@@ -197,21 +197,21 @@ struct Bucket {
 
 impl Bucket {
     /// Writes the similar pairs of a document and those before it. Key: worse rank. Value: similarity, better rank.
+    ///
+    /// A pair that shares several bands is written in each bucket where the better one leads: whether it led in
+    /// another is not known here.
     fn take(&mut self, value: &[u8], out: &mut Records) {
-        let band = usize::from(self.key[0]);
         let (rank, content) = split_rank(value);
-        let (tags, shingles) = content.split_at(content.len() - SKETCH_BYTES);
+        let sketch = &content[content.len() - SKETCH_BYTES..];
         let (mut is_new, mut similar) = (true, 0);
         for leader in &self.leaders {
             let (better, leader_content) = split_rank(leader);
             // What is equal in every band and bin has the same similar documents, so one of them can lead.
             is_new &= leader_content != content;
-            let (leader_tags, leader_shingles) = leader_content.split_at(tags.len());
-            let met_before = tags[..2 * band].chunks(2).zip(leader_tags.chunks(2)).any(|(a, b)| a == b);
-            if met_before || rank_id(better) == rank_id(rank) {
+            if rank_id(better) == rank_id(rank) {
                 continue;
             }
-            let found = similarity(shingles, leader_shingles);
+            let found = similarity(sketch, &leader_content[leader_content.len() - SKETCH_BYTES..]);
             if found >= self.limit {
                 similar += 1;
                 out.push(rank, &[&(found as f32).to_be_bytes(), better].concat());
@@ -315,6 +315,31 @@ mod tests {
         let sizes: &Int64Array = kept.column_by_name(CLUSTER_SIZE).unwrap().as_any().downcast_ref().unwrap();
         assert_eq!(sizes.values(), &[2, 1]);
         assert_eq!(column::utf8(&kept, CLUSTER).unwrap().value(0), id("a"));
+    }
+
+    /// The value of a record as `map` writes it.
+    fn value(number: u64, tags: [u16; 2], shingles: &[u64]) -> Vec<u8> {
+        let mut value = [&number.to_be_bytes()[..], &[0], &u128::from(number).to_be_bytes()].concat();
+        tags.iter().for_each(|tag| value.extend_from_slice(&tag.to_le_bytes()));
+        value.extend_from_slice(&sketch(shingles));
+        value
+    }
+
+    #[test]
+    fn a_pair_that_a_full_bucket_did_not_compare_is_compared_in_the_next() {
+        let many = LEADERS_MAX as u64;
+        let shingles = |n: u64| (0..50).map(|k| schemas::hash::Rng::new(n).at(k)).collect::<Vec<_>>();
+        let (p, q) = (value(many, [7, 8], &shingles(many)), value(many + 1, [7, 8], &shingles(many)));
+        let pairs = |band: u8, values: &[Vec<u8>]| {
+            let mut bucket = Bucket { limit: 0.8, key: vec![band; 9], leaders: Vec::new() };
+            let mut out = Records::default();
+            values.iter().for_each(|value| bucket.take(value, &mut out));
+            out.len()
+        };
+        let mut crowd: Vec<_> = (0..many).map(|n| value(n, [7, n as u16], &shingles(n))).collect();
+        crowd.extend([p.clone(), q.clone()]);
+        assert_eq!(pairs(0, &crowd), 0);
+        assert_eq!(pairs(1, &[p, q]), 1);
     }
 
     #[test]
