@@ -20,6 +20,16 @@ impl DocId {
         Self(u128::from_be_bytes(first))
     }
 
+    /// Bytes that sort as the id does.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The id of those bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// Reads 32 hexadecimal digits; anything else is `None`.
     pub fn parse(hex: &str) -> Option<Self> {
         let digits = hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit());

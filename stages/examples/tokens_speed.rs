@@ -6,7 +6,8 @@
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use schemas::column::{ID, TEXT, TOKENS};
-use schemas::{Global, Made, Record, Records, Regroup, Settings, Settled, Sorted, StageError, token};
+use schemas::memory::{self, Done, Stream};
+use schemas::{Global, Made, Records, Regroup, Settings, token};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,15 +16,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-struct Stream<'a>(Vec<Record<'a>>, usize);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> std::result::Result<Option<Record<'_>>, StageError> {
-        self.1 += 1;
-        Ok(self.0.get(self.1 - 1).copied())
-    }
-}
 
 #[expect(clippy::print_stdout, reason = "the table is what the example is for")]
 fn main() -> Result<()> {
@@ -43,24 +35,20 @@ fn main() -> Result<()> {
     };
 
     let train = global()?;
-    let (records, seconds) = timed(|| mapped(&*train, &batches))?;
-    report("count words", seconds);
-    let (reduced, seconds) = timed(|| reduced(&*train, &records))?;
-    report("sum counts", seconds);
-    let (settled, seconds) = timed(|| Ok(train.settle(&reduced)?))?;
-    report("train and settle", seconds);
-    println!("{} words, {:?}", reduced.len(), settled.facts);
+    let (done, seconds) = timed(|| Ok(memory::settle(&*train, &batches, 1)?))?;
+    report("count, train, settle", seconds);
+    println!("{:?}", done.settled.facts);
 
-    let (mut tokenized, seconds) = timed(|| encoded(&settled, &batches))?;
+    let (mut tokenized, seconds) = timed(|| encoded(&*train, &done, &batches))?;
     report("encode, cold", seconds);
     for _ in 0..2 {
-        let (again, seconds) = timed(|| encoded(&settled, &batches))?;
+        let (again, seconds) = timed(|| encoded(&*train, &done, &batches))?;
         report("encode, warm", seconds);
         tokenized = again;
     }
     if let Some(folder) = out {
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join("tokenizer.json"), &settled.files[0].1)?;
+        std::fs::write(folder.join("tokenizer.json"), &done.settled.files["tokenizer.json"])?;
         write_ids(&folder, &tokenized)?;
     }
     for toml in [
@@ -125,26 +113,9 @@ fn regroup(toml: &str) -> Result<Box<dyn Regroup>> {
     }
 }
 
-fn mapped(global: &dyn Global, batches: &[RecordBatch]) -> Result<Records> {
-    let mut records = Records::default();
-    for batch in batches {
-        global.map(batch, &mut records)?;
-    }
-    records.sort();
-    Ok(records)
-}
-
-fn reduced(global: &dyn Global, records: &Records) -> Result<Records> {
-    let mut out = Records::default();
-    global.reduce(&mut Stream(records.iter().collect(), 0), &mut out)?;
-    Ok(out)
-}
-
-fn encoded(settled: &Settled, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
-    let encode = |batch: &RecordBatch| {
-        let outcome = settled.stage.apply(batch)?;
-        Ok(outcome.select(batch, &settled.stage.output(&batch.schema())?)?)
-    };
+fn encoded(global: &dyn Global, done: &Done, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let encode =
+        |batch: &RecordBatch| Ok(done.judge(batch)?.select(batch, &global.output(&batch.schema())?)?);
     batches.iter().map(encode).collect()
 }
 
@@ -171,10 +142,11 @@ fn packed(toml: &str, batches: &[RecordBatch]) -> Result<(usize, usize, usize)> 
     for batch in batches {
         regroup.map(batch, &mut records)?;
     }
-    records.sort();
     let (mut rows, mut pad, mut length, mut first) = (0, 0, 0, Vec::new());
     for folder in 0..regroup.folders().len() as u8 {
-        let mut stream = Stream(records.iter().filter(|record| record.key[0] == folder).collect(), 0);
+        let mut part = Records::default();
+        records.iter().filter(|r| r.key[0] == folder).for_each(|r| part.push(r.key, r.value));
+        let mut stream = Stream::sorted(part);
         let mut emit = |batch: RecordBatch| {
             rows += batch.num_rows();
             let pads = batch.column_by_name(token::PAD).expect("of the schema").as_primitive::<Int32Type>();

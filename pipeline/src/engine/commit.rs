@@ -4,6 +4,7 @@ use super::error::RunError;
 use super::feed::rows_of;
 use super::report::Counts;
 use super::run::Run;
+use super::seal::Hand;
 use super::trace::{Frame, TraceWriter};
 use super::{Workdir, parent, table, tidy};
 use crate::dag::{Hash, Node};
@@ -101,11 +102,13 @@ impl Commit<'_> {
     fn regroup(&self, at: usize, regroup: &dyn Regroup) -> Result<u64, RunError> {
         let (run, node) = (self.run, self.node(at));
         let streams = &run.streams.of[at];
-        let traces: Vec<Mutex<Option<TraceWriter>>> = streams
-            .iter()
-            .map(|s| (!run.workdir.trace(s.key).exists()).then(|| TraceWriter::new(&run.workdir, s.key)))
-            .map(Mutex::new)
-            .collect();
+        let trace = |stream: usize| -> Result<_, RunError> {
+            let (key, hand) = (streams[stream].key, Hand { node: at, stream });
+            let missing = !run.has_trace(key)?;
+            Ok(Mutex::new(missing.then(|| TraceWriter::new(&run.workdir, key, hand))))
+        };
+        let traces: Vec<Mutex<Option<TraceWriter>>> =
+            (0..streams.len()).map(trace).collect::<Result<_, _>>()?;
         let folders = regroup.folders();
         let shuffle = run.shuffle(
             at,
@@ -125,9 +128,11 @@ impl Commit<'_> {
             run.note(at, stream, trace.is_some());
             trace.map_or(Ok(()), |t| t.finish(node.spec))?;
         }
-        let counts =
-            run.lanes(folders.len(), |n| self.reduce(at, regroup, folders[n], &mut shuffle.merge(n)?))?;
-        shuffle.remove()?;
+        let counts = run.lanes(folders.len(), |n| {
+            let mut sorted = shuffle.merge(n).map_err(RunError::stage(&node.name))?;
+            self.reduce(at, regroup, folders[n], &mut sorted)
+        })?;
+        shuffle.remove().map_err(RunError::stage(&node.name))?;
         Ok(counts.iter().sum())
     }
 
@@ -238,16 +243,14 @@ impl Commit<'_> {
     }
 
     /// Writes the files that global nodes settled into, and collects their numbers.
-    fn files(&self) -> Result<BTreeMap<&'static str, u64>, RunError> {
+    fn files(&self) -> Result<BTreeMap<String, u64>, RunError> {
         let mut facts = BTreeMap::new();
         for at in 0..self.run.dag.nodes.len() {
-            if !matches!(self.node(at).made, Made::Global(_))
-                || !self.node(at).spec.kind.starts_with("tokenize.")
-            {
+            if !matches!(self.node(at).made, Made::Global(_)) {
                 continue;
             }
-            let settled = self.run.settled(at)?;
-            facts.extend(settled.facts.iter().copied());
+            let settled = &self.run.settlement(at)?.settled;
+            facts.extend(settled.facts.clone());
             for (name, bytes) in &settled.files {
                 let path = self.folder.join(name);
                 fs::write(&path, bytes).map_err(RunError::io(&path))?;
@@ -256,7 +259,7 @@ impl Commit<'_> {
         Ok(facts)
     }
 
-    fn manifest(&self, build: Hash, facts: &BTreeMap<&'static str, u64>) -> Result<Manifest, RunError> {
+    fn manifest(&self, build: Hash, facts: &BTreeMap<String, u64>) -> Result<Manifest, RunError> {
         let files = self.hash_files()?;
         let tokens = self.tokens.lock().expect("no thread panics while it counts");
         let of = |name: &str| tokens.get(name).copied().unwrap_or(0);

@@ -7,11 +7,12 @@ use super::Workdir;
 use super::error::RunError;
 use super::frames::{FrameReader, FrameWriter};
 use super::run::Run;
+use super::seal::Hand;
 use super::trace::{Frame, TraceReader, TraceWriter};
 use crate::dag::{Dag, conform};
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
-use schemas::{Event, Made, Outcome, Stage, column};
+use schemas::{Event, Made, Outcome, column};
 use std::path::Path;
 
 /// Where the rows of a feed enter.
@@ -48,16 +49,23 @@ enum Effect {
 
 impl Feed {
     /// Whether anything behind the entry is missing.
-    pub(super) fn is_missing(self, dag: &Dag, run: &Run<'_>) -> bool {
+    pub(super) fn is_missing(self, run: &Run<'_>) -> Result<bool, RunError> {
         let key = run.streams.of[self.node][self.stream].key;
-        if !run.workdir.trace(key).exists() || (keeps_rows(dag, self.node) && !run.workdir.rows(key).exists())
+        if !run.has_trace(key)?
+            || (keeps_rows(run.dag, self.node) && !run.is_whole(&run.workdir.rows(key))?)
         {
-            return true;
+            return Ok(true);
         }
-        self.stages(dag, run).any(|feed| feed.is_missing(dag, run))
+        for feed in self.stages(run) {
+            if feed.is_missing(run)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    fn stages<'a>(self, dag: &'a Dag, run: &'a Run<'_>) -> impl Iterator<Item = Self> + 'a {
+    fn stages<'a>(self, run: &'a Run<'_>) -> impl Iterator<Item = Self> + 'a {
+        let dag = run.dag;
         let stages = dag.readers(self.node).filter(|&n| matches!(dag.nodes[n].made, Made::Stage(_)));
         stages.map(move |n| Self { node: n, stream: run.streams.reading(dag, n, self.node, self.stream) })
     }
@@ -79,6 +87,7 @@ fn has_source_texts(dag: &Dag, node: usize) -> bool {
 
 /// Runs a feed; tells of each (node, stream) whether it was worked on.
 pub(super) fn run_feed(run: &Run<'_>, feed: Feed, wave: usize) -> Result<Vec<(Feed, bool)>, RunError> {
+    let is_missing = feed.is_missing(run)?;
     let mut work = Work { run, branches: Vec::new(), feeds: Vec::new() };
     work.grow(feed)?;
     let done = |work: &Work<'_>| {
@@ -86,7 +95,7 @@ pub(super) fn run_feed(run: &Run<'_>, feed: Feed, wave: usize) -> Result<Vec<(Fe
         work.feeds.iter().copied().zip(work.branches.iter().map(missing)).collect()
     };
     let told = done(&work);
-    if !feed.is_missing(run.dag, run) {
+    if !is_missing {
         return Ok(told);
     }
     let node = &run.dag.nodes[feed.node];
@@ -180,21 +189,22 @@ impl Work<'_> {
         let (dag, workdir) = (self.run.dag, &self.run.workdir);
         let key = self.run.streams.of[feed.node][feed.stream].key;
         let node = &dag.nodes[feed.node];
-        let trace = match (workdir.trace(key).exists(), &node.made) {
+        let hand = Hand { node: feed.node, stream: feed.stream };
+        let trace = match (self.run.has_trace(key)?, &node.made) {
             (true, Made::Source(_)) => Trace::Known,
             (true, _) => Trace::There(Box::new(TraceReader::open(workdir, key)?)),
-            (false, _) => Trace::Missing(Box::new(TraceWriter::new(workdir, key))),
+            (false, _) => Trace::Missing(Box::new(TraceWriter::new(workdir, key, hand))),
         };
         let path = workdir.rows(key);
-        let rows = match keeps_rows(dag, feed.node) && !path.exists() {
-            true => Some(FrameWriter::create(&path, &node.output)?),
+        let rows = match keeps_rows(dag, feed.node) && !self.run.is_whole(&path)? {
+            true => Some(FrameWriter::create(&path, hand, &node.output)?),
             false => None,
         };
         let at = self.branches.len();
         let texts_before = has_source_texts(dag, feed.node);
         self.branches.push(Branch { node: feed.node, children: Vec::new(), trace, texts_before, rows });
         self.feeds.push(feed);
-        for child in feed.stages(dag, self.run).collect::<Vec<_>>() {
+        for child in feed.stages(self.run).collect::<Vec<_>>() {
             let child = self.grow(child)?;
             self.branches[at].children.push(child);
         }
@@ -271,11 +281,11 @@ impl Work<'_> {
     /// Does the work of a branch and of all behind it.
     fn evaluate(&self, at: usize, batch: &RecordBatch, effects: &mut Vec<Effect>) -> Result<(), RunError> {
         let node = &self.run.dag.nodes[self.branches[at].node];
-        let stage: &dyn Stage = match &node.made {
-            Made::Stage(stage) => stage.as_ref(),
-            _ => self.run.settled_stage(self.branches[at].node),
+        let outcome = match &node.made {
+            Made::Stage(stage) => stage.apply(batch),
+            _ => self.run.settlement(self.branches[at].node)?.judge(batch),
         };
-        let outcome = stage.apply(batch).map_err(RunError::stage(&node.name))?;
+        let outcome = outcome.map_err(RunError::stage(&node.name))?;
         let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
         let texts_before = self.branches[at].texts_before;
         effects.push(Effect::Trace(at, Frame::encode(node.spec, batch, &outcome, texts_before)?));

@@ -1,41 +1,31 @@
-//! Files of record batches: an Arrow stream under zstd. Batches come back as they were written.
+//! Files of record batches: an Arrow stream under zstd, sealed. Batches come back as they were written.
 
 use super::error::RunError;
-use super::parent;
+use super::seal::{self, Hand, SealedWriter};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, Take};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Compression of what lies in the cache: speed counts, size hardly.
 const ZSTD_LEVEL: i32 = 1;
 
 /// Writes batches; nothing is seen under `path` before [`FrameWriter::finish`].
 pub(super) struct FrameWriter {
-    stream: StreamWriter<zstd::Encoder<'static, BufWriter<File>>>,
+    stream: StreamWriter<zstd::Encoder<'static, SealedWriter>>,
     part: PathBuf,
-    path: PathBuf,
-}
-
-static PARTS: AtomicU64 = AtomicU64::new(0);
-
-/// A name beside `path` that no other writer of this process has. A run removes what a killed one left.
-fn part_path(path: &Path) -> PathBuf {
-    path.with_extension(format!("{}.part", PARTS.fetch_add(1, Ordering::Relaxed)))
 }
 
 impl FrameWriter {
-    pub(super) fn create(path: &Path, schema: &SchemaRef) -> Result<Self, RunError> {
-        fs::create_dir_all(parent(path)).map_err(RunError::io(parent(path)))?;
-        let part = part_path(path);
-        let file = File::create(&part).map_err(RunError::io(&part))?;
-        let zstd = zstd::Encoder::new(BufWriter::new(file), ZSTD_LEVEL).map_err(RunError::io(&part))?;
+    pub(super) fn create(path: &Path, hand: Hand, schema: &SchemaRef) -> Result<Self, RunError> {
+        let file = SealedWriter::create(path, hand)?;
+        let part = file.part().to_owned();
+        let zstd = zstd::Encoder::new(file, ZSTD_LEVEL).map_err(RunError::io(&part))?;
         let stream = StreamWriter::try_new(zstd, schema).map_err(RunError::arrow(&part))?;
-        Ok(Self { stream, part, path: path.to_owned() })
+        Ok(Self { stream, part })
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
@@ -43,23 +33,21 @@ impl FrameWriter {
     }
 
     pub(super) fn finish(self) -> Result<(), RunError> {
-        let Self { stream, part, path } = self;
+        let Self { stream, part } = self;
         let zstd = stream.into_inner().map_err(RunError::arrow(&part))?;
-        let file = zstd.finish().map_err(RunError::io(&part))?;
-        file.into_inner().map_err(|e| RunError::io(&part)(e.into_error()))?;
-        fs::rename(&part, &path).map_err(RunError::io(&path))
+        zstd.finish().map_err(RunError::io(&part))?.finish()
     }
 }
 
 /// Reads the batches of a file.
 pub(super) struct FrameReader {
-    stream: StreamReader<zstd::Decoder<'static, BufReader<File>>>,
+    stream: StreamReader<zstd::Decoder<'static, BufReader<Take<File>>>>,
     path: PathBuf,
 }
 
 impl FrameReader {
     pub(super) fn open(path: &Path) -> Result<Self, RunError> {
-        let file = File::open(path).map_err(RunError::io(path))?;
+        let file = seal::open(path).map_err(RunError::io(path))?;
         let zstd = zstd::Decoder::new(file).map_err(RunError::io(path))?;
         let stream = StreamReader::try_new(zstd, None).map_err(RunError::arrow(path))?;
         Ok(Self { stream, path: path.to_owned() })

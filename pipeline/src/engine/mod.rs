@@ -4,6 +4,7 @@
 //! depend on, known before anything runs. Under that key lies its *trace*, what the node did to each row, and, before a
 //! barrier or a sink, its rows. What lies there is not computed again; there is no other resume logic.
 
+mod barrier;
 mod commit;
 mod error;
 mod feed;
@@ -12,6 +13,9 @@ mod lock;
 mod plan;
 mod report;
 mod run;
+mod runs;
+mod seal;
+mod settled;
 mod shuffle;
 mod stream;
 mod table;

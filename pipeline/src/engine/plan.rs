@@ -3,7 +3,7 @@
 use super::error::RunError;
 use super::report::Report;
 use super::stream::Streams;
-use super::{Options, Workdir, commit};
+use super::{Options, Workdir, commit, seal};
 use crate::dag::{Dag, Node};
 use schemas::Made;
 use schemas::observe::Silent;
@@ -44,7 +44,15 @@ pub fn plan(dag: &Dag, options: &Options) -> Result<Plan, RunError> {
         let cached = match node.made {
             Made::Sink(_) if current => all.len(),
             Made::Sink(_) => 0,
-            _ => all.iter().filter(|s| workdir.trace(s.key).exists()).count(),
+            _ => {
+                // A cut file is told from a whole one by its seal; one with a wrong byte is found by the run.
+                let mut whole = 0;
+                for stream in all {
+                    let [trace, changes] = [workdir.trace(stream.key), workdir.changes(stream.key)];
+                    whole += usize::from(seal::has_seal(&trace)? && seal::has_seal(&changes)?);
+                }
+                whole
+            }
         };
         let why = if cached == all.len() && !all.is_empty() {
             String::new()

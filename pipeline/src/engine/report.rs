@@ -58,6 +58,9 @@ pub struct NodeReport {
     pub computed: usize,
     /// Streams whose trace was there.
     pub cached: usize,
+    /// Sorted runs that were spilled to disk where all rows must be seen first.
+    #[serde(default)]
+    pub spilled_runs: usize,
     /// Names of the traces, in the order of the dataset.
     pub traces: Vec<String>,
 }

@@ -1,23 +1,19 @@
 //! A whole run: sources, feeds, barriers in the order of the DAG, commit.
 
 use super::error::RunError;
-use super::feed::{Feed, rows_of, run_feed};
+use super::feed::{Feed, run_feed};
 use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
-use super::shuffle::{RunReader, RunWriter, Shuffle, Spiller};
+use super::settled::Settlement;
 use super::stream::Streams;
-use super::{Options, Workdir, commit, parent, tidy};
+use super::{Options, Workdir, commit, seal, tidy};
 use crate::dag::{Dag, Hash};
-use rayon::prelude::*;
-use schemas::hash::FastMap;
-use schemas::{Context, Event, Global, Made, Manifest, Observer, Records, Settled, Stage};
-use std::fs;
+use schemas::hash::{FastMap, FastSet};
+use schemas::{Context, Event, Made, Manifest, Observer};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
-
-/// Partitions of a shuffle: a constant, so that results never depend on threads.
-const PARTITIONS: usize = 16;
 
 /// What all parts of a run share.
 pub(super) struct Run<'a> {
@@ -27,7 +23,12 @@ pub(super) struct Run<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) pool: rayon::ThreadPool,
     pub(super) memory_bytes: usize,
-    settled: Vec<OnceLock<Settled>>,
+    /// What each global node settled.
+    pub(super) settled: Vec<OnceLock<Settlement>>,
+    /// Sorted runs that each node spilled.
+    pub(super) spilled: Vec<AtomicUsize>,
+    /// Files of the cache that were found whole.
+    whole: Mutex<FastSet<PathBuf>>,
     /// Whether a (node, stream) was worked on.
     touched: Mutex<FastMap<(usize, usize), bool>>,
 }
@@ -60,6 +61,8 @@ fn work(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let run = Run {
         settled: dag.nodes.iter().map(|_| OnceLock::new()).collect(),
+        spilled: dag.nodes.iter().map(|_| AtomicUsize::new(0)).collect(),
+        whole: Mutex::default(),
         touched: Mutex::default(),
         memory_bytes: options.memory_bytes,
         pool: pool.map_err(|e| RunError::io(&workdir.0)(std::io::Error::other(e)))?,
@@ -98,10 +101,10 @@ impl<'a> Run<'a> {
         let feeds = sources.flat_map(|(n, _)| self.feeds(n)).collect();
         self.run_feeds("stages", feeds)?;
         for (n, node) in self.dag.nodes.iter().enumerate() {
-            if let Made::Global(global) = &node.made {
+            if matches!(node.made, Made::Global(_)) {
                 let feeds: Vec<Feed> = self.feeds(n).collect();
-                if feeds.iter().any(|f| f.is_missing(self.dag, self)) {
-                    self.settle(n, global.as_ref())?;
+                if self.lanes(feeds.len(), |at| feeds[at].is_missing(self))?.contains(&true) {
+                    self.settlement(n)?;
                 }
                 self.run_feeds(&format!("behind {}", node.name), feeds)?;
             }
@@ -164,82 +167,22 @@ impl<'a> Run<'a> {
         Ok(all)
     }
 
-    /// The settled stage of a global node.
-    pub(super) fn settled_stage(&self, node: usize) -> &dyn Stage {
-        self.settled[node].get().expect("a barrier is passed before what lies behind it").stage.as_ref()
-    }
-
-    /// What a global node settled into, made when it is first asked for.
-    pub(super) fn settled(&self, node: usize) -> Result<&Settled, RunError> {
-        if self.settled[node].get().is_none()
-            && let Made::Global(global) = &self.dag.nodes[node].made
-        {
-            self.settle(node, global.as_ref())?;
+    /// Whether a file of the cache is there as it was written; a torn one is not there. Each is read once in a run.
+    pub(super) fn is_whole(&self, path: &Path) -> Result<bool, RunError> {
+        let whole = || self.whole.lock().expect("no thread panics while it notes a file");
+        if whole().contains(path) {
+            return Ok(true);
         }
-        Ok(self.settled[node].get().expect("it was settled"))
+        let found = seal::is_whole(path)?;
+        if found {
+            whole().insert(path.to_owned());
+        }
+        Ok(found)
     }
 
-    fn settle(&self, node: usize, global: &dyn Global) -> Result<(), RunError> {
-        let name = &self.dag.nodes[node].name;
-        let key = self.streams.settlement[node].expect("a global node has a settlement key");
-        let path = self.workdir.settled(key);
-        let kept = if path.exists() { read_run(&path)? } else { None };
-        let records = kept.map_or_else(|| self.reduce(node, global, key), Ok)?;
-        let settled = global.settle(&records).map_err(RunError::stage(name))?;
-        self.settled[node].set(settled).unwrap_or_else(|_| unreachable!("a node settles once"));
-        Ok(())
-    }
-
-    fn reduce(&self, node: usize, global: &dyn Global, key: Hash) -> Result<Records, RunError> {
-        let name = &self.dag.nodes[node].name;
-        let partition = |key: &[u8]| (xxhash_rust::xxh3::xxh3_64(key) % PARTITIONS as u64) as usize;
-        let map = |batch: &arrow::array::RecordBatch, records: &mut Records| {
-            global.map(batch, records).map_err(RunError::stage(name))
-        };
-        let shuffle = self.shuffle(node, PARTITIONS, partition, |_, batch, records| map(batch, records))?;
-        self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
-        let reduce = |partition: usize| {
-            let mut out = Records::default();
-            global.reduce(&mut shuffle.merge(partition)?, &mut out).map_err(RunError::stage(name))?;
-            self.observer.event(Event::Advance { units: 1 });
-            Ok(out)
-        };
-        let parts: Vec<Records> = self
-            .pool
-            .install(|| (0..PARTITIONS).into_par_iter().map(reduce).collect::<Result<_, RunError>>())?;
-        shuffle.remove()?;
-        let mut all = Records::default();
-        parts.iter().flat_map(Records::iter).for_each(|r| all.push(r.key, r.value));
-        write_run(&self.workdir.settled(key), &all)?;
-        Ok(all)
-    }
-
-    /// Maps all rows that come into a node to sorted records on disk.
-    pub(super) fn shuffle(
-        &self,
-        node: usize,
-        partitions: usize,
-        partition: impl Fn(&[u8]) -> usize + Sync,
-        map: impl Fn(usize, &arrow::array::RecordBatch, &mut Records) -> Result<(), RunError> + Sync,
-    ) -> Result<Shuffle, RunError> {
-        let name = &self.dag.nodes[node].name;
-        let jobs = self.streams.of[node].len();
-        self.observer.event(Event::Phase { name: &format!("shuffle {name}"), total: jobs as u64 });
-        let shuffle = Shuffle::create(&self.workdir.scratch().join(name), partitions)?;
-        let budget = (self.memory_bytes / self.pool.current_num_threads()).max(1 << 20);
-        self.lanes(jobs, |stream| {
-            let mut spiller = Spiller::new(&shuffle, budget);
-            let mut records = Records::default();
-            for batch in rows_of(&self.workdir, self.dag, node, self.streams.input_key(node, stream))? {
-                records.clear();
-                map(stream, &batch?, &mut records)?;
-                spiller.add(&records, &partition)?;
-            }
-            spiller.finish()?;
-            self.observer.event(Event::Advance { units: 1 });
-            Ok(())
-        })?;
-        Ok(shuffle)
+    /// Whether a trace is there: both of its files.
+    pub(super) fn has_trace(&self, key: Hash) -> Result<bool, RunError> {
+        Ok(self.is_whole(&self.workdir.trace(key))? && self.is_whole(&self.workdir.changes(key))?)
     }
 
     pub(super) fn note(&self, node: usize, stream: usize, worked: bool) {
@@ -263,6 +206,7 @@ impl<'a> Run<'a> {
                 counts: commit::counts_of(row),
                 computed,
                 cached: streams.len() - computed,
+                spilled_runs: self.spilled[n].load(Ordering::Relaxed),
                 traces: streams.iter().map(|s| s.key.to_string()).collect(),
             }
         });
@@ -272,38 +216,6 @@ impl<'a> Run<'a> {
             committed,
             nodes: nodes.collect(),
             seconds,
-        }
-    }
-}
-
-/// Writes records with their count behind them, so that a torn file is known as one.
-fn write_run(path: &std::path::Path, records: &Records) -> Result<(), RunError> {
-    fs::create_dir_all(parent(path)).map_err(RunError::io(path))?;
-    let part = path.with_extension("part");
-    let mut run = RunWriter::create(&part).map_err(RunError::io(&part))?;
-    let count = (records.len() as u64).to_le_bytes();
-    let end = schemas::Record { key: &[], value: &count };
-    let written = records.iter().chain([end]).try_for_each(|r| run.write(r));
-    written.and_then(|()| run.finish()).map_err(RunError::io(&part))?;
-    fs::rename(&part, path).map_err(RunError::io(path))
-}
-
-/// Reads what [`write_run`] wrote; `None` when the file is torn.
-fn read_run(path: &std::path::Path) -> Result<Option<Records>, RunError> {
-    let mut run = RunReader::open(path).map_err(RunError::io(path))?;
-    let mut records = Records::default();
-    loop {
-        match run.advance() {
-            Ok(true)
-                if run.record().key.is_empty()
-                    && run.record().value == (records.len() as u64).to_le_bytes() =>
-            {
-                return Ok(Some(records));
-            }
-            Ok(true) => records.push(run.record().key, run.record().value),
-            Ok(false) => return Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(RunError::io(path)(error)),
         }
     }
 }

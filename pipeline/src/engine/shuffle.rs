@@ -1,169 +1,178 @@
 //! Sorting byte records of any number in bounded memory: partitions, sorted runs on disk, merged by a heap.
 //!
-//! Records are ordered by key, then value, so runs may be cut anywhere by any thread: the merged order is the same.
+//! Records are ordered by key, then value, so runs may be cut anywhere by any thread: the merged order is the same. A run
+//! is one file with the sorted records of every partition, one partition behind the other.
 
-use super::error::RunError;
-use schemas::{Record, Records, Sorted, StageError};
+use super::runs::{RunReader, RunWriter};
+use schemas::{Record, Sorted, StageError};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs merged at once; more are first merged into longer ones. Bounds open files and read buffers.
 const MERGED_MAX: usize = 128;
+/// Least and most bytes that a run is read by.
+const READ_BYTES: [usize; 2] = [4 << 10, 64 << 10];
+/// Least memory of a spiller.
+const SPILL_BYTES_MIN: usize = 64 << 10;
+
+/// The records of one partition in one run.
+#[derive(Debug, Clone)]
+struct Segment {
+    path: PathBuf,
+    start: u64,
+    end: u64,
+    /// Whether the file has this segment alone, so that it can go when the segment is merged into a longer one.
+    alone: bool,
+}
 
 /// Sorted runs of every partition.
 pub(super) struct Shuffle {
     folder: PathBuf,
-    runs: Vec<Mutex<Vec<PathBuf>>>,
-    written: AtomicUsize,
+    partitions: Vec<Mutex<Vec<Segment>>>,
+    files: AtomicUsize,
+    spilled: AtomicUsize,
+    /// Memory of one thread.
+    budget: usize,
 }
 
 impl Shuffle {
-    pub(super) fn create(folder: &Path, partitions: usize) -> Result<Self, RunError> {
-        fs::create_dir_all(folder).map_err(RunError::io(folder))?;
-        let runs = (0..partitions).map(|_| Mutex::default()).collect();
-        Ok(Self { folder: folder.to_owned(), runs, written: AtomicUsize::new(0) })
+    /// `budget` is what one thread may use, in bytes.
+    pub(super) fn create(folder: &Path, partitions: usize, budget: usize) -> Result<Self, StageError> {
+        fs::create_dir_all(folder).map_err(StageError::io(folder))?;
+        let partitions = (0..partitions).map(|_| Mutex::default()).collect();
+        let (files, spilled) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Self { folder: folder.to_owned(), partitions, files, spilled, budget })
     }
 
-    fn new_run(&self) -> PathBuf {
-        self.folder.join(format!("{:08}.run", self.written.fetch_add(1, Ordering::Relaxed)))
+    /// Runs that were spilled.
+    pub(super) fn spilled(&self) -> usize {
+        self.spilled.load(Ordering::Relaxed)
     }
 
-    fn add(&self, partition: usize, records: &mut Records) -> Result<(), RunError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        records.sort();
-        let path = self.new_run();
-        let mut run = RunWriter::create(&path).map_err(RunError::io(&path))?;
-        records
-            .iter()
-            .try_for_each(|r| run.write(r))
-            .and_then(|()| run.finish())
-            .map_err(RunError::io(&path))?;
-        records.clear();
-        self.runs[partition].lock().expect("no thread panics while it adds a run").push(path);
-        Ok(())
+    fn new_file(&self) -> PathBuf {
+        self.folder.join(format!("{:08}.run", self.files.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn segments(&self, partition: usize) -> std::sync::MutexGuard<'_, Vec<Segment>> {
+        self.partitions[partition].lock().expect("no thread panics while it adds a run")
     }
 
     /// The sorted records of one partition.
-    pub(super) fn merge(&self, partition: usize) -> Result<Merge, RunError> {
-        let mut runs = self.runs[partition].lock().expect("no thread panics while it adds a run").clone();
-        while runs.len() > MERGED_MAX {
-            let rest = runs.split_off(MERGED_MAX);
-            let path = self.new_run();
-            let mut merge = Merge::open(&runs).map_err(RunError::io(&self.folder))?;
-            let mut longer = RunWriter::create(&path).map_err(RunError::io(&path))?;
-            while let Some(record) = merge.next().map_err(RunError::stage("shuffle"))? {
-                longer.write(record).map_err(RunError::io(&path))?;
+    pub(super) fn merge(&self, partition: usize) -> Result<Merge, StageError> {
+        let mut segments = self.segments(partition).clone();
+        while segments.len() > MERGED_MAX {
+            let rest = segments.split_off(MERGED_MAX);
+            let path = self.new_file();
+            let mut merge = self.open(&segments)?;
+            let mut longer = RunWriter::create(&path).map_err(StageError::io(&path))?;
+            while let Some(record) = merge.next()? {
+                longer.write(record).map_err(StageError::io(&path))?;
             }
-            longer.finish().map_err(RunError::io(&path))?;
-            for run in &runs {
-                fs::remove_file(run).map_err(RunError::io(run))?;
+            let end = longer.finish().map_err(StageError::io(&path))?;
+            for Segment { path, .. } in segments.iter().filter(|s| s.alone) {
+                fs::remove_file(path).map_err(StageError::io(path))?;
             }
-            runs = rest;
-            runs.push(path);
+            segments = rest;
+            segments.push(Segment { path, start: 0, end, alone: true });
         }
-        Merge::open(&runs).map_err(RunError::io(&self.folder))
+        self.open(&segments)
     }
 
-    pub(super) fn remove(self) -> Result<(), RunError> {
-        fs::remove_dir_all(&self.folder).map_err(RunError::io(&self.folder))
-    }
-}
-
-/// Collects the records of one thread and spills them sorted when its share of the memory is used.
-pub(super) struct Spiller<'a> {
-    shuffle: &'a Shuffle,
-    partitions: Vec<Records>,
-    budget: usize,
-    size: usize,
-}
-
-impl<'a> Spiller<'a> {
-    pub(super) fn new(shuffle: &'a Shuffle, budget: usize) -> Self {
-        let partitions = vec![Records::default(); shuffle.runs.len()];
-        Self { shuffle, partitions, budget, size: 0 }
-    }
-
-    pub(super) fn add(
-        &mut self,
-        records: &Records,
-        partition: impl Fn(&[u8]) -> usize,
-    ) -> Result<(), RunError> {
-        for Record { key, value } in records.iter() {
-            self.partitions[partition(key)].push(key, value);
+    fn open(&self, segments: &[Segment]) -> Result<Merge, StageError> {
+        let bytes = (self.budget / MERGED_MAX).clamp(READ_BYTES[0], READ_BYTES[1]);
+        let mut heap = BinaryHeap::with_capacity(segments.len());
+        for Segment { path, start, end, .. } in segments {
+            let mut run = RunReader::open(path, *start, *end, bytes).map_err(StageError::io(path))?;
+            if run.advance().map_err(StageError::io(path))? {
+                heap.push(Reverse(Head(run)));
+            }
         }
-        self.size += records.size();
-        if self.size >= self.budget { self.spill() } else { Ok(()) }
+        Ok(Merge { heap, current: None })
     }
 
-    fn spill(&mut self) -> Result<(), RunError> {
-        self.size = 0;
-        let shuffle = self.shuffle;
-        self.partitions.iter_mut().enumerate().try_for_each(|(n, records)| shuffle.add(n, records))
-    }
-
-    pub(super) fn finish(mut self) -> Result<(), RunError> {
-        self.spill()
+    pub(super) fn remove(&self) -> Result<(), StageError> {
+        fs::remove_dir_all(&self.folder).map_err(StageError::io(&self.folder))
     }
 }
 
-/// Writes records one behind the other: length of key, length of value, key, value.
-pub(super) struct RunWriter(BufWriter<File>);
-
-impl RunWriter {
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self(BufWriter::with_capacity(1 << 18, File::create(path)?)))
-    }
-
-    pub(super) fn write(&mut self, Record { key, value }: Record<'_>) -> io::Result<()> {
-        self.0.write_all(&(key.len() as u32).to_le_bytes())?;
-        self.0.write_all(&(value.len() as u32).to_le_bytes())?;
-        self.0.write_all(key)?;
-        self.0.write_all(value)
-    }
-
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.0.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
-    }
-}
-
-/// Reads a run.
-pub(super) struct RunReader {
-    file: BufReader<File>,
+/// Collects records of one thread and spills them sorted when its memory is full.
+///
+/// The memory is taken at once, and the system gives it page by page as it is used.
+pub(super) struct Spiller {
     bytes: Vec<u8>,
-    key: usize,
+    index: Vec<Entry>,
 }
 
-impl RunReader {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufReader::with_capacity(1 << 16, File::open(path)?), bytes: Vec::new(), key: 0 })
+/// Where a record lies in the bytes.
+#[derive(Clone, Copy)]
+struct Entry {
+    partition: u32,
+    key: u32,
+    value: u32,
+    start: u64,
+}
+
+impl Spiller {
+    pub(super) fn new(shuffle: &Shuffle) -> Self {
+        let budget = shuffle.budget.max(SPILL_BYTES_MIN);
+        let index = budget / 4 / size_of::<Entry>();
+        Self { bytes: Vec::with_capacity(budget / 4 * 3), index: Vec::with_capacity(index) }
     }
 
-    /// Moves to the next record; `false` at the end.
-    pub(super) fn advance(&mut self) -> io::Result<bool> {
-        let mut lengths = [0; 8];
-        match self.file.read_exact(&mut lengths[..1]) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
-            other => other?,
+    /// Takes a record. One that is larger than the memory is alone in its run.
+    pub(super) fn push(
+        &mut self,
+        shuffle: &Shuffle,
+        partition: usize,
+        Record { key, value }: Record<'_>,
+    ) -> Result<(), StageError> {
+        let full = self.bytes.len() + key.len() + value.len() > self.bytes.capacity()
+            || self.index.len() == self.index.capacity();
+        if full {
+            self.spill(shuffle)?;
         }
-        self.file.read_exact(&mut lengths[1..])?;
-        let length =
-            |at: usize| u32::from_le_bytes(lengths[at..at + 4].try_into().expect("four bytes")) as usize;
-        self.key = length(0);
-        self.bytes.resize(self.key + length(4), 0);
-        self.file.read_exact(&mut self.bytes)?;
-        Ok(true)
+        let length = |part: &[u8]| u32::try_from(part.len()).expect("keys and values are below 4 GiB");
+        let start = self.bytes.len() as u64;
+        self.index.push(Entry { partition: partition as u32, key: length(key), value: length(value), start });
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        Ok(())
     }
 
-    pub(super) fn record(&self) -> Record<'_> {
-        let (key, value) = self.bytes.split_at(self.key);
-        Record { key, value }
+    /// Writes what is held as one run.
+    pub(super) fn spill(&mut self, shuffle: &Shuffle) -> Result<(), StageError> {
+        if self.index.is_empty() {
+            return Ok(());
+        }
+        let Self { bytes, index } = self;
+        let record = |entry: &Entry| {
+            let middle = entry.start as usize + entry.key as usize;
+            let end = middle + entry.value as usize;
+            Record { key: &bytes[entry.start as usize..middle], value: &bytes[middle..end] }
+        };
+        index.sort_unstable_by(|a, b| a.partition.cmp(&b.partition).then_with(|| record(a).cmp(&record(b))));
+        let path = shuffle.new_file();
+        let mut run = RunWriter::create(&path).map_err(StageError::io(&path))?;
+        let mut segments = Vec::new();
+        for part in index.chunk_by(|a, b| a.partition == b.partition) {
+            let start = run.written();
+            part.iter().try_for_each(|entry| run.write(record(entry))).map_err(StageError::io(&path))?;
+            let segment = Segment { path: path.clone(), start, end: run.written(), alone: false };
+            segments.push((part[0].partition as usize, segment));
+        }
+        run.finish().map_err(StageError::io(&path))?;
+        shuffle.spilled.fetch_add(1, Ordering::Relaxed);
+        for (partition, segment) in segments {
+            shuffle.segments(partition).push(segment);
+        }
+        bytes.clear();
+        index.clear();
+        Ok(())
     }
 }
 
@@ -195,17 +204,6 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    fn open(runs: &[PathBuf]) -> io::Result<Self> {
-        let mut heap = BinaryHeap::with_capacity(runs.len());
-        for path in runs {
-            let mut run = RunReader::open(path)?;
-            if run.advance()? {
-                heap.push(Reverse(Head(run)));
-            }
-        }
-        Ok(Self { heap, current: None })
-    }
-
     fn step(&mut self) -> io::Result<bool> {
         if let Some(mut run) = self.current.take()
             && run.advance()?
@@ -233,23 +231,34 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("gristmill-shuffle-{}", std::process::id()));
         let mut rng = schemas::hash::Rng::new(5);
         let numbers: Vec<u64> = (0..5000).map(|_| rng.below(2000)).collect();
-        let mut expected = numbers.clone();
-        expected.sort_unstable();
-        for budget in [1, 3000, 1 << 30] {
-            let shuffle = Shuffle::create(&folder, 1).unwrap();
-            let mut spiller = Spiller::new(&shuffle, budget);
-            for chunk in numbers.chunks(7) {
-                let mut records = Records::default();
-                chunk.iter().for_each(|n| records.push(&n.to_be_bytes(), b"v"));
-                spiller.add(&records, |_| 0).unwrap();
+        // A record that is larger than the memory, too.
+        let large = vec![b'v'; 2 * SPILL_BYTES_MIN];
+        let value = |n: u64| if n == 7 { large.as_slice() } else { b"v" };
+        for every in [1, 7, 5000] {
+            let shuffle = Shuffle::create(&folder, 2, 0).unwrap();
+            let mut spiller = Spiller::new(&shuffle);
+            for (at, n) in numbers.iter().enumerate() {
+                let (partition, key) = (*n as usize % 2, n.to_be_bytes());
+                spiller.push(&shuffle, partition, Record { key: &key, value: value(*n) }).unwrap();
+                if at % every == 0 {
+                    spiller.spill(&shuffle).unwrap();
+                }
             }
-            spiller.finish().unwrap();
-            let mut merge = shuffle.merge(0).unwrap();
-            let mut found = Vec::new();
-            while let Some(record) = merge.next().unwrap() {
-                found.push(u64::from_be_bytes(record.key.try_into().unwrap()));
+            spiller.spill(&shuffle).unwrap();
+            assert!(shuffle.spilled() >= 5000 / every, "{} runs", shuffle.spilled());
+            for partition in 0..2 {
+                let mut merge = shuffle.merge(partition).unwrap();
+                let mut found = Vec::new();
+                while let Some(record) = merge.next().unwrap() {
+                    let n = u64::from_be_bytes(record.key.try_into().unwrap());
+                    assert_eq!(record.value, value(n));
+                    found.push(n);
+                }
+                let mut expected = numbers.clone();
+                expected.retain(|n| *n as usize % 2 == partition);
+                expected.sort_unstable();
+                assert_eq!(found, expected, "spilled every {every}");
             }
-            assert_eq!(found, expected, "budget {budget}");
             shuffle.remove().unwrap();
         }
     }

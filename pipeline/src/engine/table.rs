@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const ROW_GROUP_ROWS: usize = 64 << 10;
+/// A row group ends when its encoded values reach this many bytes: they are held in memory until then.
+const ROW_GROUP_BYTES: usize = 8 << 20;
 
 /// What the tables of one node hold.
 pub(super) struct Tables {
@@ -144,7 +146,11 @@ impl Table {
             None => self.writer.insert(open(&self.path, &batch.schema(), &self.metadata)?),
         };
         self.rows += batch.num_rows() as u64;
-        writer.write(batch).map_err(|e| parquet_error(&self.path, e))
+        let written = writer.write(batch).and_then(|()| match writer.in_progress_size() {
+            size if size >= ROW_GROUP_BYTES => writer.flush(),
+            _ => Ok(()),
+        });
+        written.map_err(|e| parquet_error(&self.path, e))
     }
 
     fn finish(self) -> Result<Option<(PathBuf, u64)>, RunError> {

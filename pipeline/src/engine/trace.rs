@@ -1,12 +1,12 @@
 //! Traces: what a node did to every row of a stream, so that it can be told, counted and done again without the work.
 //!
 //! A trace is two files of batches that go row by row with the batches that came in: the ledger part (small: verdicts and
-//! signals) and the changes (values of changed columns, texts of dropped rows). The ledger part is written last: where it
-//! is, the trace is whole.
+//! signals) and the changes (values of changed columns, texts of dropped rows). It is there when both are whole.
 
 use super::error::RunError;
 use super::frames::{FrameReader, FrameWriter};
 use super::report::{Counts, Report};
+use super::seal::{self, Hand};
 use super::{Workdir, stream};
 use crate::dag::{Hash, Node};
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array};
@@ -189,20 +189,21 @@ pub(super) fn signals(ledger: &RecordBatch) -> Vec<(String, ArrayRef)> {
 pub(super) struct TraceWriter {
     workdir: Workdir,
     key: Hash,
+    hand: Hand,
     files: Option<(FrameWriter, FrameWriter)>,
 }
 
 impl TraceWriter {
-    pub(super) fn new(workdir: &Workdir, key: Hash) -> Self {
-        Self { workdir: workdir.clone(), key, files: None }
+    pub(super) fn new(workdir: &Workdir, key: Hash, hand: Hand) -> Self {
+        Self { workdir: workdir.clone(), key, hand, files: None }
     }
 
     pub(super) fn write(&mut self, frame: &Frame) -> Result<(), RunError> {
         let (ledger, changes) = match &mut self.files {
             Some(files) => files,
             None => self.files.insert((
-                FrameWriter::create(&self.workdir.trace(self.key), frame.ledger.schema_ref())?,
-                FrameWriter::create(&self.workdir.changes(self.key), frame.changes.schema_ref())?,
+                FrameWriter::create(&self.workdir.trace(self.key), self.hand, frame.ledger.schema_ref())?,
+                FrameWriter::create(&self.workdir.changes(self.key), self.hand, frame.changes.schema_ref())?,
             )),
         };
         ledger.write(&frame.ledger)?;
@@ -217,8 +218,8 @@ impl TraceWriter {
                 let ledger = batch_of(ledger_columns(spec, ids, &[]), 0);
                 let nothing: SchemaRef = Arc::new(Schema::empty());
                 (
-                    FrameWriter::create(&self.workdir.trace(self.key), ledger.schema_ref())?,
-                    FrameWriter::create(&self.workdir.changes(self.key), &nothing)?,
+                    FrameWriter::create(&self.workdir.trace(self.key), self.hand, ledger.schema_ref())?,
+                    FrameWriter::create(&self.workdir.changes(self.key), self.hand, &nothing)?,
                 )
             }
         };
@@ -299,7 +300,7 @@ fn texts_in(
     id: &str,
 ) -> Result<Option<(Option<String>, String)>, RunError> {
     let [ledger, changes, rows] = key.files(workdir);
-    if !ledger.exists() {
+    if !seal::has_seal(&ledger)? {
         return Ok(None);
     }
     let mut found = None;
@@ -314,13 +315,13 @@ fn texts_in(
         let texts = batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>()?;
         (!texts.is_null(row)).then(|| texts.value(row).to_owned())
     };
-    if changes.exists()
+    if seal::has_seal(&changes)?
         && let Some(frame) = FrameReader::open(&changes)?.nth(at).transpose()?
         && let Some(after) = text(&frame, "n:text", row)
     {
         return Ok(Some((text(&frame, TEXT_BEFORE, row), after)));
     }
-    if !rows.exists() {
+    if !seal::has_seal(&rows)? {
         return Ok(None);
     }
     for batch in FrameReader::open(&rows)? {

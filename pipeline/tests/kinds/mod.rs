@@ -4,12 +4,12 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use schemas::{
-    Build, Config as _, Context, DocId, FilePaths, Filter, FilterStage, Global, Intake, Intakes, Judgement,
-    Made, Outcome, Reason, Record, Records, Regroup, Rewrite, RewriteStage, Settled, Sink, Sorted, Source,
-    SourceError, Spec, Split, Stage, StageError, Verdict, Writer, Written, column, config,
+    Build, Config as _, Context, DocId, FilePaths, Filter, FilterStage, Global, House, Intake, Intakes,
+    Judge, Judgement, Made, Note, Notes, Outcome, Push, Reason, Record, Records, Regroup, Rewrite,
+    RewriteStage, Settled, Sink, Sorted, Source, SourceError, Spec, Split, StageError, Verdict, Writer,
+    Written, column, config,
 };
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,41 +128,50 @@ impl Global for Dedup {
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let (ids, texts) = (column::utf8(batch, column::ID)?, column::utf8(batch, column::TEXT)?);
-        ids.iter()
-            .zip(texts)
-            .for_each(|(id, text)| out.push(text.unwrap().as_bytes(), id.unwrap().as_bytes()));
+        let id = |text: &str| DocId::parse(text).unwrap().to_bytes();
+        ids.iter().zip(texts).for_each(|(i, text)| out.push(text.unwrap().as_bytes(), &id(i.unwrap())));
         Ok(())
     }
 
-    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut Records) -> Result<(), StageError> {
+    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut dyn Push) -> Result<(), StageError> {
         let mut first: Option<(Vec<u8>, Vec<u8>)> = None;
         while let Some(Record { key, value }) = sorted.next()? {
             match &first {
-                Some((text, id)) if text == key => out.push(value, id),
+                Some((text, id)) if text == key => out.push(value, id)?,
                 _ => first = Some((key.to_vec(), value.to_vec())),
             }
         }
         Ok(())
     }
 
-    fn settle(&self, reduced: &Records) -> Result<Settled, StageError> {
-        let id = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let twins = reduced.iter().map(|r| (id(r.key), DocId::parse(&id(r.value)).unwrap())).collect();
-        Ok(Settled { stage: Box::new(Twins(twins)), files: Vec::new(), facts: Vec::new() })
+    fn settle(
+        &self,
+        reduced: &mut dyn Sorted,
+        _house: &dyn House,
+        notes: &mut dyn Notes,
+    ) -> Result<Settled, StageError> {
+        while let Some(Record { key, value }) = reduced.next()? {
+            notes.note(DocId::from_bytes(key.try_into().unwrap()), value)?;
+        }
+        Ok(Settled::default())
+    }
+
+    fn judge(&self, _settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+        Ok(Box::new(Twins))
     }
 }
 
-struct Twins(BTreeMap<String, DocId>);
-impl Stage for Twins {
-    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
-        Ok(input.clone())
-    }
-    fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
-        let verdict = |id: Option<&str>| match self.0.get(id.unwrap()) {
-            Some(&twin) => Verdict::Dropped { reason: "duplicate", value: 1.0, limit: 1.0, twin: Some(twin) },
+struct Twins;
+impl Judge for Twins {
+    fn judge(&self, _batch: &RecordBatch, notes: &[Option<Note>]) -> Result<Outcome, StageError> {
+        let verdict = |note: &Option<Note>| match note {
+            Some(note) => {
+                let twin = Some(DocId::from_bytes(note.value.as_slice().try_into().unwrap()));
+                Verdict::Dropped { reason: "duplicate", value: 1.0, limit: 1.0, twin }
+            }
             None => Verdict::Kept,
         };
-        let verdicts = column::utf8(batch, column::ID)?.iter().map(verdict).collect();
+        let verdicts = notes.iter().map(verdict).collect();
         Ok(Outcome { verdicts, columns: Vec::new(), signals: Vec::new() })
     }
 }

@@ -41,15 +41,16 @@ pub(super) type IdBytes = [u8; ID_BYTES];
 /// `Invalid` when it is null or not 32 hexadecimal digits: ids are made by the house.
 pub(super) fn id_bytes(ids: &StringArray, row: usize) -> Result<IdBytes, StageError> {
     let text = if ids.is_null(row) { "" } else { ids.value(row) };
-    if DocId::parse(text).is_none() {
-        return Err(StageError::Invalid(format!("`{text}` is not a document id")));
-    }
-    Ok(u128::from_str_radix(text, 16).expect("a document id is 32 hexadecimal digits").to_be_bytes())
+    let id = DocId::parse(text);
+    id.map(DocId::to_bytes).ok_or_else(|| StageError::Invalid(format!("`{text}` is not a document id")))
 }
 
-/// The document id of its bytes.
-pub(super) fn doc_id(bytes: IdBytes) -> DocId {
-    DocId::parse(&format!("{:032x}", u128::from_be_bytes(bytes))).expect("32 hexadecimal digits are an id")
+/// The document id that a record holds at its start.
+///
+/// # Panics
+/// When the bytes are too few: records are written by the same stage.
+pub(super) fn doc_id(bytes: &[u8]) -> DocId {
+    DocId::from_bytes(*bytes.first_chunk().expect("the record holds an id"))
 }
 
 /// The columns that ranks are made of.
@@ -180,7 +181,7 @@ mod tests {
             out.extend_from_slice(b"rest");
             let (rank, rest) = split_rank(&out);
             assert_eq!(
-                (rest, doc_id(rank_id(rank)).to_string()),
+                (rest, doc_id(&rank_id(rank)).to_string()),
                 (&b"rest"[..], "000102030405060708090a0b0c0d0e0f".into())
             );
             rank.to_vec()

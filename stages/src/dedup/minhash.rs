@@ -10,23 +10,22 @@
 //!
 //! A document of fewer than `ngram` words is compared by all its words; one without words is kept.
 //!
-//! Each document takes (350 + its place in the source) × `bands` bytes on disk while sorted; in memory only
-//! documents that have a similar one.
+//! Each document takes (350 + its place in the source) × `bands` bytes on disk while sorted; in memory it takes one bit,
+//! and only if another is similar to it.
 //!
 //! ```text
 //! "one two three four five six" and "One two three four five, six!"  → one goes as near_duplicate (1, limit 0.8)
 //! ```
 
-use super::cluster::{Edge, cover};
-use super::keep::{IdBytes, Keep, Ranker, doc_id, id_bytes, rank_id, split_rank};
+use super::cluster::{Twin, cover};
+use super::keep::{Keep, Ranker, doc_id, rank_id, split_rank};
 use super::signature::{SKETCH_BYTES, WORDS, bands, signature, similarity, sketch};
 use crate::text::shingles::shingles;
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use schemas::hash::FastMap;
 use schemas::{
-    Build, Config as _, Global, KeyError, Made, Outcome, Reason, Record, Records, Settled, Sorted, Spec,
-    Stage, StageError, Verdict, column, config,
+    Build, Config as _, Global, House, Judge, KeyError, Made, Note, Notes, Outcome, Push, Reason, Records,
+    Settled, Sorted, Spec, StageError, Verdict, column, config,
 };
 use std::sync::Arc;
 
@@ -96,7 +95,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "dedup.minhash",
-    version: 1,
+    version: 2,
     summary: "Keeps one of the documents that say nearly the same.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -143,47 +142,52 @@ impl Global for MinHash {
         Ok(())
     }
 
-    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut Records) -> Result<(), StageError> {
+    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut dyn Push) -> Result<(), StageError> {
         let mut bucket = Bucket { limit: self.0.similarity_min, key: Vec::new(), leaders: Vec::new() };
         while let Some(record) = sorted.next()? {
             if bucket.key != record.key {
                 bucket.key = record.key.to_vec();
                 bucket.leaders.clear();
             }
-            bucket.take(record.value, out);
+            bucket.take(record.value, out)?;
         }
         Ok(())
     }
 
-    fn settle(&self, reduced: &Records) -> Result<Settled, StageError> {
-        let mut ranks: Vec<&[u8]> = reduced.iter().flat_map(|r| [r.key, better(r.value)]).collect();
-        ranks.sort_unstable();
-        ranks.dedup();
-        let place = |rank: &[u8]| ranks.binary_search(&rank).expect("every rank is listed") as u32;
-        let edge = |r: Record<'_>| Edge {
-            worse: place(r.key),
-            better: place(better(r.value)),
-            similarity: f32::from_be_bytes(*r.value.first_chunk().expect("reduce wrote the similarity")),
-        };
-        let twins = cover(ranks.len(), reduced.iter().map(edge).collect());
-        let mut stage =
-            Clusters { limit: self.0.similarity_min, twins: FastMap::default(), sizes: FastMap::default() };
-        for (rank, twin) in ranks.iter().zip(&twins) {
-            let Some(twin) = twin else { continue };
-            let kept = rank_id(ranks[twin.better as usize]);
-            stage.twins.insert(rank_id(rank), (kept, twin.similarity));
-            *stage.sizes.entry(kept).or_insert(1) += 1;
-        }
-        Ok(Settled { stage: Box::new(stage), files: Vec::new(), facts: Vec::new() })
+    fn settle(
+        &self,
+        reduced: &mut dyn Sorted,
+        house: &dyn House,
+        notes: &mut dyn Notes,
+    ) -> Result<Settled, StageError> {
+        cover(reduced, house, |worse, twin| {
+            notes.note(worse, &gone(&twin))?;
+            notes.note(twin.id, STAYS)
+        })?;
+        Ok(Settled::default())
+    }
+
+    fn judge(&self, _settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+        Ok(Box::new(Clusters(self.0.similarity_min)))
     }
 }
 
-/// The better rank of a reduced record.
-fn better(value: &[u8]) -> &[u8] {
-    &value[4..]
+/// What is noted of a document that stays, once for each that goes because of it.
+const STAYS: &[u8] = &[1];
+
+/// What is noted of a document that goes: a zero, the similarity, the twin. It sorts before [`STAYS`].
+fn gone(twin: &Twin) -> Vec<u8> {
+    [&[0], &twin.similarity.to_be_bytes()[..], &twin.id.to_bytes()].concat()
 }
 
-/// The 16 bits by which two documents know whether they share a band.
+/// The twin in a note; `None` in that of a document that stays.
+fn twin(note: &Note) -> Option<Twin> {
+    let rest = note.value.strip_prefix(&[0])?;
+    let (similarity, id) = rest.split_first_chunk().expect("settle wrote the similarity");
+    Some(Twin { id: doc_id(id), similarity: f32::from_be_bytes(*similarity) })
+}
+
+/// The 16 bits by which two documents know whether they share every band.
 fn tag(band: u64) -> [u8; 2] {
     (band as u16).to_le_bytes()
 }
@@ -197,60 +201,52 @@ struct Bucket {
 
 impl Bucket {
     /// Writes the similar pairs of a document and those before it. Key: worse rank. Value: similarity, better rank.
-    fn take(&mut self, value: &[u8], out: &mut Records) {
-        let band = usize::from(self.key[0]);
+    ///
+    /// A pair that shares several bands is written in each bucket where the better one leads: whether it led in
+    /// another is not known here.
+    fn take(&mut self, value: &[u8], out: &mut dyn Push) -> Result<(), StageError> {
         let (rank, content) = split_rank(value);
-        let (tags, shingles) = content.split_at(content.len() - SKETCH_BYTES);
+        let sketch = &content[content.len() - SKETCH_BYTES..];
         let (mut is_new, mut similar) = (true, 0);
         for leader in &self.leaders {
             let (better, leader_content) = split_rank(leader);
             // What is equal in every band and bin has the same similar documents, so one of them can lead.
             is_new &= leader_content != content;
-            let (leader_tags, leader_shingles) = leader_content.split_at(tags.len());
-            let met_before = tags[..2 * band].chunks(2).zip(leader_tags.chunks(2)).any(|(a, b)| a == b);
-            if met_before || rank_id(better) == rank_id(rank) {
+            if rank_id(better) == rank_id(rank) {
                 continue;
             }
-            let found = similarity(shingles, leader_shingles);
+            let found = similarity(sketch, &leader_content[leader_content.len() - SKETCH_BYTES..]);
             if found >= self.limit {
                 similar += 1;
-                out.push(rank, &[&(found as f32).to_be_bytes(), better].concat());
+                out.push(rank, &[&(found as f32).to_be_bytes(), better].concat())?;
             }
         }
         if is_new && similar < SIMILAR_MAX && self.leaders.len() < LEADERS_MAX {
             self.leaders.push(value.to_vec());
         }
+        Ok(())
     }
 }
 
 /// Drops the documents that have a twin, and tells of the others how many they stand for.
-struct Clusters {
-    limit: f64,
-    twins: FastMap<IdBytes, (IdBytes, f32)>,
-    sizes: FastMap<IdBytes, i64>,
-}
+struct Clusters(f64);
 
-impl Stage for Clusters {
-    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
-        columns(input)
-    }
-
-    fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+impl Judge for Clusters {
+    fn judge(&self, batch: &RecordBatch, notes: &[Option<Note>]) -> Result<Outcome, StageError> {
         let ids = column::utf8(batch, column::ID)?;
-        let mut verdicts = Vec::with_capacity(ids.len());
-        let mut sizes = Vec::with_capacity(ids.len());
-        for row in 0..ids.len() {
-            let id = id_bytes(ids, row)?;
-            verdicts.push(match self.twins.get(&id) {
-                Some((twin, similarity)) => Verdict::Dropped {
+        let mut verdicts = Vec::with_capacity(notes.len());
+        let mut sizes = Vec::with_capacity(notes.len());
+        for note in notes {
+            verdicts.push(match note.as_ref().and_then(twin) {
+                Some(Twin { id, similarity }) => Verdict::Dropped {
                     reason: Drop::NearDuplicate.name(),
-                    value: f64::from(*similarity),
-                    limit: self.limit,
-                    twin: Some(doc_id(*twin)),
+                    value: f64::from(similarity),
+                    limit: self.0,
+                    twin: Some(id),
                 },
                 None => Verdict::Kept,
             });
-            sizes.push(self.sizes.get(&id).copied().unwrap_or(1));
+            sizes.push(1 + note.as_ref().map_or(0, |note| note.times as i64));
         }
         let cluster: ArrayRef = Arc::new(StringArray::from_iter_values(ids.iter().flatten()));
         let columns = vec![
@@ -315,6 +311,31 @@ mod tests {
         let sizes: &Int64Array = kept.column_by_name(CLUSTER_SIZE).unwrap().as_any().downcast_ref().unwrap();
         assert_eq!(sizes.values(), &[2, 1]);
         assert_eq!(column::utf8(&kept, CLUSTER).unwrap().value(0), id("a"));
+    }
+
+    /// The value of a record as `map` writes it.
+    fn value(number: u64, tags: [u16; 2], shingles: &[u64]) -> Vec<u8> {
+        let mut value = [&number.to_be_bytes()[..], &[0], &u128::from(number).to_be_bytes()].concat();
+        tags.iter().for_each(|tag| value.extend_from_slice(&tag.to_le_bytes()));
+        value.extend_from_slice(&sketch(shingles));
+        value
+    }
+
+    #[test]
+    fn a_pair_that_a_full_bucket_did_not_compare_is_compared_in_the_next() {
+        let many = LEADERS_MAX as u64;
+        let shingles = |n: u64| (0..50).map(|k| schemas::hash::Rng::new(n).at(k)).collect::<Vec<_>>();
+        let (p, q) = (value(many, [7, 8], &shingles(many)), value(many + 1, [7, 8], &shingles(many)));
+        let pairs = |band: u8, values: &[Vec<u8>]| {
+            let mut bucket = Bucket { limit: 0.8, key: vec![band; 9], leaders: Vec::new() };
+            let mut out = Records::default();
+            values.iter().for_each(|value| bucket.take(value, &mut out).unwrap());
+            out.len()
+        };
+        let mut crowd: Vec<_> = (0..many).map(|n| value(n, [7, n as u16], &shingles(n))).collect();
+        crowd.extend([p.clone(), q.clone()]);
+        assert_eq!(pairs(0, &crowd), 0);
+        assert_eq!(pairs(1, &[p, q]), 1);
     }
 
     #[test]

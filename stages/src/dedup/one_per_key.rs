@@ -1,13 +1,14 @@
 //! Keeps one document of each key: the shared work of `dedup.url` and `dedup.exact`.
 //!
-//! Map: key → rank. Reduce: the first rank of a key stays; every other document is written with the one that stays.
-//! Only dropped documents take memory, 32 bytes each and the table around them.
+//! Map: key → rank. Reduce: the first rank of a key stays; every other document is written with the one that stays,
+//! which is what is noted of it. No document takes memory.
 
-use super::keep::{ID_BYTES, IdBytes, Keep, Ranker, doc_id, id_bytes, rank_id};
+use super::keep::{IdBytes, Keep, Ranker, doc_id, rank_id};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use schemas::hash::FastMap;
-use schemas::{Global, Outcome, Records, Settled, Sorted, Stage, StageError, Verdict, column};
+use schemas::{
+    Global, House, Judge, Note, Notes, Outcome, Push, Records, Settled, Sorted, StageError, Verdict, column,
+};
 
 /// What makes two documents the same.
 pub(super) trait Key: Send + Sync + 'static {
@@ -43,7 +44,7 @@ impl<K: Key> Global for OnePerKey<K> {
         Ok(())
     }
 
-    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut Records) -> Result<(), StageError> {
+    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut dyn Push) -> Result<(), StageError> {
         let mut group: Option<(Vec<u8>, IdBytes)> = None;
         while let Some(record) = sorted.next()? {
             let id = rank_id(record.value);
@@ -51,7 +52,7 @@ impl<K: Key> Global for OnePerKey<K> {
                 // A document that is read twice is its own twin: not a duplicate of another.
                 Some((key, kept)) if key == record.key => {
                     if *kept != id {
-                        out.push(&id, kept);
+                        out.push(&id, kept)?;
                     }
                 }
                 _ => group = Some((record.key.to_vec(), id)),
@@ -60,11 +61,20 @@ impl<K: Key> Global for OnePerKey<K> {
         Ok(())
     }
 
-    fn settle(&self, reduced: &Records) -> Result<Settled, StageError> {
-        let id = |bytes: &[u8]| IdBytes::try_from(&bytes[..ID_BYTES]).expect("reduce wrote ids");
-        let twins = reduced.iter().map(|r| (id(r.key), id(r.value))).collect();
-        let stage = Box::new(Twins { reason: K::REASON, twins });
-        Ok(Settled { stage, files: Vec::new(), facts: Vec::new() })
+    fn settle(
+        &self,
+        reduced: &mut dyn Sorted,
+        _house: &dyn House,
+        notes: &mut dyn Notes,
+    ) -> Result<Settled, StageError> {
+        while let Some(record) = reduced.next()? {
+            notes.note(doc_id(record.key), record.value)?;
+        }
+        Ok(Settled::default())
+    }
+
+    fn judge(&self, _settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+        Ok(Box::new(Twins(K::REASON)))
     }
 }
 
@@ -73,31 +83,19 @@ fn same_with_id(input: &SchemaRef) -> Result<SchemaRef, StageError> {
     Ok(input.clone())
 }
 
-/// Drops the documents that have a twin.
-struct Twins {
-    reason: &'static str,
-    twins: FastMap<IdBytes, IdBytes>,
-}
+/// Drops, for this reason, the documents that have a twin: it is what was noted of them.
+struct Twins(&'static str);
 
-impl Stage for Twins {
-    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
-        same_with_id(input)
-    }
-
-    fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
-        let ids = column::utf8(batch, column::ID)?;
-        let verdict = |row| {
-            Ok(match self.twins.get(&id_bytes(ids, row)?) {
-                Some(twin) => Verdict::Dropped {
-                    reason: self.reason,
-                    value: 1.0,
-                    limit: 1.0,
-                    twin: Some(doc_id(*twin)),
-                },
-                None => Verdict::Kept,
-            })
+impl Judge for Twins {
+    fn judge(&self, _batch: &RecordBatch, notes: &[Option<Note>]) -> Result<Outcome, StageError> {
+        let verdict = |note: &Option<Note>| match note {
+            Some(note) => {
+                let twin = Some(doc_id(&note.value));
+                Verdict::Dropped { reason: self.0, value: 1.0, limit: 1.0, twin }
+            }
+            None => Verdict::Kept,
         };
-        let verdicts = (0..ids.len()).map(verdict).collect::<Result<_, StageError>>()?;
+        let verdicts = notes.iter().map(verdict).collect();
         Ok(Outcome { verdicts, columns: Vec::new(), signals: Vec::new() })
     }
 }

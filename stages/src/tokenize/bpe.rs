@@ -26,8 +26,8 @@ use encode::Encoder;
 use schemas::column::{TEXT, TOKENS, require, tokens_type, utf8, with};
 use schemas::hash::FastMap;
 use schemas::{
-    Build, Config as _, FilePath, Global, KeyError, Made, Outcome, Reason, Records, Settings, Settled,
-    Sorted, Spec, Stage, StageError, Verdict, choice, config,
+    Build, Config as _, FilePath, Global, House, Judge, KeyError, Made, Notes, Outcome, Push, Reason,
+    Records, Settings, Settled, Sorted, Spec, Stage, StageError, Verdict, choice, config, manifest,
 };
 use std::sync::Arc;
 
@@ -171,17 +171,25 @@ fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
 }
 
 fn settled(config: &Config, json: Vec<u8>) -> Result<Settled, StageError> {
-    let encoder =
-        Encoder::read(&json, config.special_tokens == SpecialTokens::Parse).map_err(StageError::Invalid)?;
-    let mut facts = vec![("vocab_size", encoder.size())];
-    let eos = encoder.id(&config.eos);
-    facts.extend(eos.map(|id| ("eos_id", u64::from(id))));
-    let stage = Tokenize {
+    let encoder = encoder(config, &json)?;
+    let eos = encoder.id(&config.eos).map(|id| ("eos_id".to_owned(), u64::from(id)));
+    let facts = [("vocab_size".to_owned(), encoder.size())].into_iter().chain(eos).collect();
+    Ok(Settled { files: [(manifest::TOKENIZER.to_owned(), json)].into(), facts })
+}
+
+fn encoder(config: &Config, json: &[u8]) -> Result<Encoder, StageError> {
+    Encoder::read(json, config.special_tokens == SpecialTokens::Parse).map_err(StageError::Invalid)
+}
+
+fn judge(config: &Config, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+    let json = settled.files.get(manifest::TOKENIZER);
+    let missing = || StageError::Invalid("no tokenizer was settled".to_owned());
+    let encoder = encoder(config, json.ok_or_else(missing)?)?;
+    Ok(Box::new(Tokenize {
         reject: config.special_tokens == SpecialTokens::Reject,
-        eos: eos.filter(|_| config.append_eos).map(|id| id as i32),
+        eos: encoder.id(&config.eos).filter(|_| config.append_eos).map(|id| id as i32),
         encoder,
-    };
-    Ok(Settled { stage: Box::new(stage), files: vec![("tokenizer.json".to_owned(), json)], facts })
+    }))
 }
 
 /// Uses a tokenizer that is there: nothing to see first.
@@ -199,12 +207,16 @@ impl Global for Load {
         Ok(())
     }
 
-    fn reduce(&self, _: &mut dyn Sorted, _: &mut Records) -> Result<(), StageError> {
+    fn reduce(&self, _: &mut dyn Sorted, _: &mut dyn Push) -> Result<(), StageError> {
         Ok(())
     }
 
-    fn settle(&self, _: &Records) -> Result<Settled, StageError> {
+    fn settle(&self, _: &mut dyn Sorted, _: &dyn House, _: &mut dyn Notes) -> Result<Settled, StageError> {
         settled(&self.config, self.json.clone())
+    }
+
+    fn judge(&self, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+        judge(&self.config, settled)
     }
 }
 
@@ -231,13 +243,13 @@ impl Global for Train {
         Ok(())
     }
 
-    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut Records) -> Result<(), StageError> {
+    fn reduce(&self, sorted: &mut dyn Sorted, out: &mut dyn Push) -> Result<(), StageError> {
         let mut word = Vec::new();
         let mut total = 0;
         while let Some(record) = sorted.next()? {
             if record.key != word {
                 if total > 0 {
-                    out.push(&word, &u64::to_be_bytes(total));
+                    out.push(&word, &u64::to_be_bytes(total))?;
                 }
                 word.clear();
                 word.extend_from_slice(record.key);
@@ -246,19 +258,35 @@ impl Global for Train {
             total += count(record.value)?;
         }
         if total > 0 {
-            out.push(&word, &total.to_be_bytes());
+            out.push(&word, &total.to_be_bytes())?;
         }
         Ok(())
     }
 
-    fn settle(&self, reduced: &Records) -> Result<Settled, StageError> {
-        let counted = reduced.iter().map(|record| Ok((record.key, count(record.value)?)));
-        let mut words: Vec<(&[u8], u64)> = counted.collect::<Result<_, StageError>>()?;
-        words.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        words.truncate(WORDS_MAX);
+    fn settle(
+        &self,
+        reduced: &mut dyn Sorted,
+        house: &dyn House,
+        _: &mut dyn Notes,
+    ) -> Result<Settled, StageError> {
+        let mut by_count = house.sorter()?;
+        while let Some(record) = reduced.next()? {
+            by_count.push(&(u64::MAX - count(record.value)?).to_be_bytes(), record.key)?;
+        }
+        let (mut by_count, mut words) = (by_count.sorted()?, Records::default());
+        while let Some(record) = by_count.next()?
+            && words.len() < WORDS_MAX
+        {
+            words.push(record.value, &(u64::MAX - count(record.key)?).to_be_bytes());
+        }
+        let counted = words.iter().map(|r| (r.key, count(r.value).expect("the count was just written")));
         let Config { vocab_size, min_frequency, eos, .. } = &self.0;
-        let trained = train::train(words.into_iter(), *vocab_size as usize, *min_frequency, eos);
+        let trained = train::train(counted, *vocab_size as usize, *min_frequency, eos);
         settled(&self.0, json::write(&trained))
+    }
+
+    fn judge(&self, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+        judge(&self.0, settled)
     }
 }
 

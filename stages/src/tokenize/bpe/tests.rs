@@ -3,16 +3,8 @@
 use super::*;
 use arrow::array::{AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
-use schemas::{Record, Value};
-
-struct Stream<'a>(Vec<Record<'a>>, usize);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
-        self.1 += 1;
-        Ok(self.0.get(self.1 - 1).copied())
-    }
-}
+use schemas::Value;
+use schemas::memory::{self, Done};
 
 fn batch(texts: &[Option<&str>]) -> RecordBatch {
     let text: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
@@ -27,20 +19,10 @@ fn made(toml: &str) -> Result<Box<dyn Global>, Vec<KeyError>> {
     }
 }
 
-/// Maps, reduces and settles as the house does, in `partitions` by the first byte of the key.
-fn settle(toml: &str, texts: &[Option<&str>], rows_per_batch: usize, partitions: u8) -> Settled {
-    let global = made(toml).unwrap();
-    let mut records = Records::default();
-    for part in texts.chunks(rows_per_batch) {
-        global.map(&batch(part), &mut records).unwrap();
-    }
-    records.sort();
-    let mut reduced = Records::default();
-    for partition in 0..partitions {
-        let part = records.iter().filter(|record| record.key[0] % partitions == partition).collect();
-        global.reduce(&mut Stream(part, 0), &mut reduced).unwrap();
-    }
-    global.settle(&reduced).unwrap()
+/// Maps, reduces and settles as the house does.
+fn settle(toml: &str, texts: &[Option<&str>], rows_per_batch: usize, partitions: usize) -> Done {
+    let batches: Vec<RecordBatch> = texts.chunks(rows_per_batch).map(batch).collect();
+    memory::settle(made(toml).unwrap().as_ref(), &batches, partitions).unwrap()
 }
 
 const CORPUS: [Option<&str>; 5] =
@@ -48,10 +30,9 @@ const CORPUS: [Option<&str>; 5] =
 
 /// What becomes of each text: reason, or number of tokens and whether the last is `eos`.
 fn check(toml: &str, text: Option<&str>, expected: Result<(usize, bool), &str>) {
-    let Settled { stage, .. } = settle(toml, &CORPUS, 2, 1);
     let input = batch(&[text]);
-    let outcome = stage.apply(&input).unwrap();
-    let output = outcome.select(&input, &stage.output(&input.schema()).unwrap()).unwrap();
+    let outcome = settle(toml, &CORPUS, 2, 1).judge(&input).unwrap();
+    let output = outcome.select(&input, &output(&input.schema()).unwrap()).unwrap();
     let found = match &outcome.verdicts[0] {
         Verdict::Dropped { reason, .. } => Err(*reason),
         _ => {
@@ -80,9 +61,9 @@ fn documents_become_tokens_or_are_dropped_with_a_reason() {
 
 #[test]
 fn batches_order_and_partitions_do_not_change_the_tokenizer() {
-    let files = |texts: &[Option<&str>], rows, partitions| settle("", texts, rows, partitions).files;
+    let files = |texts: &[Option<&str>], rows, partitions| settle("", texts, rows, partitions).settled.files;
     let expected = files(&CORPUS, 1, 1);
-    assert_eq!(expected[0].0, "tokenizer.json");
+    assert_eq!(expected.keys().collect::<Vec<_>>(), ["tokenizer.json"]);
     let mut shuffled = CORPUS;
     shuffled.reverse();
     assert_eq!(files(&shuffled, 5, 3), expected);
@@ -91,15 +72,15 @@ fn batches_order_and_partitions_do_not_change_the_tokenizer() {
 
 #[test]
 fn an_empty_corpus_gives_the_bytes() {
-    let settled = settle("", &[], 1, 1);
-    assert_eq!(settled.facts, [("vocab_size", 257), ("eos_id", 0)]);
+    let facts = settle("", &[], 1, 1).settled.facts;
+    assert_eq!(facts, [("vocab_size".to_owned(), 257), ("eos_id".to_owned(), 0)].into());
 }
 
 #[test]
 fn a_written_tokenizer_reads_back_to_the_same_ids() {
     let path = std::env::temp_dir().join(format!("gristmill-bpe-{}.json", std::process::id()));
     let trained = settle("", &CORPUS, 5, 1);
-    std::fs::write(&path, &trained.files[0].1).unwrap();
+    std::fs::write(&path, &trained.settled.files["tokenizer.json"]).unwrap();
     let loaded = settle(&format!("file = {:?}", path.display().to_string()), &CORPUS, 5, 1);
     let errors = |toml: &str| match made(&format!("file = {:?}\n{toml}", path.display().to_string())) {
         Ok(_) => Vec::new(),
@@ -108,9 +89,9 @@ fn a_written_tokenizer_reads_back_to_the_same_ids() {
     assert_eq!(errors("eos = \"nope\"\nvocab_size = 300"), ["vocab_size", "eos"]);
     assert_eq!(errors("eos = \"nope\"\nappend_eos = false"), [""; 0]);
     std::fs::remove_file(&path).unwrap();
-    assert_eq!((&loaded.files, &loaded.facts), (&trained.files, &trained.facts));
+    assert_eq!(loaded.settled, trained.settled);
     let input = batch(&CORPUS);
-    let columns = |settled: &Settled| settled.stage.apply(&input).unwrap().columns;
+    let columns = |done: &Done| done.judge(&input).unwrap().columns;
     assert_eq!(columns(&loaded), columns(&trained));
 }
 

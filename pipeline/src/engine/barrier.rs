@@ -1,0 +1,240 @@
+//! Barriers: where all rows are seen before one goes on. Their records are sorted on disk, within the memory of the run.
+//!
+//! A global: map → partitions → reduce → one sorted stream → settle → notes sorted by id, which with files and facts are
+//! what the cache keeps. The rows behind it are judged one feed at a time, each row with its own note.
+
+use super::error::RunError;
+use super::feed::rows_of;
+use super::run::Run;
+use super::seal::Hand;
+use super::settled::{self, Settlement};
+use super::shuffle::{Merge, Shuffle, Spiller};
+use crate::dag::Hash;
+use arrow::array::RecordBatch;
+use rayon::prelude::*;
+use schemas::{DocId, Event, Global, House, Made, Notes, Push, Record, Records, Sorted, Sorter, StageError};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Partitions of a shuffle: a constant, so that results never depend on threads.
+const PARTITIONS: usize = 16;
+
+impl Run<'_> {
+    /// What a global node settled, made or read when it is first asked for.
+    pub(super) fn settlement(&self, node: usize) -> Result<&Settlement, RunError> {
+        if let Some(settlement) = self.settled[node].get() {
+            return Ok(settlement);
+        }
+        let Made::Global(global) = &self.dag.nodes[node].made else {
+            unreachable!("only a global node is asked for what it settled")
+        };
+        let key = self.streams.settlement[node].expect("a global node has a settlement key");
+        let path = self.workdir.settled(key);
+        if !self.is_whole(&path)? {
+            self.settle(node, global.as_ref(), key)?;
+        }
+        let name = &self.dag.nodes[node].name;
+        let judge = |settled: &_| global.judge(settled).map_err(RunError::stage(name));
+        let settlement = Settlement::open(&path, judge)?;
+        Ok(self.settled[node].get_or_init(|| settlement))
+    }
+
+    fn settle(&self, node: usize, global: &dyn Global, key: Hash) -> Result<(), RunError> {
+        let name = &self.dag.nodes[node].name;
+        let failed = || RunError::stage(name);
+        let folder = self.workdir.scratch().join(name);
+        let reduced = self.reduce(node, global)?;
+        let budget = self.memory_bytes / 2;
+        let desk = Desk {
+            folder: folder.clone(),
+            budget,
+            sorters: AtomicUsize::new(0),
+            spilled: &self.spilled[node],
+        };
+        let mut notes = NoteSorter(desk.disk_sorter().map_err(failed())?);
+        let mut sorted = reduced.merge(0).map_err(failed())?;
+        let settled = global.settle(&mut sorted, &desk, &mut notes).map_err(failed())?;
+        drop(sorted);
+        let mut notes = Box::new(notes.0).sorted().map_err(failed())?;
+        let hand = Hand { node, stream: 0 };
+        settled::write(&self.workdir.settled(key), hand, &settled, notes.as_mut())?;
+        drop(notes);
+        fs::remove_dir_all(&folder).map_err(RunError::io(&folder))
+    }
+
+    /// Maps all rows and reduces them to one partition.
+    fn reduce(&self, node: usize, global: &dyn Global) -> Result<Shuffle, RunError> {
+        let name = &self.dag.nodes[node].name;
+        let failed = || RunError::stage(name);
+        let partition = |key: &[u8]| (xxhash_rust::xxh3::xxh3_64(key) % PARTITIONS as u64) as usize;
+        let map = |_, batch: &RecordBatch, records: &mut Records| {
+            global.map(batch, records).map_err(RunError::stage(name))
+        };
+        let mapped = self.shuffle(node, PARTITIONS, partition, map)?;
+        self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
+        let folder = self.workdir.scratch().join(name).join("reduced");
+        let reduced = Shuffle::create(&folder, 1, self.thread_budget()).map_err(failed())?;
+        let spillers = Spillers::new(&reduced);
+        let reduce = |partition: usize| {
+            let mut sorted = mapped.merge(partition)?;
+            spillers
+                .lend(|spiller| global.reduce(&mut sorted, &mut Output { shuffle: &reduced, spiller }))?;
+            self.observer.event(Event::Advance { units: 1 });
+            Ok(())
+        };
+        let done: Result<(), StageError> =
+            self.pool.install(|| (0..PARTITIONS).into_par_iter().try_for_each(reduce));
+        done.and_then(|()| spillers.finish()).and_then(|()| mapped.remove()).map_err(failed())?;
+        self.spilled[node].fetch_add(reduced.spilled(), Ordering::Relaxed);
+        Ok(reduced)
+    }
+
+    /// Maps all rows that come into a node to sorted records on disk.
+    pub(super) fn shuffle(
+        &self,
+        node: usize,
+        partitions: usize,
+        partition: impl Fn(&[u8]) -> usize + Sync,
+        map: impl Fn(usize, &RecordBatch, &mut Records) -> Result<(), RunError> + Sync,
+    ) -> Result<Shuffle, RunError> {
+        let name = &self.dag.nodes[node].name;
+        let jobs = self.streams.of[node].len();
+        self.observer.event(Event::Phase { name: &format!("shuffle {name}"), total: jobs as u64 });
+        let folder = self.workdir.scratch().join(name).join("mapped");
+        let shuffle =
+            Shuffle::create(&folder, partitions, self.thread_budget()).map_err(RunError::stage(name))?;
+        let spillers = Spillers::new(&shuffle);
+        self.lanes(jobs, |stream| {
+            let mut records = Records::default();
+            for batch in rows_of(&self.workdir, self.dag, node, self.streams.input_key(node, stream))? {
+                records.clear();
+                map(stream, &batch?, &mut records)?;
+                let spilled = spillers.lend(|spiller| {
+                    records.iter().try_for_each(|r| spiller.push(&shuffle, partition(r.key), r))
+                });
+                spilled.map_err(RunError::stage(name))?;
+            }
+            self.observer.event(Event::Advance { units: 1 });
+            Ok(())
+        })?;
+        spillers.finish().map_err(RunError::stage(name))?;
+        self.spilled[node].fetch_add(shuffle.spilled(), Ordering::Relaxed);
+        Ok(shuffle)
+    }
+
+    fn thread_budget(&self) -> usize {
+        self.memory_bytes / self.pool.current_num_threads()
+    }
+}
+
+/// The spillers of a shuffle: never more than there are threads.
+struct Spillers<'a> {
+    shuffle: &'a Shuffle,
+    idle: Mutex<Vec<Spiller>>,
+}
+
+impl<'a> Spillers<'a> {
+    fn new(shuffle: &'a Shuffle) -> Self {
+        Self { shuffle, idle: Mutex::default() }
+    }
+
+    fn lend<T>(&self, work: impl FnOnce(&mut Spiller) -> T) -> T {
+        let idle = || self.idle.lock().expect("no thread panics while it takes a spiller");
+        let free = idle().pop();
+        let mut spiller = free.unwrap_or_else(|| Spiller::new(self.shuffle));
+        let result = work(&mut spiller);
+        idle().push(spiller);
+        result
+    }
+
+    fn finish(self) -> Result<(), StageError> {
+        let idle = self.idle.into_inner().expect("no thread panics while it takes a spiller");
+        idle.into_iter().try_for_each(|mut spiller| spiller.spill(self.shuffle))
+    }
+}
+
+/// Where reduced records go: one partition.
+struct Output<'a> {
+    shuffle: &'a Shuffle,
+    spiller: &'a mut Spiller,
+}
+
+impl Push for Output<'_> {
+    fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), StageError> {
+        self.spiller.push(self.shuffle, 0, Record { key, value })
+    }
+}
+
+/// The house, for one global that settles.
+struct Desk<'a> {
+    folder: PathBuf,
+    /// Memory of one sorter. One is filled at a time, and notes beside it.
+    budget: usize,
+    sorters: AtomicUsize,
+    spilled: &'a AtomicUsize,
+}
+
+impl<'a> Desk<'a> {
+    fn disk_sorter(&self) -> Result<DiskSorter<'a>, StageError> {
+        let number = self.sorters.fetch_add(1, Ordering::Relaxed);
+        let shuffle = Shuffle::create(&self.folder.join(number.to_string()), 1, self.budget)?;
+        Ok(DiskSorter { spiller: Spiller::new(&shuffle), shuffle, spilled: self.spilled })
+    }
+}
+
+impl House for Desk<'_> {
+    fn sorter(&self) -> Result<Box<dyn Sorter + '_>, StageError> {
+        Ok(Box::new(self.disk_sorter()?))
+    }
+}
+
+struct DiskSorter<'a> {
+    spiller: Spiller,
+    shuffle: Shuffle,
+    spilled: &'a AtomicUsize,
+}
+
+impl Push for DiskSorter<'_> {
+    fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), StageError> {
+        self.spiller.push(&self.shuffle, 0, Record { key, value })
+    }
+}
+
+impl Sorter for DiskSorter<'_> {
+    fn sorted(self: Box<Self>) -> Result<Box<dyn Sorted>, StageError> {
+        let Self { mut spiller, shuffle, spilled } = *self;
+        spiller.spill(&shuffle)?;
+        drop(spiller);
+        spilled.fetch_add(shuffle.spilled(), Ordering::Relaxed);
+        Ok(Box::new(DiskSorted { merge: shuffle.merge(0)?, shuffle }))
+    }
+}
+
+/// A sorted stream whose runs go with it.
+struct DiskSorted {
+    merge: Merge,
+    shuffle: Shuffle,
+}
+
+impl Sorted for DiskSorted {
+    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
+        self.merge.next()
+    }
+}
+
+impl Drop for DiskSorted {
+    fn drop(&mut self) {
+        // What cannot be removed here lies in the scratch folder, which the end of the run removes.
+        drop(self.shuffle.remove());
+    }
+}
+
+struct NoteSorter<'a>(DiskSorter<'a>);
+
+impl Notes for NoteSorter<'_> {
+    fn note(&mut self, id: DocId, value: &[u8]) -> Result<(), StageError> {
+        self.0.push(&id.to_bytes(), value)
+    }
+}

@@ -1,0 +1,230 @@
+//! What a global settled, as it lies in the cache: files, facts, and the notes on documents, looked up by id.
+//!
+//! The file has one record for the counts of files and facts, one for each of these, and the notes sorted by id: 16 bytes
+//! of id; how often (`u64`, little-endian) and the value. In memory stands the first id of every 4 KiB of notes.
+
+use super::error::RunError;
+use super::runs::{RunReader, record_bytes, split_record, write_record};
+use super::seal::{self, Hand, SealedWriter};
+use arrow::array::RecordBatch;
+use schemas::{DocId, Judge, Note, Outcome, Record, Settled, Sorted, StageError, column};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Bytes of notes that are read for one look.
+const BLOCK_BYTES: u64 = 4 << 10;
+const READ_BYTES: usize = 64 << 10;
+const COUNTS: &[u8] = b"counts";
+
+/// Writes what was settled; `notes` are sorted by id.
+pub(super) fn write(
+    path: &Path,
+    hand: Hand,
+    settled: &Settled,
+    notes: &mut dyn Sorted,
+) -> Result<(), RunError> {
+    let mut file = SealedWriter::create(path, hand)?;
+    let part = file.part().to_owned();
+    let mut put = |key: &[u8], value: &[u8]| {
+        write_record(&mut file, Record { key, value }).map_err(RunError::io(&part))
+    };
+    let counts = [settled.files.len() as u64, settled.facts.len() as u64].map(u64::to_le_bytes);
+    put(COUNTS, counts.as_flattened())?;
+    settled.files.iter().try_for_each(|(name, bytes)| put(name.as_bytes(), bytes))?;
+    settled.facts.iter().try_for_each(|(name, n)| put(name.as_bytes(), &n.to_le_bytes()))?;
+    let mut note: Option<(Vec<u8>, Note)> = None;
+    let bytes_of = |note: &Note| [&note.times.to_le_bytes()[..], &note.value].concat();
+    while let Some(Record { key, value }) = notes.next().map_err(RunError::stage("notes"))? {
+        match &mut note {
+            Some((id, note)) if id == key => note.times += u64::from(note.value == value),
+            _ => {
+                if let Some((id, note)) =
+                    note.replace((key.to_vec(), Note { value: value.to_vec(), times: 1 }))
+                {
+                    put(&id, &bytes_of(&note))?;
+                }
+            }
+        }
+    }
+    if let Some((id, note)) = note {
+        put(&id, &bytes_of(&note))?;
+    }
+    file.finish()
+}
+
+/// A settled global at work.
+pub(super) struct Settlement {
+    pub(super) settled: Settled,
+    judge: Box<dyn Judge>,
+    notes: Notes,
+}
+
+impl Settlement {
+    /// Reads a file that is whole.
+    pub(super) fn open(
+        path: &Path,
+        judge: impl FnOnce(&Settled) -> Result<Box<dyn Judge>, RunError>,
+    ) -> Result<Self, RunError> {
+        let wrong = || RunError::Cache { path: path.to_owned(), message: "this is no settlement".into() };
+        let (settled, notes) = read(path).map_err(RunError::io(path))?.ok_or_else(wrong)?;
+        Ok(Self { judge: judge(&settled)?, settled, notes })
+    }
+
+    /// Judges a batch by what was noted of its rows.
+    pub(super) fn judge(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+        if self.notes.index.is_empty() {
+            return self.judge.judge(batch, &vec![None; batch.num_rows()]);
+        }
+        let ids = column::utf8(batch, column::ID)?;
+        let parse = |id: Option<&str>| {
+            let text = id.unwrap_or_default();
+            DocId::parse(text).ok_or_else(|| StageError::Invalid(format!("`{text}` is not a document id")))
+        };
+        let ids: Vec<DocId> = ids.iter().map(parse).collect::<Result<_, _>>()?;
+        let notes = self.notes.find(&ids).map_err(StageError::io(&self.notes.path))?;
+        self.judge.judge(batch, &notes)
+    }
+}
+
+/// `None` when the content is of another kind.
+fn read(path: &Path) -> io::Result<Option<(Settled, Notes)>> {
+    let mut reader = RunReader::of(seal::open(path)?, READ_BYTES);
+    let mut at = 0;
+    let mut next = |reader: &mut RunReader| -> io::Result<bool> {
+        let more = reader.advance()?;
+        at += if more { record_bytes(reader.record()) } else { 0 };
+        Ok(more)
+    };
+    let number = |value: &[u8]| value.try_into().ok().map(u64::from_le_bytes);
+    if !next(&mut reader)? || reader.record().key != COUNTS {
+        return Ok(None);
+    }
+    let counts = reader.record().value.as_chunks::<8>().0;
+    let &[files, facts] = counts else { return Ok(None) };
+    let mut settled = Settled::default();
+    let name = |reader: &RunReader| String::from_utf8_lossy(reader.record().key).into_owned();
+    for _ in 0..u64::from_le_bytes(files) {
+        next(&mut reader)?;
+        settled.files.insert(name(&reader), reader.record().value.to_vec());
+    }
+    for _ in 0..u64::from_le_bytes(facts) {
+        next(&mut reader)?;
+        let Some(fact) = number(reader.record().value) else { return Ok(None) };
+        settled.facts.insert(name(&reader), fact);
+    }
+    let (mut index, mut start) = (Vec::<(DocId, u64)>::new(), at);
+    while reader.advance()? {
+        let record = reader.record();
+        let Ok(id) = record.key.try_into().map(DocId::from_bytes) else { return Ok(None) };
+        if index.last().is_none_or(|(_, block)| start - block >= BLOCK_BYTES) {
+            index.push((id, start));
+        }
+        start += record_bytes(record);
+    }
+    let file = Mutex::new(File::open(path)?);
+    Ok(Some((settled, Notes { file, path: path.to_owned(), index, end: start })))
+}
+
+/// Notes on disk.
+struct Notes {
+    file: Mutex<File>,
+    path: PathBuf,
+    /// First id and first byte of each block.
+    index: Vec<(DocId, u64)>,
+    end: u64,
+}
+
+impl Notes {
+    fn find(&self, ids: &[DocId]) -> io::Result<Vec<Option<Note>>> {
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_unstable_by_key(|&row| ids[row]);
+        let mut notes = vec![None; ids.len()];
+        let (mut block, mut bytes) = (None, Vec::new());
+        for row in order {
+            let behind = self.index.partition_point(|(first, _)| *first <= ids[row]);
+            let Some(at) = behind.checked_sub(1) else { continue };
+            if block != Some(at) {
+                self.read(at, &mut bytes)?;
+                block = Some(at);
+            }
+            notes[row] = search(&bytes, ids[row]);
+        }
+        Ok(notes)
+    }
+
+    fn read(&self, block: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let start = self.index[block].1;
+        let end = self.index.get(block + 1).map_or(self.end, |(_, start)| *start);
+        bytes.resize((end - start) as usize, 0);
+        let mut file = self.file.lock().expect("no thread panics while it reads notes");
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(bytes)
+    }
+}
+
+/// The note on a document in a block.
+fn search(mut bytes: &[u8], id: DocId) -> Option<Note> {
+    let id = id.to_bytes();
+    while let Some((record, rest)) = split_record(bytes) {
+        if record.key == id {
+            let (times, value) = record.value.split_first_chunk()?;
+            return Some(Note { value: value.to_vec(), times: u64::from_le_bytes(*times) });
+        }
+        bytes = rest;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::memory::Stream;
+    use schemas::{Records, Stage, Verdict};
+
+    struct KeepAll;
+    impl Stage for KeepAll {
+        fn output(
+            &self,
+            input: &arrow::datatypes::SchemaRef,
+        ) -> Result<arrow::datatypes::SchemaRef, StageError> {
+            Ok(input.clone())
+        }
+        fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+            Ok(Outcome { verdicts: vec![Verdict::Kept; batch.num_rows()], columns: vec![], signals: vec![] })
+        }
+    }
+
+    fn id(n: u64) -> DocId {
+        DocId::new("note", &n.to_string())
+    }
+
+    #[test]
+    fn notes_files_and_facts_are_found_again() {
+        let path = std::env::temp_dir().join(format!("gristmill-settled-{}/file", std::process::id()));
+        for count in [0, 1, 3000] {
+            let mut records = Records::default();
+            for n in (0..count).filter(|n| n % 3 != 1) {
+                (0..=n % 4).for_each(|_| records.push(&id(n).to_bytes(), &[1, n as u8]));
+                records.push(&id(n).to_bytes(), &[2]);
+            }
+            let settled = Settled {
+                files: [("a.json".to_owned(), vec![7; 5000])].into(),
+                facts: [("size".to_owned(), count)].into(),
+            };
+            let hand = Hand { node: 0, stream: 0 };
+            write(&path, hand, &settled, &mut Stream::sorted(records)).unwrap();
+            let found = Settlement::open(&path, |_| Ok(Box::new(KeepAll))).unwrap();
+            assert_eq!(found.settled, settled);
+            let ids: Vec<DocId> = (0..count + 5).map(id).collect();
+            for (n, note) in found.notes.find(&ids).unwrap().into_iter().enumerate() {
+                let n = n as u64;
+                let noted = n < count && n % 3 != 1;
+                let expected = noted.then(|| Note { value: vec![1, n as u8], times: 1 + n % 4 });
+                assert_eq!(note, expected, "{n} of {count}");
+            }
+        }
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+}

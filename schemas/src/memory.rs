@@ -1,0 +1,109 @@
+//! The house in memory: runs a [`Global`] without a working folder, for tests, benchmarks and examples.
+
+use crate::{
+    DocId, Global, House, Judge, Note, Notes, Outcome, Push, Record, Records, Settled, Sorted, Sorter,
+    StageError, column,
+};
+use arrow::array::RecordBatch;
+use std::collections::BTreeMap;
+
+/// Records that are read in their order.
+#[derive(Debug)]
+pub struct Stream {
+    records: Records,
+    next: usize,
+}
+
+impl Stream {
+    /// Sorts records and streams them.
+    pub fn sorted(mut records: Records) -> Self {
+        records.sort();
+        Self { records, next: 0 }
+    }
+}
+
+impl Sorted for Stream {
+    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
+        self.next += 1;
+        Ok(self.records.get(self.next - 1))
+    }
+}
+
+impl Sorter for Records {
+    fn sorted(self: Box<Self>) -> Result<Box<dyn Sorted>, StageError> {
+        Ok(Box::new(Stream::sorted(*self)))
+    }
+}
+
+/// Sorts in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct InMemory;
+
+impl House for InMemory {
+    fn sorter(&self) -> Result<Box<dyn Sorter + '_>, StageError> {
+        Ok(Box::new(Records::default()))
+    }
+}
+
+#[derive(Default)]
+struct Noted(BTreeMap<DocId, Note>);
+
+impl Notes for Noted {
+    fn note(&mut self, id: DocId, value: &[u8]) -> Result<(), StageError> {
+        let fresh = || Note { value: value.to_vec(), times: 0 };
+        let note = self.0.entry(id).or_insert_with(fresh);
+        if value < note.value.as_slice() {
+            *note = fresh();
+        }
+        note.times += u64::from(value == note.value);
+        Ok(())
+    }
+}
+
+/// A global that has seen its rows.
+pub struct Done {
+    /// What it settled.
+    pub settled: Settled,
+    judge: Box<dyn Judge>,
+    notes: BTreeMap<DocId, Note>,
+}
+
+impl Done {
+    /// Judges a batch.
+    ///
+    /// # Errors
+    /// Those of the global.
+    pub fn judge(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+        let notes = match batch.column_by_name(column::ID) {
+            Some(_) if !self.notes.is_empty() => {
+                let note = |id: Option<&str>| self.notes.get(&DocId::parse(id?)?).cloned();
+                column::utf8(batch, column::ID)?.iter().map(note).collect()
+            }
+            _ => vec![None; batch.num_rows()],
+        };
+        self.judge.judge(batch, &notes)
+    }
+}
+
+/// Maps, reduces and settles, in partitions by the hash of the key as the house does on disk.
+///
+/// # Errors
+/// Those of the global.
+pub fn settle(global: &dyn Global, batches: &[RecordBatch], partitions: usize) -> Result<Done, StageError> {
+    let mut parts = vec![Records::default(); partitions];
+    let mut mapped = Records::default();
+    for batch in batches {
+        mapped.clear();
+        global.map(batch, &mut mapped)?;
+        for Record { key, value } in mapped.iter() {
+            parts[xxhash_rust::xxh3::xxh3_64(key) as usize % partitions].push(key, value);
+        }
+    }
+    let mut reduced = Records::default();
+    for part in parts {
+        global.reduce(&mut Stream::sorted(part), &mut reduced as &mut dyn Push)?;
+    }
+    let mut notes = Noted::default();
+    let settled = global.settle(&mut Stream::sorted(reduced), &InMemory, &mut notes)?;
+    Ok(Done { judge: global.judge(&settled)?, settled, notes: notes.0 })
+}
