@@ -100,7 +100,7 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
     let shape = shape(&config).map_err(TrainError::file(&path))?;
     let path = folder.join(TENSORS);
     let tensors = read_tensors(&path)?;
-    Transformer::new(shape, Source::read(tensors, &device()), &device()).map_err(TrainError::file(&path))
+    Transformer::new(shape, Source::read(tensors, &device())).map_err(TrainError::file(&path))
 }
 
 fn shape(config: &Value) -> Result<Shape, String> {

@@ -1,7 +1,8 @@
 //! The pupil: a trainer on candle that reads committed datasets, and what follows from a trained model.
 //!
-//! Tensors, devices and the tape are candle's; every operation with a backward, the optimizer, the random numbers and the checkpoints
-//! are our own, since candle's fused layers drop gradients, its CPU generator takes no seed and its AdamW cannot be saved. Nothing here
+//! Tensors and devices are candle's; every operation with a backward, the order of the passes, the optimizer, the random numbers and the
+//! checkpoints are our own: candle's fused layers drop gradients, its tape fills, copies and adds a tensor for each node, its CPU
+//! generator takes no seed and its AdamW cannot be saved. Nothing here
 //! prints or knows the pipeline: the way in is a dataset folder, the way out a model folder.
 
 mod architecture;
@@ -24,6 +25,7 @@ mod optimizer;
 mod parameter;
 pub mod progress;
 mod schedule;
+pub mod speed;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

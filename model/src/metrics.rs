@@ -7,6 +7,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// A number as it is written to files: of twelve digits, which reading gives back to the last bit.
+pub(crate) fn rounded(x: f64) -> f64 {
+    format!("{x:.11e}").parse().unwrap_or(x)
+}
+
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -47,11 +52,13 @@ impl Metrics {
 
     /// A step.
     pub(crate) fn step(&mut self, step: u64, loss: f64, rate: f64, norm: f64) -> Result<(), TrainError> {
+        let (loss, rate, norm) = (rounded(loss), rounded(rate), rounded(norm));
         self.line(&json!({ "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm }))
     }
 
     /// An evaluation.
     pub(crate) fn held_out(&mut self, step: u64, loss: f64, bits_per_byte: f64) -> Result<(), TrainError> {
+        let (loss, bits_per_byte) = (rounded(loss), rounded(bits_per_byte));
         self.line(&json!({ "step": step, "validation_loss": loss, "bits_per_byte": bits_per_byte }))
     }
 }

@@ -1,8 +1,7 @@
 //! A named tensor that learns, with a slot for its gradient.
 //!
-//! Layers hold their parameters and write gradients straight into the slots while candle's tape walks the activations
-//! backwards. So the first micro-batch writes, later ones add, and no gradient as large as the model is ever
-//! zeroed, copied or summed by the tape. A slot also knows whether it was written: a layer whose backward forgets a parameter
+//! Layers hold their parameters and write gradients straight into the slots. So the first micro-batch writes, later ones add, and no
+//! gradient as large as the model is ever zeroed, copied or summed. A slot also knows whether it was written: a layer whose backward forgets a parameter
 //! is found at the first step, by name.
 
 use crate::kernel::Real;
@@ -27,18 +26,8 @@ struct Slot<T> {
 pub(crate) type Shared<T> = Arc<Parameter<T>>;
 
 /// The numbers of a contiguous tensor in memory.
-pub(crate) fn slice<'a, T: Real>(storage: &'a Storage, layout: &candle_core::Layout) -> Result<&'a [T]> {
-    match storage {
-        Storage::Cpu(cpu) => slice_cpu(cpu, layout),
-        _ => bail!("this layer works in main memory only"),
-    }
-}
-
-/// As [`slice`], for what a custom operation is given.
-pub(crate) fn slice_cpu<'a, T: Real>(
-    storage: &'a candle_core::CpuStorage,
-    layout: &candle_core::Layout,
-) -> Result<&'a [T]> {
+fn slice<'a, T: Real>(storage: &'a Storage, layout: &candle_core::Layout) -> Result<&'a [T]> {
+    let Storage::Cpu(storage) = storage else { bail!("this layer works in main memory only") };
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => bail!("a layer was given a tensor that is not contiguous"),

@@ -13,7 +13,7 @@ use crate::error::TrainError;
 use crate::eval::perplexity::{Bytes, Evaluation, measure};
 use crate::folder::{self, Named};
 use crate::layer::dropout::Dropout;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, rounded};
 use crate::optimizer::{AdamW, Moments};
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
@@ -122,10 +122,10 @@ impl<'a> Training<'a> {
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
         let (state, model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {
-                let model = Transformer::new(shape, Source::read(model, &device()), &device())?;
+                let model = Transformer::new(shape, Source::read(model, &device()))?;
                 (state, model, Some(moments))
             }
-            None => (begin, Transformer::new(shape, Source::drawn(config.seed, &device()), &device())?, None),
+            None => (begin, Transformer::new(shape, Source::drawn(config.seed, &device()))?, None),
         };
         let mut optimizer = AdamW::new(&model.parameters, config);
         if let Some(mut moments) = moments {
@@ -295,10 +295,10 @@ impl<'a> Training<'a> {
             parameters: self.model.parameter_count() as u64,
             steps: self.state.steps,
             tokens: self.state.steps * self.step_tokens(),
-            loss,
-            validation_loss: held_out.map(|found| found.loss()),
-            perplexity: held_out.map(|found| found.perplexity()),
-            bits_per_byte: held_out.map(|found| found.bits_per_byte()),
+            loss: rounded(loss),
+            validation_loss: held_out.map(|found| rounded(found.loss())),
+            perplexity: held_out.map(|found| rounded(found.perplexity())),
+            bits_per_byte: held_out.map(|found| rounded(found.bits_per_byte())),
             settings: self.state.settings,
             dataset: self.state.dataset,
             tokenizer: self.state.tokenizer,
@@ -317,9 +317,7 @@ pub(crate) fn gradients<T: crate::kernel::Real>(
 ) -> Result<f64, TrainError> {
     let mut total = 0.0;
     for (micro, batch) in batches.iter().enumerate() {
-        let loss = model.training_loss(batch, scale, dropout(micro as u64))?;
-        loss.backward()?;
-        total += loss.to_scalar::<T>()?.to_f64();
+        total += model.gradients(batch, scale, dropout(micro as u64))?;
     }
     Ok(total)
 }

@@ -9,23 +9,24 @@
 pub(crate) mod gpt;
 pub(crate) mod llama;
 mod source;
+mod tape;
 
 pub(crate) use source::{Init, Source};
+pub(crate) use tape::Tape;
 
 use crate::batch::Batch;
 use crate::config::Architecture;
 use crate::kernel::Real;
 use crate::layer::activation::Activation;
-use crate::layer::attention::{Attention, Cache, Heads};
+use crate::layer::attention::{Cache, Heads};
 use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
 use crate::layer::linear::Linear;
 use crate::layer::norm::Norm;
 use crate::layer::rope::Rope;
-use crate::objective::causal::CrossEntropy;
 use crate::parameter::Shared;
-use candle_core::{Device, Result, Tensor, Var};
-use std::sync::Arc;
+use candle_core::Result;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Everything that decides the tensors of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,10 +69,10 @@ pub(crate) struct Transformer<T> {
     pub(crate) norm: Norm<T>,
     /// vocab × width; the embedding itself when tied.
     pub(crate) head: Shared<T>,
-    pub(crate) rope: Option<Arc<Rope<T>>>,
+    pub(crate) rope: Option<Rope<T>>,
     /// Every tensor once, in the order of the forward pass.
     pub(crate) parameters: Vec<Shared<T>>,
-    root: Var,
+    tape: Mutex<Tape<T>>,
 }
 
 impl<T: Real> Transformer<T> {
@@ -79,19 +80,17 @@ impl<T: Real> Transformer<T> {
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub(crate) fn new(shape: Shape, mut source: Source<'_, T>, device: &Device) -> Result<Self> {
+    pub(crate) fn new(shape: Shape, mut source: Source<'_, T>) -> Result<Self> {
         let (embedding, blocks, norm, head) = match shape.architecture {
             Architecture::Llama => llama::parts(&shape, &mut source)?,
             Architecture::Gpt => gpt::parts(&shape, &mut source)?,
         };
         let rope = match shape.architecture {
-            Architecture::Llama => {
-                Some(Arc::new(Rope::new(shape.heads.width, shape.context, shape.rope_base)))
-            }
+            Architecture::Llama => Some(Rope::new(shape.heads.width, shape.context, shape.rope_base)),
             Architecture::Gpt => None,
         };
-        let root = Var::from_tensor(&Tensor::zeros(1, T::DTYPE, device)?)?;
-        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters: source.finish(), root })
+        let (parameters, tape) = (source.finish(), Mutex::default());
+        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, tape })
     }
 
     /// How many numbers learn.
@@ -99,84 +98,54 @@ impl<T: Real> Transformer<T> {
         self.parameters.iter().map(|p| p.value().elem_count()).sum()
     }
 
-    /// The summed loss of a batch times `scale`, on the tape.
-    pub(crate) fn training_loss(&self, batch: &Arc<Batch>, scale: f64, dropout: Dropout) -> Result<Tensor> {
-        let h = self.hidden(batch, self.root.as_tensor(), dropout)?;
-        CrossEntropy::new(&self.head, batch, scale, true).forward(&h)
+    /// The memory that passes share.
+    pub(crate) fn tape(&self) -> MutexGuard<'_, Tape<T>> {
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The summed loss of a batch, without dropout and without a tape.
-    pub(crate) fn loss(&self, batch: &Arc<Batch>) -> Result<f64> {
-        let none = Dropout { probability: 0.0, seed: 0 };
-        let h = self.hidden(batch, &self.root.as_detached_tensor(), none)?;
-        let loss = CrossEntropy::new(&self.head, batch, 1.0, false).forward(&h)?;
-        Ok(loss.to_scalar::<T>()?.to_f64())
+    /// The summed loss of a batch times `scale`; gradients are added to the parameters.
+    pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
+        let mut tape = self.tape();
+        let loss = tape.forward(self, batch, scale, dropout)?;
+        tape.backward(self, batch, dropout)?;
+        Ok(loss)
     }
 
-    fn hidden(&self, batch: &Arc<Batch>, root: &Tensor, dropout: Dropout) -> Result<Tensor> {
-        let mut x = dropout.forward::<T>(&self.embedding.forward(batch, root)?, 0)?;
-        for (index, block) in self.blocks.iter().enumerate() {
-            let (heads, rope) = (self.shape.heads, self.rope.clone());
-            let attention = Attention { heads, rope, batch: Arc::clone(batch) };
-            x = block.forward(&x, dropout, 2 * index as u64 + 1, |qkv| attention.forward(qkv))?;
-        }
-        self.norm.forward(&x)
+    /// The summed loss of a batch, without dropout.
+    pub(crate) fn loss(&self, batch: &Batch) -> Result<f64> {
+        self.tape().loss(self, batch)
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.
     pub(crate) fn next_logits(&self, ids: &[u32], caches: &mut [Cache<T>], seen: usize) -> Result<Vec<T>> {
-        let batch = Arc::new(Batch::piece(ids, seen));
-        let none = Dropout { probability: 0.0, seed: 0 };
-        let mut x = self.embedding.forward(&batch, &self.root.as_detached_tensor())?;
+        let batch = Batch::piece(ids, seen);
+        let zeros = |width: usize| vec![T::ZERO; ids.len() * width];
+        let (width, ff_width) = (self.shape.width, self.shape.ff_width);
+        let (mut x, mut norm) = (zeros(width), zeros(width));
+        let (mut qkv, mut up, mut inner) =
+            (zeros(self.shape.heads.row()), zeros(self.blocks[0].up.width_out()), zeros(ff_width));
+        self.embedding.forward(&batch, &mut x)?;
         for (block, cache) in self.blocks.iter().zip(caches) {
-            x = block.forward(&x, none, 0, |qkv| {
-                let (storage, layout) = qkv.storage_and_layout();
-                let qkv = crate::parameter::slice(&storage, layout)?;
-                let out = cache.attend(qkv, self.shape.heads, self.rope.as_deref());
-                Tensor::from_vec(
-                    out,
-                    (ids.len(), self.shape.heads.queries * self.shape.heads.width),
-                    x.device(),
-                )
-            })?;
+            block.attention_norm.forward(&x, &mut norm)?;
+            block.qkv.forward(&norm, &mut qkv)?;
+            let mixed = cache.attend(&qkv, self.shape.heads, self.rope.as_ref());
+            block.out.forward_onto(&mixed, &mut x)?;
+            block.ff_norm.forward(&x, &mut norm)?;
+            block.up.forward(&norm, &mut up)?;
+            block.activation.forward(ff_width, &up, &mut inner);
+            block.down.forward_onto(&inner, &mut x)?;
         }
-        let last = self.norm.forward(&x.narrow(0, ids.len() - 1, 1)?)?;
+        let mut last = vec![T::ZERO; width];
+        self.norm.forward(&x[x.len() - width..], &mut last)?;
         let head =
             Linear::new(vec![(Arc::clone(&self.head), None)], crate::layer::linear::Orientation::OutIn)?;
-        head.forward(&last)?.flatten_all()?.to_vec1::<T>()
+        let mut logits = vec![T::ZERO; self.shape.vocab];
+        head.forward(&last, &mut logits)?;
+        Ok(logits)
     }
 
     /// Empty caches, one a layer.
     pub(crate) fn caches(&self) -> Vec<Cache<T>> {
         self.blocks.iter().map(|_| Cache::default()).collect()
     }
-}
-
-impl<T: Real> Block<T> {
-    fn forward(
-        &self,
-        x: &Tensor,
-        dropout: Dropout,
-        site: u64,
-        attention: impl FnOnce(&Tensor) -> Result<Tensor>,
-    ) -> Result<Tensor> {
-        let mixed = attention(&self.qkv.forward(&self.attention_norm.forward(x)?)?)?;
-        let x = onto(&self.out, &mixed, x, dropout, site)?;
-        let inner = self.activation.forward::<T>(&self.up.forward(&self.ff_norm.forward(&x)?)?)?;
-        onto(&self.down, &inner, &x, dropout, site + 1)
-    }
-}
-
-/// The residual plus the dropped-out output of a layer, in one operation where nothing is dropped.
-fn onto<T: Real>(
-    layer: &Linear<T>,
-    x: &Tensor,
-    residual: &Tensor,
-    dropout: Dropout,
-    site: u64,
-) -> Result<Tensor> {
-    if dropout.probability == 0.0 {
-        return layer.forward_onto(x, residual);
-    }
-    residual.add(&dropout.forward::<T>(&layer.forward(x)?, site)?)
 }

@@ -10,12 +10,8 @@
 use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, dot, multiply, simd, softmax};
 use crate::layer::rope::{Rope, Turn};
-use crate::layer::{made, tensor};
-use crate::parameter::{slice, slice_cpu};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Queries of one block.
 const QUERIES: usize = 64;
@@ -37,7 +33,8 @@ impl Heads {
         (self.queries + 2 * self.keys) * self.width
     }
 
-    const fn out(self) -> usize {
+    /// Features that come out.
+    pub(crate) const fn out(self) -> usize {
         self.queries * self.width
     }
 
@@ -64,17 +61,17 @@ impl Heads {
 }
 
 /// Attention over a batch.
-#[derive(Debug, Clone)]
-pub(crate) struct Attention<T> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attention<'a, T> {
     /// Heads.
     pub(crate) heads: Heads,
     /// Rotary positions, where the architecture has them.
-    pub(crate) rope: Option<Arc<Rope<T>>>,
+    pub(crate) rope: Option<&'a Rope<T>>,
     /// Pieces and positions.
-    pub(crate) batch: Arc<Batch>,
+    pub(crate) batch: &'a Batch,
 }
 
-/// What one task of the backward keeps between heads.
+/// What one task keeps between rows and heads.
 struct Work<T> {
     query: Vec<T>,
     key: Vec<T>,
@@ -85,10 +82,41 @@ struct Work<T> {
     d_scores: Vec<T>,
 }
 
-impl<T: Real> Attention<T> {
-    /// tokens × (queries, keys, values) → tokens × queries.
-    pub(crate) fn forward(self, qkv: &Tensor) -> Result<Tensor> {
-        qkv.apply_op1(self)
+impl<T: Real> Work<T> {
+    fn new(length: usize, width: usize) -> Self {
+        let (head, block) = (|| vec![T::ZERO; length * width], || vec![T::ZERO; QUERIES * length]);
+        Self {
+            query: head(),
+            key: head(),
+            d_query: head(),
+            d_key: head(),
+            d_value: head(),
+            scores: block(),
+            d_scores: block(),
+        }
+    }
+}
+
+impl<T: Real> Attention<'_, T> {
+    /// qkv: tokens × (queries, keys, values) → out: tokens × queries.
+    pub(crate) fn forward(self, qkv: &[T], out: &mut [T]) {
+        let (length, heads) = (self.batch.length, self.heads);
+        let tasks = qkv.par_chunks(length * heads.row()).zip(out.par_chunks_mut(length * heads.out()));
+        let work = || Work::new(length, heads.width);
+        tasks
+            .enumerate()
+            .for_each_init(work, |work, (row, (qkv, out))| self.forward_row(row, qkv, out, work));
+    }
+
+    /// Writes the gradient of queries, keys and values.
+    pub(crate) fn backward(self, qkv: &[T], d_out: &[T], d_qkv: &mut [T]) {
+        let (length, heads) = (self.batch.length, self.heads);
+        let tasks = qkv.par_chunks(length * heads.row()).zip(d_qkv.par_chunks_mut(length * heads.row()));
+        let tasks = tasks.zip(d_out.par_chunks(length * heads.out())).enumerate();
+        let work = || Work::new(length, heads.width);
+        tasks.for_each_init(work, |work, (row, ((qkv, d_qkv), d_out))| {
+            self.backward_row(row, qkv, d_out, d_qkv, work);
+        });
     }
 
     /// Copies one head of a row and turns it.
@@ -148,19 +176,17 @@ impl<T: Real> Attention<T> {
         });
     }
 
-    fn forward_row(&self, row: usize, qkv: &[T], out: &mut [T]) {
-        let (heads, length) = (self.heads, self.batch.length);
-        let width = heads.width;
-        let (mut query, mut key) = (vec![T::ZERO; length * width], vec![T::ZERO; length * width]);
-        let mut scores = vec![T::ZERO; QUERIES * length];
+    fn forward_row(&self, row: usize, qkv: &[T], out: &mut [T], work: &mut Work<T>) {
+        let (heads, width) = (self.heads, self.heads.width);
+        let Work { query, key, scores, .. } = work;
         for group in 0..heads.keys {
-            simd(|| self.gather(qkv, row, heads.key(group), &mut key));
+            simd(|| self.gather(qkv, row, heads.key(group), key));
             for head in heads.group(group) {
-                simd(|| self.gather(qkv, row, heads.query(head), &mut query));
+                simd(|| self.gather(qkv, row, heads.query(head), query));
                 for (block, from) in self.blocks(row) {
                     let keys = block.end - from;
                     let p = &mut scores[..block.len() * keys];
-                    self.probabilities(row, (&block, from), &query, &key, p);
+                    self.probabilities(row, (&block, from), query, key, p);
                     let v = &qkv[from * heads.row() + heads.value(group)..];
                     let o = &mut out[block.start * heads.out() + heads.query(head)..];
                     multiply(
@@ -175,19 +201,8 @@ impl<T: Real> Attention<T> {
         }
     }
 
-    fn backward_row(&self, row: usize, qkv: &[T], d_out: &[T], d_qkv: &mut [T]) {
-        let (heads, length) = (self.heads, self.batch.length);
-        let (head_numbers, block_numbers) = (length * heads.width, QUERIES * length);
-        let zeros = |numbers| vec![T::ZERO; numbers];
-        let mut work = Work {
-            query: zeros(head_numbers),
-            key: zeros(head_numbers),
-            d_query: zeros(head_numbers),
-            d_key: zeros(head_numbers),
-            d_value: zeros(head_numbers),
-            scores: zeros(block_numbers),
-            d_scores: zeros(block_numbers),
-        };
+    fn backward_row(&self, row: usize, qkv: &[T], d_out: &[T], d_qkv: &mut [T], work: &mut Work<T>) {
+        let heads = self.heads;
         for group in 0..heads.keys {
             simd(|| self.gather(qkv, row, heads.key(group), &mut work.key));
             work.d_key.fill(T::ZERO);
@@ -197,7 +212,7 @@ impl<T: Real> Attention<T> {
                 let values = &qkv[heads.value(group)..];
                 let d_out = &d_out[heads.query(head)..];
                 for (block, from) in self.blocks(row) {
-                    self.backward_block(row, block, from, values, d_out, &mut work);
+                    self.backward_block(row, block, from, values, d_out, work);
                 }
                 simd(|| self.scatter(&mut work.d_query, row, heads.query(head), d_qkv));
             }
@@ -242,35 +257,6 @@ impl<T: Real> Attention<T> {
         multiply(dq, false, ds, k, scale);
         let dk = MatrixMut::new(&mut work.d_key[from * width..], keys, width, width);
         multiply(dk, true, ds.transposed(), q, scale);
-    }
-}
-
-impl<T: Real> CustomOp1 for Attention<T> {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let qkv = slice_cpu::<T>(qkv, layout)?;
-        let (length, heads) = (self.batch.length, self.heads);
-        let tokens = qkv.len() / heads.row();
-        let mut out = vec![T::ZERO; tokens * heads.out()];
-        let tasks = qkv.par_chunks(length * heads.row()).zip(out.par_chunks_mut(length * heads.out()));
-        tasks.enumerate().for_each(|(row, (qkv, out))| self.forward_row(row, qkv, out));
-        Ok(made(out, tokens, heads.out()))
-    }
-
-    fn bwd(&self, qkv: &Tensor, _out: &Tensor, d_out: &Tensor) -> Result<Option<Tensor>> {
-        let d_out = d_out.contiguous()?;
-        let ((qkv_storage, qkv_layout), (d_storage, d_layout)) =
-            (qkv.storage_and_layout(), d_out.storage_and_layout());
-        let (qkvs, d_outs) = (slice::<T>(&qkv_storage, qkv_layout)?, slice::<T>(&d_storage, d_layout)?);
-        let (length, heads) = (self.batch.length, self.heads);
-        let mut d_qkv = vec![T::ZERO; qkvs.len()];
-        let tasks = qkvs.par_chunks(length * heads.row()).zip(d_qkv.par_chunks_mut(length * heads.row()));
-        let tasks = tasks.zip(d_outs.par_chunks(length * heads.out())).enumerate();
-        tasks.for_each(|(row, ((qkv, d_qkv), d_out))| self.backward_row(row, qkv, d_out, d_qkv));
-        Ok(Some(tensor(d_qkv, qkv)?))
     }
 }
 
@@ -334,14 +320,24 @@ mod tests {
             begins: (0..pieces_before.len()).map(|at| at % 2 == 0).collect(),
             padding: *padding,
         };
-        let batch = Arc::new(Batch::new(&vec![row; rows], 0));
+        let batch = Batch::new(&vec![row; rows], 0);
         let heads = Heads { queries: heads.0, keys: heads.1, width: heads.2 };
-        let rope = rotary.then(|| Arc::new(Rope::<f64>::new(heads.width, length as usize, 100.0)));
-        let attention = Attention { heads, rope, batch };
+        let rope = rotary.then(|| Rope::<f64>::new(heads.width, length as usize, 100.0));
+        let attention = Attention { heads, rope: rope.as_ref(), batch: &batch };
         let what = format!("{heads:?}, {rows} rows of {pieces:?}, rotary {rotary}");
-        let shape = [rows * length as usize, heads.row()];
+        let tokens = rows * length as usize;
         // Larger than ±1, so that the softmax is far from uniform.
-        check(&what, &[&shape], &[], |x| attention.clone().forward(&(x[0] * 2.0)?));
+        let scaled = |x: &[f64]| x.iter().map(|x| 2.0 * x).collect::<Vec<_>>();
+        let forward = |x: &[f64]| {
+            let mut y = vec![9.0; tokens * heads.out()];
+            attention.forward(&scaled(x), &mut y);
+            y
+        };
+        check(&what, tokens * heads.row(), &[], forward, |x, dy, dx| {
+            attention.backward(&scaled(x), dy, dx);
+            dx.iter_mut().for_each(|dx| *dx *= 2.0);
+            Ok(())
+        });
     }
 
     #[test]

@@ -4,12 +4,8 @@
 //! threads, and a resumed training drops the same numbers.
 
 use crate::kernel::{Real, TASK_NUMBERS};
-use crate::layer::{made, tensor};
-use crate::parameter::{slice, slice_cpu};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use schemas::hash::{Rng, seed};
-use std::marker::PhantomData;
 
 /// Dropout during one micro-batch.
 #[derive(Debug, Clone, Copy)]
@@ -21,55 +17,24 @@ pub(crate) struct Dropout {
 }
 
 impl Dropout {
-    /// Applies the mask of a site.
-    pub(crate) fn forward<T: Real>(self, x: &Tensor, site: u64) -> Result<Tensor> {
+    /// Nothing is dropped.
+    pub(crate) const NONE: Self = Self { probability: 0.0, seed: 0 };
+
+    /// Applies the mask of a site in place; its gradient is the same mask, applied to the gradient.
+    pub(crate) fn apply<T: Real>(self, site: u64, x: &mut [T]) {
         if self.probability == 0.0 {
-            return Ok(x.clone());
+            return;
         }
-        x.apply_op1(Operation {
-            rng: Rng::new(seed(self.seed, "dropout", site)),
-            // 53 bits of a draw against the probability.
-            below: (self.probability * (1_u64 << 53) as f64) as u64,
-            scale: T::of(1.0 / (1.0 - self.probability)),
-            real: PhantomData,
-        })
-    }
-}
-
-struct Operation<T> {
-    rng: Rng,
-    below: u64,
-    scale: T,
-    real: PhantomData<T>,
-}
-
-impl<T: Real> Operation<T> {
-    fn mask(&self, x: &[T]) -> Vec<T> {
-        let mut y = x.to_vec();
-        y.par_chunks_mut(TASK_NUMBERS).enumerate().for_each(|(task, y)| {
-            for (at, y) in y.iter_mut().enumerate() {
-                let draw = self.rng.at((task * TASK_NUMBERS + at) as u64) >> 11;
-                *y = if draw < self.below { T::ZERO } else { *y * self.scale };
+        let rng = Rng::new(seed(self.seed, "dropout", site));
+        // 53 bits of a draw against the probability.
+        let below = (self.probability * (1_u64 << 53) as f64) as u64;
+        let scale = T::of(1.0 / (1.0 - self.probability));
+        x.par_chunks_mut(TASK_NUMBERS).enumerate().for_each(|(task, x)| {
+            for (at, x) in x.iter_mut().enumerate() {
+                let draw = rng.at((task * TASK_NUMBERS + at) as u64) >> 11;
+                *x = if draw < below { T::ZERO } else { *x * scale };
             }
         });
-        y
-    }
-}
-
-impl<T: Real> CustomOp1 for Operation<T> {
-    fn name(&self) -> &'static str {
-        "dropout"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, width) = layout.shape().dims2()?;
-        Ok(made(self.mask(slice_cpu(x, layout)?), rows, width))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let dy = dy.contiguous()?;
-        let (storage, layout) = dy.storage_and_layout();
-        Ok(Some(tensor(self.mask(slice(&storage, layout)?), x)?))
     }
 }
 
@@ -80,19 +45,26 @@ mod tests {
 
     #[test]
     fn gradients_are_the_numeric_ones() {
-        for (probability, rows, width) in [(0.0, 1, 3), (0.1, 1, 1), (0.5, 3, 17), (0.9, 129, 130)] {
+        for (probability, count) in [(0.0, 3), (0.1, 1), (0.5, 51), (0.9, TASK_NUMBERS + 130)] {
             let dropout = Dropout { probability, seed: 5 };
-            let what = format!("dropout {probability} of {rows} × {width}");
-            check(&what, &[&[rows, width]], &[], |x| dropout.forward::<f64>(x[0], 2));
+            let masked = |x: &[f64]| {
+                let mut y = x.to_vec();
+                dropout.apply(2, &mut y);
+                y
+            };
+            check(&format!("dropout {probability} of {count}"), count, &[], masked, |_, dy, dx| {
+                dx.copy_from_slice(&masked(dy));
+                Ok(())
+            });
         }
     }
 
     #[test]
     fn as_many_fall_as_asked_and_the_mean_stays() {
-        let ones = Tensor::ones((400, 100), candle_core::DType::F64, &candle_core::Device::Cpu).unwrap();
         let masked = |site| {
-            let y = Dropout { probability: 0.3, seed: 1 }.forward::<f64>(&ones, site).unwrap();
-            y.flatten_all().unwrap().to_vec1::<f64>().unwrap()
+            let mut y = vec![1.0_f64; 40_000];
+            Dropout { probability: 0.3, seed: 1 }.apply(site, &mut y);
+            y
         };
         let y = masked(1);
         let fallen = y.iter().filter(|y| **y == 0.0).count() as f64 / 40_000.0;

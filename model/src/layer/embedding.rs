@@ -2,10 +2,8 @@
 
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
-use crate::layer::made;
 use crate::parameter::Shared;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-use std::sync::Arc;
+use candle_core::{Result, bail};
 
 /// Where a forward pass begins.
 #[derive(Debug, Clone)]
@@ -17,73 +15,47 @@ pub(crate) struct Embedding<T> {
 }
 
 impl<T: Real> Embedding<T> {
-    /// The rows of a batch: tokens × width. `root` is a variable when gradients are wanted: the tape reaches no
-    /// further down than to it.
-    pub(crate) fn forward(&self, batch: &Arc<Batch>, root: &Tensor) -> Result<Tensor> {
-        root.apply_op1(Operation { embedding: self.clone(), batch: Arc::clone(batch) })
-    }
-
-    fn rows(&self, batch: &Batch) -> Result<Vec<T>> {
+    /// Writes the rows of a batch: tokens × width.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary.
+    pub(crate) fn forward(&self, batch: &Batch, x: &mut [T]) -> Result<()> {
         let (vocab, width) = self.tokens.value().dims2()?;
         if let Some(id) = batch.ids.iter().find(|id| **id as usize >= vocab) {
             bail!("token {id} is not below the vocabulary's size {vocab}");
         }
-        let mut x = vec![T::ZERO; batch.ids.len() * width];
         self.tokens.read(|table| {
             for (x, &id) in x.chunks_mut(width).zip(&batch.ids) {
                 x.copy_from_slice(&table[id as usize * width..][..width]);
             }
         })?;
-        if let Some(positions) = &self.positions {
-            positions.read(|table| {
-                for (at, x) in x.chunks_mut(width).enumerate() {
-                    add_scaled(x, &table[batch.position(at) * width..][..width], T::ONE);
-                }
-            })?;
-        }
-        Ok(x)
-    }
-}
-
-struct Operation<T> {
-    embedding: Embedding<T>,
-    batch: Arc<Batch>,
-}
-
-impl<T: Real> CustomOp1 for Operation<T> {
-    fn name(&self) -> &'static str {
-        "embedding"
+        let Some(positions) = &self.positions else { return Ok(()) };
+        positions.read(|table| {
+            for (at, x) in x.chunks_mut(width).enumerate() {
+                add_scaled(x, &table[batch.position(at) * width..][..width], T::ONE);
+            }
+        })
     }
 
-    fn cpu_fwd(&self, _root: &CpuStorage, _layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = self.embedding.rows(&self.batch)?;
-        let rows = self.batch.ids.len();
-        let width = x.len() / rows;
-        Ok(made(x, rows, width))
-    }
-
-    fn bwd(&self, _root: &Tensor, _x: &Tensor, dx: &Tensor) -> Result<Option<Tensor>> {
-        let dx = dx.contiguous()?;
-        let (storage, layout) = dx.storage_and_layout();
-        let dx = crate::parameter::slice::<T>(&storage, layout)?;
-        let width = dx.len() / self.batch.ids.len();
+    /// Adds the gradient of each row to that of its token and of its position.
+    pub(crate) fn backward(&self, batch: &Batch, dx: &[T]) {
+        let width = dx.len() / batch.ids.len().max(1);
         let scatter = |parameter: &Shared<T>, row_of: &dyn Fn(usize) -> usize| {
             parameter.accumulate(|total, keep| {
                 if !keep {
                     total.fill(T::ZERO);
                 }
                 simd(|| {
-                    for (at, dx) in dx.chunks(width).enumerate() {
+                    for (at, dx) in dx.chunks(width.max(1)).enumerate() {
                         add_scaled(&mut total[row_of(at) * width..][..width], dx, T::ONE);
                     }
                 });
             });
         };
-        scatter(&self.embedding.tokens, &|at| self.batch.ids[at] as usize);
-        if let Some(positions) = &self.embedding.positions {
-            scatter(positions, &|at| self.batch.position(at));
+        scatter(&self.tokens, &|at| batch.ids[at] as usize);
+        if let Some(positions) = &self.positions {
+            scatter(positions, &|at| batch.position(at));
         }
-        Ok(None)
     }
 }
 
@@ -92,18 +64,24 @@ mod tests {
     use super::*;
     use crate::batch::Row;
     use crate::numeric::{check, parameter};
-    use candle_core::{DType, Device, Var};
 
     fn gradients(row: Row, width: usize, learned: bool) {
         let tokens = parameter("tokens", &[9, width], 1);
         let positions = learned.then(|| parameter("positions", &[row.ids.len(), width], 2));
         let what = format!("{:?} × {width}, positions {learned}", row.ids);
-        let batch = Arc::new(Batch::new(&[row.clone(), row], 0));
+        let batch = Batch::new(&[row.clone(), row], 0);
         let embedding = Embedding { tokens, positions };
-        let root = Var::zeros(1, DType::F64, &Device::Cpu).unwrap();
         let parameters: Vec<_> =
             std::iter::once(&embedding.tokens).chain(embedding.positions.as_ref()).collect();
-        check(&what, &[], &parameters, |_| embedding.forward(&batch, root.as_tensor()));
+        let forward = |_: &[f64]| {
+            let mut x = vec![9.0; batch.ids.len() * width];
+            embedding.forward(&batch, &mut x).unwrap();
+            x
+        };
+        check(&what, 0, &parameters, forward, |_, dy, _| {
+            embedding.backward(&batch, dy);
+            Ok(())
+        });
     }
 
     #[test]
@@ -125,8 +103,7 @@ mod tests {
     #[test]
     fn a_token_beyond_the_vocabulary_is_refused() {
         let embedding = Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None };
-        let root = Var::zeros(1, DType::F64, &Device::Cpu).unwrap();
-        let error = embedding.forward(&Arc::new(Batch::piece(&[3, 9], 0)), root.as_tensor()).unwrap_err();
+        let error = embedding.forward(&Batch::piece(&[3, 9], 0), &mut [0.0; 4]).unwrap_err();
         assert!(error.to_string().contains("token 9 is not below the vocabulary's size 9"), "{error}");
     }
 }

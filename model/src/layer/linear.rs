@@ -1,13 +1,15 @@
 //! y = x·Wᵀ + b, for one matrix or several side by side, optionally added to a residual.
 //!
 //! Query, key and value (or gate and up) are separate parameters, as checkpoints name them, but one operation: it
-//! writes their outputs next to each other in one row and reads one gradient back, so the tape holds one node for three.
+//! writes their outputs next to each other in one row and reads one gradient back.
 
-use crate::kernel::{Matrix, MatrixMut, Real, TASK_ROWS, add_scaled, multiply, simd};
-use crate::layer::{made, tensor};
-use crate::parameter::{Shared, slice, slice_cpu};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, multiply, simd};
+use crate::parameter::Shared;
+use candle_core::Result;
 use rayon::prelude::*;
+
+/// Rows of a product in one task: each task packs the weights anew, which many rows have to pay for.
+const TASK_ROWS: usize = 256;
 
 /// How a weight lies in its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,14 +52,24 @@ impl<T: Real> Linear<T> {
         Ok(Self { parts: made, orientation, width_in, width_out })
     }
 
-    /// x: tokens × in → tokens × out.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1(self.clone())
+    /// Features that go in.
+    pub(crate) const fn width_in(&self) -> usize {
+        self.width_in
     }
 
-    /// The same, added to `residual`.
-    pub(crate) fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        x.apply_op2(residual, self.clone())
+    /// Features that come out.
+    pub(crate) const fn width_out(&self) -> usize {
+        self.width_out
+    }
+
+    /// x: tokens × in → y: tokens × out.
+    pub(crate) fn forward(&self, x: &[T], y: &mut [T]) -> Result<()> {
+        self.apply(x, y, false)
+    }
+
+    /// The same, added to `y`.
+    pub(crate) fn forward_onto(&self, x: &[T], y: &mut [T]) -> Result<()> {
+        self.apply(x, y, true)
     }
 
     /// W as in × out, for an output on its right.
@@ -97,9 +109,8 @@ impl<T: Real> Linear<T> {
         Ok(())
     }
 
-    /// dX = dY·W; dW and db go to their slots.
-    fn backward(&self, x: &[T], dy: &[T]) -> Result<Vec<T>> {
-        let mut dx = vec![T::ZERO; x.len()];
+    /// Writes dX = dY·W; dW and db go to their slots.
+    pub(crate) fn backward(&self, x: &[T], dy: &[T], dx: &mut [T]) -> Result<()> {
         let out = self.width_out;
         for (index, part) in self.parts.iter().enumerate() {
             part.weight.read(|weight| {
@@ -117,7 +128,7 @@ impl<T: Real> Linear<T> {
                 bias.accumulate(|db, keep| column_sums(dy, out, part.start, db, keep));
             }
         }
-        Ok(dx)
+        Ok(())
     }
 
     fn weight_gradient(&self, part: &Part<T>, x: &[T], dy: &[T]) {
@@ -165,61 +176,10 @@ fn column_sums<T: Real>(dy: &[T], stride: usize, start: usize, sums: &mut [T], k
     });
 }
 
-impl<T: Real> CustomOp1 for Linear<T> {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = slice_cpu::<T>(x, layout)?;
-        let rows = x.len() / self.width_in;
-        let mut y = vec![T::ZERO; rows * self.width_out];
-        self.apply(x, &mut y, false)?;
-        Ok(made(y, rows, self.width_out))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let dy = dy.contiguous()?;
-        let ((x_storage, x_layout), (dy_storage, dy_layout)) =
-            (x.storage_and_layout(), dy.storage_and_layout());
-        let dx = self.backward(slice(&x_storage, x_layout)?, slice(&dy_storage, dy_layout)?)?;
-        Ok(Some(tensor(dx, x)?))
-    }
-}
-
-impl<T: Real> CustomOp2 for Linear<T> {
-    fn name(&self) -> &'static str {
-        "linear onto residual"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        residual: &CpuStorage,
-        residual_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = slice_cpu::<T>(x, x_layout)?;
-        let mut y = slice_cpu::<T>(residual, residual_layout)?.to_vec();
-        self.apply(x, &mut y, true)?;
-        Ok(made(y, x.len() / self.width_in, self.width_out))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        _residual: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((CustomOp1::bwd(self, x, y, dy)?, Some(dy.clone())))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numeric::{check, parameter};
+    use crate::numeric::{check, numbers, parameter};
 
     /// Parts of these widths, with and without biases, alone and onto a residual.
     fn gradients(orientation: Orientation, tokens: usize, width_in: usize, widths: &[usize], bias: bool) {
@@ -232,9 +192,15 @@ mod tests {
         let linear = Linear::new(parts.clone(), orientation).unwrap();
         let parameters: Vec<_> = parts.iter().flat_map(|(w, b)| std::iter::once(w).chain(b)).collect();
         let what = format!("{orientation:?} {tokens} × {width_in} → {widths:?}, bias {bias}");
-        check(&what, &[&[tokens, width_in]], &parameters, |x| linear.forward(x[0]));
-        let shapes: [&[usize]; 2] = [&[tokens, width_in], &[tokens, widths.iter().sum()]];
-        check(&format!("{what}, onto"), &shapes, &parameters, |x| linear.forward_onto(x[0], x[1]));
+        let forward = |x: &[f64]| {
+            let mut y = numbers(tokens * linear.width_out(), 9);
+            linear.forward(x, &mut y).unwrap();
+            let mut onto = y.clone();
+            linear.forward_onto(x, &mut onto).unwrap();
+            assert!(onto.iter().zip(&y).all(|(onto, y)| (onto - 2.0 * y).abs() < 1e-9), "{what}");
+            y
+        };
+        check(&what, tokens * width_in, &parameters, forward, |x, dy, dx| linear.backward(x, dy, dx));
     }
 
     #[test]

@@ -6,9 +6,8 @@
 //! ```
 
 use crate::kernel::{Real, TASK_ROWS, add_scaled, dot, simd, sum_by};
-use crate::layer::{made, tensor};
-use crate::parameter::{Shared, slice, slice_cpu};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use crate::parameter::Shared;
+use candle_core::Result;
 use rayon::prelude::*;
 
 /// A normalisation of each row.
@@ -31,58 +30,10 @@ impl<T: Real> Norm<T> {
         Self { gain, bias: Some(bias), epsilon: T::of(epsilon) }
     }
 
-    /// tokens × width → tokens × width.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1(self.clone())
-    }
-
-    /// Writes x̂ and returns r.
-    #[inline(always)]
-    fn standardise(&self, x: &[T], out: &mut [T]) -> T {
-        let width = T::of(x.len() as f64);
-        let centre = if self.bias.is_some() { sum_by(x.len(), |i| x[i]) / width } else { T::ZERO };
-        let spread = sum_by(x.len(), |i| (x[i] - centre) * (x[i] - centre)) / width;
-        let r = T::ONE / (spread + self.epsilon).sqrt();
-        for (out, &x) in out.iter_mut().zip(x) {
-            *out = (x - centre) * r;
-        }
-        r
-    }
-
-    /// Turns dy into dx, row by row, and adds to the gradients of gain and bias.
-    fn backward_rows(&self, x: &[T], dy: &[T], dx: &mut [T], gain: &[T], sums: &mut [T]) {
-        let width = gain.len();
-        let mut hat = vec![T::ZERO; width];
-        let (gain_sums, bias_sums) = sums.split_at_mut(width);
-        let inverse = T::ONE / T::of(width as f64);
-        simd(|| {
-            for ((x, dy), dx) in x.chunks(width).zip(dy.chunks(width)).zip(dx.chunks_mut(width)) {
-                let r = self.standardise(x, &mut hat);
-                for i in 0..width {
-                    dx[i] = gain[i] * dy[i];
-                    gain_sums[i] += dy[i] * hat[i];
-                    bias_sums[i] += dy[i];
-                }
-                let along = dot(dx, &hat) * inverse;
-                let mean = if self.bias.is_some() { sum_by(width, |i| dx[i]) * inverse } else { T::ZERO };
-                for (dx, &hat) in dx.iter_mut().zip(&hat) {
-                    *dx = r * (*dx - mean - hat * along);
-                }
-            }
-        });
-    }
-}
-
-impl<T: Real> CustomOp1 for Norm<T> {
-    fn name(&self) -> &'static str {
-        "norm"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = slice_cpu::<T>(x, layout)?;
-        let mut y = vec![T::ZERO; x.len()];
+    /// x: tokens × width → y: tokens × width.
+    pub(crate) fn forward(&self, x: &[T], y: &mut [T]) -> Result<()> {
         let bias = self.bias.as_ref().map(|bias| bias.read(<[T]>::to_vec)).transpose()?;
-        let width = self.gain.read(|gain| {
+        self.gain.read(|gain| {
             let width = gain.len();
             let tasks = x.par_chunks(TASK_ROWS * width).zip(y.par_chunks_mut(TASK_ROWS * width));
             tasks.for_each(|(x, y)| {
@@ -96,20 +47,14 @@ impl<T: Real> CustomOp1 for Norm<T> {
                     }
                 });
             });
-            width
-        })?;
-        Ok(made(y, x.len() / width, width))
+        })
     }
 
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let dy = dy.contiguous()?;
-        let ((x_storage, x_layout), (dy_storage, dy_layout)) =
-            (x.storage_and_layout(), dy.storage_and_layout());
-        let (xs, dys) = (slice::<T>(&x_storage, x_layout)?, slice::<T>(&dy_storage, dy_layout)?);
-        let mut dx = vec![T::ZERO; xs.len()];
+    /// Adds dX to `dx`, which holds the gradient of the residual; those of gain and bias go to their slots.
+    pub(crate) fn backward(&self, x: &[T], dy: &[T], dx: &mut [T]) -> Result<()> {
         let (width, sums) = self.gain.read(|gain| {
             let task = TASK_ROWS * gain.len();
-            let tasks = xs.par_chunks(task).zip(dys.par_chunks(task)).zip(dx.par_chunks_mut(task));
+            let tasks = x.par_chunks(task).zip(dy.par_chunks(task)).zip(dx.par_chunks_mut(task));
             let sums = tasks.map(|((x, dy), dx)| {
                 let mut sums = vec![T::ZERO; 2 * gain.len()];
                 self.backward_rows(x, dy, dx, gain, &mut sums);
@@ -127,30 +72,91 @@ impl<T: Real> CustomOp1 for Norm<T> {
         };
         add(&self.gain, 0);
         self.bias.iter().for_each(|bias| add(bias, width));
-        Ok(Some(tensor(dx, x)?))
+        Ok(())
+    }
+
+    /// Writes x̂ and returns r.
+    #[inline(always)]
+    fn standardise(&self, x: &[T], out: &mut [T]) -> T {
+        let width = T::of(x.len() as f64);
+        let centre = if self.bias.is_some() { sum_by(x.len(), |i| x[i]) / width } else { T::ZERO };
+        let spread = sum_by(x.len(), |i| (x[i] - centre) * (x[i] - centre)) / width;
+        let r = T::ONE / (spread + self.epsilon).sqrt();
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = (x - centre) * r;
+        }
+        r
+    }
+
+    /// Adds dx row by row, and the gradients of gain and bias to `sums`.
+    fn backward_rows(&self, x: &[T], dy: &[T], dx: &mut [T], gain: &[T], sums: &mut [T]) {
+        let width = gain.len();
+        let (mut hat, mut scaled) = (vec![T::ZERO; width], vec![T::ZERO; width]);
+        let (gain_sums, bias_sums) = sums.split_at_mut(width);
+        let inverse = T::ONE / T::of(width as f64);
+        simd(|| {
+            for ((x, dy), dx) in x.chunks(width).zip(dy.chunks(width)).zip(dx.chunks_mut(width)) {
+                let r = self.standardise(x, &mut hat);
+                for i in 0..width {
+                    scaled[i] = gain[i] * dy[i];
+                    gain_sums[i] += dy[i] * hat[i];
+                    bias_sums[i] += dy[i];
+                }
+                let along = dot(&scaled, &hat) * inverse;
+                let mean = if self.bias.is_some() { sum_by(width, |i| scaled[i]) * inverse } else { T::ZERO };
+                for i in 0..width {
+                    dx[i] += r * (scaled[i] - mean - hat[i] * along);
+                }
+            }
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numeric::{check, parameter};
+    use crate::numeric::{check, numbers, parameter};
+
+    fn gradients(what: &str, x: usize, parameters: &[&Shared<f64>], norm: &Norm<f64>, size: f64) {
+        let scaled = |x: &[f64]| x.iter().map(|x| size * x).collect::<Vec<_>>();
+        let forward = |x: &[f64]| {
+            let mut y = vec![0.0; x.len()];
+            norm.forward(&scaled(x), &mut y).unwrap();
+            y
+        };
+        check(what, x, parameters, forward, |x, dy, dx| {
+            dx.fill(0.0);
+            norm.backward(&scaled(x), dy, dx)?;
+            dx.iter_mut().for_each(|dx| *dx *= size);
+            Ok(())
+        });
+    }
 
     #[test]
     fn gradients_are_the_numeric_ones() {
         for (rows, width) in [(1, 2), (1, 16), (3, 5), (7, 33), (TASK_ROWS + 1, 3)] {
             let (gain, bias) = (parameter("gain", &[width], 1), parameter("bias", &[width], 2));
-            let x: &[usize] = &[rows, width];
+            let (what, x) = (format!("{rows} × {width}"), rows * width);
             let norm = Norm::root_mean_square(gain.clone(), 1e-5);
-            check(&format!("RMSNorm {x:?}"), &[x], &[&gain], |x| norm.forward(x[0]));
+            gradients(&format!("RMSNorm {what}"), x, &[&gain], &norm, 1.0);
             let norm = Norm::layer(gain.clone(), bias.clone(), 1e-5);
-            check(&format!("LayerNorm {x:?}"), &[x], &[&gain, &bias], |x| norm.forward(x[0]));
+            gradients(&format!("LayerNorm {what}"), x, &[&gain, &bias], &norm, 1.0);
         }
     }
 
     #[test]
     fn a_row_near_zero_is_divided_by_the_root_of_epsilon() {
         let norm = Norm::root_mean_square(parameter::<f64>("gain", &[5], 1), 1e-5);
-        check("near zero", &[&[2, 5]], &[&norm.gain], |x| norm.forward(&(x[0] * 1e-9)?));
+        gradients("near zero", 10, &[&norm.gain], &norm, 1e-9);
+    }
+
+    #[test]
+    fn the_gradient_is_added_to_that_of_the_residual() {
+        let norm = Norm::root_mean_square(parameter::<f64>("gain", &[5], 1), 1e-5);
+        let (x, dy) = (numbers::<f64>(10, 1), numbers::<f64>(10, 2));
+        let (mut alone, mut onto) = (vec![0.0; 10], vec![3.0; 10]);
+        norm.backward(&x, &dy, &mut alone).unwrap();
+        norm.backward(&x, &dy, &mut onto).unwrap();
+        assert!(alone.iter().zip(&onto).all(|(alone, onto)| (alone + 3.0 - onto).abs() < 1e-12));
     }
 }

@@ -4,94 +4,123 @@
 //! logits = h·Wᵀ;  loss = Σ (log Σ exp(logits) − logits[target]);  dlogits = softmax(logits) − onehot(target)
 //! ```
 //! Logits of a whole batch are the largest tensor of a small model, so they are never stored: a chunk is computed,
-//! turned into its gradient in place, and multiplied into dh and dW at once. Positions without a target are left out before the first product.
+//! turned into its gradient in place, and multiplied into dh and the slot of dW at once. Positions without a target are left out before
+//! the first product.
 
 use crate::batch::{Batch, NO_TARGET};
-use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, exponentiate, multiply, simd};
-use crate::layer::tensor;
-use crate::parameter::{Shared, slice, slice_cpu};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd};
+use crate::parameter::Shared;
+use candle_core::Result;
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Numbers of a chunk of logits: 8 MB of `f32`, about what a cache holds.
-const CHUNK_NUMBERS: usize = 2 << 20;
-/// Rows of a chunk that one task takes.
-const ROWS: usize = 64;
+/// Numbers of a chunk of logits: 16 MB of `f32`, about what a cache holds.
+const CHUNK_NUMBERS: usize = 4 << 20;
+/// Rows of a chunk that one task takes: each packs the head anew, which many rows have to pay for.
+const ROWS: usize = 256;
 
-/// Sums of the loss of a batch.
-#[derive(Debug, Clone)]
+/// Sums of the loss of a batch, with the memory of a chunk.
+#[derive(Debug)]
 pub(crate) struct CrossEntropy<T> {
-    /// vocab × width.
-    head: Shared<T>,
-    /// Kept rows of the batch and their targets.
-    rows: Arc<Vec<(usize, u32)>>,
-    scale: T,
     /// Logits held at once: [`CHUNK_NUMBERS`].
     chunk_numbers: usize,
-    /// Present while training: what the forward pass found for the backward pass.
-    found: Option<Arc<Mutex<Found<T>>>>,
+    /// Kept rows of the batch and their targets.
+    rows: Vec<(usize, u32)>,
+    losses: Vec<T>,
+    x: Vec<T>,
+    logits: Vec<T>,
+    dx: Vec<T>,
 }
 
-#[derive(Debug, Default)]
-struct Found<T> {
-    dh: Vec<T>,
-    dw: Vec<T>,
+impl<T: Real> Default for CrossEntropy<T> {
+    fn default() -> Self {
+        Self {
+            chunk_numbers: CHUNK_NUMBERS,
+            rows: vec![],
+            losses: vec![],
+            x: vec![],
+            logits: vec![],
+            dx: vec![],
+        }
+    }
 }
 
 impl<T: Real> CrossEntropy<T> {
-    /// The loss of a batch through the embedding-shaped `head`, summed over targets and multiplied by `scale`.
-    pub(crate) fn new(head: &Shared<T>, batch: &Batch, scale: f64, training: bool) -> Self {
+    /// The loss of a batch through the embedding-shaped `head` (vocab × width), summed over targets.
+    pub(crate) fn loss(&mut self, head: &Shared<T>, batch: &Batch, h: &[T]) -> Result<f64> {
+        head.read(|w| self.chunks(batch, h, w, T::ONE, None))
+    }
+
+    /// The same, times `scale`; writes its gradient to `dh`, and that of the head to its slot.
+    pub(crate) fn loss_and_gradient(
+        &mut self,
+        head: &Shared<T>,
+        batch: &Batch,
+        scale: f64,
+        h: &[T],
+        dh: &mut [T],
+    ) -> Result<f64> {
+        dh.fill(T::ZERO);
+        let loss = head.read(|w| {
+            let mut loss = 0.0;
+            head.accumulate(|dw, keep| {
+                if !keep && batch.targets_count() == 0 {
+                    dw.fill(T::ZERO);
+                }
+                loss = self.chunks(batch, h, w, T::of(scale), Some((dh, dw, keep)));
+            });
+            loss
+        })?;
+        Ok(loss * scale)
+    }
+
+    fn chunks(
+        &mut self,
+        batch: &Batch,
+        h: &[T],
+        w: &[T],
+        scale: T,
+        mut gradient: Option<(&mut [T], &mut [T], bool)>,
+    ) -> f64 {
+        let width = h.len() / batch.ids.len().max(1);
+        let vocab = w.len() / width.max(1);
         let targets = batch.targets.iter().copied().enumerate();
-        let rows = targets.filter(|&(_, target)| target != NO_TARGET).collect();
-        let found = training.then(Arc::default);
-        Self {
-            head: Arc::clone(head),
-            rows: Arc::new(rows),
-            scale: T::of(scale),
-            chunk_numbers: CHUNK_NUMBERS,
-            found,
-        }
-    }
-
-    /// tokens × width → a scalar.
-    pub(crate) fn forward(self, h: &Tensor) -> Result<Tensor> {
-        h.apply_op1(self)
-    }
-
-    fn compute(&self, h: &[T], w: &[T], width: usize) -> (Vec<T>, Found<T>) {
-        let vocab = w.len() / width;
+        self.rows.clear();
+        self.rows.extend(targets.filter(|&(_, target)| target != NO_TARGET));
         let chunk = (self.chunk_numbers / vocab).max(1).next_multiple_of(ROWS);
-        let mut losses = vec![T::ZERO; self.rows.len()];
-        let training = self.found.is_some();
-        let mut found = Found {
-            dh: vec![T::ZERO; if training { h.len() } else { 0 }],
-            dw: vec![T::ZERO; if training { w.len() } else { 0 }],
-        };
         let numbers = chunk.min(self.rows.len());
-        let (mut x, mut logits) = (vec![T::ZERO; numbers * width], vec![T::ZERO; numbers * vocab]);
-        let mut dx = vec![T::ZERO; if training { numbers * width } else { 0 }];
-        for (rows, losses) in self.rows.chunks(chunk).zip(losses.chunks_mut(chunk)) {
-            let x = &mut x[..rows.len() * width];
+        self.losses.resize(self.rows.len(), T::ZERO);
+        self.x.resize(numbers * width, T::ZERO);
+        self.logits.resize(numbers * vocab, T::ZERO);
+        self.dx.resize(numbers * width, T::ZERO);
+        for (rows, losses) in self.rows.chunks(chunk).zip(self.losses.chunks_mut(chunk)) {
+            let x = &mut self.x[..rows.len() * width];
             for (x, &(row, _)) in x.chunks_mut(width).zip(rows) {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
-            let logits = &mut logits[..rows.len() * vocab];
-            chunk_losses(rows, x, w, logits, losses);
-            if training {
-                let dx = &mut dx[..rows.len() * width];
-                chunk_gradients(width, x, w, logits, dx, &mut found.dw);
-                for (dx, &(row, _)) in dx.chunks(width).zip(rows) {
-                    found.dh[row * width..][..width].copy_from_slice(dx);
-                }
+            let logits = &mut self.logits[..rows.len() * vocab];
+            chunk_losses(rows, x, w, scale, logits, losses);
+            let Some((dh, dw, keep)) = &mut gradient else { continue };
+            let dx = &mut self.dx[..rows.len() * width];
+            chunk_gradients(width, x, w, logits, dx, (dw, *keep));
+            *keep = true;
+            for (dx, &(row, _)) in dx.chunks(width).zip(rows) {
+                dh[row * width..][..width].copy_from_slice(dx);
             }
         }
-        (losses, found)
+        // Summed in double precision and in row order: a batch's loss is compared to six digits.
+        self.losses.iter().fold(0.0, |total, loss| total + loss.to_f64())
     }
 }
 
-/// Logits of a chunk, replaced by softmax less one-hot; the loss of each row.
-fn chunk_losses<T: Real>(rows: &[(usize, u32)], x: &[T], w: &[T], logits: &mut [T], losses: &mut [T]) {
+/// Logits of a chunk, replaced by softmax less one-hot, times `scale`; the loss of each row.
+fn chunk_losses<T: Real>(
+    rows: &[(usize, u32)],
+    x: &[T],
+    w: &[T],
+    scale: T,
+    logits: &mut [T],
+    losses: &mut [T],
+) {
     let (width, vocab) = (x.len() / rows.len(), logits.len() / rows.len());
     let tasks = rows.par_chunks(ROWS).zip(x.par_chunks(ROWS * width));
     let tasks = tasks.zip(logits.par_chunks_mut(ROWS * vocab)).zip(losses.par_chunks_mut(ROWS));
@@ -104,16 +133,23 @@ fn chunk_losses<T: Real>(rows: &[(usize, u32)], x: &[T], w: &[T], logits: &mut [
                 let wanted = logits[target as usize];
                 let (top, sum) = exponentiate(logits);
                 *loss = top + T::of(sum.to_f64().ln()) - wanted;
-                let inverse = T::ONE / sum;
+                let inverse = scale / sum;
                 logits.iter_mut().for_each(|p| *p *= inverse);
-                logits[target as usize] -= T::ONE;
+                logits[target as usize] -= scale;
             }
         });
     });
 }
 
-/// dX = dL·W and dW += dLᵀ·X of a chunk.
-fn chunk_gradients<T: Real>(width: usize, x: &[T], w: &[T], d_logits: &[T], dx: &mut [T], dw: &mut [T]) {
+/// dX = dL·W and dW = (keep ? dW : 0) + dLᵀ·X of a chunk.
+fn chunk_gradients<T: Real>(
+    width: usize,
+    x: &[T],
+    w: &[T],
+    d_logits: &[T],
+    dx: &mut [T],
+    (dw, keep): (&mut [T], bool),
+) {
     let (tokens, vocab) = (x.len() / width, w.len() / width);
     let w = Matrix::new(w, vocab, width, width);
     dx.par_chunks_mut(ROWS * width).zip(d_logits.par_chunks(ROWS * vocab)).for_each(|(dx, d_logits)| {
@@ -127,42 +163,8 @@ fn chunk_gradients<T: Real>(width: usize, x: &[T], w: &[T], d_logits: &[T], dx: 
     dw.par_chunks_mut(task * width).enumerate().for_each(|(index, dw)| {
         let rows = dw.len() / width;
         let dw = MatrixMut::new(dw, rows, width, width);
-        multiply(dw, true, transposed.rows(index * task, rows), x, T::ONE);
+        multiply(dw, keep, transposed.rows(index * task, rows), x, T::ONE);
     });
-}
-
-impl<T: Real> CustomOp1 for CrossEntropy<T> {
-    fn name(&self) -> &'static str {
-        "cross-entropy"
-    }
-
-    fn cpu_fwd(&self, h: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let h = slice_cpu::<T>(h, layout)?;
-        let (losses, found) = self.head.read(|w| self.compute(h, w, width))?;
-        if let Some(slot) = &self.found {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        }
-        // Summed in double precision and in row order: a batch's loss is compared to six digits.
-        let loss = losses.iter().fold(0.0, |total, loss| total + loss.to_f64()) * self.scale.to_f64();
-        Ok((T::to_cpu_storage_owned(vec![T::of(loss)]), Shape::from(())))
-    }
-
-    fn bwd(&self, h: &Tensor, _loss: &Tensor, upstream: &Tensor) -> Result<Option<Tensor>> {
-        let Some(found) = &self.found else { bail!("a loss made for evaluation has no gradient") };
-        let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-        let (storage, layout) = upstream.storage_and_layout();
-        let scale = slice::<T>(&storage, layout)?[0] * self.scale;
-        let mut dh = found.dh;
-        simd(|| dh.iter_mut().for_each(|d| *d *= scale));
-        self.head.accumulate(|total, keep| {
-            if !keep {
-                total.fill(T::ZERO);
-            }
-            simd(|| add_scaled(total, &found.dw, scale));
-        });
-        Ok(Some(tensor(dh, h)?))
-    }
 }
 
 #[cfg(test)]
@@ -175,9 +177,14 @@ mod tests {
         let mut batch = Batch::piece(&vec![0; targets.len()], 0);
         batch.targets = targets.to_vec();
         let what = format!("{} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
-        check(&what, &[&[targets.len(), width]], &[&head], |h| {
-            let loss = CrossEntropy { chunk_numbers: chunk, ..CrossEntropy::new(&head, &batch, 0.3, true) };
-            loss.forward(&(h[0] * 3.0)?)
+        let scaled = |h: &[f64]| h.iter().map(|h| 3.0 * h).collect::<Vec<_>>();
+        let loss = || CrossEntropy { chunk_numbers: chunk, ..CrossEntropy::default() };
+        let forward = |h: &[f64]| vec![loss().loss(&head, &batch, &scaled(h)).unwrap()];
+        check(&what, targets.len() * width, &[&head], forward, |h, r, dh| {
+            let found = loss().loss_and_gradient(&head, &batch, r[0], &scaled(h), dh)?;
+            assert!((found - r[0] * forward(h)[0]).abs() < 1e-9, "{what}");
+            dh.iter_mut().for_each(|dh| *dh *= 3.0);
+            Ok(())
         });
     }
 
@@ -197,12 +204,11 @@ mod tests {
     #[test]
     fn the_loss_is_the_definition() {
         let head = parameter::<f64>("head", &[4, 2], 3);
-        let h = Tensor::new(&[[0.5_f64, -1.0]], &candle_core::Device::Cpu).unwrap();
         let mut batch = Batch::piece(&[0], 0);
         batch.targets = vec![2];
-        let found = CrossEntropy::new(&head, &batch, 1.0, false).forward(&h).unwrap();
+        let found = CrossEntropy::default().loss(&head, &batch, &[0.5, -1.0]).unwrap();
         let logits: Vec<f64> = head.read(|w| w.chunks(2).map(|w| 0.5 * w[0] - w[1]).collect()).unwrap();
         let expected = logits.iter().map(|x| x.exp()).sum::<f64>().ln() - logits[2];
-        assert!((found.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
+        assert!((found - expected).abs() < 1e-12);
     }
 }

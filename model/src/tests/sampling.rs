@@ -17,7 +17,7 @@ fn saying(folder: &Folder, logits: &[(u32, f32)]) -> Sampler {
     let config = Config { tied_head: false, ..small(Architecture::Gpt) };
     let shape = config.shape(&crate::data::Dataset::open(&folder.0).unwrap().tokens).unwrap();
     let drawn = crate::architecture::Source::drawn(0, &Device::Cpu);
-    let model = crate::architecture::Transformer::new(shape, drawn, &Device::Cpu).unwrap();
+    let model = crate::architecture::Transformer::new(shape, drawn).unwrap();
     let set = |name: &str, values: Vec<f32>| {
         let parameter = model.parameters.iter().find(|p| p.name() == name).unwrap();
         let tensor = Tensor::from_vec(values, parameter.value().shape(), &Device::Cpu).unwrap();

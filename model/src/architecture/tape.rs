@@ -1,0 +1,229 @@
+//! The passes over a transformer: what the forward pass leaves for the backward pass, in memory that every step uses again.
+//!
+//! The order of operations is that of the model and never changes, so it is written down instead of recorded. The gradient of the
+//! residual is one matrix that walks from the last block to the embedding; each part adds to it in place.
+
+use super::{Block, Transformer};
+use crate::batch::Batch;
+use crate::kernel::{Real, add_scaled, simd};
+use crate::layer::attention::Attention;
+use crate::layer::dropout::Dropout;
+use crate::layer::linear::Linear;
+use crate::objective::causal::CrossEntropy;
+use candle_core::Result;
+
+/// Activations of a micro-batch and gradients between layers.
+#[derive(Debug)]
+pub(crate) struct Tape<T> {
+    /// Output of the embedding.
+    embedded: Vec<T>,
+    blocks: Vec<Activations<T>>,
+    /// Output of the last norm, and its gradient.
+    hidden: Vec<T>,
+    d_hidden: Vec<T>,
+    between: Between<T>,
+    loss: CrossEntropy<T>,
+}
+
+/// What the backward pass of a block needs; each a matrix of tokens × features.
+#[derive(Debug)]
+struct Activations<T> {
+    attention_norm: Vec<T>,
+    qkv: Vec<T>,
+    mixed: Vec<T>,
+    /// The residual between attention and feed-forward part.
+    middle: Vec<T>,
+    ff_norm: Vec<T>,
+    up: Vec<T>,
+    inner: Vec<T>,
+    /// The residual behind the block.
+    out: Vec<T>,
+}
+
+/// Gradients, used by one block after the other.
+#[derive(Debug)]
+struct Between<T> {
+    /// Of the residual.
+    residual: Vec<T>,
+    /// Of the residual with dropout, and of the output of a norm.
+    branch: Vec<T>,
+    wide: Vec<T>,
+    inner: Vec<T>,
+}
+
+impl<T: Real> Default for Tape<T> {
+    fn default() -> Self {
+        let between = Between { residual: vec![], branch: vec![], wide: vec![], inner: vec![] };
+        Self {
+            embedded: vec![],
+            blocks: vec![],
+            hidden: vec![],
+            d_hidden: vec![],
+            between,
+            loss: CrossEntropy::default(),
+        }
+    }
+}
+
+/// A buffer of so many numbers, whatever they are.
+fn sized<T: Real>(buffer: &mut Vec<T>, count: usize) -> &mut [T] {
+    buffer.resize(count, T::ZERO);
+    buffer
+}
+
+impl<T: Real> Tape<T> {
+    /// The summed loss of a batch times `scale`; the gradient of the head is added to it at once.
+    pub(crate) fn forward(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        scale: f64,
+        dropout: Dropout,
+    ) -> Result<f64> {
+        self.hidden(model, batch, dropout)?;
+        let d_hidden = sized(&mut self.d_hidden, self.hidden.len());
+        self.loss.loss_and_gradient(&model.head, batch, scale, &self.hidden, d_hidden)
+    }
+
+    /// The summed loss of a batch, without dropout and without gradients.
+    pub(crate) fn loss(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<f64> {
+        self.hidden(model, batch, Dropout::NONE)?;
+        self.loss.loss(&model.head, batch, &self.hidden)
+    }
+
+    fn hidden(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
+        let numbers = batch.ids.len() * model.shape.width;
+        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
+        let embedded = sized(&mut self.embedded, numbers);
+        model.embedding.forward(batch, embedded)?;
+        dropout.apply(0, embedded);
+        self.blocks.resize_with(model.blocks.len(), Activations::empty);
+        let mut x = &self.embedded;
+        for (index, (block, kept)) in model.blocks.iter().zip(&mut self.blocks).enumerate() {
+            let sites = Sites { dropout, first: 2 * index as u64 + 1 };
+            kept.forward(block, attention, sites, x)?;
+            x = &kept.out;
+        }
+        model.norm.forward(x, sized(&mut self.hidden, numbers))
+    }
+
+    /// Adds the gradients of all parameters but the head, which [`Tape::forward`] of this batch has added.
+    pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
+        let Self { embedded, blocks, d_hidden, between, .. } = self;
+        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
+        sized(&mut between.residual, embedded.len()).fill(T::ZERO);
+        let last = blocks.last().map_or(&*embedded, |kept| &kept.out);
+        model.norm.backward(last, d_hidden, &mut between.residual)?;
+        for (index, block) in model.blocks.iter().enumerate().rev() {
+            let x = index.checked_sub(1).map_or(&*embedded, |before| &blocks[before].out);
+            let sites = Sites { dropout, first: 2 * index as u64 + 1 };
+            blocks[index].backward(block, attention, sites, x, between)?;
+        }
+        dropout.apply(0, &mut between.residual);
+        model.embedding.backward(batch, &between.residual);
+        Ok(())
+    }
+}
+
+/// The two places of a block where features are dropped.
+#[derive(Clone, Copy)]
+struct Sites {
+    dropout: Dropout,
+    first: u64,
+}
+
+impl<T: Real> Activations<T> {
+    const fn empty() -> Self {
+        Self {
+            attention_norm: vec![],
+            qkv: vec![],
+            mixed: vec![],
+            middle: vec![],
+            ff_norm: vec![],
+            up: vec![],
+            inner: vec![],
+            out: vec![],
+        }
+    }
+
+    fn forward(
+        &mut self,
+        block: &Block<T>,
+        attention: Attention<'_, T>,
+        Sites { dropout, first }: Sites,
+        x: &[T],
+    ) -> Result<()> {
+        let tokens = attention.batch.ids.len();
+        let normed = sized(&mut self.attention_norm, x.len());
+        block.attention_norm.forward(x, normed)?;
+        let qkv = sized(&mut self.qkv, tokens * attention.heads.row());
+        block.qkv.forward(normed, qkv)?;
+        let mixed = sized(&mut self.mixed, tokens * attention.heads.out());
+        attention.forward(qkv, mixed);
+        let middle = sized(&mut self.middle, x.len());
+        onto(&block.out, mixed, x, dropout, first, middle)?;
+        let normed = sized(&mut self.ff_norm, x.len());
+        block.ff_norm.forward(middle, normed)?;
+        let up = sized(&mut self.up, tokens * block.up.width_out());
+        block.up.forward(normed, up)?;
+        let inner = sized(&mut self.inner, tokens * block.down.width_in());
+        block.activation.forward(block.down.width_in(), up, inner);
+        onto(&block.down, inner, middle, dropout, first + 1, sized(&mut self.out, x.len()))
+    }
+
+    /// Turns the gradient of what the block gives into that of `x`, which it was given.
+    fn backward(
+        &self,
+        block: &Block<T>,
+        attention: Attention<'_, T>,
+        Sites { dropout, first }: Sites,
+        x: &[T],
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        let Between { residual, branch, wide, inner } = between;
+        let d_inner = sized(inner, self.inner.len());
+        block.down.backward(&self.inner, dropped(dropout, first + 1, residual, branch), d_inner)?;
+        let d_up = sized(wide, self.up.len());
+        block.activation.backward(block.down.width_in(), &self.up, d_inner, d_up);
+        let d_normed = sized(branch, x.len());
+        block.up.backward(&self.ff_norm, d_up, d_normed)?;
+        block.ff_norm.backward(&self.middle, d_normed, residual)?;
+        let d_mixed = sized(inner, self.mixed.len());
+        block.out.backward(&self.mixed, dropped(dropout, first, residual, branch), d_mixed)?;
+        let d_qkv = sized(wide, self.qkv.len());
+        attention.backward(&self.qkv, d_mixed, d_qkv);
+        let d_normed = sized(branch, x.len());
+        block.qkv.backward(&self.attention_norm, d_qkv, d_normed)?;
+        block.attention_norm.backward(x, d_normed, residual)
+    }
+}
+
+/// The gradient of what was dropped from: that of the residual itself where nothing is.
+fn dropped<'a, T: Real>(dropout: Dropout, site: u64, residual: &'a [T], branch: &'a mut Vec<T>) -> &'a [T] {
+    if dropout.probability == 0.0 {
+        return residual;
+    }
+    let branch = sized(branch, residual.len());
+    branch.copy_from_slice(residual);
+    dropout.apply(site, branch);
+    branch
+}
+
+/// Writes the residual plus the dropped-out output of a layer.
+fn onto<T: Real>(
+    layer: &Linear<T>,
+    x: &[T],
+    residual: &[T],
+    dropout: Dropout,
+    site: u64,
+    out: &mut [T],
+) -> Result<()> {
+    if dropout.probability == 0.0 {
+        out.copy_from_slice(residual);
+        return layer.forward_onto(x, out);
+    }
+    layer.forward(x, out)?;
+    dropout.apply(site, out);
+    simd(|| add_scaled(out, residual, T::ONE));
+    Ok(())
+}
