@@ -112,11 +112,12 @@ impl Scan<'_> {
     /// `None`: the bytes ended; `Some(None)`: this `<meta>` declares nothing.
     fn meta(&mut self) -> Option<Option<&'static Encoding>> {
         let (mut pragma, mut needs_pragma, mut label) = (false, None, None);
-        let mut seen: Vec<Vec<u8>> = Vec::new();
+        // The first of repeated attributes counts; only three are looked at.
+        let mut seen = [false; 3];
         while let Some((name, value)) = self.attribute()? {
-            if seen.contains(&name) {
-                continue;
-            }
+            let known = [&b"http-equiv"[..], b"content", b"charset"].iter().position(|known| *known == name);
+            let Some(at) = known.filter(|&at| !seen[at]) else { continue };
+            seen[at] = true;
             match name.as_slice() {
                 b"http-equiv" => pragma |= value == b"content-type",
                 b"content" if label.is_none() => {
@@ -127,7 +128,6 @@ impl Scan<'_> {
                 b"charset" => (label, needs_pragma) = (Encoding::for_label(&value), Some(false)),
                 _ => {}
             }
-            seen.push(name);
         }
         Some(match needs_pragma {
             None => None,

@@ -4,25 +4,31 @@
 //! again in every paragraph and searches the attributes so far at each attribute, so a page of 100,000 nested elements
 //! costs the square of that. Browsers cut too: Blink flattens below 512 levels. Here the stack of open elements is
 //! followed from tag to tag, roughly as the HTML standard says (13.2.6): which end tag closes what, which start tag
-//! closes its elder brother. Text is never cut, only tags and attributes beyond the limits.
+//! closes its elder brother. Text is never cut, only tags and attributes beyond the limits: start tags below the
+//! deepest level with their end tags, end tags that end nothing where the stack is deep, attributes behind the first
+//! 64, and `html` and `body` behind the first few, whose attributes all become those of one element.
 //!
 //! ```text
-//! <div> × 100,000, x   → <div> × 200, x
-//! <p a0 a1 … a99999>x  → <p>x
+//! <div> × 100,000, x   → <div> × 100, x
+//! <p a0 a1 … a99999>x  → <p a0 a1 … a63>x
 //! ```
 
 use std::borrow::Cow;
 
 /// Deepest nesting that reaches the tree builder; tags below it are left out, their text stays.
-const DEPTH_MAX: usize = 200;
+const DEPTH_MAX: usize = 100;
+/// Levels more that leaves may take: a heading below too many `div` is still a heading.
+const LEAF_LEVELS: usize = 16;
+/// Depth from which on end tags that end nothing are cut: the tree builder searches the whole stack for each.
+const DEEP: usize = 32;
 /// How far down the stack an end tag looks for its start.
 const SEARCH_MAX: usize = 2 * DEPTH_MAX;
 /// Most formatting elements open at once; those beyond are left out.
 const FORMATTING_MAX: usize = 24;
-/// Most bytes of one tag that may hold many attributes; a longer one is looked at.
-const TAG_BYTES_MAX: usize = 8 << 10;
-/// Most attributes of such a tag.
-const ATTRIBUTES_MAX: usize = 256;
+/// Most attributes of a tag.
+const ATTRIBUTES_MAX: usize = 64;
+/// Most `html` and `body` tags each.
+const ROOTS_MAX: usize = 4;
 
 /// An element name as a number: its first seven bytes in lower case and its length.
 const fn key(name: &[u8]) -> u64 {
@@ -62,60 +68,108 @@ names!("Cells." CELL = "td" "th");
 names!("Rows." ROW = "tr");
 names!("Tables." TABLE = "table");
 names!("Links." LINK = "a");
+names!("Elements that hold little but say what it is." LEAF =
+    "h1" "h2" "h3" "h4" "h5" "h6" "pre" "code" "a" "b" "strong" "i" "em" "li" "dt" "dd" "td" "th" "tr" "blockquote"
+    "summary" "figcaption" "sub" "sup" "kbd" "samp" "q");
+names!("Elements of which a page has one." ROOT = "html" "body");
+names!("End tags that make an element where none is open." MAKING = "p" "br");
+
+/// An open element, with the sets that its name is in looked up once.
+#[derive(Clone, Copy)]
+struct Open {
+    name: u64,
+    scope: bool,
+    special: bool,
+    /// Special, and a list item does not look behind it.
+    wall: bool,
+    /// The tree builder sees it.
+    kept: bool,
+}
+
+impl Open {
+    fn new(name: u64, kept: bool) -> Self {
+        let special = SPECIAL.contains(&name);
+        Self { name, scope: SCOPE.contains(&name), special, wall: special && !THIN.contains(&name), kept }
+    }
+}
 
 /// The open elements, as far as they matter here.
 #[derive(Default)]
 struct Stack {
-    open: Vec<u64>,
+    open: Vec<Open>,
+    /// How many of them are kept.
+    depth: usize,
     formatting: usize,
+    /// `html` and `body` tags so far.
+    roots: [usize; ROOT.len()],
 }
 
 impl Stack {
-    /// The index of the topmost element of `wanted`, if none of `stop` lies over it.
-    fn find(&self, wanted: impl Fn(u64) -> bool, stop: impl Fn(u64) -> bool) -> Option<usize> {
+    /// The index of the topmost element of one of these names, if nothing to stop at lies over it.
+    fn find(&self, names: &[u64], stop: impl Fn(&Open) -> bool) -> Option<usize> {
         for at in (self.open.len().saturating_sub(SEARCH_MAX)..self.open.len()).rev() {
-            if wanted(self.open[at]) {
+            if names.contains(&self.open[at].name) {
                 return Some(at);
             }
-            if stop(self.open[at]) {
+            if stop(&self.open[at]) {
                 return None;
             }
         }
         None
     }
 
+    /// Closes everything from an index on.
+    fn truncate(&mut self, at: usize) {
+        while self.open.len() > at {
+            self.remove(self.open.len() - 1);
+        }
+    }
+
+    /// Closes one element; whether it was cut.
+    fn remove(&mut self, at: usize) -> bool {
+        let kept = self.open.remove(at).kept;
+        self.depth -= usize::from(kept);
+        !kept
+    }
+
     /// Takes a start tag; whether it is to be cut.
     fn start(&mut self, name: u64) -> bool {
+        if let Some(root) = ROOT.iter().position(|n| *n == name) {
+            self.roots[root] += 1;
+            return self.roots[root] > ROOTS_MAX;
+        }
         if FLAT.contains(&name) {
             return false;
         }
-        let is_wall = |n: u64| SPECIAL.contains(&n) && !THIN.contains(&n);
+        let is_table = |open: &Open| TABLE.contains(&open.name);
         let brother = if LIST_ITEM.contains(&name) {
-            self.find(|n| LIST_ITEM.contains(&n), is_wall)
+            self.find(LIST_ITEM, |open| open.wall)
         } else if DEFINITION.contains(&name) {
-            self.find(|n| DEFINITION.contains(&n), is_wall)
+            self.find(DEFINITION, |open| open.wall)
         } else if CELL.contains(&name) {
-            self.find(|n| CELL.contains(&n), |n| TABLE.contains(&n))
+            self.find(CELL, is_table)
         } else if ROW.contains(&name) {
-            self.find(|n| ROW.contains(&n), |n| TABLE.contains(&n))
+            self.find(ROW, is_table)
         } else {
             None
         };
         if let Some(brother) = brother {
-            self.open.truncate(brother);
+            self.truncate(brother);
         }
         if LINK.contains(&name)
-            && let Some(at) = self.find(|n| n == name, |n| SCOPE.contains(&n))
+            && let Some(at) = self.find(LINK, |open| open.scope)
         {
-            self.open.remove(at);
+            self.remove(at);
         }
-        let mut cut = self.open.len() >= DEPTH_MAX;
+        let levels = DEPTH_MAX + if LEAF.contains(&name) { LEAF_LEVELS } else { 0 };
+        let mut cut = self.depth >= levels;
         if FORMATTING.contains(&name) {
             // They outlive the elements around them, so they are counted and not only stacked.
             self.formatting += 1;
             cut |= self.formatting > FORMATTING_MAX;
         }
-        self.open.push(name);
+        self.open.push(Open::new(name, !cut));
+        self.depth += usize::from(!cut);
         cut
     }
 
@@ -128,16 +182,20 @@ impl Stack {
             self.formatting = self.formatting.saturating_sub(1);
         }
         let is_known = is_formatting || LINK.contains(&name) || SPECIAL.contains(&name);
-        let stop =
-            |n: u64| if is_known { SCOPE.contains(&n) && !is_cell(name) } else { SPECIAL.contains(&n) };
-        let Some(at) = self.find(|n| n == name, stop) else { return cut };
+        let is_cell = is_cell(name);
+        let stop = |open: &Open| if is_known { open.scope && !is_cell } else { open.special };
+        let Some(at) = self.find(&[name], stop) else {
+            // A formatting element can be active without being open.
+            let is_lasting = is_formatting || LINK.contains(&name) || MAKING.contains(&name);
+            return cut || (!is_lasting && self.depth > DEEP);
+        };
         if is_formatting || LINK.contains(&name) {
             // What was opened inside a formatting element stays open behind its end.
-            self.open.remove(at);
-        } else {
-            self.open.truncate(at);
+            return self.remove(at) || cut;
         }
-        cut || at >= DEPTH_MAX
+        let kept = self.open[at].kept;
+        self.truncate(at);
+        cut || !kept
     }
 }
 
@@ -187,20 +245,16 @@ pub(crate) fn bound(html: &str) -> Cow<'_, str> {
     while let Some(tag) = next_tag(bytes, at) {
         at = tag.end;
         let cut_tag = if tag.close { stack.end(tag.name) } else { stack.start(tag.name) };
-        let inside = &bytes[tag.name_end..tag.end];
-        let cut_attributes = inside.len() > TAG_BYTES_MAX
-            && inside.split(|b| b.is_ascii_whitespace() || *b == b'/').count() > ATTRIBUTES_MAX
-            && inside.iter().filter(|b| **b == b'"').count() != 2;
         let is_raw = !tag.close && RAW.contains(&tag.name);
-        if (cut_tag && !is_raw) || cut_attributes {
+        let cut_from = if cut_tag && !is_raw { Some(tag.start) } else { attributes_end(bytes, &tag) };
+        if let Some(from) = cut_from {
             let out = out.get_or_insert_with(|| String::with_capacity(html.len()));
-            let cut_all = cut_tag && !is_raw;
-            out.push_str(&html[kept..if cut_all { tag.start } else { tag.name_end }]);
-            out.push_str(if cut_all { "" } else { ">" });
+            out.push_str(&html[kept..from]);
+            out.push_str(if from == tag.start { "" } else { ">" });
             kept = tag.end;
         }
         if is_raw {
-            stack.open.pop();
+            stack.truncate(stack.open.len().saturating_sub(1));
             at = raw_end(bytes, tag.end, tag.name);
         }
     }
@@ -244,6 +298,53 @@ fn tag_end(bytes: &[u8], from: usize) -> usize {
         }
     }
     bytes.len()
+}
+
+/// Where the attributes of a tag are cut off; `None` where there are not too many.
+///
+/// They are counted as the tokenizer reads them: one begins behind white space, `/` or the end of a quoted value.
+fn attributes_end(bytes: &[u8], tag: &TagAt) -> Option<usize> {
+    // Each takes at least two bytes.
+    if tag.end - tag.name_end <= 2 * ATTRIBUTES_MAX {
+        return None;
+    }
+    let (mut count, mut at, mut between) = (0, tag.name_end, true);
+    while at < tag.end {
+        match bytes[at] {
+            b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' | b'/' => between = true,
+            b'>' => return None,
+            b'=' if !between || count > 0 => {
+                at = value_end(bytes, at + 1, tag.end);
+                between = true;
+                continue;
+            }
+            _ if between => {
+                count += 1;
+                if count > ATTRIBUTES_MAX {
+                    return Some(at);
+                }
+                between = false;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Just behind the value of an attribute, `from` being just behind its `=`.
+fn value_end(bytes: &[u8], from: usize, end: usize) -> usize {
+    let blank = bytes[from..end].iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let at = from + blank;
+    match bytes.get(at) {
+        Some(quote @ (b'"' | b'\'')) if at < end => {
+            memchr::memchr(*quote, &bytes[at + 1..end]).map_or(end, |n| at + n + 2)
+        }
+        _ => {
+            let stop = |b: &u8| b.is_ascii_whitespace() || *b == b'>';
+            bytes[at..end].iter().position(stop).map_or(end, |n| at + n)
+        }
+    }
 }
 
 /// Where the end tag of an element without markup begins.
@@ -299,6 +400,15 @@ mod tests {
     }
 
     #[test]
+    fn leaves_are_told_apart_below_the_deepest_level() {
+        let deep = "<div>".repeat(500);
+        let cut = bound(&format!("{deep}<h2>a</h2><div>b</div><p>c<ul><li>d</ul>")).into_owned();
+        assert_eq!(cut, format!("{}<h2>a</h2>b<p>c<li>d", "<div>".repeat(DEPTH_MAX)));
+        let many = bound(&format!("{deep}{}", "<h2>x".repeat(100))).into_owned();
+        assert_eq!(many.matches("<h2>").count(), LEAF_LEVELS);
+    }
+
+    #[test]
     fn siblings_do_not_count_as_levels() {
         for unit in ["<li>x", "<dt>x<dd>y", "<tr><td>x", "<p>x", "<a>x", "<b>x</b>", "<div>x<b></div></b>"] {
             let html = format!("<table>{}", unit.repeat(1000));
@@ -313,7 +423,35 @@ mod tests {
 
     #[test]
     fn attributes_without_end_go() {
-        let many: String = (0..100_000).map(|n| format!(" a{n}")).collect();
-        assert_eq!(bound(&format!("<p{many}>x")), "<p>x");
+        let many = |count: usize| (0..count).map(|n| format!(" a{n}")).collect::<String>();
+        let kept = format!("<p{} >x", many(ATTRIBUTES_MAX));
+        assert_eq!(bound(&format!("<p{}>x", many(100_000))), kept);
+        assert_eq!(bound(&format!("<p{} b=\"c d\" e>x", many(ATTRIBUTES_MAX))), kept);
+        let values: String = (0..ATTRIBUTES_MAX).map(|n| format!(" a{n} = 'b c > d=e'")).collect();
+        for html in [
+            format!("<p{}>x", many(ATTRIBUTES_MAX)),
+            format!("<p{values}>x"),
+            format!("<p class=\"{}\" title='{}'>x", "word ".repeat(1000), "/ ".repeat(1000)),
+            format!("<p {}>x", " ".repeat(1000)),
+            format!("<p class={}>x", "a/b=c".repeat(1000)),
+        ] {
+            assert!(matches!(bound(&html), Cow::Borrowed(_)), "{html}");
+        }
+    }
+
+    #[test]
+    fn ends_of_nothing_go_where_the_stack_is_deep() {
+        let deep = "<span>".repeat(50);
+        assert_eq!(bound(&format!("{deep}</x></div></ul>y</span>")), format!("{deep}y</span>"));
+        for html in [format!("{deep}</b></a></p></br>y"), "<span></x>y".to_owned()] {
+            assert!(matches!(bound(&html), Cow::Borrowed(_)), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_few_roots() {
+        let cut = bound(&"<html a=b><body c=d>x".repeat(100)).into_owned();
+        assert_eq!((cut.matches("<html").count(), cut.matches("<body").count()), (ROOTS_MAX, ROOTS_MAX));
+        assert_eq!(cut.matches('x').count(), 100);
     }
 }

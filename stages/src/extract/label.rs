@@ -16,6 +16,8 @@ use super::tag::Tag;
 
 /// Longest label, in characters without white space.
 const LABEL_CHARS_MAX: usize = 30;
+/// Most nodes of a control: icons and the spans around its words.
+const LABEL_NODES_MAX: usize = 64;
 /// Most characters beside a label of one word, white space left out.
 const BESIDE_CHARS_MAX: usize = 24;
 
@@ -90,7 +92,8 @@ const FOLD_WORDS_MAX: usize = 4;
 pub(crate) fn control(page: &Page<'_>, at: usize, text: &[usize]) -> Option<usize> {
     let node = &page.nodes[at];
     let chars = text[node.end as usize] - text[at];
-    if chars == 0 || chars > LABEL_CHARS_MAX {
+    let is_small = node.end as usize - at <= LABEL_NODES_MAX;
+    if !matches!(node.tag, Tag::A | Tag::Summary) || !is_small || chars == 0 || chars > LABEL_CHARS_MAX {
         return None;
     }
     let label = page.line(at).to_lowercase();

@@ -31,6 +31,9 @@ pub(crate) struct Style {
 /// Most blocks around a line that are shown; what is deeper stands at that level. Each costs characters in every line.
 const AROUND_MAX: usize = 12;
 
+/// Most nodes of a piece of code in a line, or of a formula, that are looked through for what they hold.
+const INLINE_NODES_MAX: usize = 4096;
+
 /// A block around the current line.
 #[derive(Debug)]
 struct Around {
@@ -311,7 +314,8 @@ impl Writer<'_, '_> {
     fn code(&mut self, at: usize) -> usize {
         let node = &self.page.nodes[at];
         let inside = &self.page.nodes[at..node.end as usize];
-        if !self.style.markdown || inside.iter().any(|n| n.tag.is_block()) {
+        let is_inline = inside.len() <= INLINE_NODES_MAX && !inside.iter().any(|n| n.tag.is_block());
+        if !self.style.markdown || !is_inline {
             return at + 1;
         }
         if inside.iter().filter(|n| n.tag == Tag::Br).count() > 1 && self.cell.is_none() {
@@ -336,7 +340,7 @@ impl Writer<'_, '_> {
     fn math(&mut self, at: usize) -> usize {
         let node = &self.page.nodes[at];
         let inside = &self.page.nodes[at..node.end as usize];
-        let source = inside.iter().position(|n| {
+        let source = inside.iter().take(INLINE_NODES_MAX).position(|n| {
             n.tag == Tag::Annotation && n.attribute("encoding").is_some_and(|e| e.contains("tex"))
         });
         let tex = match source {

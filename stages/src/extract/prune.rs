@@ -9,6 +9,9 @@ use super::words::{Hint, Hints};
 /// once its scripts have run.
 const HIDDEN_SHARE_MAX: f64 = 0.3;
 
+/// Most nodes of the sign that links a heading to itself.
+const SIGN_NODES_MAX: usize = 16;
+
 /// A page with what is known of each node before anything is decided.
 #[derive(Debug)]
 pub(crate) struct Pruned {
@@ -55,7 +58,7 @@ fn is_chrome(page: &Page<'_>, at: usize, hints: Hints) -> bool {
         Tag::Nav | Tag::Menu | Tag::Button => true,
         Tag::A => {
             // The sign that links a heading to itself.
-            let inside = &page.nodes[at + 1..node.end as usize];
+            let inside = &page.nodes[at + 1..(node.end as usize).min(at + SIGN_NODES_MAX)];
             let mut text = inside.iter().flat_map(|n| n.text.chars()).filter(|c| !c.is_whitespace());
             let is_sign =
                 matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));

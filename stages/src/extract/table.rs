@@ -79,10 +79,12 @@ pub(crate) fn is_data(page: &Page<'_>, at: usize) -> bool {
             Tag::Tr => rows += 1,
             Tag::Td | Tag::Th => {
                 cells += 1;
-                let text: usize =
-                    page.nodes[next..node.end as usize].iter().map(|n| n.text.trim().len()).sum();
-                if text > CELL_BYTES_MAX {
-                    return false;
+                let mut text = 0;
+                for inside in &page.nodes[next..node.end as usize] {
+                    text += inside.text.trim().len();
+                    if text > CELL_BYTES_MAX || inside.tag == Tag::Table {
+                        return false;
+                    }
                 }
             }
             _ => {}

@@ -16,6 +16,8 @@ use super::tag::Tag;
 
 /// Longest title kept, in bytes.
 const TITLE_BYTES_MAX: usize = 1000;
+/// Most nodes of a heading that are read.
+const NODES_MAX: usize = 1000;
 /// What stands between the name of a page and the name of its site.
 const SEPARATORS: [&str; 7] = [" - ", " | ", " – ", " — ", " · ", " :: ", " » "];
 
@@ -62,11 +64,18 @@ fn is_suffix(title: &str, name: &str) -> bool {
     !name.is_empty() && title.len() > name.len() && title.ends_with(name)
 }
 
-/// The words of a heading, without the buttons and signs in it.
+/// The words of a heading, without the buttons and signs in it; of a very long one its beginning.
 fn line(page: &Page<'_>, at: usize, gone: &[bool]) -> String {
-    let inside = (at..page.nodes[at].end as usize).filter(|&n| !gone[n] || gone[at]);
-    let words: Vec<&str> = inside.flat_map(|n| page.nodes[n].text.split_whitespace()).collect();
-    words.join(" ")
+    let inside = (at..page.nodes[at].end as usize).take(NODES_MAX).filter(|&n| !gone[n] || gone[at]);
+    let mut line = String::new();
+    for word in inside.flat_map(|n| page.nodes[n].text.split_whitespace()) {
+        if line.len() > 2 * TITLE_BYTES_MAX {
+            break;
+        }
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+    }
+    line
 }
 
 #[cfg(test)]
