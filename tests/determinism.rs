@@ -34,6 +34,10 @@ fn a_dataset_is_the_same_at_any_threads_and_memory() {
         assert_same(&found, &expected, &format!("{threads} threads, {memory} MiB"));
     }
     every_stage_had_work(&folder);
+    let runs = |workdir: &str| {
+        node(&report(&folder.join(workdir)), "dedup.minhash")["spilled_runs"].as_u64().unwrap()
+    };
+    assert!(runs("small8") > runs("one") && runs("small") > runs("one"), "1 MiB held everything");
 }
 
 /// The corpus is such that the test above means something.

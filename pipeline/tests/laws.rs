@@ -9,6 +9,7 @@ use gristmill_pipeline::dag::{self, Dag, Kinds};
 use gristmill_pipeline::engine::{self, Committed, Options, Report, RunError};
 use gristmill_pipeline::recipe::Recipe;
 use schemas::observe::Silent;
+use schemas::{Event, Observer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,9 +69,11 @@ impl Folder {
     }
 
     fn try_run(&self, dag: &Dag, workdir: &str, threads: usize) -> Result<Report, RunError> {
-        let options =
-            Options { workdir: self.0.join(workdir), base: self.0.clone(), threads, memory_bytes: 1 << 16 };
-        engine::run(dag, &options, &Silent)
+        engine::run(dag, &self.options(workdir, threads, 1 << 16), &Silent)
+    }
+
+    fn options(&self, workdir: &str, threads: usize, memory_bytes: usize) -> Options {
+        Options { workdir: self.0.join(workdir), base: self.0.clone(), threads, memory_bytes }
     }
 
     /// Every file of a dataset with its bytes.
@@ -199,4 +202,110 @@ fn a_second_run_at_once_is_refused_with_the_holder() {
     fs::write(folder.0.join("w/lock"), "process 1234").unwrap();
     let error = folder.try_run(&folder.dag(4), "w", 1).unwrap_err().to_string();
     assert!(error.ends_with("is in use by process 1234"), "{error}");
+}
+
+/// Writes to a file when the stages begin, which is after the splits were hashed.
+struct Meddler(PathBuf);
+
+impl Observer for Meddler {
+    fn event(&self, event: Event<'_>) {
+        if matches!(event, Event::Phase { name: "stages", .. }) {
+            let text = fs::read_to_string(&self.0).unwrap();
+            fs::write(&self.0, text.replacen("word", "WORD", 1)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_named_and_nothing_of_it_is_kept() {
+    let folder = Folder::new("changed");
+    let dag = folder.dag(4);
+    let path = folder.0.join("3.txt");
+    let error = engine::run(&dag, &folder.options("w", 2, 1 << 20), &Meddler(path.clone())).unwrap_err();
+    let expected = format!("lines: {} was written to while the build read it", path.display());
+    assert!(error.to_string().starts_with(&expected), "{error}");
+    folder.run(&dag, "w", 2);
+    folder.run(&dag, "fresh", 2);
+    assert!(folder.dataset("w") == folder.dataset("fresh"), "rows of the changed file were kept");
+}
+
+/// Every file of the cache, the small ones of a folder last.
+fn cache_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = BTreeMap::new();
+    collect(folder, folder, &mut files);
+    files.into_keys().map(|name| folder.join(name)).collect()
+}
+
+#[test]
+fn a_torn_file_of_the_cache_is_a_missing_file() {
+    let folder = Folder::new("torn");
+    folder.run(&folder.dag(4), "fresh", 2);
+    let expected = folder.dataset("fresh");
+    let cut = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let flip = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x40;
+        bytes
+    };
+    let nothing = |_: &[u8]| Vec::new();
+    let harms: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 3] = [("cut", &cut), ("flip", &flip), ("empty", &nothing)];
+    for kind in ["trace", "changes", "rows", "settled"] {
+        for (name, harm) in harms {
+            // All files of the kind, and one alone: what lies behind it is there and what lies before it too.
+            for every in [1, 3] {
+                let workdir = format!("w-{kind}-{name}-{every}");
+                folder.run(&folder.dag(4), &workdir, 2);
+                let files = cache_files(&folder.0.join(&workdir).join("cache").join(kind));
+                assert!(!files.is_empty(), "{kind}");
+                for path in files.iter().step_by(every) {
+                    fs::write(path, harm(&fs::read(path).unwrap())).unwrap();
+                }
+                fs::remove_dir_all(folder.0.join(&workdir).join("dataset")).unwrap();
+                let report = folder.run(&folder.dag(4), &workdir, 2);
+                let again: usize = computed(&report)[..6].iter().map(|(_, computed, _)| computed).sum();
+                assert_eq!(
+                    again > 0,
+                    matches!(kind, "trace" | "changes"),
+                    "{workdir}: {:?}",
+                    computed(&report)
+                );
+                assert!(folder.dataset(&workdir) == expected, "{workdir}: another dataset");
+            }
+        }
+    }
+}
+
+/// Bytes of memory that spill every few records, and that hold all.
+const SMALL: usize = 1;
+const LARGE: usize = 1 << 28;
+
+#[test]
+fn spilled_runs_merge_to_the_same_bytes() {
+    let folder = Folder::new("spilled");
+    let dag = folder.dag(1);
+    // One large split beside small ones, and one alone.
+    let line = |n: usize| format!("{} {}\n", "word ".repeat(1 + n % 13), n % 9000);
+    fs::write(folder.0.join("large.txt"), (0..20_000).map(line).collect::<String>()).unwrap();
+    check_spills(&folder, &dag, "many");
+    for file in 0..5 {
+        fs::remove_file(folder.0.join(format!("{file}.txt"))).unwrap();
+    }
+    check_spills(&folder, &dag, "one");
+}
+
+fn check_spills(folder: &Folder, dag: &Dag, name: &str) {
+    let run = |threads: usize, memory: usize| {
+        let workdir = format!("{name}-{threads}-{memory}");
+        let report = engine::run(dag, &folder.options(&workdir, threads, memory), &Silent).unwrap();
+        let runs = |node: &str| report.nodes.iter().find(|n| n.name == node).unwrap().spilled_runs;
+        ((runs("dedup.text"), runs("pack.pairs")), folder.dataset(&workdir))
+    };
+    let ((dedup, pairs), expected) = run(1, LARGE);
+    assert!(dedup <= 3 && pairs == 1, "{name}: {dedup} and {pairs} runs with all in memory");
+    for threads in [1, 2] {
+        let ((dedup, pairs), found) = run(threads, SMALL);
+        assert!(dedup > 10 && pairs > 10, "{name}: {dedup} and {pairs} runs with {SMALL} byte");
+        assert!(found == expected, "{name}: other bytes at {threads} threads in small memory");
+    }
 }

@@ -3,7 +3,9 @@
 use crate::{Observer, Verdict};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most rows in a batch that a source makes.
 pub const BATCH_ROWS: usize = 256;
@@ -35,6 +37,52 @@ pub struct Split {
     pub end: u64,
     /// blake3 of the bytes, or of what determines them: part of every cache key behind the split.
     pub content: [u8; 32],
+    /// Its files as they were before `content` was hashed.
+    pub stamp: Stamp,
+}
+
+/// What writing to files changes: their lengths and times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    hash: u64,
+    /// The file that was written last, and when.
+    newest: (SystemTime, PathBuf),
+}
+
+impl Stamp {
+    /// The stamp of a file as it is.
+    ///
+    /// # Errors
+    /// `Io`, also when it is gone.
+    pub fn of(path: &Path) -> Result<Self, SourceError> {
+        let file = fs::metadata(path).map_err(SourceError::io(path))?;
+        let modified = file.modified().map_err(SourceError::io(path))?;
+        let since = modified.duration_since(UNIX_EPOCH).unwrap_or_else(|e| e.duration());
+        let facts = [u128::from(file.len()), since.as_nanos()].map(u128::to_le_bytes);
+        Ok(Self {
+            hash: xxhash_rust::xxh3::xxh3_64(facts.as_flattened()),
+            newest: (modified, path.to_owned()),
+        })
+    }
+
+    /// The stamp of several files, in this order.
+    pub fn of_all(stamps: &[Self]) -> Self {
+        let hashes: Vec<u8> = stamps.iter().flat_map(|stamp| stamp.hash.to_le_bytes()).collect();
+        let newest = stamps.iter().map(|stamp| &stamp.newest).max();
+        let newest = newest.cloned().unwrap_or_else(|| (UNIX_EPOCH, PathBuf::new()));
+        Self { hash: xxhash_rust::xxh3::xxh3_64(&hashes), newest }
+    }
+
+    /// Refuses files that are other than they were.
+    ///
+    /// # Errors
+    /// `Changed` with the file that was written last.
+    pub fn refuse_change(&self, before: &Self) -> Result<(), SourceError> {
+        if self.hash == before.hash {
+            return Ok(());
+        }
+        Err(SourceError::Changed { path: self.newest.1.clone() })
+    }
 }
 
 /// Documents that a source read, each with the word on whether it is one.
@@ -81,6 +129,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// The split cannot be opened. A broken record is a dropped row, never an error.
     fn read<'a>(&'a self, split: &'a Split) -> Result<Intakes<'a>, SourceError>;
+
+    /// The stamp of a split as its files are now. The house compares it when the split is read: rows of a changed file
+    /// must not be kept under the hash of what it was.
+    ///
+    /// # Errors
+    /// `Io` when a file is gone.
+    fn stamp(&self, split: &Split) -> Result<Stamp, SourceError> {
+        Stamp::of(&split.path)
+    }
 }
 
 /// A source cannot be read.
@@ -101,6 +158,12 @@ pub enum SourceError {
         path: PathBuf,
         /// Expected and found.
         message: String,
+    },
+    /// The file is another than it was when the build began.
+    #[error("{} was written to while the build read it; run the build again", path.display())]
+    Changed {
+        /// File.
+        path: PathBuf,
     },
     /// The source cannot start.
     #[error("{0}")]

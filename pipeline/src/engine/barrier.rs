@@ -46,7 +46,8 @@ impl Run<'_> {
         let failed = || RunError::stage(name);
         let folder = self.workdir.scratch().join(name);
         let reduced = self.reduce(node, global)?;
-        let budget = self.memory_bytes / 2;
+        // A sorter is filled while another is read and notes are taken.
+        let budget = self.memory_bytes / 3;
         let desk = Desk {
             folder: folder.clone(),
             budget,
@@ -75,7 +76,8 @@ impl Run<'_> {
         let mapped = self.shuffle(node, PARTITIONS, partition, map)?;
         self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
         let folder = self.workdir.scratch().join(name).join("reduced");
-        let reduced = Shuffle::create(&folder, 1, self.thread_budget()).map_err(failed())?;
+        // Half of the memory is for reading what was mapped.
+        let reduced = Shuffle::create(&folder, 1, self.thread_budget() / 2).map_err(failed())?;
         let spillers = Spillers::new(&reduced);
         let reduce = |partition: usize| {
             let mut sorted = mapped.merge(partition)?;

@@ -122,6 +122,7 @@ pub(super) fn run_feed(run: &Run<'_>, feed: Feed, wave: usize) -> Result<Vec<(Fe
             break;
         }
     }
+    refuse_change(run, feed)?;
     work.finish().map_err(|error| match error {
         RunError::Cache { path, message } => {
             RunError::Cache { path, message: format!("{}: {message}", node.name) }
@@ -141,8 +142,7 @@ impl<'a> Batches<'a> {
     fn open(run: &'a Run<'_>, feed: Feed) -> Result<Self, RunError> {
         let node = &run.dag.nodes[feed.node];
         if let Made::Source(source) = &node.made {
-            let split = &run.streams.splits[feed.node][run.streams.of[feed.node][feed.stream].split];
-            return Ok(Self::Source(source.read(split).map_err(RunError::source(&node.name))?));
+            return Ok(Self::Source(source.read(run.split(feed)).map_err(RunError::source(&node.name))?));
         }
         let path = run.workdir.rows(run.streams.input_key(feed.node, feed.stream));
         Ok(Self::Rows(Box::new(FrameReader::open(&path)?)))
@@ -174,6 +174,15 @@ impl<'a> Batches<'a> {
             },
         }
     }
+}
+
+/// Refuses a split whose files were written to since its content was hashed, before its rows get a name.
+fn refuse_change(run: &Run<'_>, feed: Feed) -> Result<(), RunError> {
+    let node = &run.dag.nodes[feed.node];
+    let Made::Source(source) = &node.made else { return Ok(()) };
+    let split = run.split(feed);
+    let unchanged = source.stamp(split).and_then(|now| now.refuse_change(&split.stamp));
+    unchanged.map_err(RunError::source(&node.name))
 }
 
 struct Work<'a> {

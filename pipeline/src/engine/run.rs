@@ -9,7 +9,7 @@ use super::stream::Streams;
 use super::{Options, Workdir, commit, seal, tidy};
 use crate::dag::{Dag, Hash};
 use schemas::hash::{FastMap, FastSet};
-use schemas::{Context, Event, Made, Manifest, Observer};
+use schemas::{Context, Event, Made, Manifest, Observer, Split};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -165,6 +165,11 @@ impl<'a> Run<'a> {
             all.push(result?);
         }
         Ok(all)
+    }
+
+    /// The split that a source feeds.
+    pub(super) fn split(&self, Feed { node, stream }: Feed) -> &Split {
+        &self.streams.splits[node][self.streams.of[node][stream].split]
     }
 
     /// Whether a file of the cache is there as it was written; a torn one is not there. Each is read once in a run.

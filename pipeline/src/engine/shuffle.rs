@@ -84,7 +84,7 @@ impl Shuffle {
     }
 
     fn open(&self, segments: &[Segment]) -> Result<Merge, StageError> {
-        let bytes = (self.budget / MERGED_MAX).clamp(READ_BYTES[0], READ_BYTES[1]);
+        let bytes = (self.budget / 2 / segments.len().max(1)).clamp(READ_BYTES[0], READ_BYTES[1]);
         let mut heap = BinaryHeap::with_capacity(segments.len());
         for Segment { path, start, end, .. } in segments {
             let mut run = RunReader::open(path, *start, *end, bytes).map_err(StageError::io(path))?;

@@ -13,6 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
 use schemas::{Verdict, column, ledger};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -170,14 +171,18 @@ fn open(
     let file = File::create(path).map_err(RunError::io(path))?;
     let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
     let pairs = metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
+        // A dictionary of ids and texts, of which each is another, costs memory and time and gives nothing.
+        .set_dictionary_enabled(false)
         .set_compression(Compression::ZSTD(level))
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(format!("gristmill {}", env!("CARGO_PKG_VERSION")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_key_value_metadata(Some(pairs))
-        .build();
-    ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|e| parquet_error(path, e))
+        .set_key_value_metadata(Some(pairs));
+    for name in [ledger::STAGE, ledger::ACTION, ledger::REASON, ledger::LIMIT] {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), true);
+    }
+    ArrowWriter::try_new(file, schema.clone(), Some(properties.build())).map_err(|e| parquet_error(path, e))
 }
 
 fn parquet_error(path: &Path, error: parquet::errors::ParquetError) -> RunError {

@@ -6,8 +6,8 @@ use parquet::arrow::ArrowWriter;
 use schemas::{
     Build, Config as _, Context, DocId, FilePaths, Filter, FilterStage, Global, House, Intake, Intakes,
     Judge, Judgement, Made, Note, Notes, Outcome, Push, Reason, Record, Records, Regroup, Rewrite,
-    RewriteStage, Settled, Sink, Sorted, Source, SourceError, Spec, Split, StageError, Verdict, Writer,
-    Written, column, config,
+    RewriteStage, Settled, Sink, Sorted, Source, SourceError, Spec, Split, StageError, Stamp, Verdict,
+    Writer, Written, column, config,
 };
 use std::borrow::Cow;
 use std::fs;
@@ -54,6 +54,7 @@ impl Source for Lines {
         paths.retain(|p| p.extension().is_some_and(|e| e == "txt"));
         paths.sort();
         let split = |path: PathBuf| {
+            let stamp = Stamp::of(&path)?;
             let bytes = fs::read(&path).map_err(SourceError::io(&path))?;
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             Ok(Split {
@@ -62,6 +63,7 @@ impl Source for Lines {
                 end: bytes.len() as u64,
                 content: *blake3::hash(&bytes).as_bytes(),
                 path,
+                stamp,
             })
         };
         paths.into_iter().map(split).collect()

@@ -242,9 +242,10 @@ pub fn each_piece(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Source
 pub fn whole(found: Vec<Found>) -> Result<Vec<schemas::Split>, SourceError> {
     use rayon::prelude::*;
     let split = |Found { name, path, .. }: Found| {
+        let stamp = schemas::Stamp::of(&path)?;
         let end = fs::metadata(&path).map_err(SourceError::io(&path))?.len();
         let content = content(&path)?;
-        Ok(schemas::Split { name, path, start: 0, end, content })
+        Ok(schemas::Split { name, path, start: 0, end, content, stamp })
     };
     found.into_par_iter().map(split).collect()
 }

@@ -15,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use schemas::source::DOCUMENT_BYTES_MAX;
 use schemas::{
     Build, Config as _, Context, DocId, FilePaths, Intakes, KeyError, Made, Reason, Source, SourceError,
-    Spec, Split, Verdict, column, config,
+    Spec, Split, Stamp, Verdict, column, config,
 };
 use std::fs::File;
 use std::io::Read;
@@ -105,6 +105,7 @@ impl Source for Html {
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
         use rayon::prelude::*;
         let found = self.list(context.base)?;
+        let stamps = stamps(&found)?;
         let hashed = |f: &files::Found| {
             let bytes = std::fs::metadata(&f.path).map_err(SourceError::io(&f.path))?.len();
             Ok((bytes, files::content(&f.path)?))
@@ -128,6 +129,7 @@ impl Source for Html {
                     start: start as u64,
                     end: at as u64 + 1,
                     content: *hasher.finalize().as_bytes(),
+                    stamp: Stamp::of_all(&stamps[start..=at]),
                 });
                 (start, bytes) = (at + 1, 0);
             }
@@ -136,13 +138,12 @@ impl Source for Html {
     }
 
     fn read<'a>(&'a self, split: &'a Split) -> Result<Intakes<'a>, SourceError> {
-        let mut found = self.list(&split.path)?;
-        let range = split.start as usize..split.end as usize;
-        if found.len() < range.end {
-            return Err(SourceError::Refused(format!("files of `{}` are gone", split.name)));
-        }
-        let files = found.drain(range).collect::<Vec<_>>().into_iter();
+        let files = self.files_of(split)?.into_iter();
         Ok(intakes(Files { base_url: &self.0.base_url, files }, column::page_schema()))
+    }
+
+    fn stamp(&self, split: &Split) -> Result<Stamp, SourceError> {
+        Ok(Stamp::of_all(&stamps(&self.files_of(split)?)?))
     }
 }
 
@@ -150,6 +151,19 @@ impl Html {
     fn list(&self, base: &Path) -> Result<Vec<files::Found>, SourceError> {
         files::list(base, &self.0.paths.0, &[".html", ".htm", ".xhtml"])
     }
+
+    fn files_of(&self, split: &Split) -> Result<Vec<files::Found>, SourceError> {
+        let mut found = self.list(&split.path)?;
+        let range = split.start as usize..split.end as usize;
+        if found.len() < range.end {
+            return Err(SourceError::Refused(format!("files of `{}` are gone", split.name)));
+        }
+        Ok(found.drain(range).collect())
+    }
+}
+
+fn stamps(found: &[files::Found]) -> Result<Vec<Stamp>, SourceError> {
+    found.iter().map(|file| Stamp::of(&file.path)).collect()
 }
 
 struct Files<'a> {

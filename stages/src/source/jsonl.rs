@@ -19,7 +19,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use schemas::source::DOCUMENT_BYTES_MAX;
 use schemas::{
     Build, Config as _, Context, DocId, FilePaths, Intakes, KeyError, Made, Reason, Source, SourceError,
-    Spec, Split, Verdict, column, config,
+    Spec, Split, Stamp, Verdict, column, config,
 };
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -203,6 +203,7 @@ fn cut_at_lines(file: &files::Found, split_bytes: u64) -> Result<Vec<Split>, Sou
     let mut splits = Vec::new();
     let (mut start, mut end) = (0_u64, 0_u64);
     let mut hasher = blake3::Hasher::new();
+    let stamp = Stamp::of(&file.path)?;
     let mut close = |start: u64, end: u64, hasher: &mut blake3::Hasher| {
         splits.push(Split {
             name: format!("{}{}", file.name, files::range_suffix(start, end)),
@@ -210,6 +211,7 @@ fn cut_at_lines(file: &files::Found, split_bytes: u64) -> Result<Vec<Split>, Sou
             start,
             end,
             content: *hasher.finalize().as_bytes(),
+            stamp: stamp.clone(),
         });
         hasher.reset();
     };

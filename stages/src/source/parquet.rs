@@ -258,7 +258,8 @@ fn cut(whole: &Split, groups: &[RowGroupMetaData]) -> Vec<Split> {
             hasher.update(&whole.content).update(&first.to_le_bytes()).update(&last.to_le_bytes());
             let name = format!("{}{}", whole.name, files::range_suffix(first, last));
             let content = *hasher.finalize().as_bytes();
-            splits.push(Split { name, start: first, end: last, content, path: whole.path.clone() });
+            let stamp = whole.stamp.clone();
+            splits.push(Split { name, start: first, end: last, content, path: whole.path.clone(), stamp });
             (start, bytes) = (at + 1, 0);
         }
     }

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use flate2::bufread::GzDecoder;
 use memchr::memmem;
 use schemas::source::{BATCH_BYTES, BATCH_ROWS};
-use schemas::{DocId, Intake, Intakes, SourceError, Split, Verdict, column};
+use schemas::{DocId, Intake, Intakes, SourceError, Split, Stamp, Verdict, column};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Take};
 use std::path::Path;
@@ -46,7 +46,8 @@ pub(super) fn splits(settings: &Settings, root: &Path) -> Result<Vec<Split>, Sou
                 rows += 1;
             }
             _ => {
-                splits.push(Split { name: file, path, start, end, content: [0; 32] });
+                let stamp = Stamp::of(&path)?;
+                splits.push(Split { name: file, path, start, end, content: [0; 32], stamp });
                 rows = 1;
             }
         }
