@@ -131,8 +131,8 @@ fn exit_codes_tell_wrong_use_from_failure() {
         (1, "manifest.json", vec!["explain", "empty", "abcd"]),
         (1, "nowhere", vec!["inspect", "nowhere"]),
         (2, "no committed dataset", vec!["train", "empty"]),
-        (1, "nowhere", vec!["generate", "nowhere"]),
-        (1, "No such file", vec!["eval", "nowhere"]),
+        (1, "`gristmill train` makes one", vec!["generate", "nowhere"]),
+        (1, "`gristmill train` makes one", vec!["eval", "nowhere"]),
     ] {
         let done = gristmill(&args, &folder.0);
         assert_eq!(done.code, code, "{args:?}: {}{}", done.out, done.err);
@@ -264,6 +264,43 @@ fn explain_knows_the_text_of_the_source() {
     assert_eq!(change("clean.emoji").0, plain);
     let shown = gristmill(&["explain", "work", "https://w.example/a"], &folder.0).expect(0).out;
     assert!(shown.contains("- The rain⟨U+200B⟩ \u{1f602}"), "{shown}");
+}
+
+/// Nothing is quiet about a build that comes to nothing, and `verify` gives an advice that helps.
+#[test]
+fn what_went_wrong_is_said_and_mended() {
+    let folder = Folder::new("mended");
+    let recipe = |words: u32| {
+        format!(
+            "name = \"few\"\n[sources.own]\nkind = \"source.jsonl\"\npaths = [\"own.jsonl\"]\n\
+             [[stages]]\nkind = \"filter.length\"\nwords_min = {words}\n"
+        )
+    };
+    folder.write("recipe.toml", recipe(1));
+    folder.write("own.jsonl", "{\"text\":\"two words\"}\n");
+    let built = gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    assert!(built.err.is_empty(), "{}", built.err);
+    let shard = folder.join("work/dataset/documents/part-00000.parquet");
+    let whole = fs::read(&shard).unwrap();
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    fs::write(&shard, altered).unwrap();
+    assert!(gristmill(&["verify", "work"], &folder.0).expect(1).out.contains("documents/part-00000.parquet"));
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    gristmill(&["verify", "work"], &folder.0).expect(0);
+    assert_eq!(fs::read(&shard).unwrap(), whole);
+
+    folder.write("recipe.toml", recipe(9));
+    let empty = gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    assert!(
+        empty.err.contains("the dataset is empty: `filter.length` dropped all 1 rows (too_short 1)"),
+        "{}",
+        empty.err
+    );
+
+    let own = ["stage", "filter.length", "--in", "own.jsonl", "--out", "./own.jsonl"];
+    assert!(gristmill(&own, &folder.0).expect(2).err.contains("is the file that `--in` reads"));
+    assert!(gristmill(&["eval", "work"], &folder.0).expect(1).err.contains("`gristmill train` makes one"));
 }
 
 #[test]

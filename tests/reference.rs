@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
 
-use schemas::Spec;
+use schemas::{Key, Spec};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -25,17 +25,25 @@ fn head(kind: &str) -> String {
         .join("\n")
 }
 
-fn section(spec: &Spec) -> String {
-    let mut out = format!("## {}\n\n{}\n\n{}\n", spec.kind, spec.summary, head(spec.kind));
-    if !spec.keys.is_empty() {
-        out.push_str("\n| key | type | default | range | |\n|---|---|---|---|---|\n");
-        for key in spec.keys {
-            let cell = |text: &str| text.replace('|', "\\|");
-            let (default, doc) = (cell(&(key.default)()), cell(key.doc.trim()));
-            writeln!(out, "| `{}` | {} | `{default}` | {} | {doc} |", key.name, cell(key.kind), key.range)
-                .unwrap();
-        }
+fn keys(keys: &[Key], out: &mut String) {
+    if keys.is_empty() {
+        return;
     }
+    out.push_str("\n| key | type | default | range | |\n|---|---|---|---|---|\n");
+    for key in keys {
+        let cell = |text: &str| text.replace('|', "\\|");
+        let (default, doc) = (cell(&(key.default)()), cell(key.doc.trim()));
+        let range = (key.bounds)().map_or_else(String::new, |[least, most]| format!("{least} to {most}"));
+        writeln!(out, "| `{}` | {} | `{default}` | {range} | {doc} |", key.name, cell(key.kind)).unwrap();
+    }
+}
+
+fn section(spec: &Spec) -> String {
+    let head = head(spec.kind);
+    // The summary is often the first sentence of the file.
+    let told = head.strip_prefix(spec.summary).unwrap_or(&head).trim_start();
+    let mut out = format!("## {}\n\n{}\n\n{told}\n", spec.kind, spec.summary);
+    keys(spec.keys, &mut out);
     if !spec.reasons.is_empty() {
         out.push_str("\n| drops as | |\n|---|---|\n");
         spec.reasons.iter().for_each(|r| writeln!(out, "| `{}` | {} |", r.name, r.doc).unwrap());
@@ -51,6 +59,8 @@ fn the_reference_is_fresh() {
         text.push('\n');
         text.push_str(&section(spec));
     }
+    text.push_str("\n## train\n\nThe table `[train]` of a recipe: the model and how it is trained.\n");
+    keys(model::Config::KEYS, &mut text);
     let path = root().join("docs/reference/stages.md");
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

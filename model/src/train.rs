@@ -291,6 +291,11 @@ impl<'a> Training<'a> {
         let tokenizer = self.dataset.tokenizer();
         let bytes = std::fs::read(&tokenizer).map_err(TrainError::io(&tokenizer))?;
         folder::replace(&self.out.join(manifest::TOKENIZER), &bytes)?;
+        // A dataset of another program may come without it.
+        let told = tokenizer.with_file_name(manifest::TOKENIZER_CONFIG);
+        if let Ok(bytes) = std::fs::read(&told) {
+            folder::replace(&self.out.join(manifest::TOKENIZER_CONFIG), &bytes)?;
+        }
         let report = TrainReport {
             parameters: self.model.parameter_count() as u64,
             steps: self.state.steps,

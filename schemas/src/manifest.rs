@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub const FILE: &str = "manifest.json";
 /// File name of the tokenizer in a dataset folder.
 pub const TOKENIZER: &str = "tokenizer.json";
+/// Name of what `transformers` wants to know of the tokenizer beside it: its special tokens.
+pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// Raised when the layout of datasets changes.
 pub const VERSION: u32 = 1;
 

@@ -1,5 +1,6 @@
 //! `gristmill build RECIPE` and `gristmill run RECIPE`.
 
+use super::output::style;
 use super::progress::Progress;
 use super::{environment, funnel, train, wrong};
 use pipeline::dag::{self, Dag, Kinds};
@@ -82,6 +83,9 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
         Ok(report) => report,
         Err(error) => return wrong::failed(error),
     };
+    if let Some(warning) = funnel::warning(&report) {
+        eprintln!("warning: {warning}");
+    }
     if args.json {
         match serde_json::to_string(&report) {
             Ok(json) => println!("{json}"),
@@ -95,7 +99,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
             let work = Workdir(options.workdir.clone());
             train::with_settings(
                 &work.dataset(),
-                &options.workdir.join("model"),
+                &options.workdir.join(train::MODEL),
                 settings,
                 args.works.progress,
                 args.json,
@@ -107,7 +111,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
 
 /// The funnel and where things lie.
 pub(super) fn summary(report: &Report, options: &Options) {
-    println!("{}", funnel::table(report));
+    println!("{}", funnel::table(report, style().width));
     let dataset = Workdir(options.workdir.clone()).dataset();
     let state = match report.committed {
         Committed::Written => "written",

@@ -4,6 +4,7 @@ use super::history::History;
 use super::output::{emit, emit_json, fail, style};
 use pipeline::inspect::layout::{Ink, Style, cut, number, one_line, thousands};
 use pipeline::inspect::{Change, Dataset, Fate, Found, Life, Place, Step, explain};
+use stages::source::crawl::Refused;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,11 +31,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let answer = Dataset::open(&args.dataset).and_then(|d| explain(&d, &args.document, &History::beside(&d)));
-    let found = match answer {
+    let dataset = match Dataset::open(&args.dataset) {
+        Ok(dataset) => dataset,
+        Err(error) => return fail(&error),
+    };
+    let history = History::beside(&dataset);
+    let found = match explain(&dataset, &args.document, &history) {
         Ok(found) => found,
         Err(error) => return fail(&error),
     };
+    if matches!(found, Found::Nothing(_))
+        && let Some(refused) = history.refused(&args.document)
+    {
+        return match args.json {
+            true => emit_json(&serde_json::json!({ "refused": refused }), ExitCode::SUCCESS),
+            false => emit(&never_fetched(&refused), ExitCode::SUCCESS),
+        };
+    }
     let code = if matches!(found, Found::Lives(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {
         return emit_json(&found, code);
@@ -55,6 +68,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Found::Nothing(near) => format!("no document is `{}`; near are:\n{}", args.document, names(near)),
     };
     emit(&text, code)
+}
+
+fn never_fetched(refused: &Refused) -> String {
+    let Refused { url, reason, detail } = refused;
+    let detail = if detail.is_empty() { String::new() } else { format!(" ({})", one_line(detail)) };
+    format!("{}\nnever fetched: the crawl refused it as {reason}{detail}\n", one_line(url))
 }
 
 fn names(documents: &[(String, Option<String>)]) -> String {

@@ -6,30 +6,63 @@ use pipeline::inspect::layout::thousands;
 /// Reasons shown for one node; the others are counted together.
 const REASONS_SHOWN: usize = 4;
 
-/// The funnel as a table.
-pub(super) fn table(report: &Report) -> String {
-    let width = |text: fn(&NodeReport) -> &str| report.nodes.iter().map(|n| text(n).len()).max().unwrap_or(0);
-    let (names, kinds) = (width(|n| &n.name).max(4), width(|n| &n.kind).max(4));
-    let head = format!(
-        "{:names$}  {:kinds$}  {:>11}  {:>11}  {:>9}  {:>11}",
-        "node", "kind", "in", "kept", "edited", "dropped"
-    );
-    let mut lines = vec![head.clone(), "─".repeat(head.chars().count())];
-    for node in &report.nodes {
-        let counts = &node.counts;
-        let line = format!(
-            "{:names$}  {:kinds$}  {:>11}  {:>11}  {:>9}  {:>11}  {}",
-            node.name,
-            node.kind,
-            thousands(counts.rows_in),
-            thousands(counts.kept),
-            thousands(counts.edited),
-            thousands(counts.dropped_rows()),
-            reasons(node),
-        );
-        lines.push(line.trim_end().to_owned());
+/// Distance of reasons on a line of their own from the edge.
+const INDENT: usize = 4;
+
+/// The funnel as a table of at most `width` cells, where the names leave room; reasons stand behind or below.
+pub(super) fn table(report: &Report, width: usize) -> String {
+    let rows: Vec<[String; 5]> = report.nodes.iter().map(row).collect();
+    let head = ["node", "in", "kept", "edited", "dropped"].map(str::to_owned);
+    let cells = |at: usize| rows.iter().chain([&head]).map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(cells);
+    let line = |row: &[String; 5]| {
+        let numbers = row.iter().zip(widths).skip(1).map(|(cell, width)| format!("  {cell:>width$}"));
+        format!("{:1$}", row[0], widths[0]) + &numbers.collect::<String>()
+    };
+    let used = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+    let mut lines = vec![line(&head), "─".repeat(used)];
+    for (node, row) in report.nodes.iter().zip(&rows) {
+        let (line, reasons) = (line(row), reasons(node));
+        if reasons.is_empty() || used + 2 + reasons.chars().count() <= width {
+            lines.push(format!("{line}  {reasons}").trim_end().to_owned());
+        } else {
+            lines.extend([line, format!("{:INDENT$}{reasons}", "")]);
+        }
     }
     lines.join("\n")
+}
+
+/// Name and numbers of a node; the kind too, where the name does not tell it.
+fn row(node: &NodeReport) -> [String; 5] {
+    let counts = &node.counts;
+    let name = if node.name.starts_with(&node.kind) {
+        node.name.clone()
+    } else {
+        format!("{} ({})", node.name, node.kind)
+    };
+    let [rows_in, kept, edited, dropped] =
+        [counts.rows_in, counts.kept, counts.edited, counts.dropped_rows()].map(thousands);
+    [name, rows_in, kept, edited, dropped]
+}
+
+/// What a person should know of a build that came to nothing: the first node that left no row.
+pub(super) fn warning(report: &Report) -> Option<String> {
+    let ends: Vec<&NodeReport> = report.nodes.iter().filter(|n| n.kind.starts_with("sink.")).collect();
+    if ends.iter().any(|node| node.counts.kept > 0) {
+        return None;
+    }
+    let empty = report.nodes.iter().find(|node| node.counts.kept == 0)?;
+    let name = &empty.name;
+    Some(match empty.counts.rows_in {
+        0 => format!("the dataset is empty: `{name}` gave no rows"),
+        rows => {
+            format!(
+                "the dataset is empty: `{name}` dropped all {} rows ({})",
+                thousands(rows),
+                reasons(empty)
+            )
+        }
+    })
 }
 
 fn reasons(node: &NodeReport) -> String {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
     after_help = "Example: gristmill generate gristmill-demo/model --prompt \"A vector is\" --tokens 64"
 )]
 pub(crate) struct Args {
-    /// Folder of the model.
+    /// Folder of the model, or the working folder of a build.
     model: PathBuf,
     /// Text to continue; empty for the start of a document.
     #[arg(long, default_value = "")]
@@ -53,7 +53,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let sampled = Sampler::open(&args.model).and_then(|sampler| sampler.generate(&args.prompt, &sampling));
+    let folder = match super::train::model_folder(&args.model) {
+        Ok(folder) => folder,
+        Err(error) => return wrong::failed(error),
+    };
+    let sampled = Sampler::open(&folder).and_then(|sampler| sampler.generate(&args.prompt, &sampling));
     match sampled {
         Ok(text) if args.json => {
             println!("{}", serde_json::json!({ "prompt": args.prompt, "continuation": text }));

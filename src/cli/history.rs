@@ -6,6 +6,7 @@
 use pipeline::engine::{self, Report, Step, Workdir};
 use pipeline::inspect::{Dataset, TextHistory, Texts};
 use schemas::manifest::Node;
+use stages::source::crawl::{Refused, refusal};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -28,6 +29,13 @@ impl<'a> History<'a> {
         };
         let workdir = workdir.filter(of_this_build).map(|w| w.0);
         Self { dataset, workdir, known: Mutex::default() }
+    }
+
+    /// Why a crawl of this build did not fetch an address. An archive that cannot be read is as good as none.
+    pub(super) fn refused(&self, url: &str) -> Option<Refused> {
+        let workdir = Workdir(self.workdir.clone()?);
+        let sources = self.dataset.manifest.nodes.iter().filter(|node| node.inputs.is_empty());
+        sources.filter_map(|node| refusal(&workdir.archive(&node.name), url).ok().flatten()).next()
     }
 
     fn steps(&self, id: &str) -> Vec<Step> {

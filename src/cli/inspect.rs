@@ -108,7 +108,9 @@ fn head(args: &Args, target: &Target, table: &Table, style: &Style) -> Result<Vi
     let mut text = String::new();
     if let Target::Dataset(dataset) = target {
         let overview = overview(dataset);
-        json["dataset"] = serde_json::to_value(&overview).unwrap_or_default();
+        if args.head.is_none() {
+            json["dataset"] = serde_json::to_value(&overview).unwrap_or_default();
+        }
         text += &style.rule(&format!("dataset {}", one_line(&overview.name)));
         let mut pairs = vec![
             ("built by", format!("gristmill {}", overview.gristmill)),

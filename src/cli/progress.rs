@@ -10,7 +10,7 @@ use std::sync::Mutex;
 /// How progress is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Progress {
-    /// Bars on a terminal, else nothing.
+    /// Bars on a terminal, else only what a person should know of.
     #[default]
     Auto,
     /// One JSON object a line on standard error.
@@ -25,7 +25,8 @@ impl Progress {
         match self {
             Self::Json => Listener::Json,
             Self::Auto if std::io::stderr().is_terminal() => Listener::Bars(Bars::default()),
-            Self::Auto | Self::None => Listener::Silent,
+            Self::Auto => Listener::Notes,
+            Self::None => Listener::Silent,
         }
     }
 }
@@ -34,6 +35,7 @@ impl Progress {
 pub(super) enum Listener {
     Bars(Bars),
     Json,
+    Notes,
     Silent,
 }
 
@@ -88,6 +90,7 @@ impl Listener {
         match self {
             // A line that cannot be drawn is no reason to stop the work.
             Self::Bars(bars) => drop(bars.all.println(message)),
+            Self::Notes => eprintln!("{message}"),
             Self::Json | Self::Silent => {}
         }
     }
@@ -96,7 +99,8 @@ impl Listener {
 impl Observer for Listener {
     fn event(&self, event: Event<'_>) {
         match (self, event) {
-            (Self::Silent, _) => {}
+            (_, Event::Note { message }) if !matches!(self, Self::Json) => self.note(message),
+            (Self::Silent | Self::Notes, _) => {}
             (Self::Json, event) => eprintln!("{}", json(event)),
             (Self::Bars(bars), Event::Phase { name, total }) => bars.phase(name, total),
             (Self::Bars(bars), Event::Advance { units }) => bars.with_bar(|bar, _| bar.inc(units)),
@@ -109,7 +113,7 @@ impl Observer for Listener {
                     thousands(state.dropped)
                 ));
             }),
-            (_, Event::Note { message }) => self.note(message),
+            (Self::Bars(_), Event::Note { .. }) => unreachable!("a note was taken above"),
         }
     }
 }
@@ -129,6 +133,11 @@ impl TrainObserver for Listener {
     fn event(&self, event: TrainEvent<'_>) {
         match self {
             Self::Silent => {}
+            Self::Notes => {
+                if let TrainEvent::Note { message } = event {
+                    self.note(message);
+                }
+            }
             Self::Json => eprintln!("{}", train_json(event)),
             Self::Bars(bars) => match event {
                 TrainEvent::Started { step, steps, .. } => {

@@ -3,6 +3,7 @@
 //! The stage runs in the engine like in any build, in a folder of its own beside the output that is removed at the end.
 
 use super::build::Works;
+use super::output::style;
 use super::{funnel, wrong};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
@@ -97,6 +98,12 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
     if let Err(error) = fs::metadata(&args.input) {
         return Err(vec![format!("cannot read {}: {error}", args.input.display())]);
     }
+    let place = |path: &Path| path.canonicalize().ok();
+    for (flag, path) in [("--out", Some(&args.out)), ("--dropped", args.dropped.as_ref())] {
+        if path.is_some_and(|path| place(path).is_some() && place(path) == place(&args.input)) {
+            return Err(vec![format!("`{flag}` is the file that `--in` reads; name another one")]);
+        }
+    }
     let pairs: Result<Pairs, String> = args.settings.iter().map(|s| setting(s)).collect();
     let pairs = pairs.map_err(|e| vec![e])?;
     match (spec.build)(&Settings::new(pairs.clone())) {
@@ -162,10 +169,13 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
         fs::remove_dir_all(&folder)?;
     }
     let report = result?;
+    if let Some(warning) = funnel::warning(&report) {
+        eprintln!("warning: {warning}");
+    }
     if args.json {
         println!("{}", serde_json::to_string(&report.nodes)?);
     } else {
-        println!("{}", funnel::table(&report));
+        println!("{}", funnel::table(&report, style().width));
     }
     Ok(())
 }

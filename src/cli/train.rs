@@ -11,6 +11,9 @@ use schemas::{Settings, manifest};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Folder of the model in that of a build.
+pub(super) const MODEL: &str = "model";
+
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: gristmill train gristmill-demo/dataset --out model --set steps=200 --set width=256"
@@ -35,7 +38,7 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 #[command(after_help = "Example: gristmill eval gristmill-demo/model --dataset gristmill-demo/dataset")]
 pub(crate) struct EvalArgs {
-    /// Folder of the model.
+    /// Folder of the model, or the working folder of a build.
     model: PathBuf,
     /// Dataset whose held-out sequences are scored (default: `dataset` beside the model).
     #[arg(long)]
@@ -59,7 +62,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             Err(error) => return wrong::misused(error),
         }
     }
-    let beside = dataset.parent().map_or_else(|| PathBuf::from("model"), |folder| folder.join("model"));
+    let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
     with_settings(&dataset, &out, &Settings::new(pairs), args.progress, args.json)
 }
@@ -73,6 +76,9 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
         let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
         let folder = folder
             .ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))?;
+        eprintln!(
+            "a dataset says nothing of training: defaults and `--set` hold; give a recipe for its `[train]`"
+        );
         return Ok((folder, Vec::new()));
     }
     let recipe = Recipe::read(path, &environment).map_err(|m| m.to_string())?;
@@ -83,6 +89,29 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
         return Ok((dataset, pairs));
     }
     Err(format!("{} is not built; run `gristmill build {}` first", dataset.display(), path.display()))
+}
+
+/// The folder of a model: the given one, or `model` in the working folder of a build.
+///
+/// # Errors
+/// No trained model is there, in words.
+pub(super) fn model_folder(path: &Path) -> Result<PathBuf, String> {
+    let folders = [path.to_owned(), path.join(MODEL)];
+    let trained = |folder: &&PathBuf| folder.join(manifest::TOKENIZER).is_file() && !is_dataset(folder);
+    if let Some(folder) = folders.iter().find(trained) {
+        return Ok(folder.clone());
+    }
+    let begun = folders.iter().any(|folder| folder.join("checkpoints").is_dir());
+    let why = if begun {
+        "the training has not ended; `gristmill train` goes on with it"
+    } else {
+        "no trained model is there; `gristmill train` makes one"
+    };
+    Err(format!("{}: {why}", path.display()))
+}
+
+fn is_dataset(folder: &Path) -> bool {
+    folder.join(manifest::FILE).is_file()
 }
 
 /// Trains and prints what came out.
@@ -138,10 +167,13 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
 }
 
 pub(crate) fn eval(args: &EvalArgs) -> ExitCode {
-    let beside =
-        args.model.parent().map_or_else(|| PathBuf::from("dataset"), |folder| folder.join("dataset"));
+    let folder = match model_folder(&args.model) {
+        Ok(folder) => folder,
+        Err(error) => return wrong::failed(error),
+    };
+    let beside = folder.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
     let dataset = args.dataset.clone().unwrap_or(beside);
-    match model::eval::perplexity::perplexity(&args.model, &dataset) {
+    match model::eval::perplexity::perplexity(&folder, &dataset) {
         Ok(e) if args.json => {
             let row = serde_json::json!({
                 "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),

@@ -45,11 +45,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let verdict = if good {
         style.paint(Ink::Green, "sound")
     } else {
-        style.paint(Ink::Red, "not what the manifest says; build it again or restore the files named")
+        style.paint(Ink::Red, "not what the manifest says; `gristmill build` writes the files named again")
     };
     writeln!(
         out,
-        "{verdict}: {} files, {}, {} nodes, {} sequences\nmanifest blake3 {}",
+        "{verdict}: {} files, {}, {} ledgers, {} sequences\nmanifest blake3 {}",
         thousands(verified.files),
         bytes(verified.bytes),
         thousands(verified.nodes),

@@ -31,7 +31,9 @@ pub(super) fn mistakes(mistakes: &Mistakes, json: bool) -> ExitCode {
         return ExitCode::from(2);
     }
     for mistake in &mistakes.list {
-        if mistakes.text.is_empty() {
+        // A file that is no text would be noise on a terminal.
+        let is_text = !mistakes.text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+        if mistakes.text.is_empty() || !is_text {
             eprintln!("error: {}: {}\n  help: {}\n", mistakes.file.display(), mistake.message, mistake.help);
             continue;
         }

@@ -72,8 +72,14 @@ pub(super) fn drafts(recipe: &Recipe, kinds: &Kinds, mistakes: &mut Vec<Mistake>
 }
 
 /// What lies in a dataset beside the folders of sinks.
-const RESERVED: [&str; 5] =
-    ["ledger", "dropped", "signals", schemas::manifest::FILE, schemas::manifest::TOKENIZER];
+const RESERVED: [&str; 6] = [
+    "ledger",
+    "dropped",
+    "signals",
+    schemas::manifest::FILE,
+    schemas::manifest::TOKENIZER,
+    schemas::manifest::TOKENIZER_CONFIG,
+];
 
 /// Every sink needs a folder of its own, or one would write over the files of another.
 fn folders(drafts: &[Draft], mistakes: &mut Vec<Mistake>) {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 /// The manifest of the committed dataset when it is of this build.
 pub(super) fn current(workdir: &Workdir, build: Hash) -> Result<Option<Manifest>, RunError> {
@@ -28,13 +29,23 @@ pub(super) fn current(workdir: &Workdir, build: Hash) -> Result<Option<Manifest>
     };
     // A manifest of another layout is not of this build, whatever it says.
     let manifest = serde_json::from_slice::<Manifest>(&bytes).ok();
-    let whole = |m: &Manifest| {
-        let length =
-            |name: &String| fs::metadata(workdir.dataset().join(name)).map_or(u64::MAX, |file| file.len());
-        m.files.iter().all(|(name, file)| length(name) == file.bytes)
-    };
-    // A file that is gone or cut is written again; one that was altered is for `verify` to find.
+    let written = fs::metadata(&path).and_then(|file| file.modified()).map_err(RunError::io(&path))?;
+    let whole = |m: &Manifest| m.files.iter().all(|(name, file)| is_as_written(workdir, name, file, written));
     Ok(manifest.filter(|m| m.version == manifest::VERSION && m.build == build.to_string() && whole(m)))
+}
+
+/// Whether a file is the one in the manifest: by its length, and by its bytes where it is younger than the manifest, which
+/// was written last. What changes without a trace in the file system is for `verify` to find.
+fn is_as_written(workdir: &Workdir, name: &str, file: &FileRow, written: SystemTime) -> bool {
+    let path = workdir.dataset().join(name);
+    let Ok(found) = fs::metadata(&path) else { return false };
+    let is_older = found.modified().is_ok_and(|time| time <= written);
+    let same = || {
+        File::open(&path)
+            .and_then(|mut file| digest(&mut file))
+            .is_ok_and(|found| found.blake3 == file.blake3)
+    };
+    found.len() == file.bytes && (is_older || same())
 }
 
 /// The counts of a node in a manifest.

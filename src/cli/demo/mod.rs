@@ -25,8 +25,6 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 const RECIPE: &str = include_str!("demo.toml");
-/// Folder of the model in that of the demo.
-const MODEL: &str = "model";
 /// Beginnings of texts that the trained model continues.
 const PROMPTS: [&str; 2] = ["The ", "A struct is "];
 
@@ -112,7 +110,7 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
     Ok(Told {
         recipe: path(&recipe.file),
         dataset: path(&dataset),
-        model: path(&args.workdir.join(MODEL)),
+        model: path(&args.workdir.join(train::MODEL)),
         build: report,
         training,
         generated,
@@ -122,7 +120,8 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
 
 /// Writes the recipe into the folder of the demo, so that a person can read, change and build it.
 fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
-    std::fs::create_dir_all(&args.workdir)?;
+    let wrong = |error: std::io::Error| format!("{}: {error}", args.workdir.display());
+    std::fs::create_dir_all(&args.workdir).map_err(wrong)?;
     let seeds: Vec<String> =
         server.seeds().iter().map(|path| format!("\"{}{path}\"", server.address())).collect();
     let text = RECIPE
@@ -130,13 +129,13 @@ fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
         .replace("@PAGES@", &args.pages.max(1).to_string())
         .replace("@SECONDS@", &args.train_seconds.max(1).to_string());
     let path = args.workdir.join("recipe.toml");
-    std::fs::write(&path, &text)?;
+    std::fs::write(&path, &text).map_err(wrong)?;
     Ok(Recipe::parse(&path, text, &environment)?)
 }
 
 /// Trains, plots the loss, lets the model speak; gives the report and what the model said.
 fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, Vec<String>), Failure> {
-    let out = args.workdir.join(MODEL);
+    let out = args.workdir.join(train::MODEL);
     let curve =
         Curve { listener: args.progress.start(), losses: Mutex::default(), held_out: Mutex::default() };
     if !args.json {

@@ -1,7 +1,7 @@
 //! Drops documents that insult, threaten or hate, by a trained linear classifier over hashed n-grams.
 //!
-//! The text is cut into windows of about a sentence to a paragraph (60 to 640 bytes). Each has a score `p` from 0 to
-//! 1 (`text/linear.rs`). The score of the document is the mean of their squares, weighted by length, under a root:
+//! The text is cut into windows of about a sentence to a paragraph (60 to 640 bytes). Each has a score `p` of
+//! 0 to 1. The score of the document is the mean of their squares, weighted by length, under a root:
 //! `toxicity = sqrt(Σ bytes·p² / Σ bytes)`. So a short text has the score of its one window, and in a long one a share of
 //! toxic windows decides and not one hit: one window of a hundred alone gives 0.1, a quarter of them 0.5. The highest
 //! window is recorded as `toxicity_peak`; it drops nothing unless `peak_max` is set below 1.

@@ -43,7 +43,8 @@ pub fn list(base: &Path, paths: &[String], endings: &[&str]) -> Result<Vec<Found
         if found.is_empty() {
             let message = match endings {
                 [] => "no such file".to_owned(),
-                _ => format!("no file ends in {}", endings.join(", ")),
+                _ if written.contains(['*', '?', '[']) => "no file has such a name".to_owned(),
+                _ => format!("no file in it ends in {}", endings.join(", ")),
             };
             return Err(SourceError::Format { path: base.join(written), message });
         }

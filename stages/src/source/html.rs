@@ -1,7 +1,7 @@
 //! Reads a folder of web pages: every `.html`, `.htm` and `.xhtml` file is a document.
 //!
 //! Pages come sorted by path. The bytes stay as they are (their encoding is the matter of `extract.html`); a file
-//! without bytes, one that holds no text in any encoding and one longer than the house reads are dropped.
+//! without bytes, one that holds no text in any encoding and one longer than 64 MiB are dropped.
 //!
 //! ```text
 //! paths = ["site"], base_url = "https://example.org/"

@@ -115,7 +115,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "tokenize.bpe",
-    version: 1,
+    version: 2,
     summary: "Makes tokens of text: byte-level BPE, trained on the corpus or read from a tokenizer.json.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -173,8 +173,21 @@ fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
 fn settled(config: &Config, json: Vec<u8>) -> Result<Settled, StageError> {
     let encoder = encoder(config, &json)?;
     let eos = encoder.id(&config.eos).map(|id| ("eos_id".to_owned(), u64::from(id)));
+    let told = transformers_config(eos.as_ref().map(|_| config.eos.as_str()));
     let facts = [("vocab_size".to_owned(), encoder.size())].into_iter().chain(eos).collect();
-    Ok(Settled { files: [(manifest::TOKENIZER.to_owned(), json)].into(), facts })
+    let files = [(manifest::TOKENIZER.to_owned(), json), (manifest::TOKENIZER_CONFIG.to_owned(), told)];
+    Ok(Settled { files: files.into(), facts })
+}
+
+/// What `transformers` reads beside a tokenizer.json. A document begins behind the end of another, so both ends are one token.
+fn transformers_config(eos: Option<&str>) -> Vec<u8> {
+    let told = serde_json::json!({
+        "bos_token": eos,
+        "clean_up_tokenization_spaces": false,
+        "eos_token": eos,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    });
+    format!("{told:#}\n").into_bytes()
 }
 
 fn encoder(config: &Config, json: &[u8]) -> Result<Encoder, StageError> {

@@ -9,8 +9,10 @@ use super::settings::Settings;
 use crate::source::warc::write::{self, Place, Writer};
 use flate2::bufread::GzDecoder;
 use schemas::SourceError;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,6 +40,42 @@ pub(super) fn is_complete(folder: &Path) -> bool {
 /// The index of a complete crawl.
 pub(super) fn index_path(folder: &Path) -> PathBuf {
     folder.join(INDEX)
+}
+
+/// Why an address was not fetched, as `refused.jsonl` has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The address.
+    pub url: String,
+    /// Name of the reason.
+    pub reason: String,
+    /// More about it, where there is more.
+    pub detail: String,
+}
+
+/// Looks an address up among those that the finished crawls below `root` refused.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn refusal(root: &Path, url: &str) -> io::Result<Option<Refused>> {
+    if !root.is_dir() {
+        return Ok(None);
+    }
+    for crawl in fs::read_dir(root)? {
+        let path = crawl?.path().join(REFUSED);
+        if !path.is_file() {
+            continue;
+        }
+        for line in BufReader::new(File::open(path)?).lines() {
+            // A line that is no refusal is of no crawl of ours.
+            if let Ok(refused) = serde_json::from_str::<Refused>(&line?)
+                && refused.url == url
+            {
+                return Ok(Some(refused));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// An open archive. No other process writes to it.
@@ -134,14 +172,18 @@ impl Archive {
         self.log(&journal::synced(self.end))
     }
 
-    /// Writes index, refusals and the marker of a complete crawl.
+    /// Writes index, refusals and the marker of a complete crawl; gives the count of refusals by reason.
     ///
     /// # Errors
     /// `Io` with the file.
-    pub(super) fn finish(mut self, settings: &Settings, left: usize) -> Result<(), SourceError> {
+    pub(super) fn finish(
+        mut self,
+        settings: &Settings,
+        left: usize,
+    ) -> Result<BTreeMap<String, u64>, SourceError> {
         self.sync()?;
         let mut index = Vec::new();
-        let (mut pages, mut refused) = (0_u64, Vec::new());
+        let (mut pages, mut refused, mut reasons) = (0_u64, Vec::new(), BTreeMap::new());
         journal::each_line(&self.journal_path, |line| {
             match line {
                 Line::Archived { state, index: line, .. } => {
@@ -149,6 +191,7 @@ impl Archive {
                     pages += u64::from(state == journal::State::Page);
                 }
                 Line::Refused { reason, url, detail } => {
+                    *reasons.entry(reason.to_owned()).or_default() += 1;
                     refused.push(json!({"url": url, "reason": reason, "detail": detail}).to_string());
                 }
                 Line::Known(_) | Line::Synced(_) => {}
@@ -166,7 +209,8 @@ impl Archive {
             "refused": refused.len(),
             "left": left,
         });
-        write_whole(&self.folder.join(COMPLETE), &[marker.to_string()])
+        write_whole(&self.folder.join(COMPLETE), &[marker.to_string()])?;
+        Ok(reasons)
     }
 }
 

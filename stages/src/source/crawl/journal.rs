@@ -111,8 +111,6 @@ pub(super) struct Replay {
     pub(super) known: Vec<Entry>,
     /// Addresses that are done or refused.
     pub(super) settled: FastSet<u128>,
-    /// Addresses that were refused before they were known.
-    pub(super) refused: u64,
     /// Addresses of pages.
     pub(super) pages: Vec<String>,
     /// Last place that the log knows.
@@ -142,7 +140,6 @@ impl Replay {
                 }
                 Line::Refused { url, .. } => {
                     replay.settled.insert(address::key(url));
-                    replay.refused += 1;
                 }
                 Line::Synced(place) => replay.synced = place,
                 Line::Archived { .. } => {}

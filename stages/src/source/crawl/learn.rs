@@ -118,7 +118,6 @@ impl Run<'_> {
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal, url: &str, detail: &str) {
-        self.refused += 1;
         journal::refused(&mut self.lines, refusal, url, detail);
     }
 }

@@ -22,6 +22,8 @@
 //! pages_max = 1000
 //! ```
 
+pub use archive::{Refused, refusal};
+
 mod address;
 mod archive;
 mod date;

@@ -61,7 +61,6 @@ pub(super) struct Run<'a> {
     pages: u64,
     pages_asked: u64,
     inflight: u64,
-    pub(super) refused: u64,
     /// Addresses beyond `frontier_max`.
     pub(super) overflow: u64,
     responses: u64,
@@ -87,7 +86,6 @@ impl<'a> Run<'a> {
             pages: 0,
             pages_asked: 0,
             inflight: 0,
-            refused: 0,
             overflow: 0,
             responses: 0,
             stop_after,
@@ -116,7 +114,6 @@ impl<'a> Run<'a> {
             let host = self.frontier.host_of(&url, now);
             self.frontier.host(host).pages += 1;
         }
-        self.refused = replay.refused;
         self.pages = replay.pages.len() as u64;
         self.observer.event(Event::Advance { units: self.pages });
         if !fresh {
@@ -156,11 +153,22 @@ impl<'a> Run<'a> {
         if self.overflow > 0 {
             self.note(&format!("{} addresses beyond `frontier_max` were passed over", self.overflow));
         }
-        let (pages, refused) = (self.pages, self.refused);
-        self.note(&format!("{pages} pages, {refused} addresses refused, {left} left unfetched"));
         self.write_lines()?;
-        let settings = self.settings.clone();
-        self.archive.finish(&settings, left)
+        let (pages, settings, observer) = (self.pages, self.settings.clone(), self.observer);
+        let refused = self.archive.finish(&settings, left)?;
+        let mut reasons: Vec<(&String, &u64)> = refused.iter().collect();
+        reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), *reason));
+        let mut told = vec![format!("{pages} pages")];
+        told.extend(reasons.iter().map(|(reason, count)| format!("{count} addresses {reason}")));
+        if left > 0 {
+            told.push(format!("{left} left unfetched at a limit"));
+        }
+        let mut message = told.join(", ");
+        if refused.contains_key(Refusal::PrivateAddress.name()) {
+            message += "; `allow_private = true` permits addresses that are not public";
+        }
+        observer.event(Event::Note { message: &format!("crawl: {message}") });
+        Ok(())
     }
 
     /// Starts what may be started; says when more can be, `None` when nothing waits.
