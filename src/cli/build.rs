@@ -97,6 +97,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
                 &work.dataset(),
                 &options.workdir.join("model"),
                 settings,
+                train::Device::default(),
                 args.works.progress,
                 args.json,
             )
