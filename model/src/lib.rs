@@ -10,7 +10,7 @@ pub mod batch;
 mod checkpoint;
 pub mod config;
 pub mod data;
-mod device;
+pub mod device;
 mod error;
 pub mod eval;
 mod folder;

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::TrainError;
 use crate::kernel::{Real, TASK_NUMBERS, dot, simd};
 use crate::parameter::Shared;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, bail};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
@@ -81,7 +81,11 @@ impl AdamW {
         for (parameter, moments) in self.parameters.iter().zip(&self.moments) {
             let decay = if parameter.decays() { rate * self.weight_decay } else { 0.0 };
             let update = Update { optimizer: self, parameter, moments, clip, rate, decay, corrections };
-            parameter.value().inplace_op1(&update)?;
+            if parameter.value().device().is_cpu() {
+                parameter.value().inplace_op1(&update)?;
+            } else {
+                update.apply_afar()?;
+            }
             parameter.clear();
         }
         Ok(())
@@ -115,13 +119,16 @@ impl Update<'_> {
     }
 }
 
-impl InplaceOp1 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adamw"
+impl Update<'_> {
+    /// Updates a tensor on a device by way of main memory.
+    fn apply_afar(&self) -> Result<()> {
+        let value = self.parameter.value();
+        let mut values = value.flatten_all()?.to_vec1::<f32>()?;
+        self.apply_all(&mut values);
+        value.set(&Tensor::from_vec(values, value.shape(), value.device())?)
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, _layout: &Layout) -> Result<()> {
-        let CpuStorage::F32(values) = storage else { bail!("AdamW works on f32") };
+    fn apply_all(&self, values: &mut [f32]) {
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         let Moments { first, second } = &mut *moments;
         self.parameter.gradient(|gradient| {
@@ -136,6 +143,55 @@ impl InplaceOp1 for Update<'_> {
                 simd(|| self.apply(values, gradient, first, second));
             });
         });
+    }
+}
+
+impl InplaceOp1 for Update<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _layout: &Layout) -> Result<()> {
+        let CpuStorage::F32(values) = storage else { bail!("AdamW works on f32") };
+        self.apply_all(values);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::{numbers, parameter};
+
+    #[test]
+    fn a_tensor_on_a_device_is_updated_like_one_in_main_memory() {
+        let config = Config::default();
+        let updated = |afar: bool| {
+            let parameter = parameter::<f32>("w", &[3, 7], 1);
+            let optimizer = AdamW::new(std::slice::from_ref(&parameter), &config);
+            for step in 0..3 {
+                parameter.accumulate(|gradient, _| gradient.copy_from_slice(&numbers(21, step)));
+                let moments = &optimizer.moments[0];
+                let (parameter, corrections) = (&parameter, (0.5, 0.25));
+                let update = Update {
+                    optimizer: &optimizer,
+                    parameter,
+                    moments,
+                    clip: 0.9,
+                    rate: 0.1,
+                    decay: 0.01,
+                    corrections,
+                };
+                if afar {
+                    update.apply_afar().unwrap()
+                } else {
+                    parameter.value().inplace_op1(&update).unwrap()
+                }
+                parameter.clear();
+            }
+            parameter.read(<[f32]>::to_vec).unwrap()
+        };
+        assert_eq!(updated(true), updated(false));
+        assert_ne!(updated(true), numbers::<f32>(21, 1));
     }
 }

@@ -60,8 +60,11 @@ impl<T: Real> Parameter<T> {
         self.value.rank() >= 2
     }
 
-    /// Reads the numbers.
+    /// Reads the numbers, from a copy where they lie on a device.
     pub(crate) fn read<R>(&self, body: impl FnOnce(&[T]) -> R) -> Result<R> {
+        if !self.value.device().is_cpu() {
+            return Ok(body(&self.value.flatten_all()?.to_vec1::<T>()?));
+        }
         let (storage, layout) = self.value.storage_and_layout();
         Ok(body(slice(&storage, layout)?))
     }

@@ -8,28 +8,28 @@ mod transformers;
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
 use crate::config::{Architecture, Config};
-use crate::device::device;
 use crate::kernel::Real;
 use crate::layer::dropout::Dropout;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, dataset, rows};
 use crate::train::{gradients, run};
+use candle_core::Device;
 use schemas::manifest::Tokens;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const NONE: Dropout = Dropout::NONE;
 
-fn small(architecture: Architecture) -> Config {
+pub(crate) fn small(architecture: Architecture) -> Config {
     let kv_heads = if architecture == Architecture::Llama { 2 } else { 0 };
     Config { architecture, layers: 2, width: 16, heads: 4, kv_heads, ff_width: 24, ..Config::default() }
 }
 
-fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
+pub(crate) fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
     let tokenizer = String::new();
     let tokens =
         Tokens { sequence_length: length, vocab_size: 23, eos_id: 0, train: 1, validation: 1, tokenizer };
-    Transformer::new(config.shape(&tokens).unwrap(), Source::drawn(config.seed, &device())).unwrap()
+    Transformer::new(config.shape(&tokens).unwrap(), Source::drawn(config.seed, &Device::Cpu)).unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::Config;
 use crate::data::{Dataset, Stream};
-use crate::device::device;
+use crate::device::{self, Place};
 use crate::error::TrainError;
 use crate::eval::perplexity::{Bytes, Evaluation, measure};
 use crate::folder::{self, Named};
@@ -66,9 +66,24 @@ pub fn run(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
+    run_on(Place::Cpu, dataset, out, config, observer)
+}
+
+/// The same at a place of choice. A training may go on at another place than it began.
+///
+/// # Errors
+/// Those of [`run`], and a place that is not there.
+pub fn run_on(
+    place: Place,
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
+    let device = device::open(place)?;
     let dataset = Dataset::open(dataset)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-    let mut training = Training::open(&dataset, out, config, observer)?;
+    let mut training = Training::open(&dataset, out, config, &device, observer)?;
     let report_path = out.join(REPORT);
     if training.state.step == training.state.steps
         && let Ok(bytes) = std::fs::read(&report_path)
@@ -112,6 +127,7 @@ impl<'a> Training<'a> {
         dataset: &'a Dataset,
         out: &'a Path,
         config: &'a Config,
+        device: &candle_core::Device,
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
@@ -122,10 +138,10 @@ impl<'a> Training<'a> {
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
         let (state, model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {
-                let model = Transformer::new(shape, Source::read(model, &device()))?;
+                let model = Transformer::new(shape, Source::read(model, device))?;
                 (state, model, Some(moments))
             }
-            None => (begin, Transformer::new(shape, Source::drawn(config.seed, &device()))?, None),
+            None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
         };
         let mut optimizer = AdamW::new(&model.parameters, config);
         if let Some(mut moments) = moments {

@@ -101,6 +101,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
                 &work.dataset(),
                 &options.workdir.join(train::MODEL),
                 settings,
+                train::Device::default(),
                 args.works.progress,
                 args.json,
             )

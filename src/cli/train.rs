@@ -3,6 +3,7 @@
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
 use model::Config;
+use model::device::Place;
 use model::train::TrainReport;
 use pipeline::engine::Workdir;
 use pipeline::inspect::layout::thousands;
@@ -27,12 +28,25 @@ pub(crate) struct Args {
     /// A setting, `key=value`, before those of the recipe.
     #[arg(long = "set")]
     settings: Vec<String>,
+    /// Where to compute; a GPU needs a program built with `--features cuda`.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
     /// How progress is told.
     #[arg(long, value_enum, default_value_t)]
     progress: Progress,
     /// The report as JSON on standard output.
     #[arg(long)]
     json: bool,
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+pub(super) enum Device {
+    /// All cores.
+    #[default]
+    Cpu,
+    /// The first GPU.
+    Cuda,
 }
 
 #[derive(clap::Args)]
@@ -64,7 +78,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
-    with_settings(&dataset, &out, &Settings::new(pairs), args.progress, args.json)
+    with_settings(&dataset, &out, &Settings::new(pairs), args.device, args.progress, args.json)
 }
 
 type Pairs = Vec<(String, schemas::Value)>;
@@ -119,6 +133,7 @@ pub(super) fn with_settings(
     dataset: &Path,
     out: &Path,
     settings: &Settings,
+    device: Device,
     progress: Progress,
     json: bool,
 ) -> ExitCode {
@@ -130,7 +145,11 @@ pub(super) fn with_settings(
         }
     };
     let listener = progress.start();
-    let result = model::train::run(dataset, out, &config, &listener);
+    let place = match device {
+        Device::Cpu => Place::Cpu,
+        Device::Cuda => Place::Cuda,
+    };
+    let result = model::train::run_on(place, dataset, out, &config, &listener);
     listener.end();
     match result {
         Ok(report) if json => match serde_json::to_string(&report) {

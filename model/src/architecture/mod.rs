@@ -8,6 +8,7 @@
 
 pub(crate) mod gpt;
 pub(crate) mod llama;
+mod plain;
 mod source;
 mod tape;
 
@@ -25,7 +26,7 @@ use crate::layer::linear::Linear;
 use crate::layer::norm::Norm;
 use crate::layer::rope::Rope;
 use crate::parameter::Shared;
-use candle_core::Result;
+use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Everything that decides the tensors of a model.
@@ -72,6 +73,7 @@ pub(crate) struct Transformer<T> {
     pub(crate) rope: Option<Rope<T>>,
     /// Every tensor once, in the order of the forward pass.
     pub(crate) parameters: Vec<Shared<T>>,
+    pub(crate) device: Device,
     tape: Mutex<Tape<T>>,
 }
 
@@ -89,8 +91,9 @@ impl<T: Real> Transformer<T> {
             Architecture::Llama => Some(Rope::new(shape.heads.width, shape.context, shape.rope_base)),
             Architecture::Gpt => None,
         };
-        let (parameters, tape) = (source.finish(), Mutex::default());
-        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, tape })
+        let (device, parameters) = source.finish();
+        let tape = Mutex::default();
+        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, device, tape })
     }
 
     /// How many numbers learn.
@@ -105,6 +108,9 @@ impl<T: Real> Transformer<T> {
 
     /// The summed loss of a batch times `scale`; gradients are added to the parameters.
     pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
+        if !self.device.is_cpu() {
+            return plain::gradients(self, batch, scale, dropout);
+        }
         let mut tape = self.tape();
         let loss = tape.forward(self, batch, scale, dropout)?;
         tape.backward(self, batch, dropout)?;
@@ -113,6 +119,9 @@ impl<T: Real> Transformer<T> {
 
     /// The summed loss of a batch, without dropout.
     pub(crate) fn loss(&self, batch: &Batch) -> Result<f64> {
+        if !self.device.is_cpu() {
+            return Ok(plain::loss(self, batch, Dropout::NONE)?.to_scalar::<T>()?.to_f64());
+        }
         self.tape().loss(self, batch)
     }
 

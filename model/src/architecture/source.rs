@@ -57,9 +57,9 @@ impl<'a, T: Real> Source<'a, T> {
         Ok(parameter)
     }
 
-    /// Every tensor that was taken, in that order.
-    pub(crate) fn finish(self) -> Vec<Shared<T>> {
-        self.made
+    /// The device, and every tensor that was taken, in that order.
+    pub(crate) fn finish(self) -> (Device, Vec<Shared<T>>) {
+        (self.device.clone(), self.made)
     }
 }
 

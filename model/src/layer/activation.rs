@@ -60,7 +60,7 @@ impl Activation {
 }
 
 /// √(2/π), and the weight of the cube.
-const GELU: (f64, f64) = (0.797_884_560_802_865_4, 0.044_715);
+pub(crate) const GELU: (f64, f64) = (0.797_884_560_802_865_4, 0.044_715);
 
 #[inline(always)]
 fn gelu<T: Real>(x: T) -> T {

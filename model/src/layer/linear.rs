@@ -5,7 +5,7 @@
 
 use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, multiply, simd};
 use crate::parameter::Shared;
-use candle_core::Result;
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 /// Rows of a product in one task: each task packs the weights anew, which many rows have to pay for.
@@ -50,6 +50,18 @@ impl<T: Real> Linear<T> {
             width_out += width;
         }
         Ok(Self { parts: made, orientation, width_in, width_out })
+    }
+
+    /// How all weights lie.
+    pub(crate) const fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// Each weight with its bias, in the order of the output.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>)> {
+        self.parts.iter().map(|part| {
+            (part.weight.value().as_tensor(), part.bias.as_ref().map(|bias| bias.value().as_tensor()))
+        })
     }
 
     /// Features that go in.

@@ -13,10 +13,10 @@ use rayon::prelude::*;
 /// A normalisation of each row.
 #[derive(Debug, Clone)]
 pub(crate) struct Norm<T> {
-    gain: Shared<T>,
+    pub(crate) gain: Shared<T>,
     /// Present in LayerNorm, which also takes the mean off.
-    bias: Option<Shared<T>>,
-    epsilon: T,
+    pub(crate) bias: Option<Shared<T>>,
+    pub(crate) epsilon: T,
 }
 
 impl<T: Real> Norm<T> {

@@ -37,11 +37,17 @@ impl<T: Real> Rope<T> {
         }
     }
 
+    /// Cosines and sines of a position.
+    #[inline(always)]
+    pub(crate) fn row(&self, position: usize) -> (&[T], &[T]) {
+        let row = position * self.half..(position + 1) * self.half;
+        (&self.cosines[row.clone()], &self.sines[row])
+    }
+
     /// Turns one head at `position`.
     #[inline(always)]
     pub(crate) fn turn(&self, head: &mut [T], position: usize, turn: Turn) {
-        let row = position * self.half..(position + 1) * self.half;
-        let (cosines, sines) = (&self.cosines[row.clone()], &self.sines[row]);
+        let (cosines, sines) = self.row(position);
         let sign = if turn == Turn::Back { -T::ONE } else { T::ONE };
         let (first, second) = head.split_at_mut(self.half);
         for i in 0..self.half {

@@ -188,7 +188,7 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     let last = found.pop().unwrap();
     assert!(last.ends_with(format!("step-{:09}", step / 2 * 2)), "{} after {step}", last.display());
     let data = Dataset::open(&data).unwrap();
-    let training = Training::open(&data, &out, &wild, &Silent).unwrap();
+    let training = Training::open(&data, &out, &wild, &candle_core::Device::Cpu, &Silent).unwrap();
     let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
     assert!(training.model.parameters.iter().all(|p| p.read(finite).unwrap()));
 }

@@ -4,7 +4,6 @@ use super::{NONE, model, small};
 use crate::batch::{Batch, NO_TARGET};
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
-use crate::device::device;
 use crate::layer::dropout::Dropout;
 use crate::numeric::{Nudge, assert_numeric, parameter};
 use crate::optimizer::AdamW;
@@ -12,6 +11,7 @@ use crate::progress::Silent;
 use crate::testing::{Folder, dataset, rows};
 use crate::train::{Training, gradients};
 use crate::{TrainError, architecture::Transformer};
+use candle_core::Device;
 use std::sync::Arc;
 
 /// Compares the gradient of numbers of every tensor with a central difference, in f64.
@@ -78,7 +78,7 @@ fn tampered(name: &str, config: &Config, tamper: impl FnOnce(&mut Training<'_>))
     dataset(&folder.0);
     let dataset = Dataset::open(&folder.0).unwrap();
     let out = folder.0.join("out");
-    let mut training = Training::open(&dataset, &out, config, &Silent)?;
+    let mut training = Training::open(&dataset, &out, config, &candle_core::Device::Cpu, &Silent)?;
     tamper(&mut training);
     training.work()
 }
@@ -115,7 +115,7 @@ fn a_gradient_of_zeros_is_not_a_missing_one() {
     // Nothing but zeros behind a head of zeros.
     tampered("zeros", &Config { tied_head: false, ..config.clone() }, |training| {
         let count = training.model.head.value().elem_count();
-        let zeros = candle_core::Tensor::zeros(count, candle_core::DType::F32, &device()).unwrap();
+        let zeros = candle_core::Tensor::zeros(count, candle_core::DType::F32, &Device::Cpu).unwrap();
         let zeros = zeros.reshape(training.model.head.value().shape()).unwrap();
         training.model.head.value().set(&zeros).unwrap();
     })

@@ -5,9 +5,9 @@ use super::NONE;
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
 use crate::config::{Architecture, Config};
-use crate::device::device;
 use crate::optimizer::AdamW;
 use crate::train::gradients;
+use candle_core::Device;
 use schemas::manifest::Tokens;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ fn tiny(architecture: Architecture) -> Transformer<f32> {
         tokenizer: String::new(),
     };
     let shape = config(architecture).shape(&tokens).unwrap();
-    let drawn = Transformer::<f32>::new(shape.clone(), Source::drawn(0, &device())).unwrap();
+    let drawn = Transformer::<f32>::new(shape.clone(), Source::drawn(0, &Device::Cpu)).unwrap();
     let shapes: BTreeMap<String, Vec<usize>> =
         drawn.parameters.iter().map(|p| (p.name().to_owned(), p.value().dims().to_vec())).collect();
     let names: Vec<String> = shapes.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
@@ -58,7 +58,7 @@ fn tiny(architecture: Architecture) -> Transformer<f32> {
         let one = if gain { 1.0 } else { 0.0 };
         (name, (shape, (0..count).map(|i| draw(place, i) * 0.5 + one).collect()))
     });
-    Transformer::new(shape, Source::read(tensors.collect(), &device())).unwrap()
+    Transformer::new(shape, Source::read(tensors.collect(), &Device::Cpu)).unwrap()
 }
 
 fn batch(number: u32) -> Batch {

@@ -1,0 +1,248 @@
+//! The same model through candle's differentiable operations, for devices on which our own do not run.
+//!
+//! Only operations whose gradients candle records are used: no fused softmax, norm or rotation, which would drop them. Masks, positions and
+//! what dropout lets fall are made in main memory by the code of the other path, so both compute the same numbers; a test holds one
+//! against the other on the CPU. Scores of a whole row are stored, so memory grows with the square of the context.
+
+use super::{Block, Transformer};
+use crate::batch::{Batch, NO_TARGET};
+use crate::kernel::{Real, add_scaled};
+use crate::layer::activation::{Activation, GELU};
+use crate::layer::dropout::Dropout;
+use crate::layer::linear::{Linear, Orientation};
+use crate::layer::norm::Norm;
+use candle_core::{D, Result, Tensor};
+
+/// Added to the score of a key that a query does not see.
+const UNSEEN: f64 = -1e30;
+
+/// The summed loss of a batch times `scale`; gradients are added to the parameters.
+pub(crate) fn gradients<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    scale: f64,
+    dropout: Dropout,
+) -> Result<f64> {
+    if batch.targets_count() == 0 {
+        let zero = |total: &mut [T], keep: bool| {
+            if !keep {
+                total.fill(T::ZERO)
+            }
+        };
+        model.parameters.iter().for_each(|p| p.accumulate(zero));
+        return Ok(0.0);
+    }
+    let loss = (loss(model, batch, dropout)? * scale)?;
+    let found = loss.backward()?;
+    for parameter in &model.parameters {
+        // One that the tape never reached stays unwritten, and stops the training by its name.
+        let Some(gradient) = found.get(parameter.value()) else { continue };
+        let gradient = gradient.flatten_all()?.to_vec1::<T>()?;
+        parameter.accumulate(|total, keep| match keep {
+            true => add_scaled(total, &gradient, T::ONE),
+            false => total.copy_from_slice(&gradient),
+        });
+    }
+    Ok(loss.to_scalar::<T>()?.to_f64())
+}
+
+/// The summed loss of a batch as a scalar on the tape.
+pub(crate) fn loss<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
+    let kept: Vec<(u32, u32)> =
+        (0..).zip(batch.targets.iter().copied()).filter(|&(_, target)| target != NO_TARGET).collect();
+    let (rows, targets): (Vec<u32>, Vec<u32>) = kept.into_iter().unzip();
+    let count = rows.len();
+    let h = hidden(model, batch, dropout)?;
+    if count == 0 {
+        return h.zeros_like()?.sum_all();
+    }
+    let h = h.index_select(&Tensor::from_vec(rows, count, &model.device)?, 0)?;
+    let logits = h.matmul(&model.head.value().t()?)?;
+    let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
+    (logits.exp()?.sum_keepdim(D::Minus1)?.log()? - wanted)?.sum_all()
+}
+
+fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
+    let tokens = batch.ids.len();
+    let ids = Tensor::from_vec(batch.ids.clone(), tokens, &model.device)?;
+    let mut x = model.embedding.tokens.value().index_select(&ids, 0)?;
+    if let Some(table) = &model.embedding.positions {
+        let positions: Vec<u32> = (0..tokens).map(|at| batch.position(at) as u32).collect();
+        let positions = Tensor::from_vec(positions, tokens, &model.device)?;
+        x = (x + table.value().index_select(&positions, 0)?)?;
+    }
+    x = dropped::<T>(dropout, 0, x)?;
+    let shared = Shared::new(model, batch)?;
+    for (index, block) in model.blocks.iter().enumerate() {
+        let site = 2 * index as u64 + 1;
+        let mixed = shared.attention(model, &linear(&block.qkv, &norm(&block.attention_norm, &x)?)?)?;
+        x = (dropped::<T>(dropout, site, linear(&block.out, &mixed)?)? + x)?;
+        let inner = activation(block, &linear(&block.up, &norm(&block.ff_norm, &x)?)?)?;
+        x = (dropped::<T>(dropout, site + 1, linear(&block.down, &inner)?)? + x)?;
+    }
+    norm(&model.norm, &x)
+}
+
+fn norm<T: Real>(norm: &Norm<T>, x: &Tensor) -> Result<Tensor> {
+    let centred = match &norm.bias {
+        Some(_) => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
+        None => x.clone(),
+    };
+    let spread = (centred.sqr()?.mean_keepdim(D::Minus1)? + norm.epsilon.to_f64())?.sqrt()?;
+    let y = centred.broadcast_div(&spread)?.broadcast_mul(norm.gain.value())?;
+    norm.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias.value()))
+}
+
+fn linear<T: Real>(linear: &Linear<T>, x: &Tensor) -> Result<Tensor> {
+    let part = |(weight, bias): (&Tensor, Option<&Tensor>)| {
+        let y = match linear.orientation() {
+            Orientation::OutIn => x.matmul(&weight.t()?)?,
+            Orientation::InOut => x.matmul(weight)?,
+        };
+        bias.map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))
+    };
+    Tensor::cat(&linear.tensors().map(part).collect::<Result<Vec<_>>>()?, 1)
+}
+
+fn activation<T: Real>(block: &Block<T>, x: &Tensor) -> Result<Tensor> {
+    let sigmoid = |x: &Tensor| (x.neg()?.exp()? + 1.0)?.recip();
+    match block.activation {
+        Activation::SwiGlu => {
+            let width = block.down.width_in();
+            let (gate, up) = (x.narrow(1, 0, width)?, x.narrow(1, width, width)?);
+            (&gate * sigmoid(&gate)?)? * up
+        }
+        Activation::Gelu => {
+            let z = (x + ((x.sqr()? * x)? * GELU.1)?)?;
+            x * sigmoid(&(z * (2.0 * GELU.0))?)?
+        }
+    }
+}
+
+/// The mask of a site is made by dropping from ones.
+fn dropped<T: Real>(dropout: Dropout, site: u64, x: Tensor) -> Result<Tensor> {
+    if dropout.probability == 0.0 {
+        return Ok(x);
+    }
+    let mut mask = vec![T::ONE; x.elem_count()];
+    dropout.apply(site, &mut mask);
+    let mask = Tensor::from_vec(mask, x.shape(), x.device())?;
+    x * mask
+}
+
+/// What all blocks share.
+struct Shared {
+    rows: usize,
+    length: usize,
+    /// rows × 1 × queries × keys: 0 where a query sees a key.
+    mask: Tensor,
+    /// Cosines and sines of each token, rows × 1 × tokens × half a head.
+    turn: Option<(Tensor, Tensor)>,
+}
+
+impl Shared {
+    fn new<T: Real>(model: &Transformer<T>, batch: &Batch) -> Result<Self> {
+        let (length, tokens) = (batch.length, batch.ids.len());
+        let rows = tokens / length.max(1);
+        let mut mask = vec![T::of(UNSEEN); tokens * length];
+        for at in 0..tokens {
+            let seen = batch.starts[at] as usize..at % length + 1;
+            mask[at * length..][seen].fill(T::ZERO);
+        }
+        let mask = Tensor::from_vec(mask, (rows, 1, length, length), &model.device)?;
+        let table = |of: &dyn Fn(usize) -> Vec<T>| {
+            let values: Vec<T> = (0..tokens).flat_map(|at| of(batch.position(at))).collect();
+            Tensor::from_vec(values, (rows, 1, length, model.shape.heads.width / 2), &model.device)
+        };
+        let turn = match &model.rope {
+            Some(rope) => {
+                Some((table(&|at| rope.row(at).0.to_vec())?, table(&|at| rope.row(at).1.to_vec())?))
+            }
+            None => None,
+        };
+        Ok(Self { rows, length, mask, turn })
+    }
+
+    /// tokens × (queries, keys, values) → tokens × queries.
+    fn attention<T: Real>(&self, model: &Transformer<T>, qkv: &Tensor) -> Result<Tensor> {
+        let (heads, width) = (model.shape.heads, model.shape.heads.width);
+        let part = |start: usize, count: usize| {
+            let part = qkv.narrow(1, start * width, count * width)?;
+            part.reshape((self.rows, self.length, count, width))?.transpose(1, 2)?.contiguous()
+        };
+        let query = self.turned(&part(0, heads.queries)?)?;
+        let key = self.each_query(heads.queries, &self.turned(&part(heads.queries, heads.keys)?)?)?;
+        let value = self.each_query(heads.queries, &part(heads.queries + heads.keys, heads.keys)?)?;
+        let scores = (query.matmul(&key.transpose(2, 3)?.contiguous()?)? * (1.0 / (width as f64).sqrt()))?;
+        let scores = scores.broadcast_add(&self.mask)?;
+        let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
+        let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
+        let out = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?;
+        out.reshape((self.rows * self.length, heads.out()))
+    }
+
+    /// A key or value head for each query head.
+    fn each_query(&self, queries: usize, x: &Tensor) -> Result<Tensor> {
+        let (rows, keys, length, width) = x.dims4()?;
+        let x = x.unsqueeze(2)?.broadcast_as((rows, keys, queries / keys, length, width))?;
+        x.contiguous()?.reshape((self.rows, queries, length, width))
+    }
+
+    fn turned(&self, x: &Tensor) -> Result<Tensor> {
+        let Some((cosines, sines)) = &self.turn else { return Ok(x.clone()) };
+        let half = x.dim(3)? / 2;
+        let (a, b) = (x.narrow(3, 0, half)?, x.narrow(3, half, half)?);
+        let first = (a.broadcast_mul(cosines)? - b.broadcast_mul(sines)?)?;
+        let second = (b.broadcast_mul(cosines)? + a.broadcast_mul(sines)?)?;
+        Tensor::cat(&[first, second], 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Architecture, Config};
+    use crate::testing::rows;
+    use crate::tests::{model, small};
+
+    /// Both paths on the CPU: losses and all gradients, alone and added to.
+    fn check(config: &Config, length: u32, seed: u64) {
+        let model = model::<f64>(config, length.into());
+        let dropout = Dropout { probability: config.dropout, seed: 3 };
+        let batch = Batch::new(&rows(3, length, 23, seed), 0);
+        let collect = |pass: &dyn Fn() -> f64| {
+            model.parameters.iter().for_each(|p| p.clear());
+            let losses = [pass(), pass()];
+            let gradients = model.parameters.iter().map(|p| p.gradient(|g| g.expect("written").to_vec()));
+            (losses, gradients.collect::<Vec<_>>())
+        };
+        let own = collect(&|| model.gradients(&batch, 0.1, dropout).unwrap());
+        let plain = collect(&|| gradients(&model, &batch, 0.1, dropout).unwrap());
+        assert!((own.0[0] - plain.0[0]).abs() < 1e-10 * own.0[0], "{:?} {:?}", own.0, plain.0);
+        for ((own, plain), parameter) in own.1.iter().zip(&plain.1).zip(&model.parameters) {
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10 * (1.0 + a.abs());
+            assert!(own.iter().zip(plain).all(near), "{}: {own:?} {plain:?}", parameter.name());
+        }
+    }
+
+    #[test]
+    fn both_paths_give_the_same_losses_and_gradients() {
+        for (architecture, seed) in [(Architecture::Llama, 5), (Architecture::Gpt, 6)] {
+            let config = small(architecture);
+            check(&config, 9, seed);
+            check(&Config { tied_head: false, dropout: 0.3, ..config.clone() }, 9, seed);
+            // More than one block of queries of the other path.
+            check(&Config { layers: 1, ..config }, 70, seed);
+        }
+    }
+
+    #[test]
+    fn a_batch_without_targets_has_no_loss() {
+        let model = model::<f32>(&small(Architecture::Llama), 9);
+        let mut batch = Batch::new(&rows(1, 9, 23, 5), 0);
+        batch.targets.fill(NO_TARGET);
+        assert_eq!(gradients(&model, &batch, 1.0, Dropout::NONE).unwrap(), 0.0);
+        crate::optimizer::AdamW::new(&model.parameters, &Config::default()).assert_every_gradient(0).unwrap();
+    }
+}
