@@ -9,10 +9,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{self, Options};
 use pipeline::recipe::Recipe;
+use schemas::memory::{self, InMemory};
 use schemas::observe::Silent;
-use schemas::{
-    Global, Made, Outcome, Record, Records, Regroup, Settings, Sorted, Source, Stage, StageError, column,
-};
+use schemas::{Global, Made, Outcome, Records, Regroup, Settings, Source, Stage, column};
 use stages::source::warc::write;
 use std::error::Error;
 use std::fs;
@@ -158,7 +157,7 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
     let Made::Global(tokenize) = made("tokenize.bpe", vec![("vocab_size", 4096.into())])? else {
         return Ok(());
     };
-    let settled = tokenize.settle(&reduce(tokenize.as_ref(), &texts)?)?;
+    let settled = tokenize.settle(&memory::reduce(tokenize.as_ref(), &texts, 1)?)?;
     let tokens = apply(settled.stage.as_ref(), &texts)?;
     for spec in stages::ALL {
         let settings = Settings::default();
@@ -224,35 +223,8 @@ fn apply(stage: &dyn Stage, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>,
     batches.iter().filter(|b| b.num_rows() > 0).map(one).collect()
 }
 
-/// Sorted records in memory: one partition.
-struct InMemory {
-    records: Vec<(Vec<u8>, Vec<u8>)>,
-    next: usize,
-}
-
-impl InMemory {
-    fn of(records: &mut Records) -> Self {
-        records.sort();
-        Self { records: records.iter().map(|r| (r.key.to_vec(), r.value.to_vec())).collect(), next: 0 }
-    }
-}
-
-impl Sorted for InMemory {
-    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
-        self.next += 1;
-        Ok(self.records.get(self.next - 1).map(|(key, value)| Record { key, value }))
-    }
-}
-
-fn reduce(global: &dyn Global, batches: &[RecordBatch]) -> Result<Records, Failure> {
-    let (mut records, mut reduced) = (Records::default(), Records::default());
-    batches.iter().try_for_each(|batch| global.map(batch, &mut records))?;
-    global.reduce(&mut InMemory::of(&mut records), &mut reduced)?;
-    Ok(reduced)
-}
-
 fn settle(global: &dyn Global, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, Failure> {
-    let settled = global.settle(&reduce(global, batches)?)?;
+    let settled = global.settle(&memory::reduce(global, batches, 1)?)?;
     apply(settled.stage.as_ref(), batches)
 }
 
@@ -260,7 +232,7 @@ fn regroup_all(regroup: &dyn Regroup, batches: &[RecordBatch]) -> Result<usize, 
     let mut records = Records::default();
     batches.iter().try_for_each(|batch| regroup.map(batch, &mut records).map(drop))?;
     let mut rows = 0;
-    regroup.reduce(&mut InMemory::of(&mut records), &mut |batch| {
+    regroup.reduce(&mut InMemory::new(records.iter()), &mut |batch| {
         rows += batch.num_rows();
         Ok(())
     })?;

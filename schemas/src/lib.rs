@@ -10,6 +10,7 @@ pub mod hash;
 mod id;
 pub mod ledger;
 pub mod manifest;
+pub mod memory;
 pub mod observe;
 pub mod shuffle;
 pub mod sink;

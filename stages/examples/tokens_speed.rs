@@ -6,7 +6,8 @@
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use schemas::column::{ID, TEXT, TOKENS};
-use schemas::{Global, Made, Record, Records, Regroup, Settings, Settled, Sorted, StageError, token};
+use schemas::memory::InMemory;
+use schemas::{Global, Made, Records, Regroup, Settings, Settled, token};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,15 +16,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-struct Stream<'a>(Vec<Record<'a>>, usize);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> std::result::Result<Option<Record<'_>>, StageError> {
-        self.1 += 1;
-        Ok(self.0.get(self.1 - 1).copied())
-    }
-}
 
 #[expect(clippy::print_stdout, reason = "the table is what the example is for")]
 fn main() -> Result<()> {
@@ -130,13 +122,12 @@ fn mapped(global: &dyn Global, batches: &[RecordBatch]) -> Result<Records> {
     for batch in batches {
         global.map(batch, &mut records)?;
     }
-    records.sort();
     Ok(records)
 }
 
 fn reduced(global: &dyn Global, records: &Records) -> Result<Records> {
     let mut out = Records::default();
-    global.reduce(&mut Stream(records.iter().collect(), 0), &mut out)?;
+    global.reduce(&mut InMemory::new(records.iter()), &mut out)?;
     Ok(out)
 }
 
@@ -171,10 +162,9 @@ fn packed(toml: &str, batches: &[RecordBatch]) -> Result<(usize, usize, usize)> 
     for batch in batches {
         regroup.map(batch, &mut records)?;
     }
-    records.sort();
     let (mut rows, mut pad, mut length, mut first) = (0, 0, 0, Vec::new());
     for folder in 0..regroup.folders().len() as u8 {
-        let mut stream = Stream(records.iter().filter(|record| record.key[0] == folder).collect(), 0);
+        let mut stream = InMemory::new(records.iter().filter(|record| record.key[0] == folder));
         let mut emit = |batch: RecordBatch| {
             rows += batch.num_rows();
             let pads = batch.column_by_name(token::PAD).expect("of the schema").as_primitive::<Int32Type>();

@@ -1,39 +1,7 @@
-//! Runs a [`Global`] in memory, for tests: partitions by hash of the key, as the house does on disk.
+//! Runs a [`Global`] in memory, for tests, and writes what became of each row.
 
 use arrow::array::RecordBatch;
-use schemas::{Global, Outcome, Record, Records, Sorted, Stage, StageError};
-
-struct Stream<'a>(Box<dyn Iterator<Item = Record<'a>> + 'a>);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
-        Ok(self.0.next())
-    }
-}
-
-/// Maps, reduces and settles.
-pub(crate) fn settle(
-    global: &dyn Global,
-    batches: &[RecordBatch],
-    partitions: usize,
-) -> Result<Box<dyn Stage>, StageError> {
-    let mut parts = vec![Records::default(); partitions];
-    let mut mapped = Records::default();
-    for batch in batches {
-        mapped.clear();
-        global.map(batch, &mut mapped)?;
-        for record in mapped.iter() {
-            let part = xxhash_rust::xxh3::xxh3_64(record.key) as usize % partitions;
-            parts[part].push(record.key, record.value);
-        }
-    }
-    let mut reduced = Records::default();
-    for mut part in parts {
-        part.sort();
-        global.reduce(&mut Stream(Box::new(part.iter())), &mut reduced)?;
-    }
-    Ok(global.settle(&reduced)?.stage)
-}
+use schemas::{Global, Outcome, StageError, memory};
 
 /// Runs the whole of it: one outcome a batch.
 pub(crate) fn run(
@@ -41,7 +9,7 @@ pub(crate) fn run(
     batches: &[RecordBatch],
     partitions: usize,
 ) -> Result<Vec<Outcome>, StageError> {
-    let stage = settle(global, batches, partitions)?;
+    let stage = global.settle(&memory::reduce(global, batches, partitions as u64)?)?.stage;
     batches.iter().map(|batch| stage.apply(batch)).collect()
 }
 

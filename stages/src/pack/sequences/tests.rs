@@ -4,20 +4,11 @@ use super::*;
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int32Type;
 use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
-use schemas::Record;
+use schemas::memory::InMemory;
 use std::collections::BTreeMap;
 
 type Documents = Vec<(String, Vec<i32>)>;
 type Found = Vec<(Vec<i32>, i32, Vec<(String, i32, i32)>)>;
-
-struct Stream<'a>(Vec<Record<'a>>, usize);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
-        self.1 += 1;
-        Ok(self.0.get(self.1 - 1).copied())
-    }
-}
 
 fn input(documents: &[(String, Vec<i32>)]) -> RecordBatch {
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values(documents.iter().map(|(id, _)| id)));
@@ -34,9 +25,8 @@ fn pack(config: &Config, documents: &[(String, Vec<i32>)], rows_per_batch: usize
     for part in documents.chunks(rows_per_batch) {
         pack.map(&input(part), &mut records).unwrap();
     }
-    records.sort();
     [TRAIN, VALIDATION].map(|folder| {
-        let mut stream = Stream(records.iter().filter(|record| record.key[0] == folder).collect(), 0);
+        let mut stream = InMemory::new(records.iter().filter(|record| record.key[0] == folder));
         let mut found = Found::new();
         let mut emit = |batch: RecordBatch| {
             found.extend((0..batch.num_rows()).map(|row| read(&batch, row)));

@@ -3,16 +3,8 @@
 use super::*;
 use arrow::array::{AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
-use schemas::{Record, Value};
-
-struct Stream<'a>(Vec<Record<'a>>, usize);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
-        self.1 += 1;
-        Ok(self.0.get(self.1 - 1).copied())
-    }
-}
+use schemas::Value;
+use schemas::memory::InMemory;
 
 fn batch(texts: &[Option<&str>]) -> RecordBatch {
     let text: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
@@ -34,11 +26,10 @@ fn settle(toml: &str, texts: &[Option<&str>], rows_per_batch: usize, partitions:
     for part in texts.chunks(rows_per_batch) {
         global.map(&batch(part), &mut records).unwrap();
     }
-    records.sort();
     let mut reduced = Records::default();
     for partition in 0..partitions {
-        let part = records.iter().filter(|record| record.key[0] % partitions == partition).collect();
-        global.reduce(&mut Stream(part, 0), &mut reduced).unwrap();
+        let part = records.iter().filter(|record| record.key[0] % partitions == partition);
+        global.reduce(&mut InMemory::new(part), &mut reduced).unwrap();
     }
     global.settle(&reduced).unwrap()
 }
