@@ -249,7 +249,8 @@ fn a_torn_file_of_the_cache_is_a_missing_file() {
         bytes
     };
     let nothing = |_: &[u8]| Vec::new();
-    let harms: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 3] = [("cut", &cut), ("flip", &flip), ("empty", &nothing)];
+    type Harm<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
+    let harms: [Harm<'_>; 3] = [("cut", &cut), ("flip", &flip), ("empty", &nothing)];
     for kind in ["trace", "changes", "rows", "settled"] {
         for (name, harm) in harms {
             // All files of the kind, and one alone: what lies behind it is there and what lies before it too.

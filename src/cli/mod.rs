@@ -17,6 +17,7 @@ macro_rules! eprintln {
 }
 
 mod build;
+mod cells;
 mod check;
 mod classifier;
 mod demo;

@@ -4,9 +4,8 @@
 
 use super::build::Works;
 use super::output::style;
-use super::{funnel, wrong};
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type};
+use super::{cells, funnel, wrong};
+use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
 use pipeline::recipe::{Block, Entry, Recipe, Word};
@@ -205,12 +204,8 @@ fn write_dropped(folder: &Path, path: &Path) -> Result<(), Failure> {
 
 fn dropped_row(batch: &RecordBatch, row: usize) -> Map<String, Json> {
     let value = |name: &str| -> Json {
-        let Some(values) = batch.column_by_name(name) else { return Json::Null };
-        match values.data_type() {
-            _ if values.is_null(row) => Json::Null,
-            DataType::Float64 => values.as_primitive::<Float64Type>().value(row).into(),
-            _ => values.as_string::<i32>().value(row).into(),
-        }
+        let text = cells::text(batch, name, row).map(Json::from);
+        text.or_else(|| cells::number(batch, name, row).map(Json::from)).unwrap_or_default()
     };
     let read = value(column::ROW).as_str().and_then(|text| serde_json::from_str(text).ok());
     let mut object: Map<String, Json> = read.unwrap_or_else(|| {

@@ -1,7 +1,7 @@
 //! A few kept and dropped documents of a dataset.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type};
+use crate::cli::cells;
+use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -56,21 +56,14 @@ fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn text(batch: &RecordBatch, name: &str, row: usize) -> String {
-    match batch.column_by_name(name) {
-        Some(column) if *column.data_type() == DataType::Utf8 && !column.is_null(row) => {
-            column.as_string::<i32>().value(row).to_owned()
-        }
-        _ => String::new(),
-    }
+    cells::text(batch, name, row).unwrap_or_default().to_owned()
 }
 
 fn number(batch: &RecordBatch, name: &str, row: usize) -> String {
-    match batch.column_by_name(name) {
-        Some(column) if *column.data_type() == DataType::Float64 && !column.is_null(row) => {
-            let value = column.as_primitive::<Float64Type>().value(row);
-            if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.3}") }
-        }
-        _ => String::from("–"),
+    match cells::number(batch, name, row) {
+        Some(value) if value.fract() == 0.0 => format!("{value}"),
+        Some(value) => format!("{value:.3}"),
+        None => String::from("–"),
     }
 }
 

@@ -57,7 +57,7 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(RewriteStage(Unicode(set
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "clean.unicode",
-    version: 1,
+    version: 2,
     summary: "Makes Unicode plain: NFC, mojibake repaired, control and invisible characters gone.",
     keys: Config::KEYS,
     reasons: &[],

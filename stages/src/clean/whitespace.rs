@@ -8,6 +8,7 @@
 //! "a \r\n\n\n\nb\u{a0}c\n"  →  "a\n\nb c"
 //! ```
 
+use crate::text::lines::{Fence, Place, is_space_separator};
 use schemas::{Build, Config as _, Made, Rewrite, RewriteStage, Spec, config};
 use std::borrow::Cow;
 
@@ -24,7 +25,7 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(RewriteStage(Whitespace(
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "clean.whitespace",
-    version: 2,
+    version: 3,
     summary: "Makes line ends, odd spaces and runs of blank lines plain.",
     keys: Config::KEYS,
     reasons: &[],
@@ -37,17 +38,10 @@ impl Rewrite for Whitespace {
     fn rewrite<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut out = String::with_capacity(text.len());
         let mut blank = 0;
-        let mut fence: Option<&str> = None;
+        let mut fence = Fence::default();
         let unix = unix_line_ends(text);
         for line in unix.split('\n') {
-            let mark = fence_mark(line);
-            let inside = fence.is_some();
-            fence = match (fence, mark) {
-                (None, mark) => mark,
-                (Some(open), Some(close)) if closes(open, close, line) => None,
-                (open, _) => open,
-            };
-            if inside && fence.is_some() {
+            if fence.take(line) == Place::Inside {
                 out.push_str(line);
                 out.push('\n');
                 blank = 0;
@@ -75,32 +69,24 @@ fn unix_line_ends(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Space separators (general category Zs) other than the space itself.
 fn plain_space(c: char) -> char {
-    match c {
-        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
-        c => c,
-    }
-}
-
-/// The run of three or more backticks or tildes that starts the line, after at most three spaces.
-///
-/// Odd spaces count as the plain ones that they become, or a second pass would see other fences than the first.
-fn fence_mark(line: &str) -> Option<&str> {
-    let rest = line.trim_start_matches(|c| plain_space(c) == ' ');
-    let indent = line[..line.len() - rest.len()].chars().count();
-    let mark = rest.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let run = rest.len() - rest.trim_start_matches(mark).len();
-    (indent <= 3 && run >= 3).then(|| &rest[..run])
-}
-
-fn closes(open: &str, close: &str, line: &str) -> bool {
-    close.starts_with(open) && line.trim() == close
+    if is_space_separator(c) { ' ' } else { c }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn a_second_pass_changes_nothing(text in "[ab`~ \n\r\t\u{a0}\u{3000}\u{301}]{0,40}", blank_lines_max in 0_u64..3) {
+            let stage = Whitespace(Config { blank_lines_max });
+            let once = stage.rewrite(&text).into_owned();
+            prop_assert_eq!(stage.rewrite(&once), once.as_str());
+        }
+    }
 
     fn check(text: &str, expected: &str) {
         let stage = Whitespace(Config::default());
@@ -136,5 +122,11 @@ mod tests {
     fn a_fence_behind_an_odd_space_is_a_fence_at_once() {
         check("\u{a0}```\nx\n```\ny  \n\n\n\nz", " ```\nx\n```\ny\n\nz");
         check("\u{a0}\u{a0}\u{a0}\u{a0}```\nx  ", "    ```\nx");
+    }
+
+    #[test]
+    fn code_in_a_line_opens_no_fence() {
+        check("```x``` is code  \n\n\n\ny  ", "```x``` is code\n\ny");
+        check("~~~ `a`\nx  \n~~~", "~~~ `a`\nx  \n~~~");
     }
 }

@@ -130,3 +130,44 @@ fn measure(text: &str) -> Block {
     block.words += dense / 3;
     block
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{prune, testing::with_page};
+    use super::*;
+
+    fn check(html: &str, expected: &[(&str, usize, usize, usize, usize)]) {
+        with_page(html, |page| {
+            let blocks = blocks(page, &prune::prune(page));
+            let found: Vec<_> = blocks
+                .iter()
+                .map(|b| (page.nodes[b.node].text.trim(), b.chars, b.linked, b.words, b.stops))
+                .collect();
+            assert_eq!(found, expected, "{html}");
+        });
+    }
+
+    #[test]
+    fn blocks_end_where_lines_end() {
+        check("<p>a b<p>c.", &[("a b", 2, 0, 2, 0), ("c.", 2, 0, 1, 1)]);
+        check("<p>a<b>b</b> c", &[("a", 3, 0, 3, 0)]);
+        check("a<br>b<br><br>c", &[("a", 2, 0, 2, 0), ("c", 1, 0, 1, 0)]);
+        check("<div>a<div>b</div>c</div>", &[("a", 1, 0, 1, 0), ("b", 1, 0, 1, 0), ("c", 1, 0, 1, 0)]);
+        check("<p> <p>\n<b> </b>", &[]);
+        check("", &[]);
+    }
+
+    #[test]
+    fn links_count_with_an_address_only() {
+        check("<p>ab <a href=x>cd</a> <a>ef</a>", &[("ab", 6, 2, 3, 0)]);
+        check("<p><a href=x>a<b>b</b></a>c", &[("a", 3, 2, 3, 0)]);
+    }
+
+    #[test]
+    fn words_and_sentences_of_all_scripts() {
+        check("<p>Is it? \"Yes.\" No!", &[("Is it? \"Yes.\" No!", 14, 0, 4, 3)]);
+        check("<p>3.14 is it", &[("3.14 is it", 8, 0, 3, 0)]);
+        check("<p>\u{65e5}\u{672c}\u{8a9e}\u{3002}", &[("\u{65e5}\u{672c}\u{8a9e}\u{3002}", 4, 0, 2, 1)]);
+        check("<p>e\u{301}t\u{e9}", &[("e\u{301}t\u{e9}", 4, 0, 1, 0)]);
+    }
+}

@@ -160,3 +160,161 @@ pub(crate) fn span(text: &str) -> String {
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{ticks}{pad}{text}{pad}{ticks}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn white_space_of_blocks_is_exact() {
+        check(
+            "<pre>a  b\n\tc\n\n d</pre>",
+            &expect![[r#"
+            ```
+            a  b
+            	c
+
+             d
+            ```"#]],
+        );
+        check(
+            "<pre>\n\n  a\n\n</pre>",
+            &expect![[r#"
+            ```
+              a
+            ```"#]],
+        );
+        check(
+            "<pre>a\r\nb\rc&nbsp;d</pre>",
+            &expect![[r#"
+            ```
+            a
+            b
+            c d
+            ```"#]],
+        );
+        check(
+            "<pre>a<br>b<br></pre>",
+            &expect![[r#"
+            ```
+            a
+            b
+            ```"#]],
+        );
+        check(
+            "<pre><div>a</div><div>b</div></pre>",
+            &expect![[r#"
+            ```
+            a
+            b
+            ```"#]],
+        );
+        check(
+            "<pre><code><span>fn</span> <span>a</span>() {\n    <span>b</span>\n}\n</code></pre>",
+            &expect![[r#"
+                ```
+                fn a() {
+                    b
+                }
+                ```"#]],
+        );
+        check("<pre> </pre><p>a", &expect!["a"]);
+    }
+
+    #[test]
+    fn fences_are_longer_than_what_is_inside() {
+        check(
+            "<pre>```\na\n```</pre>",
+            &expect![[r#"
+            ````
+            ```
+            a
+            ```
+            ````"#]],
+        );
+        check(
+            "<pre>~~~</pre>",
+            &expect![[r#"
+            ```
+            ~~~
+            ```"#]],
+        );
+        check(
+            "<pre>a `b` c</pre>",
+            &expect![[r#"
+            ```
+            a `b` c
+            ```"#]],
+        );
+        assert_eq!(fence("", 3), "```");
+        assert_eq!(fence("a ```` b", 3), "`````");
+    }
+
+    #[test]
+    fn spans_are_padded_where_they_must() {
+        for (text, expected) in
+            [("a", "`a`"), ("`", "`` ` ``"), ("a`b", "``a`b``"), ("``a``", "``` ``a`` ```")]
+        {
+            assert_eq!(span(text), expected);
+        }
+        check("<p>a <code>b  c</code> d<code> e </code>f<code></code>", &expect!["a `b c` d `e` f"]);
+        check(
+            "<p><code><b>x</b><i>y</i></code> <kbd>Ctrl</kbd>+<kbd>C</kbd> <samp>z</samp> <var>v</var>",
+            &expect!["`xy` `Ctrl`+`C` `z` v"],
+        );
+        check("<code>a<br>b</code>", &expect!["`a b`"]);
+        check(
+            "<p>a<code>b<br>c<br>d</code>",
+            &expect![[r#"
+            a
+
+            ```
+            b
+            c
+            d
+            ```"#]],
+        );
+    }
+
+    #[test]
+    fn languages_by_their_names() {
+        for (class, expected) in [
+            ("language-rust", Some("rust")),
+            ("hljs lang-c++", Some("c++")),
+            ("highlight-source-shell", Some("shell")),
+            ("brush: python; toolbar: false", Some("python")),
+            ("brush:js", Some("js")),
+            ("language-rust,ignore", Some("rust")),
+            ("sourceCode haskell", Some("haskell")),
+            ("language-", None),
+            ("language-<x>", None),
+            ("code", None),
+            ("", None),
+        ] {
+            assert_eq!(class_language(class), expected, "{class}");
+        }
+        check(
+            "<div class=highlight-source-shell><pre>ls</pre></div>",
+            &expect![[r#"
+            ```shell
+            ls
+            ```"#]],
+        );
+        check(
+            "<pre data-lang=go><code>x</code></pre>",
+            &expect![[r#"
+            ```go
+            x
+            ```"#]],
+        );
+        check(
+            "<div class=language-c><div><div><pre>far</pre></div></div></div>",
+            &expect![[r#"
+            ```
+            far
+            ```"#]],
+        );
+    }
+}

@@ -131,9 +131,15 @@ impl Line {
         }
         let mut before = self.text.chars().next_back().unwrap_or(' ');
         let mut chars = word.char_indices().peekable();
+        // Whether the run of underscores that is being read means something.
+        let mut run = false;
         while let Some((at, c)) = chars.next() {
             let after = chars.peek().map_or(' ', |(_, next)| *next);
-            if is_read(c, before, after, &word[at + c.len_utf8()..]) {
+            let rest = &word[at + c.len_utf8()..];
+            if c == '_' && (before != '_' || at == 0) {
+                run = is_emphasis(before, rest);
+            }
+            if if c == '_' { run } else { is_read(c, before, after, rest) } {
                 self.text.push('\\');
             }
             self.text.push(c);
@@ -152,11 +158,6 @@ fn is_read(c: char, before: char, after: char, rest: &str) -> bool {
         '\\' => after.is_ascii_punctuation(),
         '`' => true,
         '*' => !after.is_whitespace() || !before.is_whitespace(),
-        '_' => {
-            // Inside a word an underscore is a letter (CommonMark 0.31, 6.2).
-            let joins = before.is_alphanumeric() && (after.is_alphanumeric() || after == '_');
-            !joins && before != '_' && !(before.is_whitespace() && after.is_whitespace())
-        }
         '[' => nearby(rest).contains("]("),
         '<' => after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?'),
         '&' => nearby(rest)
@@ -167,9 +168,31 @@ fn is_read(c: char, before: char, after: char, rest: &str) -> bool {
     }
 }
 
+/// Whether a run of underscores can begin or end emphasis; inside a word underscores are letters (CommonMark 0.31, 6.2).
+fn is_emphasis(before: char, rest: &str) -> bool {
+    let after = rest.chars().find(|c| *c != '_').unwrap_or(' ');
+    let joins = before.is_alphanumeric() && after.is_alphanumeric();
+    let stands_alone = before.is_whitespace() && after.is_whitespace();
+    !joins && !stands_alone
+}
+
 /// As much of the rest of a word as a link or a character reference may take.
 fn nearby(rest: &str) -> &str {
     &rest[..rest.floor_char_boundary(NEARBY_BYTES_MAX)]
+}
+
+/// Whether a line is three or more underscores, which would be a rule.
+fn is_rule(line: &str) -> bool {
+    line.chars().all(|c| c == '_' || c.is_whitespace()) && line.matches('_').count() >= 3
+}
+
+/// Escapes the signs at the end of a heading that would close it (CommonMark 0.31, 4.2).
+pub(crate) fn escape_end(line: &str) -> Cow<'_, str> {
+    let before = line.trim_end_matches('#');
+    if before.len() == line.len() || !(before.is_empty() || before.ends_with([' ', '\t'])) {
+        return Cow::Borrowed(line);
+    }
+    Cow::Owned(format!("{before}\\{}", &line[before.len()..]))
 }
 
 /// Escapes what Markdown would read at the start of a line.
@@ -182,8 +205,9 @@ pub(crate) fn escape_start(line: &str) -> Cow<'_, str> {
             let level = line.len() - line.trim_start_matches('#').len();
             (level <= 6 && behind(level)).then_some(0)
         }
-        '-' | '+' if behind(1) => Some(0),
+        '-' | '+' | '*' if behind(1) => Some(0),
         '>' | '|' => Some(0),
+        '_' if is_rule(line) => Some(0),
         '-' | '=' if line.trim_end_matches(first).is_empty() => Some(0),
         ':' if behind(1) => Some(0),
         '~' if line.starts_with("~~~") => Some(0),
@@ -195,5 +219,104 @@ pub(crate) fn escape_start(line: &str) -> Cow<'_, str> {
     match at {
         Some(at) => Cow::Owned(format!("{}\\{}", &line[..at], &line[at..])),
         None => Cow::Borrowed(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn marks_hug_their_words() {
+        check("<p>a<b>b</b>c <b>d </b>e<i> f</i> <b><i>g</i></b>", &expect!["a**b**c **d** e *f* ***g***"]);
+        check("<b>a</b><b>b</b>", &expect!["**ab**"]);
+        check(
+            "<p><b>a<p>b</b>c",
+            &expect![[r#"
+            **a**
+
+            **b**c"#]],
+        );
+        check("<p>a<b></b><i> </i>b", &expect!["a b"]);
+        check(
+            "<p><b>a<br>b</b>",
+            &expect![[r#"
+            **a
+            b**"#]],
+        );
+        check("<p><b><b>a</b></b>", &expect!["**a**"]);
+        check("<p><del>a</del> <ins>b</ins> <s>c</s> <mark>d</mark>", &expect!["~~a~~ b ~~c~~ d"]);
+    }
+
+    #[test]
+    fn white_space_is_one_space() {
+        check("<p> a\n\t b <!-- c --> d ", &expect!["a b d"]);
+        check("<p>a<wbr>b c<span> </span>d", &expect!["ab c d"]);
+        check("<p>a&nbsp; b", &expect!["a  b"]);
+        check(
+            "<p>\u{65e5}\u{672c}<br>\u{8a9e}<b>\u{592a}</b>",
+            &expect![[r#"
+            日本
+            語**太**"#]],
+        );
+    }
+
+    #[test]
+    fn literals_of_markdown_are_escaped() {
+        check("<p>*a* **b** 2 * 3 a*b", &expect![[r#"\*a\* \*\*b\*\* 2 * 3 a\*b"#]]);
+        check(
+            "<p>_c_ __d__ a_b_c snake_case __init__ a_ _ b",
+            &expect![[r#"\_c\_ \_\_d\_\_ a_b_c snake_case \_\_init\_\_ a\_ _ b"#]],
+        );
+        check("<p>`a` a`b", &expect![[r#"\`a\` a\`b"#]]);
+        check("<p>[a](b) [c] ![d](e)", &expect![[r#"\[a](b) [c] !\[d](e)"#]]);
+        check(r"<p>\* \a C:\dir \\ \", &expect![[r#"\\\* \a C:\dir \\\ \"#]]);
+        check("<p>&amp;lt; &amp;amp; AT&amp;T &amp;copy", &expect![[r#"\&lt; \&amp; AT&T &copy"#]]);
+        check("<p>~~a~~ a~b ~5", &expect![[r#"\~\~a\~\~ a~b ~5"#]]);
+        check("<p>&lt;b&gt; a &lt; b 1&lt;2 &lt;/b", &expect![[r#"\<b> a < b 1<2 \</b"#]]);
+    }
+
+    #[test]
+    fn starts_of_lines_are_escaped() {
+        for (line, expected) in [
+            ("# a", "\\# a"),
+            ("#a", "#a"),
+            ("####### a", "####### a"),
+            ("#", "\\#"),
+            ("- a", "\\- a"),
+            ("* a", "\\* a"),
+            ("+ a", "\\+ a"),
+            ("-a", "-a"),
+            ("-", "\\-"),
+            ("---", "\\---"),
+            ("===", "\\==="),
+            ("___", "\\___"),
+            ("_ _ _", "\\_ _ _"),
+            ("_a", "_a"),
+            ("__", "__"),
+            ("> a", "\\> a"),
+            ("| a", "\\| a"),
+            ("~~~", "\\~~~"),
+            ("1. a", "1\\. a"),
+            ("1) a", "1\\) a"),
+            ("1.5", "1.5"),
+            ("2024.", "2024\\."),
+            ("1234567890. a", "1234567890. a"),
+            (": a", "\\: a"),
+            ("", ""),
+            ("\u{e4}", "\u{e4}"),
+        ] {
+            assert_eq!(escape_start(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn ends_of_headings_are_escaped() {
+        for (line, expected) in [("a #", "a \\#"), ("C#", "C#"), ("a ##", "a \\##"), ("#", "\\#"), ("a", "a")]
+        {
+            assert_eq!(escape_end(line), expected, "{line}");
+        }
     }
 }

@@ -8,9 +8,9 @@
 //! ```
 
 use super::code;
-use super::inline::{Line, escape_start};
+use super::inline::{Line, escape_end, escape_start};
 use super::page::Page;
-use super::table::{self, Table};
+use super::table::{self, Span, Table};
 use super::tag::Tag;
 use std::borrow::Cow;
 use url::Url;
@@ -31,6 +31,8 @@ pub(crate) struct Style {
 /// Most blocks around a line that are shown; what is deeper stands at that level. Each costs characters in every line.
 const AROUND_MAX: usize = 12;
 
+/// Highest number of a list item (CommonMark 0.31, 5.2: nine digits).
+const NUMBER_MAX: i64 = 999_999_999;
 /// Most nodes of a piece of code in a line, or of a formula, that are looked through for what they hold.
 const INLINE_NODES_MAX: usize = 4096;
 
@@ -62,7 +64,7 @@ struct Writer<'p, 'a> {
     around: Vec<Around>,
     lists: Vec<List>,
     tables: Vec<Table>,
-    cell: Option<(usize, usize)>,
+    cell: Option<(usize, Span)>,
     heading: Option<(usize, usize)>,
     /// Ends of the open block elements.
     blocks: Vec<usize>,
@@ -116,11 +118,11 @@ impl Writer<'_, '_> {
         if self.heading.is_some_and(|(end, _)| end <= at) {
             self.heading = None;
         }
-        if let Some((_, columns)) = self.cell.filter(|(end, _)| *end <= at) {
+        if let Some((_, span)) = self.cell.filter(|(end, _)| *end <= at) {
             self.cell = None;
             let text = self.line.take().replace('\n', " ");
             if let Some(table) = self.tables.last_mut() {
-                table.cell(text.trim(), columns);
+                table.cell(text.trim(), span);
             }
         }
         while self.tables.last().is_some_and(|t| t.end <= at) {
@@ -191,7 +193,7 @@ impl Writer<'_, '_> {
             Tag::P if tight && self.around.last().is_none_or(|a| a.begun) => self.gap = self.gap.max(2),
             Tag::Blockquote => self.surround(end, "> ", "> "),
             Tag::Ul | Tag::Ol | Tag::Menu => self.list(at),
-            Tag::Li => self.list_item(end),
+            Tag::Li => self.list_item(at),
             Tag::Dt => self.gap = self.gap.max(2),
             Tag::Dd => {
                 self.gap = 1;
@@ -206,7 +208,7 @@ impl Writer<'_, '_> {
                 }
             }
             Tag::Td | Tag::Th if !self.tables.is_empty() => {
-                self.cell = Some((end, table::span(self.page, at)))
+                self.cell = Some((end, table::span(self.page, at)));
             }
             tag => {
                 if let Some(level) = tag.heading() {
@@ -227,16 +229,21 @@ impl Writer<'_, '_> {
     fn list(&mut self, at: usize) {
         let node = &self.page.nodes[at];
         let start = node.attribute("start").and_then(|n| n.trim().parse().ok()).unwrap_or(1_i64);
-        let number = (node.tag == Tag::Ol).then_some(start.clamp(0, 999_999_999));
+        let number = (node.tag == Tag::Ol).then_some(start.clamp(0, NUMBER_MAX));
         self.gap = if self.lists.is_empty() { 2 } else { 1 };
         self.lists.push(List { end: node.end as usize, number, begun: false });
     }
 
-    fn list_item(&mut self, end: usize) {
+    fn list_item(&mut self, at: usize) {
+        let node = &self.page.nodes[at];
+        let value = node.attribute("value").and_then(|n| n.trim().parse::<i64>().ok());
+        if let (Some(value), Some(List { number: Some(number), .. })) = (value, self.lists.last_mut()) {
+            *number = value.clamp(0, NUMBER_MAX);
+        }
         let marker = match self.lists.last_mut() {
             Some(List { number: Some(number), .. }) => {
                 let marker = format!("{number}. ");
-                *number += 1;
+                *number = (*number + 1).min(NUMBER_MAX);
                 marker
             }
             _ => "- ".to_owned(),
@@ -246,7 +253,7 @@ impl Writer<'_, '_> {
             list.begun = true;
         }
         let rest = " ".repeat(marker.len());
-        self.surround(end, &marker, &rest);
+        self.surround(node.end as usize, &marker, &rest);
     }
 
     fn line_break(&mut self) {
@@ -322,7 +329,7 @@ impl Writer<'_, '_> {
             self.end_block(2);
             return self.code_block(at);
         }
-        let raw: String = inside.iter().map(|n| n.text).collect();
+        let raw: String = inside.iter().map(|n| if n.tag == Tag::Br { " " } else { n.text }).collect();
         let words: Vec<&str> = raw.split_whitespace().collect();
         if raw.starts_with(char::is_whitespace) {
             self.line.space();
@@ -403,7 +410,8 @@ impl Writer<'_, '_> {
         }
         match self.heading {
             Some((_, level)) if self.style.markdown => {
-                self.put(&format!("{} {}", "#".repeat(level), text.replace('\n', " ")));
+                let text = text.replace('\n', " ");
+                self.put(&format!("{} {}", "#".repeat(level), escape_end(&text)));
                 self.gap = 2;
                 return;
             }

@@ -120,3 +120,280 @@ fn work_is_bounded_by_the_size_of_the_page() {
         assert!(text.len() < 12 * html.len(), "{unit}: {}", text.len());
     }
 }
+
+#[test]
+fn literals_of_headings() {
+    use crate::extract::testing::check;
+    use expect_test::expect;
+    check(
+        "<h1>A</h1><h2>B</h2><h3>C</h3><h4>D</h4><h5>E</h5><h6>F</h6>",
+        &expect![[r#"
+        # A
+
+        ## B
+
+        ### C
+
+        #### D
+
+        ##### E
+
+        ###### F"#]],
+    );
+    check("<h2></h2><h2> </h2><p>a", &expect!["a"]);
+    check(
+        "<h2>A<br>b</h2><h2><strong>C</strong> <em>d</em></h2>",
+        &expect![[r#"
+        ## A b
+
+        ## C *d*"#]],
+    );
+    check(
+        "<h2># a #</h2><h3>C#</h3>",
+        &expect![[r#"
+        ## # a \#
+
+        ### C#"#]],
+    );
+    check(
+        "<h3><a href=x>A <code>b</code></a></h3><p>c",
+        &expect![[r#"
+        ### A `b`
+
+        c"#]],
+    );
+    check("<h1><div>A</div><p>b</p></h1>", &expect!["# A b"]);
+    check(
+        "<header><hgroup><h1>A</h1><p>b</hgroup></header>",
+        &expect![[r#"
+        # A
+
+        b"#]],
+    );
+}
+
+#[test]
+fn literals_of_lists() {
+    use crate::extract::testing::check;
+    use expect_test::expect;
+    check(
+        "<ul><li>a<ul><li>b<ul><li>c</ul></ul><li>d</ul>",
+        &expect![[r#"
+        - a
+          - b
+            - c
+        - d"#]],
+    );
+    check(
+        "<ol><li>a<li>b<ol><li>c<li>d</ol><li>e</ol>",
+        &expect![[r#"
+        1. a
+        2. b
+           1. c
+           2. d
+        3. e"#]],
+    );
+    check(
+        "<ol start=9><li>a<li>b</ol><ol start=-3><li>c</ol><ol start=x><li>d</ol>",
+        &expect![[r#"
+        9. a
+        10. b
+
+        0. c
+
+        1. d"#]],
+    );
+    check(
+        "<ol><li>a<li value=7>b<li>c<li value=-1>d</ol>",
+        &expect![[r#"
+        1. a
+        7. b
+        8. c
+        0. d"#]],
+    );
+    check(
+        "<ol start=999999999><li>a<li>b</ol>",
+        &expect![[r#"
+        999999999. a
+        999999999. b"#]],
+    );
+}
+
+#[test]
+fn literals_of_blocks_in_items() {
+    use crate::extract::testing::check;
+    use expect_test::expect;
+    check(
+        "<ul><li><p>a</p><p>b</p></li><li><p>c</p></li></ul>",
+        &expect![[r#"
+        - a
+
+          b
+        - c"#]],
+    );
+    check(
+        "<ul><li>a<blockquote>q</blockquote><li>b<pre>c\n  d</pre><li></ul>",
+        &expect![[r#"
+        - a
+          > q
+        - b
+
+          ```
+          c
+            d
+          ```"#]],
+    );
+    check(
+        "<ul><li>a<table><tr><th>x<th>y<tr><td>1<td>2</table></ul>",
+        &expect![[r#"
+        - a
+
+          | x | y |
+          | --- | --- |
+          | 1 | 2 |"#]],
+    );
+    check(
+        "<ul><li><h3>a</h3>b</ul>",
+        &expect![[r#"
+        - ### a
+
+          b"#]],
+    );
+    check(
+        "<ol><li>a<br>b<li>c</ol>",
+        &expect![[r#"
+        1. a
+           b
+        2. c"#]],
+    );
+    check(
+        "<ul><ul><li>a</ul></ul><li>b",
+        &expect![[r#"
+        - a
+
+        - b"#]],
+    );
+    check("<menu><li>x</menu><p>a", &expect!["a"]);
+}
+
+#[test]
+fn literals_of_quotes_and_definitions() {
+    use crate::extract::testing::check;
+    use expect_test::expect;
+    check(
+        "<blockquote><p>a</p><blockquote>b</blockquote><p>c</blockquote>",
+        &expect![[r#"
+        > a
+        >
+        > > b
+        >
+        > c"#]],
+    );
+    check(
+        "<blockquote><ul><li>a<li>b</ul><pre>c\n\nd</pre></blockquote>",
+        &expect![[r#"
+        > - a
+        > - b
+        >
+        > ```
+        > c
+        >
+        > d
+        > ```"#]],
+    );
+    check(
+        "<dl><dt>a<dt>b<dd>c<dd><p>d<p>e</dl>",
+        &expect![[r#"
+        a
+
+        b
+        : c
+
+        : d
+
+          e"#]],
+    );
+    check(
+        "<dl><div><dt>a</dt><dd>b</dd></div><div><dt>c</dt><dd>d</dd></div></dl>",
+        &expect![[r#"
+        a
+        : b
+
+        c
+        : d"#]],
+    );
+}
+
+#[test]
+fn literals_of_breaks_and_figures() {
+    use crate::extract::testing::check;
+    use expect_test::expect;
+    check(
+        "<p>a<br>b<br/>c<br><br>d<br></p><p>e",
+        &expect![[r#"
+        a
+        b
+        c
+
+        d
+
+        e"#]],
+    );
+    check(
+        "<p>a<br>---<br># b<br>- c<br>1. d",
+        &expect![[r#"
+        a
+        \---
+        \# b
+        \- c
+        1\. d"#]],
+    );
+    check(
+        "<hr><p>a<hr><hr><p>b",
+        &expect![[r#"
+        a
+
+        ---
+
+        ---
+
+        b"#]],
+    );
+    check(
+        "<details><summary>S</summary>b</details>",
+        &expect![[r#"
+        S
+
+        b"#]],
+    );
+    check("<figure><img src=a alt=x><figcaption>Cap</figcaption></figure>", &expect!["Cap"]);
+    check("<p><a href=x>a</a> <a>b</a> <a href=''>c</a> <img src=x alt=y>", &expect!["a b c"]);
+}
+
+#[test]
+fn literals_of_mathematics() {
+    use crate::extract::testing::check;
+    use expect_test::expect;
+    check("<p>a <math alttext=x^2><mi>x</mi></math> b", &expect!["a $x^2$ b"]);
+    check(
+        "<math display=block><semantics><mi>x</mi><annotation encoding=application/x-tex>x^2 </annotation></semantics></math>",
+        &expect!["$$x^2$$"],
+    );
+    check(
+        "<p>a <script type='math/tex'>a_b*c</script> <script type='math/tex; mode=display'>d</script>",
+        &expect!["a $a_b*c$ $$d$$"],
+    );
+    check(
+        "<p>x<sup>2</sup> H<sub>2</sub>O 1<sup>st</sup> 10<sup>-6</sup> a<sup>n+1</sup>",
+        &expect!["x^2 H2O 1st 10^-6 an+1"],
+    );
+}
+
+#[test]
+fn plain_text_has_no_marks() {
+    let check = |html: &str, expected: &str| assert_eq!(written(html, &Style::default()), expected, "{html}");
+    check("<h2>A</h2><ul><li>*b*<li><b>c</b></ul>", "A\n\n*b*\nc");
+    check("<pre><code class=language-c>a\n  b</code></pre>", "a\n  b");
+    check("<table><tr><th>a|b<th>c<tr><td>1<td>2</table>", "a|b c\n1 2");
+    check("<blockquote>a</blockquote><p># b <code>c</code>", "a\n\n# b c");
+}

@@ -15,5 +15,7 @@ mod score;
 mod section;
 mod table;
 mod tag;
+#[cfg(test)]
+mod testing;
 mod title;
 mod words;

@@ -83,15 +83,18 @@ impl<'a> Page<'a> {
         let mut next = html.tree.root().first_child();
         while let Some(mut cursor) = next {
             let end = nodes.len() as u32 + 1;
+            let mut child = None;
             match cursor.value() {
                 Parsed::Text(text) => nodes.push(Node { text, parent: open, end, ..root }.as_text()),
                 Parsed::Element(element) => {
                     let tag = Tag::of(element.name());
                     nodes.push(Node { tag, parent: open, end, element: Some(element), ..root });
+                    // The content of a template is a fragment, which is no part of the page.
+                    child = cursor.first_child().filter(|child| !child.value().is_fragment());
                 }
                 _ => {}
             }
-            if let Some(child) = cursor.first_child() {
+            if let Some(child) = child {
                 open = nodes.len() as u32 - 1;
                 next = Some(child);
                 continue;
@@ -144,5 +147,52 @@ impl<'a> Page<'a> {
             }
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::with_page;
+
+    /// Tags and texts, each with the index of its parent and of what comes behind it.
+    fn shape(html: &str) -> String {
+        with_page(html, |page| {
+            let shown = page.nodes.iter().map(|n| match n.element {
+                Some(element) => format!("{} {}..{}", element.name(), n.parent, n.end),
+                None => format!("{:?} {}..{}", n.text, n.parent, n.end),
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        })
+    }
+
+    #[test]
+    fn descendants_stand_behind_their_element() {
+        let start = |end: usize| format!("\"\" 0..{end}, html 0..{end}, head 1..3, body 1..{end}");
+        let check = |html: &str, end: usize, rest: &str| {
+            assert_eq!(shape(html), format!("{}{rest}", start(end)), "{html}");
+        };
+        check("", 4, "");
+        check("<p>a<b>c</b><p>d", 10, ", p 3..8, \"a\" 4..6, b 4..8, \"c\" 6..8, p 3..10, \"d\" 8..10");
+        check("<!doctype html><!-- x --><p>a<!-- y -->b", 7, ", p 3..7, \"a\" 4..6, \"b\" 4..7");
+        check(
+            "<p>a<template><p>x</template>b<p>c",
+            10,
+            ", p 3..8, \"a\" 4..6, template 4..7, \"b\" 4..8, p 3..10, \"c\" 8..10",
+        );
+    }
+
+    #[test]
+    fn walks_over_children_ancestors_and_words() {
+        with_page("<div><p>a  b<i> c</i></p>\n<p>d</div>e", |page| {
+            let tag = |at: usize| page.nodes[at].element.map_or(page.nodes[at].text, |e| e.name());
+            let div = (0..page.nodes.len()).find(|&at| tag(at) == "div").unwrap();
+            assert_eq!(page.children(div).map(tag).collect::<Vec<_>>(), ["p", "\n", "p"]);
+            assert_eq!(
+                page.ancestors(div + 2).map(tag).collect::<Vec<_>>(),
+                ["p", "div", "body", "html", ""]
+            );
+            assert_eq!(page.line(div), "a b c d");
+            assert_eq!(page.ancestors(0).count(), 0);
+        });
     }
 }

@@ -82,3 +82,127 @@ fn sums(page: &Page<'_>) -> Vec<usize> {
     sums.push(sum);
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use expect_test::expect;
+
+    /// So that nothing in a test is a large share of its page.
+    const WORDS: &str = "<p>Some words that are always there and shown.";
+
+    #[test]
+    fn hidden_elements_go() {
+        for hidden in [
+            "<span hidden>x</span>",
+            "<span hidden=''>x</span>",
+            "<span aria-hidden=true>x</span>",
+            "<span style='color: red; display : none'>x</span>",
+            "<span style='VISIBILITY:hidden'>x</span>",
+            "<span class='a hidden'>x</span>",
+            "<span class=sr-only>x</span>",
+            "<span class=visually-hidden>x</span>",
+            "<span class=screen-reader-text>x</span>",
+            "<span class=d-none>x</span>",
+            "<template>x</template>",
+            "<noscript>x</noscript>",
+            "<script>x</script>",
+            "<style>x</style>",
+            "<select><option>x</select>",
+            "<textarea>x</textarea>",
+            "<button>x</button>",
+            "<svg><text>x</text></svg>",
+            "<iframe>x</iframe>",
+            "<video>x</video>",
+            "<object>x</object>",
+        ] {
+            check(
+                &format!("{WORDS}<p>a {hidden} b"),
+                &expect!["Some words that are always there and shown.\n\na b"],
+            );
+        }
+        for shown in [
+            "<span hidden=until-found>x</span>",
+            "<span aria-hidden=false>x</span>",
+            "<span style='display:block'>x</span>",
+            "<span class='hidden md:block'>x</span>",
+            "<span class='d-none d-md-inline-block'>x</span>",
+            "<span class=hide-when-deleted>x</span>",
+            "<span class=shadow>x</span>",
+            "<div role=tabpanel hidden>x</div>",
+        ] {
+            let text = expect!["Some words that are always there and shown.\n\na x b"];
+            let text = if shown.starts_with("<div") {
+                expect!["Some words that are always there and shown.\n\na\n\nx\n\nb"]
+            } else {
+                text
+            };
+            check(&format!("{WORDS}<p>a {shown} b"), &text);
+        }
+    }
+
+    #[test]
+    fn hidden_parts_of_code_and_formulas_go() {
+        check(
+            &format!("{WORDS}<pre><code><span hidden>use x;\n</span>fn a() {{}}</code></pre>"),
+            &expect![[r#"
+                Some words that are always there and shown.
+
+                ```
+                fn a() {}
+                ```"#]],
+        );
+        check(
+            &format!(
+                "{WORDS}<p>Let <span class=katex><span class=katex-mathml><math><semantics><mi>x</mi>\
+                     <annotation encoding=application/x-tex>x_1</annotation></semantics></math></span>\
+                     <span class=katex-html aria-hidden=true>x1</span></span> be."
+            ),
+            &expect![[r#"
+                Some words that are always there and shown.
+
+                Let $x_1$ be."#]],
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_hidden_at_first_is_kept() {
+        check(
+            "<div style='display:none'><p>All that this page has.</div>",
+            &expect!["All that this page has."],
+        );
+    }
+
+    #[test]
+    fn navigation_and_signs_go() {
+        check("<nav>x</nav><menu><li>x</menu><p>a", &expect!["a"]);
+        check(
+            "<h2>A<a class=anchor href=#a>#</a></h2><p>b",
+            &expect![[r#"
+            ## A
+
+            b"#]],
+        );
+        check("<p>a<a href=#fn1>1</a> <a href=x>#</a>", &expect!["a1 #"]);
+        check(
+            "<table><tr><td class=gutter>1\n2<td class=code><pre>a\nb</pre></table>",
+            &expect![[r#"
+            ```
+            a
+            b
+            ```"#]],
+        );
+    }
+
+    #[test]
+    fn a_template_leaves_what_is_around_it_whole() {
+        check(
+            "<div><p>a<template><p>x</template>b</div><ul><li>c<template>y</template>d<li>e</ul>",
+            &expect![[r#"
+                ab
+
+                - cd
+                - e"#]],
+        );
+    }
+}

@@ -266,3 +266,86 @@ pub(crate) fn all(pruned: Pruned, blocks: &[Block]) -> Choice {
         confidence: 1.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_main;
+    use expect_test::expect;
+
+    const PROSE: &str =
+        "A sentence that is long enough to be read as prose, with a comma and a stop at its end.";
+    const LINKS: &str =
+        "<ul><li><a href=a>One page</a><li><a href=b>Another page</a><li><a href=c>A third page</a></ul>";
+
+    fn check(html: &str, expect: &expect_test::Expect) {
+        check_main(&html.replace("PROSE", PROSE).replace("LINKS", LINKS), expect);
+    }
+
+    #[test]
+    fn the_content_is_told_from_what_is_around_it() {
+        check(
+            "<div>LINKS</div><div><h1>T</h1><p>PROSE<p>PROSE</div><div>LINKS</div>",
+            &expect![[r#"
+            # T
+
+            A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+            A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+        check(
+            "<article><p>PROSE</article><aside><p>PROSE</aside>",
+            &expect![
+                "A sentence that is long enough to be read as prose, with a comma and a stop at its end."
+            ],
+        );
+        check(
+            "<article><p>PROSE<div class=share>Tell your friends about it</div><p>PROSE</article>",
+            &expect![[r#"
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+        check(
+            "<main><p>PROSE<pre>a = 1</pre><p>PROSE</main><footer>\u{a9} 2020 All rights reserved</footer>",
+            &expect![[r#"
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+                ```
+                a = 1
+                ```
+
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+        check(
+            "<main><p>PROSE<ul><li>Short<li>Items</ul></main>",
+            &expect![[r#"
+            A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+            - Short
+            - Items"#]],
+        );
+        check(
+            "<main><p>PROSE<table><tr><th>a<th>b<tr><td>1<td>2</table></main>",
+            &expect![[r#"
+            A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+            | a | b |
+            | --- | --- |
+            | 1 | 2 |"#]],
+        );
+    }
+
+    #[test]
+    fn a_page_of_links_and_short_lines_is_its_own_content() {
+        check("LINKS", &expect![[""]]);
+        check("<p>Hello", &expect!["Hello"]);
+        check(
+            "<div class=sidebar><p>PROSE<p>PROSE</div>",
+            &expect![[r#"
+            A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+            A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+        check("<p>", &expect![[""]]);
+    }
+}

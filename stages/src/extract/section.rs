@@ -90,3 +90,77 @@ fn restore(page: &Page<'_>, at: usize, removed: &mut [bool]) {
     }
     removed[at] = false;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check_main, with_page};
+    use super::gone;
+    use expect_test::expect;
+
+    const PROSE: &str =
+        "A sentence that is long enough to be read as prose, with a comma and a stop at its end.";
+    const LINKS: &str = "<ul><li><a href=a>One more page</a><li><a href=b>Another page</a><li><a href=c>The last page</a></ul>";
+
+    #[test]
+    fn a_heading_stays_with_its_text_and_goes_with_its_list() {
+        check_main(
+            &format!("<main><h1>Title</h1><p>{PROSE}<h2>Use</h2><p>{PROSE}<h2>Related</h2>{LINKS}</main>"),
+            &expect![[r#"
+                # Title
+
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+                ## Use
+
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+    }
+
+    #[test]
+    fn a_heading_that_is_a_link_comes_back_with_its_text() {
+        check_main(
+            &format!(
+                "<main><p>{PROSE}<h2><a href=x>A heading that is one long link to itself</a></h2><p>{PROSE}</main>"
+            ),
+            &expect![[r#"
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+                ## A heading that is one long link to itself
+
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+    }
+
+    #[test]
+    fn a_section_ends_at_a_heading_of_its_level() {
+        check_main(
+            &format!(
+                "<main><p>{PROSE}<h2>Empty</h2>{LINKS}<h3>Below</h3><p>{PROSE}<h2>See also</h2>{LINKS}</main>"
+            ),
+            &expect![[r#"
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end.
+
+                ## Empty
+
+                ### Below
+
+                A sentence that is long enough to be read as prose, with a comma and a stop at its end."#]],
+        );
+    }
+
+    #[test]
+    fn what_lies_under_a_removed_node_is_gone() {
+        with_page("<div><p>a<b>c</b></div><p>d", |page| {
+            let mut removed = vec![false; page.nodes.len()];
+            let div = page.nodes.iter().position(|n| n.tag == super::super::tag::Tag::Div).unwrap();
+            removed[div] = true;
+            let words: Vec<&str> = gone(page, &removed)
+                .iter()
+                .zip(&page.nodes)
+                .filter(|(gone, node)| !**gone && !node.text.is_empty())
+                .map(|(_, node)| node.text)
+                .collect();
+            assert_eq!(words, ["d"]);
+        });
+    }
+}

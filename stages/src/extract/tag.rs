@@ -139,3 +139,29 @@ impl Tag {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_what_they_mean() {
+        for (name, block, silent, heading) in [
+            ("p", true, false, None),
+            ("li", true, false, None),
+            ("h1", true, false, Some(1)),
+            ("h6", true, false, Some(6)),
+            ("b", false, false, None),
+            ("br", false, false, None),
+            ("script", false, true, None),
+            ("head", false, true, None),
+            ("h7", false, false, None),
+            ("P", false, false, None),
+            ("", false, false, None),
+        ] {
+            let tag = Tag::of(name);
+            assert_eq!((tag.is_block(), tag.is_silent(), tag.heading()), (block, silent, heading), "{name}");
+        }
+        assert_eq!(Tag::of("h7"), Tag::Other);
+    }
+}

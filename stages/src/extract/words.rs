@@ -54,7 +54,7 @@ impl Hints {
             match &*name.local {
                 "class" | "id" => {
                     hints = hints.with(words(value));
-                    if value.split_ascii_whitespace().any(|name| HIDING.contains(&name)) {
+                    if is_hiding(value) {
                         hints.0 |= Hint::Hidden as u16;
                     }
                 }
@@ -82,9 +82,16 @@ impl Hints {
 }
 
 /// Names that hide an element when they stand alone; as parts of names (`hide-when-deleted`) they say nothing.
-const HIDING: [&str; 9] = [
+const HIDING: [&str; 16] = [
     "hidden",
     "hide",
+    "d-none",
+    "display-none",
+    "sr-only",
+    "screen-reader-text",
+    "screen-reader-only",
+    "visuallyhidden",
+    "u-hidden",
     "invisible",
     "noprint",
     "no-print",
@@ -93,6 +100,19 @@ const HIDING: [&str; 9] = [
     "is-hidden",
     "hideme",
 ];
+
+/// What the names of utility classes show again on a larger screen: `hidden md:block`, `d-none d-md-flex`.
+const SHOWING: [&str; 8] =
+    ["block", "flex", "grid", "inline", "inline-block", "inline-flex", "table", "table-cell"];
+
+fn is_hiding(names: &str) -> bool {
+    let shows = |name: &str| {
+        let utility = name.split_once(':').or_else(|| name.strip_prefix("d-")?.split_once('-'));
+        utility.is_some_and(|(_, display)| SHOWING.contains(&display))
+    };
+    let mut names = names.split_ascii_whitespace();
+    names.clone().any(|name| HIDING.contains(&name)) && !names.any(shows)
+}
 
 fn hides(style: &str) -> bool {
     let plain: String =
@@ -222,5 +242,53 @@ impl Hints {
         }
         // `content-with-sidebar` is the content.
         if self.has(Hint::Main) { Self(all.0 & !(Hint::Meta as u16 | Hint::Hidden as u16)) } else { all }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::with_page;
+    use super::*;
+
+    fn check(attributes: &str, expected: u16) {
+        with_page(&format!("<div {attributes}>"), |page| {
+            let div = page.nodes.iter().find(|n| n.tag == Tag::Div).unwrap();
+            assert_eq!(Hints::of(div).0, expected, "{attributes}");
+        });
+    }
+
+    #[test]
+    fn whole_words_of_names_count() {
+        const MAIN: u16 = Hint::Main as u16;
+        check("class=entryContent", MAIN);
+        check("class='main-nav2'", MAIN | Hint::Navigation as u16);
+        check("class=shadow", 0);
+        check("class=NAV", Hint::Navigation as u16);
+        check("id=comments", Hint::Comment as u16);
+        check("class='x' id=x", 0);
+        check("class='' id=''", 0);
+        check("class=\u{fc}nav", Hint::Navigation as u16);
+        check("title=nav", 0);
+        check("role=' navigation '", Hint::Navigation as u16);
+        check("role=main", MAIN);
+        check("itemprop=articleBody", MAIN);
+        check("aria-label='Breadcrumbs of the page'", Hint::Navigation as u16);
+    }
+
+    #[test]
+    fn long_names_are_read_to_their_bound() {
+        check(&format!("class='{} nav'", "x".repeat(NAME_BYTES_MAX)), 0);
+        check(&format!("class='{} nav'", "x".repeat(NAME_BYTES_MAX - 5)), Hint::Navigation as u16);
+        check(&format!("class={}", "nav".repeat(20)), 0);
+    }
+
+    #[test]
+    fn a_large_part_of_the_page_is_no_furniture() {
+        let hints = Hints(Hint::Navigation as u16 | Hint::Main as u16);
+        assert!(hints.believed(Tag::Div, FURNITURE_SHARE_MAX).is_suspect());
+        assert!(!hints.believed(Tag::Div, FURNITURE_SHARE_MAX + 0.01).is_suspect());
+        assert!(!hints.believed(Tag::Main, 0.0).is_suspect());
+        assert!(Hints::default().believed(Tag::Footer, 0.0).is_suspect());
+        assert!(!Hints::default().believed(Tag::Footer, 0.9).is_suspect());
     }
 }

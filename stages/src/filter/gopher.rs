@@ -302,6 +302,83 @@ mod tests {
         check(paper(), &"The And quick the ".repeat(50), Some("too_few_stop_words"));
     }
 
+    /// The n-th limit is met exactly by the first text and missed by a hair by the second.
+    fn check_limit(reason: &str, at_limit: &str, beyond: &str) {
+        let config = || Config { words: Splitter::Whitespace, ..Config::default() };
+        check(config(), at_limit, None);
+        check(config(), beyond, Some(reason));
+    }
+
+    /// Fifty words, some with something put before or behind them.
+    fn fifty(marked: usize, mark: impl Fn(&str) -> String) -> String {
+        let word = |n: usize| ["the", "quick", "fox", "and", "badger"][n % 5];
+        let words = (0..50).map(|n| if n < marked { mark(word(n)) } else { word(n).to_owned() });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Ten lines, some with something put before or behind them.
+    fn ten_lines(marked: usize, end: &str, mark: impl Fn(&str) -> String) -> String {
+        let line = "the quick fox and the badger have a long walk";
+        let lines = (0..10).map(|n| if n < marked { mark(line) } else { line.to_owned() });
+        lines.collect::<Vec<_>>().join(end)
+    }
+
+    #[test]
+    fn what_is_at_a_limit_is_kept() {
+        check_limit("words_too_short", &"the and ".repeat(25), &format!("{}to", "the and ".repeat(25)));
+        let ten = format!("the and {0} {0} ", "x".repeat(17)).repeat(13);
+        check_limit("words_too_long", &ten, &format!("{ten} elevenchars"));
+        let hash = |word: &str| format!("#{word}");
+        check_limit("too_many_hashes", &fifty(5, hash), &fifty(6, hash));
+        for dots in ["...", "…", "....", "....."] {
+            let dotted = |word: &str| format!("{word}{dots}");
+            check_limit("too_many_ellipses", &fifty(5, dotted), &fifty(6, dotted));
+        }
+        check_limit(
+            "too_many_ellipses",
+            &fifty(2, |w| format!("{w}......")),
+            &fifty(3, |w| format!("{w}......")),
+        );
+        for end in ["\n", "\r\n", "\r", "\u{2028}"] {
+            for bullet in ["- ", "•", "\u{3000}-"] {
+                let listed = |line: &str| format!("{bullet}{line}");
+                check_limit("too_many_bullets", &ten_lines(9, end, listed), &ten_lines(10, end, listed));
+            }
+            let open = |line: &str| format!("{line}... ");
+            check_limit("too_many_ellipsis_ends", &ten_lines(3, end, open), &ten_lines(4, end, open));
+        }
+        let number = |_: &str| "1234".to_owned();
+        check_limit("too_few_alphabetic", &fifty(10, number), &fifty(11, number));
+        check_limit(
+            "too_few_stop_words",
+            &format!("the and {}", "fox ".repeat(48)),
+            &format!("the the And {}", "fox ".repeat(48)),
+        );
+        check(Config { words_max: 50, ..Config::default() }, &prose(50), None);
+    }
+
+    #[test]
+    fn letters_of_all_scripts_are_letters_and_marks_are_none() {
+        let config = || Config { words: Splitter::Whitespace, stop_words_min: 0, ..Config::default() };
+        for word in [
+            "\u{434}\u{43e}\u{43c}",
+            "\u{65e5}\u{672c}\u{8a9e}",
+            "e\u{301}te\u{301}",
+            "\u{928}\u{92e}\u{938}",
+        ] {
+            check(config(), &format!("{word} ").repeat(50), None);
+        }
+        // Combining marks, Roman numerals (Nl) and digits of other scripts are no letters of Python's isalpha.
+        for word in ["\u{301}\u{301}\u{301}", "\u{2167}\u{2167}\u{2167}", "\u{664}\u{664}\u{664}"] {
+            check(config(), &format!("{word} ").repeat(50), Some("too_few_alphabetic"));
+        }
+        // Characters are scalar values: a mark counts.
+        check(Config { words_min: 1, ..config() }, "e\u{301}\u{301}", None);
+        check(Config { words_min: 1, ..config() }, "e\u{301}", Some("words_too_short"));
+        check(Config { words_min: 1, ..config() }, "one", None);
+        check(Config { words_min: 1, ..config() }, "!?", Some("too_few_words"));
+    }
+
     #[test]
     fn zero_switches_a_rule_off_and_nothing_divides_by_zero() {
         let off = || Config { words_min: 0, alphabetic_min: 0.0, stop_words_min: 0, ..Config::default() };

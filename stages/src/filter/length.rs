@@ -117,5 +117,10 @@ mod tests {
         check((1, 9, 9), "", Some(("too_short", 0.0)));
         check((0, 9, 9), "", None);
         check((2, 9, 9), "a\u{a0}b", None);
+        check((2, 2, 9), "a\r\nb", None);
+        check((1, 1, 2), "e\u{301}", None);
+        check((1, 1, 1), "e\u{301}", Some(("too_many_chars", 2.0)));
+        check((1, 9, 9), " \n\t", Some(("too_short", 0.0)));
+        check((1, 9, 9), "\u{434}\u{43e}\u{43c}", None);
     }
 }

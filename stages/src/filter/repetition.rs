@@ -286,6 +286,94 @@ mod tests {
         );
     }
 
+    /// All rules off.
+    fn off() -> Config {
+        Config {
+            words: Splitter::Whitespace,
+            paragraphs_max: 0.0,
+            paragraph_chars_max: 0.0,
+            lines_max: 0.0,
+            line_chars_max: 0.0,
+            top_2_gram_max: 0.0,
+            top_3_gram_max: 0.0,
+            top_4_gram_max: 0.0,
+            duplicate_5_grams_max: 0.0,
+            duplicate_6_grams_max: 0.0,
+            duplicate_7_grams_max: 0.0,
+            duplicate_8_grams_max: 0.0,
+            duplicate_9_grams_max: 0.0,
+            duplicate_10_grams_max: 0.0,
+        }
+    }
+
+    /// The limit is met exactly by the first text and passed by the second.
+    fn check_limit(config: &Config, reason: &str, at_limit: &str, beyond: &str) {
+        let stage = Repetition::new(config);
+        assert_eq!(stage.judge(at_limit).verdict, Verdict::Kept, "{reason}: {at_limit:?}");
+        let found = stage.judge(beyond).verdict;
+        assert!(matches!(found, Verdict::Dropped { reason: r, .. } if r == reason), "{reason}: {found:?}");
+    }
+
+    /// Ten pieces of which some are the first again.
+    fn ten(again: usize, between: &str) -> String {
+        let piece = |n: usize| if n < again { "piece 0".to_owned() } else { format!("piece {}", n - again) };
+        (0..10).map(piece).collect::<Vec<_>>().join(between)
+    }
+
+    #[test]
+    fn what_is_at_a_limit_is_kept() {
+        let lines = Config { lines_max: 0.3, ..off() };
+        check_limit(&lines, "duplicate_lines", &ten(3, "\n"), &ten(4, "\n"));
+        check_limit(&lines, "duplicate_lines", &ten(3, "\r\n"), &ten(4, "\r\n"));
+        let paragraphs = Config { paragraphs_max: 0.3, ..off() };
+        check_limit(&paragraphs, "duplicate_paragraphs", &ten(3, "\n\n\n"), &ten(4, "\n\n"));
+        // Characters, not bytes: the same figures in every script.
+        for c in ["x", "\u{e9}", "\u{65e5}", "\u{1f600}", "\u{301}"] {
+            let twenty = c.repeat(20);
+            let chars = Config { line_chars_max: 0.2, ..off() };
+            let text = |rest: usize| format!("{twenty}\n{twenty}\n{}", c.repeat(rest));
+            check_limit(&chars, "duplicate_line_chars", &text(58), &text(57));
+            let chars = Config { paragraph_chars_max: 0.2, ..off() };
+            let text = |rest: usize| format!("{twenty}\n\n{twenty}\n\n{}", c.repeat(rest));
+            check_limit(&chars, "duplicate_paragraph_chars", &text(56), &text(55));
+        }
+    }
+
+    #[test]
+    fn runs_of_words_at_a_limit_are_kept() {
+        for (config, reason, run, rest) in [
+            // Twice the run with its spaces: 10 of 50, 18 of 100, 16 of 100 characters.
+            (Config { top_2_gram_max: 0.20, ..off() }, "top_2_gram", "ab cd", 38),
+            (Config { top_3_gram_max: 0.18, ..off() }, "top_3_gram", "abc de fg", 80),
+            (Config { top_4_gram_max: 0.16, ..off() }, "top_4_gram", "ab c d e", 82),
+            // The second run without its spaces: 15, 14, 13, 12, 11 and 10 of 100.
+            (Config { duplicate_5_grams_max: 0.15, ..off() }, "duplicate_5_grams", "aaa bbb ccc ddd eee", 60),
+            (Config { duplicate_6_grams_max: 0.14, ..off() }, "duplicate_6_grams", "aaa bbb cc dd ee ff", 60),
+            (Config { duplicate_7_grams_max: 0.13, ..off() }, "duplicate_7_grams", "aa bb cc dd ee ff g", 60),
+            (Config { duplicate_8_grams_max: 0.12, ..off() }, "duplicate_8_grams", "aa bb cc dd e f g h", 60),
+            (Config { duplicate_9_grams_max: 0.11, ..off() }, "duplicate_9_grams", "aa bb c d e f g h i", 60),
+            (
+                Config { duplicate_10_grams_max: 0.10, ..off() },
+                "duplicate_10_grams",
+                "a b c d e f g h i j",
+                60,
+            ),
+        ] {
+            let text = |rest: usize| format!("{run} {run} {}", "z".repeat(rest));
+            check_limit(&config, reason, &text(rest), &text(rest - 1));
+        }
+    }
+
+    #[test]
+    fn one_word_and_texts_shorter_than_a_run() {
+        check("word", None);
+        check("two words", Some("top_2_gram"));
+        let three = Config { top_3_gram_max: 0.18, ..off() };
+        assert_eq!(Repetition::new(&three).judge("two words").verdict, Verdict::Kept);
+        // A run that is there once counts, so a text of its length is all run.
+        check_limit(&three, "top_3_gram", "two words", "now three words");
+    }
+
     #[test]
     fn odd_texts_are_measured_without_harm() {
         for text in ["\n", "\n\n\n", " ", "\0", "\u{301}", "\u{202e}x", "..."] {

@@ -45,42 +45,89 @@ pub enum Stretch<'a> {
 pub fn stretches(text: &str) -> Vec<Stretch<'_>> {
     let mut found = Vec::new();
     let (mut start, mut at) = (0, 0);
-    let mut fence: Option<&str> = None;
+    let mut fence = Fence::default();
     if !text.contains("```") && !text.contains("~~~") {
         return if text.is_empty() { found } else { vec![Stretch::Prose(text)] };
     }
     for line in text.split_inclusive('\n') {
         let end = at + line.len();
-        match (fence, fence_mark(line)) {
-            (None, Some(mark)) => {
+        match fence.take(line) {
+            Place::Opening => {
                 if start < at {
                     found.push(Stretch::Prose(&text[start..at]));
                 }
-                (start, fence) = (at, Some(mark));
+                start = at;
             }
-            (Some(open), Some(close)) if close.starts_with(open) && line.trim() == close => {
+            Place::Closing => {
                 found.push(Stretch::Code(&text[start..end]));
-                (start, fence) = (end, None);
+                start = end;
             }
-            _ => {}
+            Place::Outside | Place::Inside => {}
         }
         at = end;
     }
     if start < at {
         let last = &text[start..];
-        found.push(if fence.is_some() { Stretch::Code(last) } else { Stretch::Prose(last) });
+        found.push(if fence.is_open() { Stretch::Code(last) } else { Stretch::Prose(last) });
     }
     found
 }
 
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Outside of every fence.
+    Outside,
+    /// It opens a fence.
+    Opening,
+    /// Between the two lines of a fence.
+    Inside,
+    /// It closes the fence.
+    Closing,
+}
+
+/// Follows the fences of a Markdown text from line to line, by the rules of [`stretches`].
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Fence<'a>(Option<&'a str>);
+
+impl<'a> Fence<'a> {
+    /// Takes the next line, with or without its end.
+    pub fn take(&mut self, line: &'a str) -> Place {
+        match self.0 {
+            Some(open) if line.trim().starts_with(open) && fence_mark(line) == Some(line.trim()) => {
+                self.0 = None;
+                Place::Closing
+            }
+            Some(_) => Place::Inside,
+            None => {
+                self.0 = fence_mark(line);
+                if self.is_open() { Place::Opening } else { Place::Outside }
+            }
+        }
+    }
+
+    /// Whether a fence is open behind the lines taken.
+    pub const fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// Space separators (general category Zs), the space among them.
+pub fn is_space_separator(c: char) -> bool {
+    matches!(c, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+}
+
 /// The run of three or more backticks or tildes that starts the line, after at most three spaces.
+///
+/// Odd spaces count as plain ones: a stage that makes them plain must see the same fences before and after.
 fn fence_mark(line: &str) -> Option<&str> {
-    let rest = line.trim_start_matches(' ');
+    let rest = line.trim_start_matches(is_space_separator);
     let mark = rest.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let run = rest.len() - rest.trim_start_matches(mark).len();
+    let indent = line[..line.len() - rest.len()].chars().count();
     // Inline code of backticks on one line is no fence: its info string may not hold a backtick.
     let inline = mark == '`' && rest[run..].contains('`');
-    (line.len() - rest.len() <= 3 && run >= 3 && !inline).then(|| &rest[..run])
+    (indent <= 3 && run >= 3 && !inline).then(|| &rest[..run])
 }
 
 #[cfg(test)]
@@ -115,6 +162,15 @@ mod tests {
         check("```\nopen", &[Stretch::Code("```\nopen")]);
         check("```x``` is inline\ny", &[Stretch::Prose("```x``` is inline\ny")]);
         check("    ```\ny", &[Stretch::Prose("    ```\ny")]);
+        check("\u{a0}```\ny", &[Stretch::Code("\u{a0}```\ny")]);
+        check("\u{3000}   ```\ny", &[Stretch::Prose("\u{3000}   ```\ny")]);
+        check(
+            "```\n    ```\n``` x\n```` \ny",
+            &[Stretch::Code("```\n    ```\n``` x\n```` \n"), Stretch::Prose("y")],
+        );
+        check("~~~ a`b`\nx\r\n~~~\r\ny", &[Stretch::Code("~~~ a`b`\nx\r\n~~~\r\n"), Stretch::Prose("y")]);
+        check("``\nx", &[Stretch::Prose("``\nx")]);
+        check("a ```\nx", &[Stretch::Prose("a ```\nx")]);
     }
 
     proptest! {
