@@ -132,6 +132,7 @@ pub(crate) fn dataset(folder: &Path) {
         nodes: vec![],
         files,
         tokens: Some(Tokens {
+            folder: "tokens".into(),
             sequence_length: LENGTH,
             vocab_size: VOCAB,
             eos_id: 0,

@@ -8,7 +8,7 @@ pub const FILE: &str = "manifest.json";
 /// File name of the tokenizer in a dataset folder.
 pub const TOKENIZER: &str = "tokenizer.json";
 /// Raised when the layout of datasets changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `manifest.json`: canonical (keys sorted, no clock, no path outside the folder), written last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub struct File {
 /// The token shards of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
+    /// Folder of the shards in the dataset, with folders `train` and `validation` in it.
+    pub folder: String,
     /// Tokens in a sequence.
     pub sequence_length: u64,
     /// Token ids are below this.
