@@ -105,7 +105,7 @@ fn a_new_file_runs_alone() {
     build(&folder, "work", &[]);
     folder.write("input/lines/z.jsonl", corpus::json_lines(14, 1000..1010));
     let plan = gristmill(&["plan", "recipe.toml", "--workdir", "work"], &folder.0).expect(0).out;
-    assert!(plan.contains("(other files)"), "{plan}");
+    assert!(plan.contains("(input/lines/z.jsonl new)"), "{plan}");
     build(&folder, "work", &[]);
     let again = report(&folder.join("work"));
     assert_eq!(node(&again, "lines")["computed"], 1, "{again:#}");
