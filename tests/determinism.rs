@@ -105,7 +105,7 @@ fn a_new_file_runs_alone() {
     build(&folder, "work", &[]);
     folder.write("input/lines/z.jsonl", corpus::json_lines(14, 1000..1010));
     let plan = gristmill(&["plan", "recipe.toml", "--workdir", "work"], &folder.0).expect(0).out;
-    assert!(plan.contains("(other files)"), "{plan}");
+    assert!(plan.contains("(input/lines/z.jsonl new)"), "{plan}");
     build(&folder, "work", &[]);
     let again = report(&folder.join("work"));
     assert_eq!(node(&again, "lines")["computed"], 1, "{again:#}");
@@ -171,4 +171,33 @@ fn a_dataset_is_the_same_however_the_recipe_is_named() {
             &format!("{recipe} in {current:?}"),
         );
     }
+}
+
+/// The token shards are where the manifest says, and what a tokenizer was trained to is in the cache.
+#[test]
+fn shards_of_any_name_are_trained_on_and_a_tokenizer_is_trained_once() {
+    let folder = Folder::new("shards");
+    folder.write("input/a.jsonl", corpus::json_lines(15, 0..40));
+    let recipe = "[sources.lines]\nkind = \"source.jsonl\"\npaths = [\"input\"]\n[[stages]]\nkind = \"tokenize.bpe\"\n\
+                  vocab_size = 300\n[[stages]]\nkind = \"pack.sequences\"\nlength = 32\nvalidation = 0.2\n[[stages]]\n\
+                  kind = \"sink.parquet\"\nname = \"shards\"\n";
+    folder.write("recipe.toml", recipe);
+    build(&folder, "work", &[]);
+    let manifest = tree(&folder.join("work/dataset"))["manifest.json"].clone();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["tokens"]["folder"], "shards", "{manifest:#}");
+    assert!(folder.join("work/dataset/shards/train/part-00000.parquet").exists());
+    let verified = gristmill(&["verify", "work", "--json"], &folder.0).expect(0).json();
+    assert!(verified["sequences"].as_u64() > Some(50), "{verified:#}");
+    let small = ["steps=2", "layers=1", "width=32", "heads=2", "batch_sequences=2"];
+    let sets = small.iter().flat_map(|set| ["--set", set]);
+    let train: Vec<&str> = ["train", "work/dataset", "--out", "model"].into_iter().chain(sets).collect();
+    gristmill(&train, &folder.0).expect(0);
+
+    let expected = tree(&folder.join("work/dataset"));
+    fs::remove_dir_all(folder.join("work/dataset")).unwrap();
+    assert!(node(&report(&folder.join("work")), "tokenize.bpe")["spilled_runs"].as_u64() > Some(0));
+    build(&folder, "work", &[]);
+    assert_eq!(node(&report(&folder.join("work")), "tokenize.bpe")["spilled_runs"], 0);
+    assert_same(&tree(&folder.join("work/dataset")), &expected, "with the tokenizer of the cache");
 }

@@ -85,6 +85,7 @@ pub fn check(settings: &Settings) -> Vec<KeyError> {
     };
     // The shape of the vocabulary changes nothing about how the keys fit.
     let tokens = Tokens {
+        folder: "tokens".into(),
         sequence_length: 1,
         vocab_size: 1,
         eos_id: 0,
@@ -169,6 +170,7 @@ mod tests {
 
     fn tokens() -> Tokens {
         Tokens {
+            folder: "tokens".into(),
             sequence_length: 64,
             vocab_size: 300,
             eos_id: 0,

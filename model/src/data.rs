@@ -67,20 +67,21 @@ impl Dataset {
             ));
         };
         for (name, file) in &parsed.files {
-            if name.starts_with("tokens/") || name == manifest::TOKENIZER {
+            if name.starts_with(&format!("{}/", tokens.folder)) || name == manifest::TOKENIZER {
                 check(&folder.join(name), file)?;
             }
         }
         let length = usize::try_from(tokens.sequence_length).map_err(TrainError::file(&path))?;
-        let rows = |prefix: &str| Rows {
+        let rows = |split: &str| Rows {
             shards: (parsed.files.iter())
-                .filter(|(name, _)| name.starts_with(prefix) && name.ends_with(".parquet"))
+                .filter(|(name, _)| name.starts_with(&format!("{}/{split}/", tokens.folder)))
+                .filter(|(name, _)| name.ends_with(".parquet"))
                 .map(|(name, file)| (folder.join(name), file.rows.unwrap_or(0)))
                 .collect(),
             length,
             vocab: tokens.vocab_size,
         };
-        let (train, validation) = (rows("tokens/train/"), rows("tokens/validation/"));
+        let (train, validation) = (rows("train"), rows("validation"));
         if train.is_empty() {
             return Err(TrainError::file(&path)("the dataset has no training sequences"));
         }

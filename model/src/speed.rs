@@ -34,6 +34,7 @@ pub struct StepTimes {
 /// Settings that do not fit together.
 pub fn step_times(config: &Config, length: u32, vocab: u32, steps: usize) -> Result<StepTimes, TrainError> {
     let tokens = Tokens {
+        folder: "tokens".into(),
         sequence_length: length.into(),
         vocab_size: vocab.into(),
         eos_id: 0,

@@ -139,6 +139,7 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
         nodes: vec![],
         files,
         tokens: Some(Tokens {
+            folder: "tokens".into(),
             sequence_length: LENGTH,
             vocab_size,
             eos_id: 0,

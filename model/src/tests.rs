@@ -27,8 +27,15 @@ pub(crate) fn small(architecture: Architecture) -> Config {
 
 pub(crate) fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
     let tokenizer = String::new();
-    let tokens =
-        Tokens { sequence_length: length, vocab_size: 23, eos_id: 0, train: 1, validation: 1, tokenizer };
+    let tokens = Tokens {
+        folder: "tokens".into(),
+        sequence_length: length,
+        vocab_size: 23,
+        eos_id: 0,
+        train: 1,
+        validation: 1,
+        tokenizer,
+    };
     Transformer::new(config.shape(&tokens).unwrap(), Source::drawn(config.seed, &Device::Cpu)).unwrap()
 }
 

@@ -229,12 +229,15 @@ fn a_file_that_changes_while_it_is_read_is_named_and_nothing_of_it_is_kept() {
     assert!(folder.dataset("w") == folder.dataset("fresh"), "rows of the changed file were kept");
 }
 
-/// Every file of the cache, the small ones of a folder last.
+/// Every file below a folder, sorted.
 fn cache_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = BTreeMap::new();
     collect(folder, folder, &mut files);
     files.into_keys().map(|name| folder.join(name)).collect()
 }
+
+/// What a file becomes.
+type Harm<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
 #[test]
 fn a_torn_file_of_the_cache_is_a_missing_file() {
@@ -249,8 +252,7 @@ fn a_torn_file_of_the_cache_is_a_missing_file() {
         bytes
     };
     let nothing = |_: &[u8]| Vec::new();
-    type Harm<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
-    let harms: [Harm<'_>; 3] = [("cut", &cut), ("flip", &flip), ("empty", &nothing)];
+    let harms: [(&str, Harm<'_>); 3] = [("cut", &cut), ("flip", &flip), ("empty", &nothing)];
     for kind in ["trace", "changes", "rows", "settled"] {
         for (name, harm) in harms {
             // All files of the kind, and one alone: what lies behind it is there and what lies before it too.

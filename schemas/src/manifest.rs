@@ -10,7 +10,7 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// Name of what `transformers` wants to know of the tokenizer beside it: its special tokens.
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// Raised when the layout of datasets changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `manifest.json`: canonical (keys sorted, no clock, no path outside the folder), written last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub struct File {
 /// The token shards of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
+    /// Folder of the shards in the dataset, with folders `train` and `validation` in it.
+    pub folder: String,
     /// Tokens in a sequence.
     pub sequence_length: u64,
     /// Token ids are below this.

@@ -27,7 +27,7 @@ pub struct Context<'a> {
 /// A piece of a source: the unit of retry, caching and distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// Stable name, the same wherever the files lie: relative path, with a range where a file is cut.
+    /// Stable name, the same wherever the files lie: relative path, with a range behind `#` where a file is cut.
     pub name: String,
     /// File that it is read from.
     pub path: PathBuf,
@@ -39,6 +39,13 @@ pub struct Split {
     pub content: [u8; 32],
     /// Its files as they were before `content` was hashed.
     pub stamp: Stamp,
+}
+
+impl Split {
+    /// The file in the name of a split: what stands before the range behind `#`.
+    pub fn file(name: &str) -> &str {
+        name.rsplit_once('#').map_or(name, |(file, _)| file)
+    }
 }
 
 /// What writing to files changes: their lengths and times.

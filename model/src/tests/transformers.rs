@@ -39,6 +39,7 @@ fn config(architecture: Architecture) -> Config {
 /// The tiny model of the script; asserts that it has the tensors that `transformers` has.
 fn tiny(architecture: Architecture) -> Transformer<f32> {
     let tokens = Tokens {
+        folder: "tokens".into(),
         sequence_length: u64::from(CONTEXT),
         vocab_size: u64::from(VOCAB),
         eos_id: 0,

@@ -53,6 +53,7 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
         let settings = settings(&draft.block, recipe.base());
         Node {
             hash: key::node_hash(spec, &settings, recipe.base()),
+            facts: key::facts(spec, &draft.block, recipe),
             shown: shown(spec, &draft.block),
             inputs: draft.inputs.iter().map(|&n| place[n]).collect(),
             made: made.expect("a draft that cannot be made is a mistake"),

@@ -1,6 +1,8 @@
 //! Content keys: a hash names everything that a piece of work depends on.
 
+use crate::recipe::{Block, Recipe, variables};
 use schemas::{FilePath, FilePaths, Settings, Spec};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -51,6 +53,25 @@ pub(super) fn node_hash(spec: &Spec, settings: &Settings, base: &Path) -> Hash {
         });
     }
     Hash::of(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// Digests of what the settings stand for, so that a plan can say which of it changed.
+///
+/// 32 bits are enough to see a change, and too few to find out a secret from them.
+pub(super) fn facts(spec: &Spec, block: &Block, recipe: &Recipe) -> BTreeMap<String, String> {
+    let digest = |bytes: &[u8]| blake3::hash(bytes).to_hex()[..8].to_owned();
+    let mut facts = BTreeMap::new();
+    for entry in &block.keys {
+        let is_file = spec.keys.iter().any(|key| key.name == entry.name && key.kind == FilePath::KIND);
+        if let Some(path) = entry.value.as_str().filter(|path| is_file && !path.is_empty()) {
+            facts.insert(entry.name.clone(), digest(&content(&recipe.base().join(path))));
+        }
+        for name in variables(&entry.written) {
+            let value = recipe.variables.get(name).map_or("", String::as_str);
+            facts.insert(format!("${{{name}}}"), digest(value.as_bytes()));
+        }
+    }
+    facts
 }
 
 fn content(path: &Path) -> Vec<u8> {

@@ -62,6 +62,9 @@ pub struct Node {
     pub output: SchemaRef,
     /// Settings as the manifest shows them, defaults included.
     pub shown: BTreeMap<String, String>,
+    /// What settings stand for, as digests: the content of the file that a key names, under the key, and the value of a
+    /// variable, under `${NAME}`.
+    pub facts: BTreeMap<String, String>,
     /// Hash of kind, version, settings and the files that they name.
     pub hash: Hash,
     /// For a sink: the folder of the dataset that it writes.

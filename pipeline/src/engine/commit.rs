@@ -12,7 +12,7 @@ use crate::digest::{Digest, digest};
 use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
 use schemas::manifest::{self, File as FileRow, Tokens};
-use schemas::{Event, Made, Manifest, Regroup, Sink, Sorted, token};
+use schemas::{Event, Made, Manifest, Regroup, Sink, Sorted, StageError, token};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -62,8 +62,8 @@ struct Commit<'a> {
     metadata: Vec<(String, String)>,
     rows: Mutex<Rows>,
     counts: Vec<Counts>,
-    /// Tokens of `train` and `validation`, and the sequence length.
-    tokens: Mutex<BTreeMap<&'static str, u64>>,
+    /// Tokens in each folder of each regroup.
+    tokens: Mutex<BTreeMap<(usize, &'static str), u64>>,
 }
 
 /// Writes the dataset of a run whose cache is complete.
@@ -176,7 +176,8 @@ impl Commit<'_> {
             let written = writer.finish().map_err(RunError::stage(&node.name))?;
             self.note(written.into_iter().map(|w| (w.path, w.rows)));
         }
-        *self.tokens.lock().expect("no thread panics while it counts").entry(folder).or_default() += tokens;
+        *self.tokens.lock().expect("no thread panics while it counts").entry((at, folder)).or_default() +=
+            tokens;
         Ok(rows)
     }
 
@@ -255,7 +256,7 @@ impl Commit<'_> {
 
     /// Writes the files that global nodes settled into, and collects their numbers.
     fn files(&self) -> Result<BTreeMap<String, u64>, RunError> {
-        let mut facts = BTreeMap::new();
+        let (mut facts, mut owners) = (BTreeMap::new(), BTreeMap::new());
         for at in 0..self.run.dag.nodes.len() {
             if !matches!(self.node(at).made, Made::Global(_)) {
                 continue;
@@ -263,6 +264,12 @@ impl Commit<'_> {
             let settled = &self.run.settlement(at)?.settled;
             facts.extend(settled.facts.clone());
             for (name, bytes) in &settled.files {
+                if let Some((other, known)) = owners.insert(name, (at, bytes))
+                    && known != bytes
+                {
+                    let message = format!("settles into `{name}`, and so does `{}`", self.node(other).name);
+                    return Err(RunError::stage(&self.node(at).name)(StageError::Invalid(message)));
+                }
                 let path = self.folder.join(name);
                 fs::write(&path, bytes).map_err(RunError::io(&path))?;
             }
@@ -270,25 +277,37 @@ impl Commit<'_> {
         Ok(facts)
     }
 
+    /// What the manifest tells of token shards: those behind the first regroup, where the settled tell of a vocabulary.
+    fn token_shards(
+        &self,
+        files: &BTreeMap<String, FileRow>,
+        facts: &BTreeMap<String, u64>,
+    ) -> Option<Tokens> {
+        let nodes = &self.run.dag.nodes;
+        let at = nodes.iter().position(|node| matches!(node.made, Made::Regroup(_)))?;
+        let folders: Vec<&String> = self.run.dag.readers(at).map(|n| &nodes[n].folder).collect();
+        let is_parquet = |folder: &&&String| {
+            let inside =
+                |name: &String| name.strip_prefix(folder.as_str()).is_some_and(|n| n.starts_with('/'));
+            files.keys().any(|name| inside(name) && name.ends_with(".parquet"))
+        };
+        let folder = folders.iter().find(is_parquet).or(folders.first())?;
+        let tokens = self.tokens.lock().expect("no thread panics while it counts");
+        let of = |split: &'static str| tokens.get(&(at, split)).copied().unwrap_or(0);
+        Some(Tokens {
+            folder: (*folder).clone(),
+            sequence_length: nodes[at].shown.get("length")?.parse().ok()?,
+            vocab_size: *facts.get("vocab_size")?,
+            eos_id: u32::try_from(*facts.get("eos_id")?).ok()?,
+            train: of("train"),
+            validation: of("validation"),
+            tokenizer: files.get(manifest::TOKENIZER).map_or_else(String::new, |f| f.blake3.clone()),
+        })
+    }
+
     fn manifest(&self, build: Hash, facts: &BTreeMap<String, u64>) -> Result<Manifest, RunError> {
         let files = self.hash_files()?;
-        let tokens = self.tokens.lock().expect("no thread panics while it counts");
-        let of = |name: &str| tokens.get(name).copied().unwrap_or(0);
-        let length = self.run.dag.nodes.iter().find_map(|n| match n.made {
-            Made::Regroup(_) => n.shown.get("length")?.parse().ok(),
-            _ => None,
-        });
-        let tokens = match (facts.get("vocab_size"), facts.get("eos_id"), length) {
-            (Some(&vocab_size), Some(&eos_id), Some(sequence_length)) => Some(Tokens {
-                sequence_length,
-                vocab_size,
-                eos_id: eos_id as u32,
-                train: of("train"),
-                validation: of("validation"),
-                tokenizer: files.get(manifest::TOKENIZER).map_or_else(String::new, |f| f.blake3.clone()),
-            }),
-            _ => None,
-        };
+        let tokens = self.token_shards(&files, facts);
         let nodes = self.run.dag.nodes.iter().zip(&self.counts).map(|(node, counts)| manifest::Node {
             name: node.name.clone(),
             kind: node.spec.kind.to_owned(),

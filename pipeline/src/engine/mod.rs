@@ -11,6 +11,7 @@ mod feed;
 mod frames;
 mod lock;
 mod plan;
+mod reason;
 mod report;
 mod run;
 mod runs;

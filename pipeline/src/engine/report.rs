@@ -48,10 +48,22 @@ pub struct NodeReport {
     pub name: String,
     /// Kind.
     pub kind: String,
+    /// Version of the kind.
+    #[serde(default)]
+    pub version: u32,
+    /// Nodes that it reads.
+    #[serde(default)]
+    pub inputs: Vec<String>,
     /// Hash of kind, version and settings.
     pub hash: String,
     /// Settings, defaults included.
     pub settings: BTreeMap<String, String>,
+    /// Digests of the files and variables that settings name.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
+    /// Names of the splits of a source, one for each trace.
+    #[serde(default)]
+    pub splits: Vec<String>,
     /// Rows through it.
     pub counts: Counts,
     /// Streams that were worked on in this run.

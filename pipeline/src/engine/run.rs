@@ -206,8 +206,12 @@ impl<'a> Run<'a> {
             NodeReport {
                 name: node.name.clone(),
                 kind: node.spec.kind.to_owned(),
+                version: node.spec.version,
+                inputs: node.inputs.iter().map(|&n| self.dag.nodes[n].name.clone()).collect(),
                 hash: node.hash.to_string(),
                 settings: node.shown.clone(),
+                facts: node.facts.clone(),
+                splits: self.streams.splits[n].iter().map(|split| split.name.clone()).collect(),
                 counts: commit::counts_of(row),
                 computed,
                 cached: streams.len() - computed,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder of the documents.
 pub(crate) const DOCUMENTS: &str = "documents";
-/// Folder of the token shards.
+/// Name of the table of token shards; the manifest says which folder they lie in.
 pub(crate) const TOKENS: &str = "tokens";
 /// Folder of the ledgers, one file a node.
 pub(crate) const LEDGER: &str = "ledger";
@@ -61,8 +61,12 @@ impl Dataset {
         Ok(Some(Self { root, manifest }))
     }
 
-    /// Files with rows in a folder of the dataset, in the order of their names.
+    /// Files with rows in a folder of the dataset, in the order of their names; `tokens` is the folder of the token shards.
     pub fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let folder = match &self.manifest.tokens {
+            Some(tokens) if folder == TOKENS => &tokens.folder,
+            _ => folder,
+        };
         let inside = |name: &&String| {
             name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) && target::has_rows(name)
         };
@@ -72,7 +76,8 @@ impl Dataset {
     /// Folders that hold documents, in the order of the recipe: those of all sinks but the one of the token shards.
     pub fn document_folders(&self) -> impl Iterator<Item = &str> {
         let folders = self.manifest.nodes.iter().filter_map(|node| node.folder.as_deref());
-        folders.filter(|folder| *folder != TOKENS)
+        let tokens = self.manifest.tokens.as_ref().map(|tokens| tokens.folder.as_str());
+        folders.filter(move |folder| Some(*folder) != tokens)
     }
 
     /// Files of documents.

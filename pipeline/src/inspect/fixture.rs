@@ -165,11 +165,26 @@ pub(crate) fn dataset(name: &str) -> Folder {
     let vocabulary = r#"{"decoder":{"type":"ByteLevel"},"model":{"vocab":{"<|end|>":0,"one":1,"Ġtwo":2,"Ċthree":3,"Ã":4}}}"#;
     std::fs::write(root.join("tokenizer.json"), vocabulary).unwrap();
     let tokenizer = blake3::hash(vocabulary.as_bytes()).to_hex().to_string();
-    let tokens = Tokens { sequence_length: 6, vocab_size: 5, eos_id: 0, train: 6, validation: 2, tokenizer };
+    let tokens = Tokens {
+        folder: "tokens".to_owned(),
+        sequence_length: 6,
+        vocab_size: 5,
+        eos_id: 0,
+        train: 6,
+        validation: 2,
+        tokenizer,
+    };
     let (build, name) = ("0".repeat(64), "fixture".to_owned());
     let gristmill = "0.1.0".to_owned();
-    let manifest =
-        Manifest { version: 1, name, gristmill, build, nodes, files: files(root), tokens: Some(tokens) };
+    let manifest = Manifest {
+        version: schemas::manifest::VERSION,
+        name,
+        gristmill,
+        build,
+        nodes,
+        files: files(root),
+        tokens: Some(tokens),
+    };
     std::fs::write(root.join("manifest.json"), serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
     folder
 }

@@ -8,6 +8,7 @@ const DEPTH_MAX: usize = 8;
 
 /// A file, a folder of files or a committed dataset.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a command")]
 pub enum Target {
     /// Rows.
     Table(Table),

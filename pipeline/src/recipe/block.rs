@@ -59,7 +59,8 @@ impl Reader<'_> {
         let written = plain(value.get_ref());
         let items: Vec<Range<usize>> =
             value.get_ref().as_array().into_iter().flatten().map(|item| item.span()).collect();
-        let mut expander = Expander { environment: self.environment, mistakes: &mut self.mistakes };
+        let Self { environment, mistakes, variables } = self;
+        let mut expander = Expander { environment, mistakes, variables };
         let expanded = expander.expand(&written, &value.span(), &items);
         Entry { name: name.to_owned(), span, value: expanded, written, value_span: value.span(), items }
     }

@@ -10,8 +10,10 @@ mod value;
 mod wording;
 
 pub use mistake::{Mistake, Mistakes, Place};
+pub(crate) use value::variables;
 
 use schemas::Value;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +41,8 @@ pub struct Recipe {
     pub train: Option<Block>,
     /// What is no TOML in it; all places are those of its repaired text until a mistake is told.
     pub(crate) damage: syntax::Damage,
+    /// Values of the variables that it names.
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 /// One table of a recipe.
@@ -118,6 +122,7 @@ impl Recipe {
             dataset: None,
             train: None,
             damage: syntax::Damage::default(),
+            variables: BTreeMap::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::syntax::Damage;
 use super::value::type_words;
 use super::{Block, Mistake, Recipe, Word};
 use schemas::config::closest;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -18,6 +19,7 @@ const TABLES: [&str; 6] = ["name", "sources", "stages", "tokenizer", "dataset", 
 pub(super) struct Reader<'a> {
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     pub(super) mistakes: Vec<Mistake>,
+    pub(super) variables: BTreeMap<String, String>,
 }
 
 pub(super) fn recipe(
@@ -25,7 +27,7 @@ pub(super) fn recipe(
     text: String,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Recipe, Vec<Mistake>) {
-    let mut reader = Reader { environment, mistakes: Vec::new() };
+    let mut reader = Reader { environment, mistakes: Vec::new(), variables: BTreeMap::new() };
     let damage = Damage::find(&text);
     let name = file.file_stem().map_or_else(|| "dataset".into(), |s| s.to_string_lossy().into_owned());
     let mut recipe = Recipe { text, ..Recipe::of_blocks(file, &name, Vec::new(), Vec::new()) };
@@ -40,6 +42,7 @@ pub(super) fn recipe(
     }
     drop(table);
     recipe.damage = damage;
+    recipe.variables = reader.variables;
     (recipe, reader.mistakes)
 }
 

@@ -2,6 +2,7 @@
 
 use super::Mistake;
 use schemas::Value;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::de::DeValue;
 
@@ -38,6 +39,8 @@ pub(super) fn type_words(value: &DeValue<'_>) -> &'static str {
 pub(super) struct Expander<'a> {
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     pub(super) mistakes: &'a mut Vec<Mistake>,
+    /// Variables that were replaced, with their values.
+    pub(super) variables: &'a mut BTreeMap<String, String>,
 }
 
 impl Expander<'_> {
@@ -64,7 +67,10 @@ impl Expander<'_> {
                 rest = after;
             } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|r| r.split_once('}')) {
                 match (self.environment)(name) {
-                    Some(value) => out.push_str(&value),
+                    Some(value) => {
+                        out.push_str(&value);
+                        self.variables.insert(name.to_owned(), value);
+                    }
                     None => {
                         let message = format!("the environment variable `{name}` is not set");
                         let help = format!("set it: `export {name}=…`, or write `$$` for a dollar sign");
@@ -84,6 +90,23 @@ impl Expander<'_> {
         }
         out + rest
     }
+}
+
+/// The names of the variables in a value as it is written.
+pub(crate) fn variables(written: &Value) -> Vec<&str> {
+    let Value::String(text) = written else {
+        return written.as_array().into_iter().flatten().flat_map(variables).collect();
+    };
+    let mut names = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((_, after)) = rest.split_once('$') {
+        rest = after.strip_prefix('$').unwrap_or(after);
+        if let Some((name, behind)) = after.strip_prefix('{').and_then(|r| r.split_once('}')) {
+            names.push(name);
+            rest = behind;
+        }
+    }
+    names
 }
 
 /// Stands where a variable is not set.

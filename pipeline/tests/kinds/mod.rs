@@ -4,8 +4,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use schemas::{
-    Build, Config as _, Context, DocId, FilePaths, Filter, FilterStage, Global, House, Intake, Intakes,
-    Judge, Judgement, Made, Note, Notes, Outcome, Push, Reason, Record, Records, Regroup, Rewrite,
+    Build, Config as _, Context, DocId, FilePath, FilePaths, Filter, FilterStage, Global, House, Intake,
+    Intakes, Judge, Judgement, Made, Note, Notes, Outcome, Push, Reason, Record, Records, Regroup, Rewrite,
     RewriteStage, Settled, Sink, Sorted, Source, SourceError, Spec, Split, StageError, Stamp, Verdict,
     Writer, Written, column, config,
 };
@@ -29,6 +29,9 @@ pub(crate) const ALL: &[Spec] = &[
     spec("clean.mark", &[], &[], |_| Ok(Made::Stage(Box::new(RewriteStage(Mark))))),
     spec("filter.short", Short::KEYS, &[Reason { name: "short", doc: "" }], |s| {
         Ok(Made::Stage(Box::new(FilterStage(s.parse::<Short>()?))))
+    }),
+    spec("filter.listed", Listed::KEYS, &[Reason { name: "listed", doc: "" }], |s| {
+        Ok(Made::Stage(Box::new(FilterStage(s.parse::<Listed>()?))))
     }),
     spec("dedup.text", &[], &[Reason { name: "duplicate", doc: "" }], |_| Ok(Made::Global(Box::new(Dedup)))),
     spec("pack.pairs", &[], &[], |_| Ok(Made::Regroup(Box::new(Pairs)))),
@@ -118,6 +121,23 @@ impl Filter for Short {
         let limit = self.words_min as f64;
         let dropped = Verdict::Dropped { reason: "short", value: words, limit, twin: None };
         Judgement { verdict: if words < limit { dropped } else { Verdict::Kept }, signals: vec![words] }
+    }
+}
+
+config! {
+    /// A word list, and a secret.
+    pub struct Listed {
+        /// Words.
+        words: FilePath = FilePath::default();
+        /// Secret.
+        token: String = String::new();
+    }
+}
+
+impl Filter for Listed {
+    const SIGNALS: &'static [&'static str] = &[];
+    fn judge(&self, _text: &str) -> Judgement {
+        Judgement { verdict: Verdict::Kept, signals: Vec::new() }
     }
 }
 

@@ -64,7 +64,8 @@ fn list<'a, A: Array + 'static>(
 pub(super) fn check(dataset: &Dataset, findings: &mut Findings) -> u64 {
     let Some(tokens) = &dataset.manifest.tokens else { return 0 };
     let documents = documents(dataset, findings);
-    let names = dataset.manifest.files.keys().filter(|name| name.starts_with("tokens/"));
+    let (all, validation) = (format!("{}/", tokens.folder), format!("{}/validation/", tokens.folder));
+    let names = dataset.manifest.files.keys().filter(|name| name.starts_with(&all));
     let parts: Vec<(&String, Part)> =
         names.filter_map(|name| Some((name, open(dataset, name, findings)?))).collect();
     let whole = parts.len() == dataset.files(TOKENS).len();
@@ -76,7 +77,7 @@ pub(super) fn check(dataset: &Dataset, findings: &mut Findings) -> u64 {
         match shard {
             Ok(shard) => {
                 sequences += shard.rows;
-                counted[usize::from(name.starts_with("tokens/validation/"))] += shard.tokens;
+                counted[usize::from(name.starts_with(&validation))] += shard.tokens;
                 findings.all.extend(shard.first);
             }
             Err(error) => findings.add(name, reading(&error)),
