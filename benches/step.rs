@@ -24,20 +24,21 @@ const MODELS: [(&str, &str); 2] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let changes: Vec<String> = std::env::args().skip(1).filter(|arg| arg.contains('=')).collect();
     println!(
-        "{:<8} {:>11} {:>10} {:>8} {:>9} {:>10} {:>10}",
-        "model", "parameters", "tokens/s", "step", "forward", "backward", "optimizer"
+        "{:<8} {:>11} {:>10} {:>8} {:>9} {:>10} {:>10} {:>10}",
+        "model", "parameters", "tokens/s", "step", "forward", "backward", "optimizer", "best step"
     );
     for (name, settings) in MODELS {
         let found = step_times(&config(settings, &changes)?, LENGTH, VOCAB, STEPS)?;
-        let StepTimes { parameters, tokens, forward, backward, optimizer, step } = found;
+        let StepTimes { parameters, tokens, forward, backward, optimizer, step, best } = found;
         let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
         println!(
-            "{name:<8} {parameters:>11} {:>10.0} {:>8} {:>9} {:>10} {:>10}",
+            "{name:<8} {parameters:>11} {:>10.0} {:>8} {:>9} {:>10} {:>10} {:>10}",
             tokens as f64 / step.as_secs_f64(),
             ms(step),
             ms(forward),
             ms(backward),
-            ms(optimizer)
+            ms(optimizer),
+            ms(best)
         );
     }
     Ok(())
