@@ -1,4 +1,4 @@
-//! The time of a training step and of its parts, for the model of the demo and for a GPT of its size.
+//! The time of a training step and of its parts, for a LLaMA and a GPT of a few million parameters.
 //!
 //! `cargo bench --bench step` takes the threads of `RAYON_NUM_THREADS`, else all cores; `-- KEY=VALUE …` changes settings of `[train]`.
 
@@ -15,8 +15,9 @@ const LENGTH: u32 = 256;
 const VOCAB: u32 = 4096;
 const STEPS: usize = 30;
 
-/// The model of `src/cli/demo/demo.toml`, and one of the other shape.
-const MODELS: [(&str, &str); 2] = [
+/// The model of `src/cli/demo/demo.toml`, and a deeper one of each shape.
+const MODELS: [(&str, &str); 3] = [
+    ("demo", "layers=2 width=192 heads=4 kv_heads=2 batch_sequences=4"),
     ("llama", "layers=4 width=192 heads=4 kv_heads=2 batch_sequences=8"),
     ("gpt", "architecture=gpt layers=4 width=192 heads=4 batch_sequences=8"),
 ];
