@@ -1,4 +1,4 @@
-//! The time of a training step and of its parts, for the model of the demo and for a GPT of its size.
+//! The time of a training step and of its parts, for a LLaMA and a GPT of a few million parameters.
 //!
 //! `cargo bench --bench step` takes the threads of `RAYON_NUM_THREADS`, else all cores; `-- KEY=VALUE …` changes settings of `[train]`.
 
@@ -15,8 +15,9 @@ const LENGTH: u32 = 256;
 const VOCAB: u32 = 4096;
 const STEPS: usize = 30;
 
-/// The model of `src/cli/demo/demo.toml`, and one of the other shape.
-const MODELS: [(&str, &str); 2] = [
+/// The model of `src/cli/demo/demo.toml`, and a deeper one of each shape.
+const MODELS: [(&str, &str); 3] = [
+    ("demo", "layers=2 width=192 heads=4 kv_heads=2 batch_sequences=4"),
     ("llama", "layers=4 width=192 heads=4 kv_heads=2 batch_sequences=8"),
     ("gpt", "architecture=gpt layers=4 width=192 heads=4 batch_sequences=8"),
 ];
@@ -24,20 +25,21 @@ const MODELS: [(&str, &str); 2] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let changes: Vec<String> = std::env::args().skip(1).filter(|arg| arg.contains('=')).collect();
     println!(
-        "{:<8} {:>11} {:>10} {:>8} {:>9} {:>10} {:>10}",
-        "model", "parameters", "tokens/s", "step", "forward", "backward", "optimizer"
+        "{:<8} {:>11} {:>10} {:>8} {:>9} {:>10} {:>10} {:>10}",
+        "model", "parameters", "tokens/s", "step", "forward", "backward", "optimizer", "best step"
     );
     for (name, settings) in MODELS {
         let found = step_times(&config(settings, &changes)?, LENGTH, VOCAB, STEPS)?;
-        let StepTimes { parameters, tokens, forward, backward, optimizer, step } = found;
+        let StepTimes { parameters, tokens, forward, backward, optimizer, step, best } = found;
         let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
         println!(
-            "{name:<8} {parameters:>11} {:>10.0} {:>8} {:>9} {:>10} {:>10}",
+            "{name:<8} {parameters:>11} {:>10.0} {:>8} {:>9} {:>10} {:>10} {:>10}",
             tokens as f64 / step.as_secs_f64(),
             ms(step),
             ms(forward),
             ms(backward),
-            ms(optimizer)
+            ms(optimizer),
+            ms(best)
         );
     }
     Ok(())

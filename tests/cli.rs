@@ -387,6 +387,11 @@ fn a_run_builds_trains_evaluates_and_speaks() {
     let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
     let said = gristmill(&speak, &folder.0).expect(0).out;
     assert!(said.starts_with("the mill") && said == gristmill(&speak, &folder.0).expect(0).out, "{said:?}");
+    #[cfg(not(feature = "cuda"))]
+    {
+        let done = gristmill(&["train", "work", "--out", "gpu", "--device", "cuda"], &folder.0).expect(1);
+        assert!(done.err.contains("needs a program built with `--features cuda`"), "{}", done.err);
+    }
     for wrong in [["--temperature", "nan"], ["--top-p", "1.5"], ["--tokens", "0"]] {
         let done = gristmill(&[&["generate", "work/model"], &wrong[..]].concat(), &folder.0).expect(2);
         assert!(done.err.contains(&wrong[0][2..].replace('-', "_")), "{}", done.err);
