@@ -9,6 +9,7 @@
 
 use super::code;
 use super::inline::{Line, escape_end, escape_start};
+use super::math;
 use super::page::Page;
 use super::table::{self, Span, Table};
 use super::tag::Tag;
@@ -33,7 +34,7 @@ const AROUND_MAX: usize = 12;
 
 /// Highest number of a list item (CommonMark 0.31, 5.2: nine digits).
 const NUMBER_MAX: i64 = 999_999_999;
-/// Most nodes of a piece of code in a line, or of a formula, that are looked through for what they hold.
+/// Most nodes of a piece of code in a line that are looked through for what they hold.
 const INLINE_NODES_MAX: usize = 4096;
 
 /// A block around the current line.
@@ -343,23 +344,10 @@ impl Writer<'_, '_> {
         node.end as usize
     }
 
-    /// Mathematics as the TeX that it was made from, where the page carries it.
     fn math(&mut self, at: usize) -> usize {
-        let node = &self.page.nodes[at];
-        let inside = &self.page.nodes[at..node.end as usize];
-        let source = inside.iter().take(INLINE_NODES_MAX).position(|n| {
-            n.tag == Tag::Annotation && n.attribute("encoding").is_some_and(|e| e.contains("tex"))
-        });
-        let tex = match source {
-            Some(found) => self.page.line(at + found),
-            None => node.attribute("alttext").unwrap_or_default().to_owned(),
-        };
-        if tex.is_empty() {
-            return at + 1;
-        }
-        let mark = if node.attribute("display") == Some("block") { "$$" } else { "$" };
-        self.line.raw(&format!("{mark}{}{mark}", tex.trim()));
-        node.end as usize
+        let Some(formula) = math::formula(self.page, at) else { return at + 1 };
+        self.line.raw(&formula);
+        self.page.nodes[at].end as usize
     }
 
     /// MathJax keeps its TeX in scripts.

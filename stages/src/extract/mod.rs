@@ -9,6 +9,7 @@ mod guard;
 mod inline;
 mod label;
 mod markdown;
+mod math;
 mod page;
 mod prune;
 mod score;
