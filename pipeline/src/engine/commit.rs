@@ -39,7 +39,8 @@ pub(super) fn current(workdir: &Workdir, build: Hash) -> Result<Option<Manifest>
 fn is_as_written(workdir: &Workdir, name: &str, file: &FileRow, written: SystemTime) -> bool {
     let path = workdir.dataset().join(name);
     let Ok(found) = fs::metadata(&path) else { return false };
-    let is_older = found.modified().is_ok_and(|time| time <= written);
+    // Not of the same tick either: clocks of file systems are coarse.
+    let is_older = found.modified().is_ok_and(|time| time < written);
     let same = || {
         File::open(&path)
             .and_then(|mut file| digest(&mut file))
