@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 const ROW_GROUP_ROWS: usize = 64 << 10;
 /// A row group ends when its encoded values reach this many bytes: they are held in memory until then.
-const ROW_GROUP_BYTES: usize = 8 << 20;
+const ROW_GROUP_BYTES: usize = 4 << 20;
 
 /// What the tables of one node hold.
 pub(super) struct Tables {
