@@ -266,6 +266,22 @@ fn explain_knows_the_text_of_the_source() {
     assert!(shown.contains("- The rain⟨U+200B⟩ \u{1f602}"), "{shown}");
 }
 
+/// A crawl is planned before its first page.
+#[test]
+fn a_crawl_is_planned_before_it_has_begun() {
+    let folder = Folder::new("planned");
+    folder.write(
+        "recipe.toml",
+        "[sources.site]\nkind = \"source.crawl\"\nseeds = [\"http://127.0.0.1:1/\"]\nallow_private = true\n\
+         user_agent = \"planner/1.0 (+mailto:me@site.org)\"\n[[stages]]\nkind = \"extract.html\"\n",
+    );
+    let plan = gristmill(&["plan", "recipe.toml"], &folder.0).expect(0).out;
+    assert!(
+        plan.contains("no split yet  (to be fetched first)") && plan.contains("will be written"),
+        "{plan}"
+    );
+}
+
 /// Nothing is quiet about a build that comes to nothing, and `verify` gives an advice that helps.
 #[test]
 fn what_went_wrong_is_said_and_mended() {

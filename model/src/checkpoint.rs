@@ -136,7 +136,7 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// Writes a checkpoint and removes all but the newest `keep`.
+    /// Writes a checkpoint and removes all but the newest `keep` up to it.
     ///
     /// # Errors
     /// The system refuses, as on a full disk: what was written of it is removed, and the checkpoints before it stay.
@@ -158,7 +158,8 @@ impl Checkpoints {
             .and_then(|folder| folder.sync_all())
             .map_err(TrainError::io(&self.folder))?;
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        for old in self.list()?.iter().skip(keep) {
+        // Those of later steps were passed over: the training comes to them again, and they are not what is kept.
+        for old in self.list()?.iter().filter(|other| **other <= path).skip(keep) {
             fs::remove_dir_all(old).map_err(TrainError::io(old))?;
         }
         Ok(path)

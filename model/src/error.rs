@@ -29,7 +29,8 @@ pub enum TrainError {
     },
     /// The folder holds a training of other settings or another dataset.
     #[error(
-        "{}: this training began differently: {}; take another folder, or remove this one to begin anew",
+        "{}: this training began differently: {}; take another folder with `--out`, or remove this one and its \
+         neighbours to begin anew",
         path.display(), differences.join(", ")
     )]
     OtherRun {

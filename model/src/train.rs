@@ -85,11 +85,19 @@ pub fn run_on(
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let mut training = Training::open(&dataset, out, config, &device, observer)?;
     let report_path = out.join(REPORT);
-    if training.state.step == training.state.steps
+    let ended = training.state.step == training.state.steps && out.join(folder::TENSORS).is_file();
+    if ended
         && let Ok(bytes) = std::fs::read(&report_path)
         && let Ok(report) = serde_json::from_slice(&bytes)
     {
         return Ok(report);
+    }
+    // One of an earlier training would pass for that of this one, were it killed before its own is written.
+    match std::fs::remove_file(&report_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(TrainError::io(&report_path)(error));
+        }
+        _ => {}
     }
     training.work()?;
     training.finish(&report_path)

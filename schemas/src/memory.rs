@@ -76,8 +76,12 @@ impl Done {
     pub fn judge(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
         let notes = match batch.column_by_name(column::ID) {
             Some(_) if !self.notes.is_empty() => {
-                let note = |id: Option<&str>| self.notes.get(&DocId::parse(id?)?).cloned();
-                column::utf8(batch, column::ID)?.iter().map(note).collect()
+                let wrong = |id: &str| StageError::Invalid(format!("`{id}` is not a document id"));
+                let note = |id: Option<&str>| {
+                    let id = id.unwrap_or_default();
+                    Ok(self.notes.get(&DocId::parse(id).ok_or_else(|| wrong(id))?).cloned())
+                };
+                column::utf8(batch, column::ID)?.iter().map(note).collect::<Result<_, StageError>>()?
             }
             _ => vec![None; batch.num_rows()],
         };

@@ -172,6 +172,9 @@ pub enum SourceError {
         /// File.
         path: PathBuf,
     },
+    /// What the source gives is known only when a run has prepared it.
+    #[error("{0}")]
+    Pending(String),
     /// The source cannot start.
     #[error("{0}")]
     Refused(String),

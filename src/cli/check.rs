@@ -78,7 +78,9 @@ pub(crate) fn plan(args: &PlanArgs, kinds: &Kinds) -> ExitCode {
 }
 
 fn show(dag: &Dag, plans: &[NodePlan]) {
-    for (line, plan) in dag::draw(dag).lines().zip(plans) {
+    let drawn = dag::draw(dag);
+    let width = drawn.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    for (line, plan) in drawn.lines().zip(plans) {
         let state = match (plan.streams, plan.cached) {
             (0, _) => "no split yet".to_owned(),
             (all, cached) if all == cached => "cached".to_owned(),
@@ -86,6 +88,6 @@ fn show(dag: &Dag, plans: &[NodePlan]) {
             (all, cached) => format!("run {} of {all}", all - cached),
         };
         let why = if plan.why.is_empty() { String::new() } else { format!("  ({})", plan.why) };
-        println!("{line:72}  {state}{why}");
+        println!("{line:width$}  {state}{why}");
     }
 }

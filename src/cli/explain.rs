@@ -136,8 +136,9 @@ fn step(style: &Style, step: &Step, widest: usize) -> String {
     out.push('\n');
     let indent = widest + 4;
     if !signals.is_empty() {
-        let shown = cut(&signals.join(" · "), style.width.saturating_sub(indent));
-        out += &format!("{:indent$}{}\n", "", style.paint(Ink::Dim, &shown));
+        for line in filled(&signals, style.width.saturating_sub(indent)) {
+            out += &format!("{:indent$}{}\n", "", style.paint(Ink::Dim, &line));
+        }
     }
     if let Some(twin) = &step.twin {
         out += &format!(
@@ -184,6 +185,21 @@ fn around(line: &str, other: &str) -> String {
         0 => line.to_owned(),
         skipped => std::iter::once('…').chain(line.chars().skip(skipped)).collect(),
     }
+}
+
+/// Words set in lines of at most `width` cells, with a dot between two.
+fn filled(words: &[String], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 3 + word.chars().count() <= width => {
+                *line += " · ";
+                *line += word;
+            }
+            _ => lines.push(cut(word, width)),
+        }
+    }
+    lines
 }
 
 /// A changed line with code points for what nobody sees: zero-width, odd spaces, controls, and the marks that NFC composes.

@@ -11,9 +11,9 @@ macro_rules! println {
     () => { $crate::cli::output::write(&mut std::io::stdout(), format_args!(""), "\n") };
     ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stdout(), format_args!($($words)*), "\n") };
 }
-/// As [`println!`], to standard error.
+/// As [`println!`], to standard error, and never a failure.
 macro_rules! eprintln {
-    ($($words:tt)*) => { $crate::cli::output::write(&mut std::io::stderr(), format_args!($($words)*), "\n") };
+    ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
 mod build;

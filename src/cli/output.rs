@@ -32,6 +32,11 @@ pub(super) fn write(out: &mut dyn Write, words: std::fmt::Arguments<'_>, end: &s
     }
 }
 
+/// Tells something on standard error, or nobody where that cannot be: no work ends because of a full log or a closed window.
+pub(super) fn tell(words: std::fmt::Arguments<'_>) {
+    drop(std::io::stderr().write_all(format!("{words}\n").as_bytes()));
+}
+
 /// Writes to standard output; a reader that has gone away is no failure.
 pub(super) fn emit(text: &str, code: ExitCode) -> ExitCode {
     let mut out = std::io::stdout().lock();

@@ -103,6 +103,10 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
             return Err(vec![format!("`{flag}` is the file that `--in` reads; name another one")]);
         }
     }
+    let written = |path: &Path| std::path::absolute(path).ok();
+    if args.dropped.as_ref().is_some_and(|dropped| written(dropped) == written(&args.out)) {
+        return Err(vec!["`--dropped` and `--out` are one file; name two".into()]);
+    }
     let pairs: Result<Pairs, String> = args.settings.iter().map(|s| setting(s)).collect();
     let pairs = pairs.map_err(|e| vec![e])?;
     match (spec.build)(&Settings::new(pairs.clone())) {

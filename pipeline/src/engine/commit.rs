@@ -381,7 +381,15 @@ fn publish(workdir: &Workdir, folder: &Path, manifest: &Manifest) -> Result<(), 
     fs::write(&path, json).map_err(RunError::io(&path))?;
     let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(RunError::io(path));
     sync(&path)?;
-    sync(folder)?;
+    // The names of files are in their folders: these must reach the disk too.
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        sync(&folder)?;
+        for entry in fs::read_dir(&folder).map_err(RunError::io(&folder))? {
+            let path = entry.map_err(RunError::io(&folder))?.path();
+            folders.extend(path.is_dir().then_some(path));
+        }
+    }
     let (dataset, old) = (workdir.dataset(), workdir.aside());
     if dataset.exists() {
         fs::rename(&dataset, &old).map_err(RunError::io(&dataset))?;

@@ -40,6 +40,12 @@ pub enum RunError {
         /// Who holds it.
         holder: String,
     },
+    /// The folder has things of another's in the places of a build.
+    #[error("{} was made by no build, and a build would write over it; name another folder with `--workdir`", path.display())]
+    Foreign {
+        /// What is in the way.
+        path: PathBuf,
+    },
     /// Rows were lost or made up.
     #[error("{node}: {rows_in} rows came in, but {kept} were kept and {dropped} dropped")]
     Conservation {

@@ -5,6 +5,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
+/// What a run writes and removes in its working folder. Where there is no lock yet, no run has made them.
+const OURS: [&str; 6] = ["archive", "cache", "dataset", "dataset.old", "dataset.part", "scratch"];
+
 /// Held until dropped, or until the process ends in whatever way.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -15,6 +18,11 @@ impl Lock {
     pub(super) fn take(workdir: &Path) -> Result<Self, RunError> {
         std::fs::create_dir_all(workdir).map_err(RunError::io(workdir))?;
         let path = workdir.join("lock");
+        if !path.exists()
+            && let Some(path) = OURS.iter().map(|name| workdir.join(name)).find(|path| path.exists())
+        {
+            return Err(RunError::Foreign { path });
+        }
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(RunError::io(&path))?;
         match file.try_lock() {

@@ -52,7 +52,9 @@ pub fn plan(dag: &Dag, options: &Options) -> Result<Plan, RunError> {
             missing.extend((!there).then_some(stream));
         }
         let cached = all.len() - missing.len();
-        let why = if missing.is_empty() && !all.is_empty() {
+        let why = if streams.pending.iter().any(|(pending, _)| *pending == at) {
+            "to be fetched first".into()
+        } else if missing.is_empty() && !all.is_empty() {
             String::new()
         } else {
             let before = nodes.iter().map(|plan| plan.why.as_str()).collect();

@@ -56,7 +56,10 @@ fn work(
 ) -> Result<Report, RunError> {
     let start = Instant::now();
     prepare(dag, workdir, options, observer)?;
-    let streams = Streams::list(dag, workdir, &options.base, observer)?;
+    let mut streams = Streams::list(dag, workdir, &options.base, observer)?;
+    if let Some((node, error)) = streams.pending.pop() {
+        return Err(RunError::source(&dag.nodes[node].name)(error));
+    }
     let build = streams.build_key(dag);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let run = Run {

@@ -13,8 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs merged at once; more are first merged into longer ones. Bounds open files and read buffers.
+/// Runs merged at once by one thread; more are first merged into longer ones. Bounds open files and read buffers.
 const MERGED_MAX: usize = 128;
+/// Runs open at once on all threads: half of what systems allow a process by default.
+const OPEN_FILES_MAX: usize = 512;
+/// Even on many threads a merge takes this many.
+const MERGED_MIN: usize = 8;
 /// Least and most bytes that a run is read by.
 const READ_BYTES: [usize; 2] = [4 << 10, 64 << 10];
 /// Least memory of a spiller.
@@ -65,8 +69,9 @@ impl Shuffle {
     /// The sorted records of one partition.
     pub(super) fn merge(&self, partition: usize) -> Result<Merge, StageError> {
         let mut segments = self.segments(partition).clone();
-        while segments.len() > MERGED_MAX {
-            let rest = segments.split_off(MERGED_MAX);
+        let merged_max = (OPEN_FILES_MAX / rayon::current_num_threads()).clamp(MERGED_MIN, MERGED_MAX);
+        while segments.len() > merged_max {
+            let rest = segments.split_off(merged_max);
             let path = self.new_file();
             let mut merge = self.open(&segments)?;
             let mut longer = RunWriter::create(&path).map_err(StageError::io(&path))?;

@@ -3,7 +3,7 @@
 use super::Workdir;
 use super::error::RunError;
 use crate::dag::{Dag, Hash};
-use schemas::{Context, Made, Observer, Split};
+use schemas::{Context, Made, Observer, SourceError, Split};
 use std::path::{Path, PathBuf};
 
 /// The rows of one split in one node.
@@ -23,6 +23,8 @@ pub(super) struct Streams {
     pub(super) of: Vec<Vec<Stream>>,
     /// Splits of each source; empty for other nodes.
     pub(super) splits: Vec<Vec<Split>>,
+    /// Sources whose splits are not known before a run has prepared them.
+    pub(super) pending: Vec<(usize, SourceError)>,
     /// For a node that must see all rows: hash of itself and of all that comes in.
     pub(super) settlement: Vec<Option<Hash>>,
 }
@@ -34,7 +36,8 @@ impl Streams {
         base: &Path,
         observer: &dyn Observer,
     ) -> Result<Self, RunError> {
-        let mut streams = Self { of: Vec::new(), splits: Vec::new(), settlement: Vec::new() };
+        let mut streams =
+            Self { of: Vec::new(), splits: Vec::new(), settlement: Vec::new(), pending: Vec::new() };
         for node in &dag.nodes {
             let mut splits = Vec::new();
             let mut settlement = None;
@@ -42,7 +45,13 @@ impl Streams {
             if let Made::Source(source) = &node.made {
                 let archive = workdir.archive(&node.name);
                 let context = Context { base, archive: &archive, observer };
-                splits = source.splits(&context).map_err(RunError::source(&node.name))?;
+                splits = match source.splits(&context) {
+                    Err(error @ SourceError::Pending(_)) => {
+                        streams.pending.push((streams.of.len(), error));
+                        Vec::new()
+                    }
+                    known => known.map_err(RunError::source(&node.name))?,
+                };
                 let key = |s: &Split| Hash::of(&[&node.hash.0, s.name.as_bytes(), &s.content]);
                 of.extend(splits.iter().enumerate().map(|(n, s)| Stream {
                     from: None,

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     match work(args, kinds) {
         Ok(told) if args.json => emit_json(&told, ExitCode::SUCCESS),
         Ok(told) => {
-            next_steps(Path::new(&told.dataset), &args.workdir);
+            next_steps(&told, &args.workdir);
             println!("\nAll of it took {:.0} seconds.", told.seconds);
             ExitCode::SUCCESS
         }
@@ -68,6 +68,9 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
 /// What the demo came to.
 #[derive(Serialize)]
 struct Told {
+    /// That of a kept document, to ask for.
+    #[serde(skip)]
+    address: Option<String>,
     recipe: String,
     dataset: String,
     model: String,
@@ -98,16 +101,18 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
     let report = works.run(&dag, &options)?;
     drop(server);
     let dataset = Workdir(options.workdir.clone()).dataset();
+    let mut address = None;
     if !args.json {
         println!();
         summary(&report, &options);
-        sample::show(&dataset)?;
+        address = sample::show(&dataset)?;
     }
     let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;
     let config = settings.parse().map_err(|e| e.iter().map(ToString::to_string).collect::<String>())?;
     let (training, generated) = teach(args, &dataset, &config)?;
     let path = |path: &Path| path.display().to_string();
     Ok(Told {
+        address,
         recipe: path(&recipe.file),
         dataset: path(&dataset),
         model: path(&args.workdir.join(train::MODEL)),
@@ -179,14 +184,15 @@ impl TrainObserver for Curve {
     }
 }
 
-fn next_steps(dataset: &Path, workdir: &Path) {
-    let (dataset, work) = (dataset.display(), workdir.display());
+fn next_steps(told: &Told, workdir: &Path) {
+    let (dataset, work) = (&told.dataset, workdir.display());
+    let address = told.address.as_deref().unwrap_or("URL");
     println!("\nNext:");
     println!("  gristmill inspect {dataset}");
     println!(
         "  gristmill inspect {dataset} --sql \"select stage, count(*) as rows from dropped group by stage\""
     );
-    println!("  gristmill explain {dataset} URL");
+    println!("  gristmill explain {dataset} {address}");
     println!("  gristmill verify {dataset}");
     println!("  gristmill plan {work}/recipe.toml --workdir {work}");
     println!("  gristmill generate {work}/model --prompt \"Ownership is\"");

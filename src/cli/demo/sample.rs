@@ -3,6 +3,7 @@
 use crate::cli::cells;
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pipeline::inspect::layout;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,9 @@ const EXCERPT_CHARS: usize = 96;
 type Failure = Box<dyn std::error::Error>;
 
 /// Prints samples: kept ones from the middle of the documents, dropped ones for as many different reasons as there are.
-pub(super) fn show(dataset: &Path) -> Result<(), Failure> {
+/// Gives the address of a kept one.
+pub(super) fn show(dataset: &Path) -> Result<Option<String>, Failure> {
+    let mut address = None;
     println!("\nKept, for example:");
     for file in parquet_files(&dataset.join("documents"))?.iter().take(1) {
         let rows = ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?;
@@ -22,7 +25,9 @@ pub(super) fn show(dataset: &Path) -> Result<(), Failure> {
         for batch in rows.with_offset(middle).with_limit(KEPT_SHOWN).build()? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
-                println!("  {}\n      {}", text(&batch, "url", row), excerpt(&text(&batch, "text", row)));
+                let url = text(&batch, "url", row);
+                println!("  {url}\n      {}", excerpt(&text(&batch, "text", row)));
+                address = Some(url);
             }
         }
     }
@@ -33,16 +38,18 @@ pub(super) fn show(dataset: &Path) -> Result<(), Failure> {
             dropped(&batch?, &mut seen);
         }
     }
-    Ok(())
+    Ok(address)
 }
 
 fn dropped(batch: &RecordBatch, seen: &mut BTreeSet<(String, String)>) {
     for row in 0..batch.num_rows() {
         let why = (text(batch, "stage", row), text(batch, "reason", row));
         if seen.len() < DROPPED_SHOWN && seen.insert(why.clone()) {
-            let (value, limit) = (number(batch, "value", row), number(batch, "limit", row));
-            println!("  {} {}: {value} (limit {limit})  {}", why.0, why.1, text(batch, "url", row));
-            println!("      {}", excerpt(&text(batch, "text", row)));
+            println!("  {} {}{}  {}", why.0, why.1, measured(batch, row), text(batch, "url", row));
+            let text = excerpt(&text(batch, "text", row));
+            if !text.is_empty() {
+                println!("      {text}");
+            }
         }
     }
 }
@@ -59,11 +66,14 @@ fn text(batch: &RecordBatch, name: &str, row: usize) -> String {
     cells::text(batch, name, row).unwrap_or_default().to_owned()
 }
 
-fn number(batch: &RecordBatch, name: &str, row: usize) -> String {
-    match cells::number(batch, name, row) {
-        Some(value) if value.fract() == 0.0 => format!("{value}"),
-        Some(value) => format!("{value:.3}"),
-        None => String::from("–"),
+/// What was measured against what; nothing where a row was only found to be so: 1 where 0 are allowed.
+fn measured(batch: &RecordBatch, row: usize) -> String {
+    let number = |name: &str| cells::number(batch, name, row);
+    match (number("value"), number("limit")) {
+        (Some(value), Some(limit)) if (value, limit) != (1.0, 0.0) => {
+            format!(": {} (limit {})", layout::number(value), layout::number(limit))
+        }
+        _ => String::new(),
     }
 }
 

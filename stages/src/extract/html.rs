@@ -86,7 +86,7 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(Extract(settings.parse()
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 3,
+    version: 4,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -21,6 +21,8 @@ const JOURNAL: &str = "frontier.log";
 const COMPLETE: &str = "complete";
 const INDEX: &str = "index.cdxj";
 const REFUSED: &str = "refused.jsonl";
+/// Key of the marker with the time limit under which the crawl ended.
+const DURATION: &str = "duration_s_max";
 /// Records and seconds after which everything is forced to the disk.
 const SYNC_RECORDS: u64 = 256;
 const SYNC_AFTER: Duration = Duration::from_secs(10);
@@ -33,8 +35,14 @@ pub(super) fn folder(root: &Path, settings: &Settings) -> PathBuf {
 }
 
 /// Whether the crawl in the folder has nothing left to do.
-pub(super) fn is_complete(folder: &Path) -> bool {
-    folder.join(COMPLETE).exists()
+///
+/// One that its time limit ended goes on when the limit was raised.
+pub(super) fn is_complete(folder: &Path, settings: &Settings) -> bool {
+    let Ok(bytes) = fs::read(folder.join(COMPLETE)) else { return false };
+    let marker: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let number = |name: &str| marker[name].as_u64().unwrap_or(0);
+    let limit = marker[DURATION].as_u64().unwrap_or(u64::MAX);
+    number("left") == 0 || settings.config.duration_s_max <= limit
 }
 
 /// The index of a complete crawl.
@@ -53,7 +61,7 @@ pub struct Refused {
     pub detail: String,
 }
 
-/// Looks an address up among those that the finished crawls below `root` refused.
+/// Looks an address up among those that the last finished crawl below `root` refused.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -61,18 +69,20 @@ pub fn refusal(root: &Path, url: &str) -> io::Result<Option<Refused>> {
     if !root.is_dir() {
         return Ok(None);
     }
+    let mut last = None;
     for crawl in fs::read_dir(root)? {
-        let path = crawl?.path().join(REFUSED);
-        if !path.is_file() {
-            continue;
+        let folder = crawl?.path();
+        if let Ok(ended) = fs::metadata(folder.join(COMPLETE)).and_then(|marker| marker.modified()) {
+            last = last.max(Some((ended, folder)));
         }
-        for line in BufReader::new(File::open(path)?).lines() {
-            // A line that is no refusal is of no crawl of ours.
-            if let Ok(refused) = serde_json::from_str::<Refused>(&line?)
-                && refused.url == url
-            {
-                return Ok(Some(refused));
-            }
+    }
+    let Some((_, folder)) = last else { return Ok(None) };
+    for line in BufReader::new(File::open(folder.join(REFUSED))?).lines() {
+        // A line that is no refusal is of no crawl of ours.
+        if let Ok(refused) = serde_json::from_str::<Refused>(&line?)
+            && refused.url == url
+        {
+            return Ok(Some(refused));
         }
     }
     Ok(None)
@@ -208,6 +218,7 @@ impl Archive {
             "responses": index.len(),
             "refused": refused.len(),
             "left": left,
+            DURATION: settings.config.duration_s_max,
         });
         write_whole(&self.folder.join(COMPLETE), &[marker.to_string()])?;
         Ok(reasons)

@@ -13,6 +13,10 @@ use url::Url;
 
 /// Most sitemap indexes above a sitemap.
 const SITEMAP_LEVELS_MAX: u8 = 3;
+/// Most sitemaps of a host: each may be 50 MiB, so that without a bound a host could fill the disk with them.
+const SITEMAPS_MAX: u64 = 500;
+/// Refusals are remembered up to so many times `frontier_max`.
+const REFUSED_SHARE: u64 = 10;
 
 impl Run<'_> {
     /// Follows what a response leads to, or says why it leads nowhere.
@@ -88,18 +92,24 @@ impl Run<'_> {
         if self.frontier.is_known(url.as_str()) {
             return;
         }
-        if self.frontier.known() >= self.settings.config.frontier_max {
+        let judged = match what {
+            What::Page => self.settings.scope.judge(url, depth),
+            What::Sitemap { .. } if self.settings.scope.allows_host(url) => Ok(()),
+            What::Sitemap { .. } => Err(Refusal::OutOfScope),
+        };
+        // Refusals are remembered too, but they must not take the room of pages.
+        let frontier_max = self.settings.config.frontier_max;
+        let is_full = match judged {
+            Ok(()) => self.admitted >= frontier_max,
+            Err(_) => self.frontier.known() >= REFUSED_SHARE.saturating_mul(frontier_max),
+        };
+        if is_full {
             if self.overflow == 0 {
                 self.refuse(Refusal::FrontierFull, url.as_str(), "the first of those passed over");
             }
             self.overflow += 1;
             return;
         }
-        let judged = match what {
-            What::Page => self.settings.scope.judge(url, depth),
-            What::Sitemap { .. } if self.settings.scope.allows_host(url) => Ok(()),
-            What::Sitemap { .. } => Err(Refusal::OutOfScope),
-        };
         self.frontier.learn(url.as_str());
         if let Err(refusal) = judged {
             return self.refuse(refusal, url.as_str(), "");
@@ -108,6 +118,14 @@ impl Run<'_> {
         if matches!(self.frontier.host(host).access, Access::Closed) {
             return self.refuse(Refusal::HostGivenUp, url.as_str(), "");
         }
+        if matches!(what, What::Sitemap { .. }) {
+            let sitemaps = &mut self.frontier.host(host).sitemaps;
+            if *sitemaps >= SITEMAPS_MAX {
+                return self.refuse(Refusal::HostBudget, url.as_str(), "more sitemaps than a host may have");
+            }
+            *sitemaps += 1;
+        }
+        self.admitted += 1;
         let entry = Entry { url: url.as_str().into(), what, depth, redirects, attempts: 0 };
         journal::known(&mut self.lines, &entry);
         if redirects > 0 {

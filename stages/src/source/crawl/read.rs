@@ -32,9 +32,9 @@ const OPT_OUT: &str = "opt_out";
 /// The crawl is not complete, or its files cannot be read.
 pub(super) fn splits(settings: &Settings, root: &Path) -> Result<Vec<Split>, SourceError> {
     let folder = archive::folder(root, settings);
-    if !archive::is_complete(&folder) {
+    if !archive::is_complete(&folder, settings) {
         let message = format!("{}: the crawl is not complete; run it again to go on", folder.display());
-        return Err(SourceError::Refused(message));
+        return Err(SourceError::Pending(message));
     }
     let mut splits: Vec<Split> = Vec::new();
     let mut rows = 0;

@@ -30,7 +30,7 @@ pub(super) fn crawl(
     stop_after: u64,
 ) -> Result<(), SourceError> {
     let folder = archive::folder(root, settings);
-    if archive::is_complete(&folder) {
+    if archive::is_complete(&folder, settings) {
         return Ok(());
     }
     let (archive, replay) = Archive::open(&folder, settings)?;
@@ -61,6 +61,8 @@ pub(super) struct Run<'a> {
     pages: u64,
     pages_asked: u64,
     inflight: u64,
+    /// Addresses taken into the frontier.
+    pub(super) admitted: u64,
     /// Addresses beyond `frontier_max`.
     pub(super) overflow: u64,
     responses: u64,
@@ -86,6 +88,7 @@ impl<'a> Run<'a> {
             pages: 0,
             pages_asked: 0,
             inflight: 0,
+            admitted: 0,
             overflow: 0,
             responses: 0,
             stop_after,
@@ -100,6 +103,7 @@ impl<'a> Run<'a> {
         self.observer.event(Event::Phase { name, total: self.settings.config.pages_max });
         let now = Instant::now();
         let fresh = replay.end == (0, 0);
+        let admitted = replay.known.len() as u64;
         for entry in replay.known {
             self.frontier.learn(&entry.url);
             if !replay.settled.contains(&address::key(&entry.url))
@@ -115,6 +119,7 @@ impl<'a> Run<'a> {
             self.frontier.host(host).pages += 1;
         }
         self.pages = replay.pages.len() as u64;
+        self.admitted = admitted;
         self.observer.event(Event::Advance { units: self.pages });
         if !fresh {
             let waiting = self.frontier.waiting();

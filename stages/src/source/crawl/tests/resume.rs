@@ -32,7 +32,7 @@ fn a_killed_crawl_goes_on_and_fetches_nothing_twice() {
             std::fs::OpenOptions::new().append(true).open(path.join(file)).unwrap().write_all(half).unwrap();
         }
         archived += 1;
-        if archive::is_complete(&path) {
+        if archive::is_complete(&path, &settings) {
             break;
         }
     }
@@ -48,6 +48,31 @@ fn a_killed_crawl_goes_on_and_fetches_nothing_twice() {
     let before = site.asked().len();
     run::crawl(&settings, &folder.0, &Notes::default(), u64::MAX).unwrap();
     assert_eq!(site.asked().len(), before);
+}
+
+#[test]
+fn a_crawl_that_its_time_ended_goes_on_with_more() {
+    let slow = |path: &str, _: usize, out: &mut TcpStream| {
+        if path == "/robots.txt" {
+            return send(out, 404, "", b"");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let number: u32 = path[1..].parse().unwrap_or(0);
+        html(out, &if number < 7 { format!("<p><a href=/{}>", number + 1) } else { "<p>end".to_owned() })
+    };
+    let (site, folder) = (Site::new(slow), Folder::new("time"));
+    let with = |duration_s_max| {
+        let config = Config { concurrency: 1, duration_s_max, ..config(site.url("/0")) };
+        Arc::new(Settings::new(config).map_err(|e| format!("{e:?}")).unwrap())
+    };
+    run::crawl(&with(1), &folder.0, &Notes::default(), u64::MAX).unwrap();
+    let asked = site.asked().len();
+    assert!(asked < 8);
+    run::crawl(&with(1), &folder.0, &Notes::default(), u64::MAX).unwrap();
+    assert_eq!(site.asked().len(), asked);
+    run::crawl(&with(60), &folder.0, &Notes::default(), u64::MAX).unwrap();
+    let crawled = read_back(&site, &folder, &with(60));
+    assert_eq!(crawled.rows.values().filter(|word| *word == "kept").count(), 8);
 }
 
 #[test]
