@@ -53,7 +53,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Crawls, cleans, deduplicates, tokenizes and trains on an example, in about two minutes.
+    /// Crawls, cleans, deduplicates, tokenizes and trains on an example, in about a minute.
     Demo(demo::Args),
     /// Writes a recipe with comments into a new folder.
     New(new::Args),
