@@ -203,10 +203,17 @@ fn ask(args: &Args, target: &Target, query: &str, style: &Style) -> Result<View,
     match target {
         Target::Table(table) => drop(tables.insert("self".to_owned(), table.clone())),
         Target::Dataset(dataset) => {
+            let (documents, mut own) = (dataset.documents(), None);
             for (name, files) in dataset.tables() {
-                tables.insert(name, Table::open(&files)?);
+                let table = Table::open(&files)?;
+                if files == documents {
+                    own = Some(table.clone());
+                }
+                tables.insert(name, table);
             }
-            tables.insert("self".to_owned(), Table::open(&dataset.documents())?);
+            // Where there is one folder of documents, it is open already.
+            let own = own.map_or_else(|| Table::open(&documents), Ok)?;
+            tables.insert("self".to_owned(), own);
         }
     }
     let rows_max = args.head.or((!args.json).then_some(SQL_ROWS_MAX));

@@ -99,9 +99,9 @@ impl Listener {
 impl Observer for Listener {
     fn event(&self, event: Event<'_>) {
         match (self, event) {
-            (_, Event::Note { message }) if !matches!(self, Self::Json) => self.note(message),
-            (Self::Silent | Self::Notes, _) => {}
             (Self::Json, event) => eprintln!("{}", json(event)),
+            (_, Event::Note { message }) => self.note(message),
+            (Self::Silent | Self::Notes, _) => {}
             (Self::Bars(bars), Event::Phase { name, total }) => bars.phase(name, total),
             (Self::Bars(bars), Event::Advance { units }) => bars.with_bar(|bar, _| bar.inc(units)),
             (Self::Bars(bars), Event::Rows { rows, dropped, .. }) => bars.with_bar(|bar, state| {
@@ -113,7 +113,6 @@ impl Observer for Listener {
                     thousands(state.dropped)
                 ));
             }),
-            (Self::Bars(_), Event::Note { .. }) => unreachable!("a note was taken above"),
         }
     }
 }

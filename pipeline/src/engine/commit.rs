@@ -13,7 +13,7 @@ use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
 use schemas::manifest::{self, File as FileRow, Tokens};
 use schemas::{Event, Made, Manifest, Regroup, Sink, Sorted, StageError, token};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -382,14 +382,9 @@ fn publish(workdir: &Workdir, folder: &Path, manifest: &Manifest) -> Result<(), 
     let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(RunError::io(path));
     sync(&path)?;
     // The names of files are in their folders: these must reach the disk too.
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        sync(&folder)?;
-        for entry in fs::read_dir(&folder).map_err(RunError::io(&folder))? {
-            let path = entry.map_err(RunError::io(&folder))?.path();
-            folders.extend(path.is_dir().then_some(path));
-        }
-    }
+    let above = |name| Path::new(name).ancestors().skip(1);
+    let folders: BTreeSet<&Path> = manifest.files.keys().flat_map(above).chain([Path::new("")]).collect();
+    folders.into_iter().try_for_each(|inner| sync(&folder.join(inner)))?;
     let (dataset, old) = (workdir.dataset(), workdir.aside());
     if dataset.exists() {
         fs::rename(&dataset, &old).map_err(RunError::io(&dataset))?;
