@@ -5,7 +5,7 @@ use crate::text::words::Splitter;
 use schemas::Reason;
 
 pub(super) const RULES: Rules = Rules {
-    words: Splitter::Uax29,
+    words: Splitter::SpacyEn,
     limits: [0.30, 0.20, 0.30, 0.20, 0.20, 0.18, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.10],
     #[rustfmt::skip]
     reasons: [
