@@ -28,6 +28,7 @@ pub const ALL: &[Spec] = &[
     filter::length::SPEC,
     filter::repetition::SPEC,
     filter::toxicity::SPEC,
+    filter::url::SPEC,
     pack::sequences::SPEC,
     sink::jsonl::SPEC,
     sink::parquet::SPEC,

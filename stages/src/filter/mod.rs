@@ -5,3 +5,4 @@ pub mod language;
 pub mod length;
 pub mod repetition;
 pub mod toxicity;
+pub mod url;
