@@ -16,6 +16,7 @@ use schemas::Spec;
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::emoji::SPEC,
+    clean::lines::SPEC,
     clean::pii::SPEC,
     clean::unicode::SPEC,
     clean::whitespace::SPEC,

@@ -18,7 +18,7 @@
 //!
 //! | `dialect` | words are | sub-words are sought in | `urls` |
 //! |---|---|---|---|
-//! | `ours` | runs of letters and digits of any script in the address, lower-cased, %-escapes undone | the address, so never across a `-` or `/` | compared as parsed, without the fragment |
+//! | `gristmill` | runs of letters and digits of any script in the address, lower-cased, %-escapes undone | the address, so never across a `-` or `/` | compared as parsed, without the fragment |
 //! | `datatrove-0.10` | runs of ASCII letters and digits **as they are written**, held against lower-cased entries | the address without all else, lower-cased | compared as written |
 //!
 //! The dialect of datatrove misses `/PORN/` and finds `sexcam` in `/essex-cams`, since it joins the words before it looks; its
@@ -52,7 +52,7 @@ choice! {
     /// Whose rules hold.
     pub enum Dialect {
         /// Lower-cased, %-escapes undone, nothing found across two words.
-        Ours = "ours",
+        Ours = "gristmill",
         /// Bit by bit as datatrove 0.10.1.
         Datatrove = "datatrove-0.10",
     }
@@ -71,7 +71,7 @@ choice! {
 config! {
     /// Settings of `filter.url`.
     pub struct Config {
-        /// Whose rules hold: `ours` or `datatrove-0.10`.
+        /// Whose rules hold: `gristmill` or `datatrove-0.10`.
         dialect: Dialect = Dialect::Ours;
         /// Whether the words of Gristmill count beside those of the files.
         lists: bool = true;
