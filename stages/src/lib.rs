@@ -28,6 +28,7 @@ pub const ALL: &[Spec] = &[
     filter::language::SPEC,
     filter::length::SPEC,
     filter::repetition::SPEC,
+    filter::symbols::SPEC,
     filter::toxicity::SPEC,
     filter::url::SPEC,
     pack::sequences::SPEC,

@@ -4,5 +4,6 @@ pub mod gopher;
 pub mod language;
 pub mod length;
 pub mod repetition;
+pub mod symbols;
 pub mod toxicity;
 pub mod url;
