@@ -30,7 +30,7 @@ mod dclm;
 mod ours;
 
 use super::edits::Edited;
-use crate::text::words::is_letter;
+use crate::text::words::is_alphanumeric;
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use schemas::{
@@ -38,7 +38,7 @@ use schemas::{
 };
 use std::ops::Range;
 use std::sync::Arc;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 choice! {
     /// Whose rules hold.
@@ -156,14 +156,6 @@ fn is_counter(line: &str, counted: &[&str]) -> bool {
 /// `\w` of Python.
 fn is_word(c: char) -> bool {
     c == '_' || is_alphanumeric(c)
-}
-
-/// `isalnum` of Python.
-fn is_alphanumeric(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric();
-    }
-    is_letter(c) || c.general_category_group() == GeneralCategoryGroup::Number
 }
 
 /// `\d` of Python.

@@ -23,12 +23,27 @@
 //! - `datatrove-0.10`: verdict and reason of datatrove 0.10.1 (FineWeb), words by `spacy-en`. A mark of punctuation is a word
 //!   there, so documents full of code and tables fail the alphabetic rule more often. A text without a word is `empty` where
 //!   datatrove divides by zero, and where it takes the mean of nothing the rules on length pass.
+//! - `dclm`, `dolma`, `nemo`: what each measures otherwise; all take words between white space, and count hashes and ellipses together
+//!   as `hashes` (`too_many_symbols`). None of them names reasons, so they are ours.
+//!
+//! | signal | `dclm` | `dolma` (gopher_v2 of 1.2.1) | `nemo` (Curator 1) |
+//! |---|---|---|---|
+//! | `words` | those of `uax29` that start with a letter or digit | all | all |
+//! | `word_chars` | mean | median | mean |
+//! | `hashes` | count of `#` `...` `. . .` `…` ÷ \|W\| | share of W with `#` or `…` | share of W that are an ellipsis, or runs of `#` by more than half |
+//! | `bullet_lines` | `●` `•` `*` `-` | `*` `-`, white space before it not left out | twelve round bullets, no `*` or `-` |
+//! | `ellipsis_lines` | `...` `. . .` `…` | `…` | eight marks, "read more" among them |
+//! | lines | not blank, trimmed | cut at runs of LF | not blank, trimmed |
+//! | `stop_words` | occurrences, case aside | occurrences | occurrences |
 //!
 //! ```text
 //! "# # # # #"  → drop too_few_words (0, limit 50)
 //! ```
 
 mod datatrove;
+mod dclm;
+mod dolma;
+mod nemo;
 mod ours;
 
 use crate::text::lines::{is_python_space, python_lines};
@@ -43,6 +58,12 @@ choice! {
         Ours = "gristmill",
         /// Those of datatrove 0.10.1.
         Datatrove = "datatrove-0.10",
+        /// Those of DCLM.
+        Dclm = "dclm",
+        /// Those of Dolma, second version.
+        Dolma = "dolma",
+        /// Those of NeMo Curator.
+        Nemo = "nemo",
     }
 }
 
@@ -73,7 +94,7 @@ config! {
         ellipsis_lines_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
         /// Least share of words with a letter.
         alphabetic_min: Option<f64> = None, in Some(0.0)..=Some(1.0);
-        /// Fewest stop words.
+        /// Fewest stop words: different ones, or occurrences in the dialects that count these.
         stop_words_min: Option<u64> = None, in Some(0)..=Some(1000);
         /// The stop words, case kept. The default is English: other languages need their own.
         stop_words: Vec<String> = ["the", "be", "to", "of", "and", "that", "have", "with"].map(String::from).into();
@@ -99,7 +120,23 @@ struct Rules {
 
 const EMPTY: Reason = Reason { name: "empty", doc: "There is nothing to measure." };
 
-const REASONS: [Reason; 2 * RULES + 1] = Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS]);
+/// One rule on hashes and ellipses together, as the peers but datatrove have it.
+const SYMBOLS: Reason = Reason {
+    name: "too_many_symbols",
+    doc: "dclm, dolma, nemo: more than `hashes_max` hashes or ellipses a word.",
+};
+
+const REASONS: [Reason; 2 * RULES + 2] =
+    Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS, &[SYMBOLS]]);
+
+/// Our own names, with the one rule for two.
+const PEER_REASONS: [Reason; RULES] = {
+    let [a, b, c, d, _, f, g, h, i, j] = ours::REASONS;
+    [a, b, c, d, SYMBOLS, f, g, h, i, j]
+};
+
+/// The limits of the paper, with no rule on ellipses of its own.
+const PEER_LIMITS: [f64; RULES] = [50.0, 100_000.0, 3.0, 10.0, 0.1, 0.0, 0.9, 0.3, 0.8, 2.0];
 
 const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Gopher::new(&settings.parse()?)))));
 
@@ -144,6 +181,9 @@ impl Gopher {
         let rules = match config.dialect {
             Dialect::Ours => &ours::RULES,
             Dialect::Datatrove => &datatrove::RULES,
+            Dialect::Dclm => &dclm::RULES,
+            Dialect::Dolma => &dolma::RULES,
+            Dialect::Nemo => &nemo::RULES,
         };
         let set = [
             config.words_min.map(|n| n as f64),
@@ -208,7 +248,7 @@ impl Gopher {
             }
             let (value, limit) = (values[rule], self.limits[rule]);
             // No word has no mean length: datatrove's is no number, which is neither below nor above.
-            if m.words == 0.0 && matches!(rule, 2 | 3) {
+            if m.word_chars == 0.0 && matches!(rule, 2 | 3) {
                 continue;
             }
             let beyond = if FLOORS[rule] { value < limit } else { value > limit };

@@ -1,7 +1,8 @@
 //! The edits of DCLM, one pass over all lines after the other, each pass but that on short lines trimming the text.
 
-use super::{Config, Left, Rule, is_alphanumeric, is_counter, is_decimal, share_above};
+use super::{Config, Left, Rule, is_counter, is_decimal, share_above};
 use crate::text::lines::is_python_space;
+use crate::text::words::is_alphanumeric;
 use std::ops::Range;
 
 const COUNTED: &[&str] = &[
