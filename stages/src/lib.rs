@@ -24,6 +24,8 @@ pub const ALL: &[Spec] = &[
     dedup::minhash::SPEC,
     dedup::url::SPEC,
     extract::html::SPEC,
+    filter::c4::SPEC,
+    filter::fineweb::SPEC,
     filter::gopher::SPEC,
     filter::language::SPEC,
     filter::length::SPEC,

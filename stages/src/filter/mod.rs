@@ -1,5 +1,7 @@
 //! Stages that keep or drop a document.
 
+pub mod c4;
+pub mod fineweb;
 pub mod gopher;
 pub mod language;
 pub mod length;

@@ -5,7 +5,7 @@ use crate::text::words::Splitter;
 use schemas::Reason;
 
 pub(super) const RULES: Rules = Rules {
-    words: Splitter::Uax29,
+    words: Splitter::SpacyEn,
     headings: true,
     limits: [50.0, 100_000.0, 3.0, 10.0, 0.1, 0.1, 0.9, 0.3, 0.8, 2.0],
     reasons: &REASONS,

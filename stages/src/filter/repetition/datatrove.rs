@@ -5,7 +5,7 @@ use crate::text::words::Splitter;
 use schemas::Reason;
 
 pub(super) const RULES: Rules = Rules {
-    words: Splitter::Uax29,
+    words: Splitter::SpacyEn,
     limits: LIMITS,
     #[rustfmt::skip]
     reasons: [
