@@ -1,5 +1,6 @@
 //! Stages that change the text of a document.
 
+pub mod edits;
 pub mod emoji;
 pub mod pii;
 pub mod unicode;
