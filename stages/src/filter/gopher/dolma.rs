@@ -45,6 +45,8 @@ mod tests {
     use super::super::{Config, Dialect};
     use super::*;
     use schemas::Filter as _;
+    use serde_json::value::RawValue;
+    use std::collections::BTreeMap;
 
     fn check(text: &str, expected: Option<&str>) {
         check_with(&Config { dialect: Dialect::Dolma, ..Config::default() }, text, expected);
@@ -72,5 +74,20 @@ mod tests {
             .judge("- The mill, #1...\n\n  to the river …\n");
         // Lengths 1 3 5 5 2 3 5 1: the median is 3. Lines: two, and the empty one behind the last LF.
         assert_eq!(found.signals, [8.0, 3.0, 2.0 / 8.0, 0.0, 1.0 / 3.0, 1.0 / 3.0, 5.0 / 8.0, 2.0]);
+    }
+
+    /// Texts with what the tagger of dolma 1.2.1 measures of them: `benches/peers/dolma_gopher.py`.
+    #[test]
+    fn signals_of_dolma() {
+        let gopher = Gopher::new(&Config { dialect: Dialect::Dolma, ..Config::default() });
+        for line in include_str!("dolma.jsonl").lines() {
+            let row: BTreeMap<&str, &RawValue> = serde_json::from_str(line).unwrap();
+            let text: String = serde_json::from_str(row["text"].get()).unwrap();
+            // By the standard library: serde_json rounds some numbers the wrong way.
+            let numbers = row["gopher"].get().trim_matches(['[', ']']).split(", ");
+            let mut expected: Vec<f64> = numbers.map(|n| n.parse().unwrap()).collect();
+            expected.insert(3, 0.0);
+            assert_eq!(gopher.judge(&text).signals, expected, "{text:?}");
+        }
     }
 }

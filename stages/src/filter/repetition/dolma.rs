@@ -61,6 +61,8 @@ fn measure(text: &str, words: &[&str]) -> [f64; COUNT] {
 mod tests {
     use super::super::{Config, Dialect, Repetition};
     use schemas::Filter as _;
+    use serde_json::value::RawValue;
+    use std::collections::BTreeMap;
 
     fn signals(text: &str) -> Vec<f64> {
         Repetition::new(&Config { dialect: Dialect::Dolma, ..Config::default() }).judge(text).signals
@@ -78,5 +80,18 @@ mod tests {
         // Seven runs of five words, the first and the last the same: 10 of 35.
         assert_eq!(signals("a b c d e f a b c d e")[7], 10.0 / 35.0);
         assert_eq!(signals("a b"), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    /// Texts with what the tagger of dolma 1.2.1 measures of them: `benches/peers/dolma_gopher.py`.
+    #[test]
+    fn signals_of_dolma() {
+        for line in include_str!("../gopher/dolma.jsonl").lines() {
+            let row: BTreeMap<&str, &RawValue> = serde_json::from_str(line).unwrap();
+            let text: String = serde_json::from_str(row["text"].get()).unwrap();
+            // By the standard library: serde_json rounds some numbers the wrong way.
+            let numbers = row["repetition"].get().trim_matches(['[', ']']).split(", ");
+            let expected: Vec<f64> = numbers.map(|n| n.parse().unwrap()).collect();
+            assert_eq!(signals(&text)[2..], expected, "{text:?}");
+        }
     }
 }
