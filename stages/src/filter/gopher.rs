@@ -36,6 +36,10 @@
 //! | lines | not blank, trimmed | cut at runs of LF | not blank, trimmed |
 //! | `stop_words` | occurrences, case aside | occurrences | occurrences |
 //!
+//! With `by_language` each document is judged by the limits and stop words of its language: the column `language` of `filter.language` says
+//! which. The table that ships has 75 languages; another is a TOML file with a table a language, `[fra]`, of any of the keys below, which
+//! `gristmill fit filter.gopher` makes of labelled texts. A language without a table is a reason, `unknown_language`.
+//!
 //! ```text
 //! "# # # # #"  → drop too_few_words (0, limit 50)
 //! ```
@@ -43,13 +47,17 @@
 mod datatrove;
 mod dclm;
 mod dolma;
+mod fit;
 mod nemo;
 mod ours;
 
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::{is_python_space, python_lines};
 use crate::text::words::{Splitter, is_letter, is_punctuation};
-use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
 use schemas::{choice, config};
+
+pub use fit::FIT;
 
 choice! {
     /// Whose rules are meant.
@@ -98,6 +106,10 @@ config! {
         stop_words_min: Option<u64> = None, in Some(0)..=Some(1000);
         /// The stop words, case kept. The default is English: other languages need their own.
         stop_words: Vec<String> = ["the", "be", "to", "of", "and", "that", "have", "with"].map(String::from).into();
+        /// Whether a document is judged by the limits of its language, as the column `language` has it.
+        by_language: bool = false;
+        /// The table of these limits; empty for the one that ships.
+        languages: FilePath = FilePath::default();
     }
 }
 
@@ -126,8 +138,8 @@ const SYMBOLS: Reason = Reason {
     doc: "dclm, dolma, nemo: more than `hashes_max` hashes or ellipses a word.",
 };
 
-const REASONS: [Reason; 2 * RULES + 2] =
-    Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS, &[SYMBOLS]]);
+const REASONS: [Reason; 2 * RULES + 3] =
+    Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS, &[SYMBOLS, UNKNOWN_LANGUAGE]]);
 
 /// Our own names, with the one rule for two.
 const PEER_REASONS: [Reason; RULES] = {
@@ -138,7 +150,14 @@ const PEER_REASONS: [Reason; RULES] = {
 /// The limits of the paper, with no rule on ellipses of its own.
 const PEER_LIMITS: [f64; RULES] = [50.0, 100_000.0, 3.0, 10.0, 0.1, 0.0, 0.9, 0.3, 0.8, 2.0];
 
-const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Gopher::new(&settings.parse()?)))));
+/// The table of limits by language that ships.
+const LANGUAGES: &str = include_str!("../../assets/gopher_languages.toml");
+
+const BUILD: Build = |settings| {
+    let config: Config = settings.parse()?;
+    let tables = by_language::read(settings, config.by_language, &config.languages, LANGUAGES)?;
+    by_language::made(settings, tables.as_deref(), Gopher::new)
+};
 
 /// The registry line.
 pub const SPEC: Spec = Spec {

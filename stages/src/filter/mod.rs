@@ -1,5 +1,6 @@
 //! Stages that keep or drop a document.
 
+pub mod by_language;
 pub mod c4;
 pub mod fineweb;
 pub mod gopher;
