@@ -23,18 +23,13 @@ pub const UNKNOWN_LANGUAGE: Reason = Reason {
 #[derive(Debug)]
 pub struct ByLanguage<F>(BTreeMap<String, F>);
 
-/// The tables that the settings ask for: none, those of the file, or those that ship.
+/// The tables of a file, where one is named.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn read(
-    settings: &Settings,
-    wanted: bool,
-    path: &FilePath,
-    shipped: &str,
-) -> Result<Option<String>, Vec<KeyError>> {
-    if !wanted || path.is_empty() {
-        return Ok(wanted.then(|| shipped.to_owned()));
+pub fn read(settings: &Settings, path: &FilePath) -> Result<Option<String>, Vec<KeyError>> {
+    if path.is_empty() {
+        return Ok(None);
     }
     let path = settings.resolve(path);
     std::fs::read_to_string(&path).map(Some).map_err(|e| {

@@ -36,7 +36,7 @@
 //! | lines | not blank, trimmed | cut at runs of LF | not blank, trimmed |
 //! | `stop_words` | occurrences, case aside | occurrences | occurrences |
 //!
-//! With `by_language` each document is judged by the limits and stop words of its language: the column `language` of `filter.language` says
+//! With `by_language` or `languages` each document is judged by the limits and stop words of its language: the column `language` of `filter.language` says
 //! which. The table that ships has 75 languages; another is a TOML file with a table a language, `[fra]`, of any of the keys below, which
 //! `gristmill fit filter.gopher` makes of labelled texts. A language without a table is a reason, `unknown_language`.
 //!
@@ -106,9 +106,9 @@ config! {
         stop_words_min: Option<u64> = None, in Some(0)..=Some(1000);
         /// The stop words, case kept. The default is English: other languages need their own.
         stop_words: Vec<String> = ["the", "be", "to", "of", "and", "that", "have", "with"].map(String::from).into();
-        /// Whether a document is judged by the limits of its language, as the column `language` has it.
+        /// Whether a document is judged by the limits of its language, as the column `language` has it, in the table that ships.
         by_language: bool = false;
-        /// The table of these limits; empty for the one that ships.
+        /// Another table of limits by language.
         languages: FilePath = FilePath::default();
     }
 }
@@ -155,8 +155,9 @@ const LANGUAGES: &str = include_str!("../../assets/gopher_languages.toml");
 
 const BUILD: Build = |settings| {
     let config: Config = settings.parse()?;
-    let tables = by_language::read(settings, config.by_language, &config.languages, LANGUAGES)?;
-    by_language::made(settings, tables.as_deref(), Gopher::new)
+    let tables = by_language::read(settings, &config.languages)?;
+    let shipped = config.by_language.then_some(LANGUAGES);
+    by_language::made(settings, tables.as_deref().or(shipped), Gopher::new)
 };
 
 /// The registry line.
@@ -375,6 +376,34 @@ mod tests {
     /// Words enough to pass every other rule.
     pub(super) fn prose(words: usize) -> String {
         ["the", "quick", "fox", "and", "badger"].into_iter().cycle().take(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Three sentences of each of some languages, judged by the table that ships.
+    #[test]
+    fn the_table_that_ships_knows_its_languages() {
+        let tables: std::collections::BTreeMap<String, schemas::Value> = toml::from_str(LANGUAGES).unwrap();
+        assert_eq!(tables.len(), 75);
+        let french = "Le moulin tourne dans le vent, et la farine tombe dans les sacs que le meunier a posés sur la terre. ";
+        let german = "Die Mühle dreht sich im Wind, und das Korn fällt in den Sack, der auf der Erde steht. ";
+        for (language, text, expected) in [
+            ("fra", french, None),
+            ("deu", german, None),
+            ("deu", french, Some("too_few_stop_words")),
+            ("tlh", french, Some("unknown_language")),
+        ] {
+            let settings = schemas::Settings::new(vec![("by_language".into(), true.into())]);
+            let Ok(schemas::Made::Stage(stage)) = BUILD(&settings) else { panic!("it is a stage") };
+            let column = |value: &str| -> arrow::array::ArrayRef {
+                std::sync::Arc::new(arrow::array::StringArray::from(vec![value]))
+            };
+            let columns = [("text", column(&text.repeat(4))), ("language", column(language))];
+            let outcome = stage.apply(&arrow::array::RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+            let found = match outcome.verdicts[0] {
+                Verdict::Dropped { reason, .. } => Some(reason),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{language}: {text}");
+        }
     }
 
     #[test]

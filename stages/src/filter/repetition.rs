@@ -35,10 +35,11 @@ mod dolma;
 mod nemo;
 mod ours;
 
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::{Counts, Joined};
 use crate::text::words::Splitter;
-use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
 use schemas::{choice, config};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -91,6 +92,8 @@ config! {
         duplicate_9_grams_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
         /// Most characters in repeated runs of 10 words.
         duplicate_10_grams_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
+        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships.
+        languages: FilePath = FilePath::default();
     }
 }
 
@@ -135,9 +138,13 @@ fn is_blank(text: &str) -> bool {
 
 const EMPTY: Reason = Reason { name: "empty", doc: "The text is empty." };
 
-const REASONS: [Reason; 2 * RULES - 2] = Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS]);
+const REASONS: [Reason; 2 * RULES - 1] =
+    Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS, &[UNKNOWN_LANGUAGE]]);
 
-const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Repetition::new(&settings.parse()?)))));
+const BUILD: Build = |settings| {
+    let path = settings.parse::<Config>()?.languages;
+    by_language::made(settings, by_language::read(settings, &path)?.as_deref(), Repetition::new)
+};
 
 /// The registry line.
 pub const SPEC: Spec = Spec {
@@ -304,7 +311,6 @@ mod tests {
     /// All rules off.
     fn off() -> Config {
         Config {
-            dialect: Dialect::Ours,
             words: Some(Splitter::Whitespace),
             paragraphs_max: Some(0.0),
             paragraph_chars_max: Some(0.0),
@@ -319,6 +325,7 @@ mod tests {
             duplicate_8_grams_max: Some(0.0),
             duplicate_9_grams_max: Some(0.0),
             duplicate_10_grams_max: Some(0.0),
+            ..Config::default()
         }
     }
 
