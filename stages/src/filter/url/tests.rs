@@ -1,3 +1,5 @@
+//! Lists, dialects, and the defects of the peer.
+
 use super::*;
 use arrow::array::{Float64Array, StringArray};
 use schemas::Value;
