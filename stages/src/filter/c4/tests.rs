@@ -1,3 +1,5 @@
+//! Lines and documents that go, and those that stay.
+
 use super::*;
 
 fn one() -> Config {

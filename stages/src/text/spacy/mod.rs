@@ -103,7 +103,19 @@ const KIND: [u8; 256] = {
 
 /// Bytes before the next white space.
 fn chunk_len(text: &str) -> usize {
-    text.find(is_python_space).unwrap_or(text.len())
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        if *byte > b' ' && *byte < 0x80 {
+            at += 1;
+        } else {
+            match text[at..].chars().next() {
+                Some(c) if !is_python_space(c) => at += c.len_utf8(),
+                _ => break,
+            }
+        }
+    }
+    at
 }
 
 struct Scan<'a> {

@@ -12,6 +12,10 @@ pub(super) fn find(tables: &Tables, specials: &[&'static str]) -> Vec<Vec<&'stat
     let words = specials.iter().map(|text| by_rules(tables, text));
     let mut phrases: Vec<Vec<&str>> = words.filter(|words| words.len() > 1).collect();
     phrases.sort_unstable();
+    assert!(
+        phrases.iter().all(|phrase| phrase[0].len() <= FIRST_BYTES_MAX),
+        "the first word of a phrase is short"
+    );
     phrases
 }
 
@@ -39,6 +43,9 @@ fn by_rules<'a>(tables: &Tables, chunk: &'a str) -> Vec<&'a str> {
     words
 }
 
+/// Most bytes of the first word of a phrase.
+const FIRST_BYTES_MAX: usize = 8;
+
 /// A phrase in a text: first word and count.
 #[derive(Clone, Copy)]
 struct Match {
@@ -61,7 +68,9 @@ pub(super) fn join<'a>(tables: &'static Tables, text: &'a str, tokens: &mut Vec<
         else {
             continue;
         };
-        if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
+        if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric()
+            || tokens[start].len() > FIRST_BYTES_MAX
+        {
             continue;
         }
         let (word, bit) = pair(last, first);

@@ -1,3 +1,5 @@
+//! The tokens of spaCy, its sentences, and time that grows with the text alone.
+
 use super::*;
 use proptest::prelude::*;
 
