@@ -16,6 +16,7 @@ use schemas::{Fitting, Spec};
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::emoji::SPEC,
+    clean::lines::SPEC,
     clean::pii::SPEC,
     clean::unicode::SPEC,
     clean::whitespace::SPEC,
@@ -29,7 +30,9 @@ pub const ALL: &[Spec] = &[
     filter::language::SPEC,
     filter::length::SPEC,
     filter::repetition::SPEC,
+    filter::symbols::SPEC,
     filter::toxicity::SPEC,
+    filter::url::SPEC,
     pack::sequences::SPEC,
     sink::jsonl::SPEC,
     sink::parquet::SPEC,
@@ -42,4 +45,4 @@ pub const ALL: &[Spec] = &[
 ];
 
 /// Every kind whose weights `gristmill fit` makes.
-pub const FITS: &[Fitting] = &[filter::toxicity::FIT];
+pub const FITS: &[Fitting] = &[filter::gopher::FIT, filter::toxicity::FIT];

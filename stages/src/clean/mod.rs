@@ -1,6 +1,8 @@
 //! Stages that change the text of a document.
 
+pub mod edits;
 pub mod emoji;
+pub mod lines;
 pub mod pii;
 pub mod unicode;
 pub mod whitespace;

@@ -16,10 +16,11 @@
 //! "Home\nAbout us\nContact"  → drop line_punct_ratio (0, limit 0.12)
 //! ```
 
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::Counts;
 use crate::text::words::{Splitter, is_terminal};
-use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
 use schemas::{choice, config};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,6 +51,8 @@ config! {
         char_dup_max: f64 = 0.01, in 0.0..=1.0;
         /// Most line ends a word.
         list_max: f64 = 0.3, in 0.0..=1000.0;
+        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships.
+        languages: FilePath = FilePath::default();
     }
 }
 
@@ -59,6 +62,7 @@ const EMPTY: &str = "empty";
 const RULES: [&str; 4] = ["line_punct_ratio", "short_line_ratio", "char_dup_ratio", "list_ratio"];
 
 const REASONS: &[Reason] = &[
+    UNKNOWN_LANGUAGE,
     Reason { name: EMPTY, doc: "All lines are blank." },
     Reason { name: RULES[0], doc: "Less than `line_punct_min` of the lines end like a sentence." },
     Reason { name: RULES[1], doc: "More than `short_lines_max` of the lines are short." },
@@ -66,7 +70,11 @@ const REASONS: &[Reason] = &[
     Reason { name: RULES[3], doc: "There are more than `list_max` line ends a word." },
 ];
 
-const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(FineWeb::new(settings.parse()?)))));
+const BUILD: Build = |settings| {
+    let path = settings.parse::<Config>()?.languages;
+    let tables = by_language::read(settings, &path)?;
+    by_language::made(settings, tables.as_deref(), |config: &Config| FineWeb::new(config.clone()))
+};
 
 /// The registry line.
 pub const SPEC: Spec = Spec {

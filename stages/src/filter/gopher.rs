@@ -23,18 +23,41 @@
 //! - `datatrove-0.10`: verdict and reason of datatrove 0.10.1 (FineWeb), words by `spacy-en`. A mark of punctuation is a word
 //!   there, so documents full of code and tables fail the alphabetic rule more often. A text without a word is `empty` where
 //!   datatrove divides by zero, and where it takes the mean of nothing the rules on length pass.
+//! - `dclm`, `dolma`, `nemo`: what each measures otherwise; all take words between white space, and count hashes and ellipses together
+//!   as `hashes` (`too_many_symbols`). None of them names reasons, so they are ours.
+//!
+//! | signal | `dclm` | `dolma` (gopher_v2 of 1.2.1) | `nemo` (Curator 1) |
+//! |---|---|---|---|
+//! | `words` | those of `uax29` that start with a letter or digit | all | all |
+//! | `word_chars` | mean | median | mean |
+//! | `hashes` | count of `#` `...` `. . .` `…` ÷ \|W\| | share of W with `#` or `…` | share of W that are an ellipsis, or runs of `#` by more than half |
+//! | `bullet_lines` | `●` `•` `*` `-` | `*` `-`, white space before it not left out | twelve round bullets, no `*` or `-` |
+//! | `ellipsis_lines` | `...` `. . .` `…` | `…` | eight marks, "read more" among them |
+//! | lines | not blank, trimmed | cut at runs of LF | not blank, trimmed |
+//! | `stop_words` | occurrences, case aside | occurrences | occurrences |
+//!
+//! With `by_language` or `languages` each document is judged by the limits and stop words of its language: the column `language` of `filter.language` says
+//! which. The table that ships has 75 languages; another is a TOML file with a table a language, `[fra]`, of any of the keys below, which
+//! `gristmill fit filter.gopher` makes of labelled texts. A language without a table is a reason, `unknown_language`.
 //!
 //! ```text
 //! "# # # # #"  → drop too_few_words (0, limit 50)
 //! ```
 
 mod datatrove;
+mod dclm;
+mod dolma;
+mod fit;
+mod nemo;
 mod ours;
 
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::{is_python_space, python_lines};
 use crate::text::words::{Splitter, is_letter, is_punctuation};
-use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
 use schemas::{choice, config};
+
+pub use fit::FIT;
 
 choice! {
     /// Whose rules are meant.
@@ -43,6 +66,12 @@ choice! {
         Ours = "gristmill",
         /// Those of datatrove 0.10.1.
         Datatrove = "datatrove-0.10",
+        /// Those of DCLM.
+        Dclm = "dclm",
+        /// Those of Dolma, second version.
+        Dolma = "dolma",
+        /// Those of NeMo Curator.
+        Nemo = "nemo",
     }
 }
 
@@ -73,10 +102,14 @@ config! {
         ellipsis_lines_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
         /// Least share of words with a letter.
         alphabetic_min: Option<f64> = None, in Some(0.0)..=Some(1.0);
-        /// Fewest stop words.
+        /// Fewest stop words: different ones, or occurrences in the dialects that count these.
         stop_words_min: Option<u64> = None, in Some(0)..=Some(1000);
         /// The stop words, case kept. The default is English: other languages need their own.
         stop_words: Vec<String> = ["the", "be", "to", "of", "and", "that", "have", "with"].map(String::from).into();
+        /// Whether a document is judged by the limits of its language, as the column `language` has it, in the table that ships.
+        by_language: bool = false;
+        /// Another table of limits by language.
+        languages: FilePath = FilePath::default();
     }
 }
 
@@ -99,9 +132,33 @@ struct Rules {
 
 const EMPTY: Reason = Reason { name: "empty", doc: "There is nothing to measure." };
 
-const REASONS: [Reason; 2 * RULES + 1] = Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS]);
+/// One rule on hashes and ellipses together, as the peers but datatrove have it.
+const SYMBOLS: Reason = Reason {
+    name: "too_many_symbols",
+    doc: "dclm, dolma, nemo: more than `hashes_max` hashes or ellipses a word.",
+};
 
-const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Gopher::new(&settings.parse()?)))));
+const REASONS: [Reason; 2 * RULES + 3] =
+    Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS, &[SYMBOLS, UNKNOWN_LANGUAGE]]);
+
+/// Our own names, with the one rule for two.
+const PEER_REASONS: [Reason; RULES] = {
+    let [a, b, c, d, _, f, g, h, i, j] = ours::REASONS;
+    [a, b, c, d, SYMBOLS, f, g, h, i, j]
+};
+
+/// The limits of the paper, with no rule on ellipses of its own.
+const PEER_LIMITS: [f64; RULES] = [50.0, 100_000.0, 3.0, 10.0, 0.1, 0.0, 0.9, 0.3, 0.8, 2.0];
+
+/// The table of limits by language that ships.
+const LANGUAGES: &str = include_str!("../../assets/gopher_languages.toml");
+
+const BUILD: Build = |settings| {
+    let config: Config = settings.parse()?;
+    let tables = by_language::read(settings, &config.languages)?;
+    let shipped = config.by_language.then_some(LANGUAGES);
+    by_language::made(settings, tables.as_deref().or(shipped), Gopher::new)
+};
 
 /// The registry line.
 pub const SPEC: Spec = Spec {
@@ -144,6 +201,9 @@ impl Gopher {
         let rules = match config.dialect {
             Dialect::Ours => &ours::RULES,
             Dialect::Datatrove => &datatrove::RULES,
+            Dialect::Dclm => &dclm::RULES,
+            Dialect::Dolma => &dolma::RULES,
+            Dialect::Nemo => &nemo::RULES,
         };
         let set = [
             config.words_min.map(|n| n as f64),
@@ -208,7 +268,7 @@ impl Gopher {
             }
             let (value, limit) = (values[rule], self.limits[rule]);
             // No word has no mean length: datatrove's is no number, which is neither below nor above.
-            if m.words == 0.0 && matches!(rule, 2 | 3) {
+            if m.word_chars == 0.0 && matches!(rule, 2 | 3) {
                 continue;
             }
             let beyond = if FLOORS[rule] { value < limit } else { value > limit };
@@ -316,6 +376,34 @@ mod tests {
     /// Words enough to pass every other rule.
     pub(super) fn prose(words: usize) -> String {
         ["the", "quick", "fox", "and", "badger"].into_iter().cycle().take(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Three sentences of each of some languages, judged by the table that ships.
+    #[test]
+    fn the_table_that_ships_knows_its_languages() {
+        let tables: std::collections::BTreeMap<String, schemas::Value> = toml::from_str(LANGUAGES).unwrap();
+        assert_eq!(tables.len(), 75);
+        let french = "Le moulin tourne dans le vent, et la farine tombe dans les sacs que le meunier a posés sur la terre. ";
+        let german = "Die Mühle dreht sich im Wind, und das Korn fällt in den Sack, der auf der Erde steht. ";
+        for (language, text, expected) in [
+            ("fra", french, None),
+            ("deu", german, None),
+            ("deu", french, Some("too_few_stop_words")),
+            ("tlh", french, Some("unknown_language")),
+        ] {
+            let settings = schemas::Settings::new(vec![("by_language".into(), true.into())]);
+            let Ok(schemas::Made::Stage(stage)) = BUILD(&settings) else { panic!("it is a stage") };
+            let column = |value: &str| -> arrow::array::ArrayRef {
+                std::sync::Arc::new(arrow::array::StringArray::from(vec![value]))
+            };
+            let columns = [("text", column(&text.repeat(4))), ("language", column(language))];
+            let outcome = stage.apply(&arrow::array::RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+            let found = match outcome.verdicts[0] {
+                Verdict::Dropped { reason, .. } => Some(reason),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{language}: {text}");
+        }
     }
 
     #[test]

@@ -10,19 +10,36 @@
 //!   nothing, and is stepped over as a whole; the sum ÷ |T|.
 //!
 //! Whose rules are meant is said by `dialect`, and a key that is unset takes the value of the dialect. `gristmill` cuts words by
-//! `uax29`, `datatrove-0.10` by `spacy-en` and has datatrove's names for the reasons.
+//! `uax29`, `datatrove-0.10` by `spacy-en` and has datatrove's names for the reasons. The others, which name no reasons, measure otherwise:
+//!
+//! | | `dclm` | `dolma` (gopher_v2 of 1.2.1) | `nemo` (Curator 1) |
+//! |---|---|---|---|
+//! | words | of `uax29` that start with a letter or digit | between white space | between white space |
+//! | pieces | cut at one LF, or two; trimmed, blank ones left out | lines cut at runs of LF; no paragraphs | cut at one LF, blank ones left out, or at every two LF |
+//! | a duplicate | every occurrence of a piece that is there twice; one piece alone is none | every occurrence | every occurrence after the first |
+//! | its share | of the pieces; of their characters | of the lines; of the characters that are no white space | of the pieces; of their characters |
+//! | top n-gram | the longest of the most frequent, if it is there twice, ÷ characters of all words | first of the most frequent ÷ characters of all words | wherever it stands in the text, inside words too, ÷ \|T\| |
+//! | duplicated n-grams | words that any repeated n-gram covers ÷ characters of all words | occurrences of repeated n-grams ÷ those of all | later occurrences, overlaps once, with their spaces, ÷ \|T\| |
+//! | fewer than n words | passes | passes | fails |
+//!
+//! A text of white space is `empty` to `dclm` and `nemo`. Of equally frequent n-grams, NeMo takes one by the order of a Python set, which
+//! changes from run to run; here it is the first.
 //!
 //! ```text
 //! "so it goes\nso it goes\nso it goes"  → drop duplicate_lines (0.667, limit 0.3)
 //! ```
 
 mod datatrove;
+mod dclm;
+mod dolma;
+mod nemo;
 mod ours;
 
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::{Counts, Joined};
 use crate::text::words::Splitter;
-use schemas::{Build, Config as _, Filter, FilterStage, Judgement, Made, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
 use schemas::{choice, config};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -33,6 +50,12 @@ choice! {
         Ours = "gristmill",
         /// Those of datatrove 0.10.1.
         Datatrove = "datatrove-0.10",
+        /// Those of DCLM.
+        Dclm = "dclm",
+        /// Those of Dolma, second version.
+        Dolma = "dolma",
+        /// Those of NeMo Curator.
+        Nemo = "nemo",
     }
 }
 
@@ -69,6 +92,8 @@ config! {
         duplicate_9_grams_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
         /// Most characters in repeated runs of 10 words.
         duplicate_10_grams_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
+        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships.
+        languages: FilePath = FilePath::default();
     }
 }
 
@@ -99,13 +124,27 @@ struct Rules {
     reasons: [&'static str; RULES],
     /// Of a text that is not empty.
     measure: fn(&str, &[&str]) -> [f64; RULES],
+    /// Whether there is nothing to measure.
+    empty: fn(&str) -> bool,
+}
+
+/// The limits of table A1 of the paper.
+const LIMITS: [f64; RULES] = [0.30, 0.20, 0.30, 0.20, 0.20, 0.18, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.10];
+
+/// Nothing but white space.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(is_python_space)
 }
 
 const EMPTY: Reason = Reason { name: "empty", doc: "The text is empty." };
 
-const REASONS: [Reason; 2 * RULES - 2] = Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS]);
+const REASONS: [Reason; 2 * RULES - 1] =
+    Reason::joined(&[&[EMPTY], &ours::REASONS, &datatrove::REASONS, &[UNKNOWN_LANGUAGE]]);
 
-const BUILD: Build = |settings| Ok(Made::Stage(Box::new(FilterStage(Repetition::new(&settings.parse()?)))));
+const BUILD: Build = |settings| {
+    let path = settings.parse::<Config>()?.languages;
+    by_language::made(settings, by_language::read(settings, &path)?.as_deref(), Repetition::new)
+};
 
 /// The registry line.
 pub const SPEC: Spec = Spec {
@@ -130,6 +169,9 @@ impl Repetition {
         let rules = match config.dialect {
             Dialect::Ours => &ours::RULES,
             Dialect::Datatrove => &datatrove::RULES,
+            Dialect::Dclm => &dclm::RULES,
+            Dialect::Dolma => &dolma::RULES,
+            Dialect::Nemo => &nemo::RULES,
         };
         let set = [
             config.paragraphs_max,
@@ -156,7 +198,7 @@ impl Repetition {
     /// Judges a text whose words are known.
     pub fn judge_words(&self, text: &str, words: &[&str]) -> Judgement {
         let dropped = |reason, value, limit| Verdict::Dropped { reason, value, limit, twin: None };
-        if text.is_empty() {
+        if (self.rules.empty)(text) {
             return Judgement { verdict: dropped(EMPTY.name, 0.0, 1.0), signals: vec![0.0; RULES] };
         }
         let measures = (self.rules.measure)(text, words);
@@ -169,7 +211,7 @@ impl Repetition {
 }
 
 /// Runs of LF that separate pieces: at least this many in a row. Python's `re.split` keeps an empty piece at an end.
-fn pieces(text: &str, breaks_min: usize) -> Vec<&str> {
+pub(super) fn pieces(text: &str, breaks_min: usize) -> Vec<&str> {
     let mut found = Vec::new();
     let (mut start, mut at) = (0, 0);
     let bytes = text.as_bytes();
@@ -269,7 +311,6 @@ mod tests {
     /// All rules off.
     fn off() -> Config {
         Config {
-            dialect: Dialect::Ours,
             words: Some(Splitter::Whitespace),
             paragraphs_max: Some(0.0),
             paragraph_chars_max: Some(0.0),
@@ -284,6 +325,7 @@ mod tests {
             duplicate_8_grams_max: Some(0.0),
             duplicate_9_grams_max: Some(0.0),
             duplicate_10_grams_max: Some(0.0),
+            ..Config::default()
         }
     }
 

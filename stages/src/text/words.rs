@@ -98,6 +98,14 @@ pub fn is_letter(c: char) -> bool {
     c.general_category_group() == GeneralCategoryGroup::Letter
 }
 
+/// Whether the character is a letter or a number, which is Python's `isalnum`.
+pub fn is_alphanumeric(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
+    matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
+}
+
 /// Whether the character is one of the 281 marks that datatrove 0.10.1 does not count as part of a word: ASCII and CJK
 /// punctuation, control characters, and the sentence ends of all scripts.
 pub fn is_punctuation(c: char) -> bool {

@@ -1,12 +1,12 @@
 //! The rules of datatrove 0.10.1, to the verdict and the reason.
 
-use super::{RULES as COUNT, Rules, measure};
+use super::{LIMITS, RULES as COUNT, Rules, measure};
 use crate::text::words::Splitter;
 use schemas::Reason;
 
 pub(super) const RULES: Rules = Rules {
     words: Splitter::SpacyEn,
-    limits: [0.30, 0.20, 0.30, 0.20, 0.20, 0.18, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.10],
+    limits: LIMITS,
     #[rustfmt::skip]
     reasons: [
         "dup_para_frac", "dup_para_char_frac", "dup_line_frac", "dup_line_char_frac", "top_2_gram", "top_3_gram", "top_4_gram",
@@ -14,6 +14,7 @@ pub(super) const RULES: Rules = Rules {
         "duplicated_10_n_grams",
     ],
     measure,
+    empty: str::is_empty,
 };
 
 /// Those that our own rules do not name.

@@ -1,16 +1,11 @@
 //! The house's own rules: words without punctuation.
 
-use super::{NAMES, RULES as COUNT, Rules, measure};
+use super::{LIMITS, NAMES, RULES as COUNT, Rules, measure};
 use crate::text::words::Splitter;
 use schemas::Reason;
 
-pub(super) const RULES: Rules = Rules {
-    words: Splitter::Uax29,
-    // Table A1 of the paper.
-    limits: [0.30, 0.20, 0.30, 0.20, 0.20, 0.18, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.10],
-    reasons: NAMES,
-    measure,
-};
+pub(super) const RULES: Rules =
+    Rules { words: Splitter::Uax29, limits: LIMITS, reasons: NAMES, measure, empty: str::is_empty };
 
 #[rustfmt::skip] // One line a reason.
 pub(super) const REASONS: [Reason; COUNT] = [
