@@ -17,6 +17,7 @@ use schemas::{Fitting, Spec};
 pub const ALL: &[Spec] = &[
     clean::emoji::SPEC,
     clean::pii::SPEC,
+    clean::spelling::SPEC,
     clean::unicode::SPEC,
     clean::whitespace::SPEC,
     dedup::exact::SPEC,
@@ -40,4 +41,4 @@ pub const ALL: &[Spec] = &[
 ];
 
 /// Every kind whose weights `gristmill fit` makes.
-pub const FITS: &[Fitting] = &[filter::toxicity::FIT];
+pub const FITS: &[Fitting] = &[clean::spelling::FIT, filter::toxicity::FIT];

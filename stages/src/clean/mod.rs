@@ -3,5 +3,6 @@
 pub mod edits;
 pub mod emoji;
 pub mod pii;
+pub mod spelling;
 pub mod unicode;
 pub mod whitespace;
