@@ -10,6 +10,7 @@
 
 pub mod fit;
 
+use super::blocks;
 use std::io::Read as _;
 use std::ops::Range;
 
@@ -21,9 +22,6 @@ const BYTES_MAX: u64 = 1 << 26;
 pub const WORD_BYTES: std::ops::RangeInclusive<usize> = 3..=32;
 /// Two to this power words of 64 bits let a token through, by two bits of one of them.
 const FILTER_BITS: u32 = 14;
-/// Bytes that are classed in one step.
-const BLOCK: usize = 64;
-
 /// The list.
 #[derive(Debug)]
 pub struct Misspellings {
@@ -148,7 +146,7 @@ impl Misspellings {
     /// Calls `each` with every finding, in order.
     pub fn find<'a>(&'a self, text: &str, mut each: impl FnMut(Found<'a>)) {
         let bytes = text.as_bytes();
-        let mut token = |range: Range<usize>| {
+        blocks::runs(bytes, is_token, |range| {
             let hash = hash_at(bytes, &range);
             let (word, bits) = filter_bits(hash);
             if self.filter[word] & bits == bits
@@ -156,52 +154,15 @@ impl Misspellings {
             {
                 each(Found { range, right });
             }
-        };
-        let (mut inside, mut start) = (0_u64, 0);
-        let mut block = |base: usize, bits: u64| {
-            // A bit where the token-ness changes: starts and ends take turns.
-            let mut edges = bits ^ (bits << 1 | inside);
-            if inside == 1 && edges != 0 {
-                token(start..base + edges.trailing_zeros() as usize);
-                edges &= edges - 1;
-            }
-            while edges != 0 {
-                start = base + edges.trailing_zeros() as usize;
-                edges &= edges - 1;
-                if edges == 0 {
-                    break;
-                }
-                token(start..base + edges.trailing_zeros() as usize);
-                edges &= edges - 1;
-            }
-            inside = bits >> (BLOCK - 1);
-        };
-        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        for (number, chunk) in blocks.iter().enumerate() {
-            block(number * BLOCK, token_bits(chunk));
-        }
-        // Zeros end the last token.
-        let mut last = [0; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        block(blocks.len() * BLOCK, token_bits(&last));
+        });
     }
 }
 
-/// A bit for each byte that belongs to a token.
-fn token_bits(chunk: &[u8; BLOCK]) -> u64 {
-    let mut class = [0_u8; BLOCK];
-    for (class, byte) in class.iter_mut().zip(chunk) {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let digit = byte.wrapping_sub(b'0') < 10;
-        let other = (*byte == b'_') | (*byte == b'-') | (*byte == b'\'') | (*byte >= 0x80);
-        *class = u8::from(letter | digit | other);
-    }
-    let (words, _) = class.as_chunks::<8>();
-    // The multiplication moves the lowest bit of each byte into the highest byte.
-    words
-        .iter()
-        .rev()
-        .fold(0, |bits, word| bits << 8 | u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+/// Whether a byte belongs to a token.
+const fn is_token(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    letter | digit | (byte == b'_') | (byte == b'-') | (byte == b'\'') | (byte >= 0x80)
 }
 
 /// The place of a hash in the filter: a word, and two bits of it.
