@@ -55,6 +55,14 @@ pub struct Node {
     pub edited: u64,
     /// Rows dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Rows that had no value in a column that the node reads.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub blank: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One file of the dataset.

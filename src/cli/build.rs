@@ -15,6 +15,10 @@ pub(crate) struct Args {
     recipe: PathBuf,
     #[command(flatten)]
     works: Works,
+    /// Commits nothing when a node touches no row, drops most of them or reads a column without values, unless the recipe says
+    /// `surprise = "expected"` of it.
+    #[arg(long)]
+    strict: bool,
     /// The report as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -71,21 +75,22 @@ pub(super) fn workdir(given: Option<&Path>, name: &str) -> PathBuf {
 }
 
 pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
-    let (recipe, dag) = match dag::check(&args.recipe, kinds, &environment) {
+    let (recipe, mut dag) = match dag::check(&args.recipe, kinds, &environment) {
         Ok(checked) => checked,
         Err(mistakes) => return wrong::mistakes(&mistakes, args.json),
     };
     if until == Until::Model && dag.train.is_none() {
         return wrong::misused("the recipe has no `[train]`; add one, or use `gristmill build`");
     }
+    if args.strict {
+        dag.be_strict();
+    }
     let options = args.works.options(&dag.name, recipe.base());
     let report = match args.works.run(&dag, &options) {
         Ok(report) => report,
         Err(error) => return wrong::failed(error),
     };
-    if let Some(warning) = funnel::warning(&report) {
-        eprintln!("warning: {warning}");
-    }
+    funnel::warn(&report, args.works.progress);
     if args.json {
         match serde_json::to_string(&report) {
             Ok(json) => println!("{json}"),

@@ -1,5 +1,6 @@
 //! The funnel: what came into each node, what left it, and why the rest did not.
 
+use super::progress::Progress;
 use pipeline::engine::{NodeReport, Report};
 use pipeline::inspect::layout::thousands;
 
@@ -45,8 +46,19 @@ fn row(node: &NodeReport) -> [String; 5] {
     [name, rows_in, kept, edited, dropped]
 }
 
-/// What a person should know of a build that came to nothing: the first node that left no row.
-pub(super) fn warning(report: &Report) -> Option<String> {
+/// Says on standard error what a person should know of a build.
+pub(super) fn warn(report: &Report, progress: Progress) {
+    let surprises = report.surprises.iter().map(ToString::to_string);
+    for message in warning(report).into_iter().chain(surprises) {
+        match progress {
+            Progress::Json => eprintln!("{}", serde_json::json!({ "event": "warning", "message": message })),
+            Progress::Auto | Progress::None => eprintln!("warning: {message}"),
+        }
+    }
+}
+
+/// Of a build that came to nothing: the first node that left no row.
+fn warning(report: &Report) -> Option<String> {
     let ends: Vec<&NodeReport> = report.nodes.iter().filter(|n| n.kind.starts_with("sink.")).collect();
     if ends.iter().any(|node| node.counts.kept > 0) {
         return None;

@@ -48,7 +48,15 @@ fn links() -> Map<String, Value> {
     let list = json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": one });
     let input =
         json!({ "anyOf": [one, list], "description": "Nodes that it reads; without it, the one before." });
-    Map::from_iter([("name".to_owned(), name), ("input".to_owned(), input)])
+    let surprise = json!({
+        "enum": ["tell", "stop", "expected"],
+        "description": "What is done when it touches no row, drops most of them or reads a column without values.",
+    });
+    Map::from_iter([
+        ("name".to_owned(), name),
+        ("input".to_owned(), input),
+        ("surprise".to_owned(), surprise),
+    ])
 }
 
 /// A table with a kind: which keys it may have depends on that.

@@ -150,7 +150,14 @@ fn block(name: &str, kind: &str, pairs: Pairs) -> Block {
         value_span: 0..0,
         items: Vec::new(),
     });
-    Block { name: word(name), kind: word(kind), input: None, keys: keys.collect(), span: 0..0 }
+    Block {
+        name: word(name),
+        kind: word(kind),
+        input: None,
+        surprise: None,
+        keys: keys.collect(),
+        span: 0..0,
+    }
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -172,9 +179,7 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
         fs::remove_dir_all(&folder)?;
     }
     let report = result?;
-    if let Some(warning) = funnel::warning(&report) {
-        eprintln!("warning: {warning}");
-    }
+    funnel::warn(&report, works.progress);
     if args.json {
         println!("{}", serde_json::to_string(&report.nodes)?);
     } else {

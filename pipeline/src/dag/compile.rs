@@ -5,6 +5,7 @@ use super::flow::{Flows, order};
 use super::make::{make, settings, train};
 use super::{Dag, Kinds, Node, key};
 use crate::recipe::{Block, Mistake, Mistakes, Recipe, load};
+use arrow::datatypes::{Schema, SchemaRef};
 use schemas::{Made, Spec};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +53,8 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
         let (input, output) = flow.expect("a draft without columns is a mistake");
         let settings = settings(&draft.block, recipe.base());
         Node {
+            reads: reads(made.as_ref(), &input),
+            surprise: draft.block.surprise.unwrap_or_default(),
             hash: key::node_hash(spec, &settings, recipe.base()),
             facts: key::facts(spec, &draft.block, recipe),
             shown: shown(spec, &draft.block),
@@ -65,6 +68,21 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
         }
     });
     Ok(Dag { name: recipe.name.clone(), nodes: nodes.collect(), train })
+}
+
+/// The columns without which a stage says that it cannot work.
+fn reads(made: Option<&Made>, input: &SchemaRef) -> Vec<String> {
+    let can = |schema: &SchemaRef| match made {
+        Some(Made::Stage(stage)) => stage.output(schema).is_ok(),
+        Some(Made::Global(global)) => global.output(schema).is_ok(),
+        _ => true,
+    };
+    let without = |at: usize| {
+        let fields = input.fields().iter().enumerate().filter(|(n, _)| *n != at).map(|(_, f)| f.clone());
+        SchemaRef::new(Schema::new(fields.collect::<Vec<_>>()))
+    };
+    let needed = (0..input.fields().len()).filter(|&at| !can(&without(at)));
+    needed.map(|at| input.field(at).name().clone()).collect()
 }
 
 fn shown(spec: &Spec, block: &Block) -> BTreeMap<String, String> {

@@ -34,13 +34,16 @@ impl fmt::Debug for Hash {
     }
 }
 
+/// Raised when the form of what is kept under a key changes.
+const LAYOUT: u32 = 2;
+
 /// The hash of a kind with its settings.
 ///
 /// A key that lists files is left out: what a source reads is hashed with each split, so that a file more does not
 /// touch the work on the others. A key that names one file is hashed by the content of the file.
 pub(super) fn node_hash(spec: &Spec, settings: &Settings, base: &Path) -> Hash {
-    let version = spec.version.to_le_bytes();
-    let mut parts: Vec<Vec<u8>> = vec![spec.kind.into(), version.into()];
+    let [layout, version] = [LAYOUT, spec.version].map(u32::to_le_bytes);
+    let mut parts: Vec<Vec<u8>> = vec![layout.into(), spec.kind.into(), version.into()];
     for key in spec.keys.iter().filter(|k| k.kind != FilePaths::KIND) {
         let value = settings.pairs().iter().find(|(name, _)| name == key.name).map(|(_, value)| value);
         parts.push(key.name.into());

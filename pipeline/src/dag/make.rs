@@ -158,7 +158,7 @@ impl Keys<'_> {
             return Mistake::new(span, message, help);
         }
         let node = !self.block.kind.text.is_empty();
-        let reserved = closest(key, ["name", "input"].into_iter()).filter(|_| node);
+        let reserved = closest(key, ["name", "input", "surprise"].into_iter()).filter(|_| node);
         let others =
             || self.kinds.all.iter().filter(|s| s.keys.iter().any(|k| k.name == key)).map(|s| s.kind);
         let help = match (reserved, others().next()) {

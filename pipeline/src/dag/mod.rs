@@ -46,6 +46,24 @@ pub struct Dag {
     pub train: Option<Settings>,
 }
 
+schemas::choice! {
+    /// What is done when a node touches no row, drops most of them or reads a column without values.
+    pub enum Surprise {
+        /// It is told at the end.
+        Tell = "tell",
+        /// Nothing is committed.
+        Stop = "stop",
+        /// Nothing: it is what the recipe means.
+        Expected = "expected",
+    }
+}
+
+impl Default for Surprise {
+    fn default() -> Self {
+        Self::Tell
+    }
+}
+
 /// One node.
 pub struct Node {
     /// Name, unique in the recipe.
@@ -60,6 +78,10 @@ pub struct Node {
     pub input: SchemaRef,
     /// Columns that it gives.
     pub output: SchemaRef,
+    /// Columns that it cannot do without.
+    pub reads: Vec<String>,
+    /// What is done when it does what hardly anybody wants.
+    pub surprise: Surprise,
     /// Settings as the manifest shows them, defaults included.
     pub shown: BTreeMap<String, String>,
     /// What settings stand for, as digests: the content of the file that a key names, under the key, and the value of a
@@ -72,6 +94,12 @@ pub struct Node {
 }
 
 impl Dag {
+    /// Lets nothing surprising pass that the recipe does not expect.
+    pub fn be_strict(&mut self) {
+        let told = self.nodes.iter_mut().filter(|node| node.surprise == Surprise::Tell);
+        told.for_each(|node| node.surprise = Surprise::Stop);
+    }
+
     /// The nodes that read node `at`, in order.
     pub fn readers(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         (at + 1..self.nodes.len()).filter(move |&n| self.nodes[n].inputs.contains(&at))

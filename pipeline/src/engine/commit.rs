@@ -6,7 +6,7 @@ use super::report::Counts;
 use super::run::Run;
 use super::seal::Hand;
 use super::trace::{Frame, TraceWriter};
-use super::{Workdir, parent, table, tidy};
+use super::{Workdir, parent, surprise, table, tidy};
 use crate::dag::{Hash, Node};
 use crate::digest::{Digest, digest};
 use arrow::array::{Array, Int32Array, RecordBatch};
@@ -51,7 +51,8 @@ fn is_as_written(workdir: &Workdir, name: &str, file: &FileRow, written: SystemT
 
 /// The counts of a node in a manifest.
 pub(super) fn counts_of(row: &manifest::Node) -> Counts {
-    Counts { rows_in: row.rows_in, kept: row.kept, edited: row.edited, dropped: row.dropped.clone() }
+    let manifest::Node { rows_in, kept, edited, blank, .. } = *row;
+    Counts { rows_in, kept, edited, dropped: row.dropped.clone(), blank }
 }
 
 /// Rows of each file, by its path.
@@ -83,6 +84,7 @@ pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
     commit.sinks()?;
     commit.tables()?;
     commit.conserve()?;
+    surprise::refuse(&surprise::find(run.dag, &commit.counts))?;
     let facts = commit.files()?;
     let manifest = commit.manifest(build, &facts)?;
     publish(&run.workdir, &commit.folder, &manifest)?;
@@ -130,7 +132,7 @@ impl Commit<'_> {
                 let outcome = regroup.map(batch, records).map_err(RunError::stage(&node.name))?;
                 let mut trace = traces[stream].lock().expect("a stream has one thread");
                 match trace.as_mut() {
-                    Some(trace) => trace.write(&Frame::encode(node.spec, batch, &outcome, false)?),
+                    Some(trace) => trace.write(&Frame::encode(node, batch, &outcome, false)?),
                     None => Ok(()),
                 }
             },
@@ -320,6 +322,7 @@ impl Commit<'_> {
             kept: counts.kept,
             edited: counts.edited,
             dropped: counts.dropped.clone(),
+            blank: counts.blank,
         });
         Ok(Manifest {
             version: manifest::VERSION,

@@ -46,6 +46,12 @@ pub enum RunError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// A node did what the recipe does not let pass.
+    #[error("nothing is committed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Surprise(
+        /// What.
+        Vec<super::Surprising>,
+    ),
     /// Rows were lost or made up.
     #[error("{node}: {rows_in} rows came in, but {kept} were kept and {dropped} dropped")]
     Conservation {

@@ -231,7 +231,7 @@ impl Work<'_> {
             Some(outcome) => {
                 let node = &self.run.dag.nodes[self.branches[0].node];
                 if matches!(self.branches[0].trace, Trace::Missing(_)) {
-                    let frame = Frame::encode(node.spec, &batch, &outcome, false)?;
+                    let frame = Frame::encode(node, &batch, &outcome, false)?;
                     self.write(vec![Effect::Trace(0, frame)])?;
                 }
                 self.pass(0, &batch, &outcome, pending)
@@ -297,7 +297,7 @@ impl Work<'_> {
         let outcome = outcome.map_err(RunError::stage(&node.name))?;
         let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
         let texts_before = self.branches[at].texts_before;
-        effects.push(Effect::Trace(at, Frame::encode(node.spec, batch, &outcome, texts_before)?));
+        effects.push(Effect::Trace(at, Frame::encode(node, batch, &outcome, texts_before)?));
         if out.num_rows() == 0 {
             return Ok(());
         }

@@ -19,6 +19,7 @@ mod seal;
 mod settled;
 mod shuffle;
 mod stream;
+mod surprise;
 mod table;
 mod tidy;
 mod trace;
@@ -27,6 +28,7 @@ pub use error::RunError;
 pub use plan::{NodePlan, Plan, plan};
 pub use report::{Committed, NodeReport, Report};
 pub use run::run;
+pub use surprise::{Deed, Surprising};
 pub use trace::{Step, history};
 
 use std::path::{Path, PathBuf};

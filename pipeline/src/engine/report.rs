@@ -1,6 +1,7 @@
 //! What a run did.
 
 use super::error::RunError;
+use super::surprise::Surprising;
 use schemas::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,11 +18,15 @@ pub struct Counts {
     pub edited: u64,
     /// Rows dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Rows that had no value in a column that the node reads.
+    #[serde(default)]
+    pub blank: u64,
 }
 
 impl Counts {
-    pub(super) fn add(&mut self, verdict: &Verdict) {
+    pub(super) fn add(&mut self, verdict: &Verdict, blank: bool) {
         self.rows_in += 1;
+        self.blank += u64::from(blank);
         match verdict {
             Verdict::Kept => self.kept += 1,
             Verdict::Edited => {
@@ -98,6 +103,9 @@ pub struct Report {
     pub committed: Committed,
     /// Every node in the order of the run.
     pub nodes: Vec<NodeReport>,
+    /// What nodes did that hardly anybody wants.
+    #[serde(default)]
+    pub surprises: Vec<Surprising>,
     /// Seconds that the run took.
     pub seconds: f64,
 }

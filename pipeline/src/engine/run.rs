@@ -6,7 +6,7 @@ use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
 use super::settled::Settlement;
 use super::stream::Streams;
-use super::{Options, Workdir, commit, seal, tidy};
+use super::{Options, Workdir, commit, seal, surprise, tidy};
 use crate::dag::{Dag, Hash};
 use schemas::hash::{FastMap, FastSet};
 use schemas::{Context, Event, Made, Manifest, Observer, Split};
@@ -76,7 +76,11 @@ fn work(
     };
     let current = commit::current(&run.workdir, build)?;
     let (manifest, committed) = match current {
-        Some(manifest) => (manifest, Committed::Current),
+        Some(manifest) => {
+            let counts: Vec<_> = manifest.nodes.iter().map(commit::counts_of).collect();
+            surprise::refuse(&surprise::find(dag, &counts))?;
+            (manifest, Committed::Current)
+        }
         None => {
             run.compute()?;
             (commit::commit(&run, build)?, Committed::Written)
@@ -222,7 +226,9 @@ impl<'a> Run<'a> {
                 traces: streams.iter().map(|s| s.key.to_string()).collect(),
             }
         });
+        let counts: Vec<_> = manifest.nodes.iter().map(commit::counts_of).collect();
         Report {
+            surprises: surprise::find(self.dag, &counts),
             name: self.dag.name.clone(),
             build: build.to_string(),
             committed,

@@ -4,7 +4,7 @@ use super::Workdir;
 use super::error::RunError;
 use super::frames::FrameReader;
 use super::report::Counts;
-use super::trace::{DROPPED_COLUMNS, dropped, signals, verdicts};
+use super::trace::{DROPPED_COLUMNS, blanks, dropped, signals, verdicts};
 use crate::dag::{Hash, Node};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::filter;
@@ -52,7 +52,8 @@ pub(super) fn write(
             let wrong =
                 || RunError::Cache { path: path.clone(), message: "the trace has unknown reasons".into() };
             let verdicts = verdicts(&part, node.spec).ok_or_else(wrong)?;
-            verdicts.iter().for_each(|v| counts.add(v));
+            let blanks = blanks(&part).ok_or_else(wrong)?;
+            verdicts.iter().zip(blanks.values()).for_each(|(v, blank)| counts.add(v, blank));
             let ledger = ledger_batch(&node.name, &part, &verdicts)?;
             whole.write(&ledger)?;
             let dropped: BooleanArray =

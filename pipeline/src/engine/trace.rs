@@ -22,7 +22,7 @@ const DROPPED: u8 = 2;
 const NO_REASON: u8 = u8::MAX;
 /// Columns of a dropped row that are kept with it.
 pub(super) const DROPPED_COLUMNS: [&str; 4] = [column::URL, column::SOURCE, column::TEXT, column::ROW];
-const LEDGER_COLUMNS: usize = 6;
+const LEDGER_COLUMNS: usize = 7;
 /// Column of the changes with the text as it came in.
 const TEXT_BEFORE: &str = "b:text";
 
@@ -36,16 +36,17 @@ pub(super) struct Frame {
 impl Frame {
     /// Writes down what became of `batch`; with the texts before they were changed, where no other file has them.
     pub(super) fn encode(
-        spec: &Spec,
+        node: &Node,
         batch: &RecordBatch,
         outcome: &Outcome,
         texts_before: bool,
     ) -> Result<Self, RunError> {
         let rows = batch.num_rows();
         let mut counts = Counts::default();
-        outcome.verdicts.iter().for_each(|v| counts.add(v));
+        let blank = blank(node, batch);
+        outcome.verdicts.iter().zip(blank.values()).for_each(|(v, blank)| counts.add(v, blank));
         let ids = batch.column_by_name(column::ID).cloned().expect("every row of a build has an id");
-        let mut ledger = ledger_columns(spec, ids, &outcome.verdicts);
+        let mut ledger = ledger_columns(node.spec, ids, &outcome.verdicts, blank);
         for (name, values) in &outcome.signals {
             ledger.push((Field::new(format!("s:{name}"), values.data_type().clone(), true), values.clone()));
         }
@@ -124,7 +125,23 @@ fn same(before: &ArrayRef, after: &ArrayRef, dropped: &BooleanArray) -> BooleanA
     }
 }
 
-fn ledger_columns(spec: &Spec, ids: ArrayRef, verdicts: &[Verdict]) -> Vec<(Field, ArrayRef)> {
+/// Rows that have no value in a column that the node reads.
+fn blank(node: &Node, batch: &RecordBatch) -> BooleanArray {
+    let columns: Vec<&ArrayRef> = node
+        .reads
+        .iter()
+        .filter_map(|name| batch.column_by_name(name))
+        .filter(|c| c.null_count() > 0)
+        .collect();
+    (0..batch.num_rows()).map(|row| Some(columns.iter().any(|c| c.is_null(row)))).collect()
+}
+
+fn ledger_columns(
+    spec: &Spec,
+    ids: ArrayRef,
+    verdicts: &[Verdict],
+    blank: BooleanArray,
+) -> Vec<(Field, ArrayRef)> {
     let mut actions = Vec::with_capacity(verdicts.len());
     let mut reasons = Vec::with_capacity(verdicts.len());
     let (mut values, mut limits, mut twins) = (Vec::new(), Vec::new(), Vec::new());
@@ -152,6 +169,7 @@ fn ledger_columns(spec: &Spec, ids: ArrayRef, verdicts: &[Verdict]) -> Vec<(Fiel
         (Field::new("value", DataType::Float64, true), Arc::new(Float64Array::from(values))),
         (Field::new("limit", DataType::Float64, true), Arc::new(Float64Array::from(limits))),
         (Field::new("twin", DataType::Utf8, true), Arc::new(StringArray::from(twins))),
+        (Field::new("blank", DataType::Boolean, false), Arc::new(blank)),
     ]
 }
 
@@ -176,6 +194,11 @@ pub(super) fn verdicts(ledger: &RecordBatch, spec: &Spec) -> Option<Vec<Verdict>
         }),
     };
     (0..ledger.num_rows()).map(verdict).collect()
+}
+
+/// Which rows of a ledger part had no value in a column that the node reads; `None` when it is not one.
+pub(super) fn blanks(ledger: &RecordBatch) -> Option<&BooleanArray> {
+    ledger.column(LEDGER_COLUMNS - 1).as_any().downcast_ref()
 }
 
 /// The signals of a ledger part: name and values.
@@ -215,7 +238,8 @@ impl TraceWriter {
             Some(files) => files,
             None => {
                 let ids: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
-                let ledger = batch_of(ledger_columns(spec, ids, &[]), 0);
+                let nothing = BooleanArray::from(Vec::<bool>::new());
+                let ledger = batch_of(ledger_columns(spec, ids, &[], nothing), 0);
                 let nothing: SchemaRef = Arc::new(Schema::empty());
                 (
                     FrameWriter::create(&self.workdir.trace(self.key), self.hand, ledger.schema_ref())?,

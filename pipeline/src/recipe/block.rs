@@ -3,8 +3,9 @@
 use super::read::{Node, Reader, in_order};
 use super::value::{Expander, plain, type_words};
 use super::{Block, Entry, Word};
-use schemas::Value;
+use crate::dag::Surprise;
 use schemas::config::closest;
+use schemas::{ConfigValue as _, Value};
 use std::ops::Range;
 use toml::de::DeTable;
 
@@ -35,6 +36,7 @@ impl Reader<'_> {
                     }
                 }
                 ("input", Role::Stage) => block.input = Some(self.inputs(value)),
+                ("surprise", Role::Stage) => block.surprise = self.surprise(value),
                 ("name", Role::Source) => {
                     let help = "the table names it: `[sources.NAME]`; take the key out";
                     self.wrong(key.span(), "a source has no key `name`", help);
@@ -111,6 +113,20 @@ impl Reader<'_> {
             self.wrong(value.span(), "`input` is empty", help);
         }
         list.iter().map(|value| self.word(value, "input")).filter(|word| !word.text.is_empty()).collect()
+    }
+
+    fn surprise(&mut self, value: Node<'_>) -> Option<Surprise> {
+        let word = self.word(value, "surprise");
+        let read = Surprise::read(&Value::String(word.text.clone()));
+        if read.is_none() && !word.text.is_empty() {
+            let all = ["tell", "stop", "expected"];
+            let help = match closest(&word.text, all.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write `tell`, `stop` or `expected`".to_owned(),
+            };
+            self.wrong(word.span, format!("`surprise`: `{}` is not one of its values", word.text), help);
+        }
+        read
     }
 
     pub(super) fn check_name(&mut self, name: &Word) {

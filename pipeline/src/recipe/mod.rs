@@ -12,6 +12,7 @@ mod wording;
 pub use mistake::{Mistake, Mistakes, Place};
 pub(crate) use value::variables;
 
+use crate::dag::Surprise;
 use schemas::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -54,6 +55,8 @@ pub struct Block {
     pub kind: Word,
     /// Nodes that it reads; `None` when the recipe leaves that to the order.
     pub input: Option<Vec<Word>>,
+    /// What is done when the node does what hardly anybody wants; `None` when the recipe does not say.
+    pub surprise: Option<Surprise>,
     /// All other keys.
     pub keys: Vec<Entry>,
     /// Where the block starts.

@@ -6,7 +6,7 @@ use parquet::arrow::ArrowWriter;
 use schemas::{
     Build, Config as _, Context, DocId, FilePath, FilePaths, Filter, FilterStage, Global, House, Intake,
     Intakes, Judge, Judgement, Made, Note, Notes, Outcome, Push, Reason, Record, Records, Regroup, Rewrite,
-    RewriteStage, Settled, Sink, Sorted, Source, SourceError, Spec, Split, StageError, Stamp, Verdict,
+    RewriteStage, Settled, Sink, Sorted, Source, SourceError, Spec, Split, Stage, StageError, Stamp, Verdict,
     Writer, Written, column, config,
 };
 use std::borrow::Cow;
@@ -33,6 +33,7 @@ pub(crate) const ALL: &[Spec] = &[
     spec("filter.listed", Listed::KEYS, &[Reason { name: "listed", doc: "" }], |s| {
         Ok(Made::Stage(Box::new(FilterStage(s.parse::<Listed>()?))))
     }),
+    spec("filter.addressed", &[], &[], |_| Ok(Made::Stage(Box::new(Addressed)))),
     spec("dedup.text", &[], &[Reason { name: "duplicate", doc: "" }], |_| Ok(Made::Global(Box::new(Dedup)))),
     spec("pack.pairs", &[], &[], |_| Ok(Made::Regroup(Box::new(Pairs)))),
     spec("sink.parquet", &[], &[], |_| Ok(Made::Sink(Box::new(Parquet)))),
@@ -138,6 +139,18 @@ impl Filter for Listed {
     const SIGNALS: &'static [&'static str] = &[];
     fn judge(&self, _text: &str) -> Judgement {
         Judgement { verdict: Verdict::Kept, signals: Vec::new() }
+    }
+}
+
+/// Keeps everything, and reads the URL.
+struct Addressed;
+impl Stage for Addressed {
+    fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
+        column::require(input, column::URL, &DataType::Utf8).map(|()| input.clone())
+    }
+
+    fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
+        Ok(Outcome::keep_all(batch.num_rows()))
     }
 }
 

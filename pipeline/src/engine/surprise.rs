@@ -1,0 +1,107 @@
+//! What a node did that hardly anybody wants: touched no row, dropped most of them, or read a column without values.
+//!
+//! A filter that never fires and one that fires at everything look like any other in a long table of numbers. Each is told, and a
+//! recipe can say `surprise = "stop"` (nothing is committed) or `surprise = "expected"` (it is what is meant).
+
+use super::error::RunError;
+use super::report::Counts;
+use crate::dag::{Dag, Node, Surprise};
+use crate::inspect::layout::thousands;
+use schemas::Made;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Fewest rows of which it says something that none or most of them were touched.
+const ROWS_MIN: u64 = 100;
+/// Greatest share of rows that a node may drop in silence.
+const DROPPED_MAX: f64 = 0.8;
+
+/// What a node did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Kept every row as it was.
+    TouchedNothing,
+    /// Dropped more than four rows in five.
+    DroppedMost,
+    /// Read a column that no row had a value in.
+    ReadNothing,
+}
+
+/// A node with what it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surprising {
+    /// Name of the node.
+    pub node: String,
+    /// What it did.
+    pub deed: Deed,
+    /// Rows that came in.
+    pub rows_in: u64,
+    /// Rows that it dropped.
+    pub dropped: u64,
+    /// Columns that it reads.
+    pub reads: Vec<String>,
+    /// Whether the recipe lets nothing be committed then.
+    pub stops: bool,
+}
+
+impl fmt::Display for Surprising {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (node, rows) = (&self.node, thousands(self.rows_in));
+        match self.deed {
+            Deed::TouchedNothing => write!(f, "`{node}` dropped and changed none of {rows} rows"),
+            Deed::DroppedMost => {
+                let percent = 100.0 * self.dropped as f64 / self.rows_in as f64;
+                write!(f, "`{node}` dropped {} of {rows} rows ({percent:.1} %)", thousands(self.dropped))
+            }
+            Deed::ReadNothing => {
+                let columns: Vec<String> = self.reads.iter().map(|c| format!("`{c}`")).collect();
+                write!(
+                    f,
+                    "`{node}` reads {}, which had no value in any of {rows} rows",
+                    columns.join(" and ")
+                )
+            }
+        }
+    }
+}
+
+/// All that is surprising in the counts of the nodes.
+pub(super) fn find(dag: &Dag, counts: &[Counts]) -> Vec<Surprising> {
+    let nodes = dag.nodes.iter().zip(counts).filter(|(node, _)| node.surprise != Surprise::Expected);
+    nodes.filter_map(|(node, counts)| surprising(node, counts)).collect()
+}
+
+fn surprising(node: &Node, counts: &Counts) -> Option<Surprising> {
+    let deed = deed(node, counts)?;
+    Some(Surprising {
+        node: node.name.clone(),
+        deed,
+        rows_in: counts.rows_in,
+        dropped: counts.dropped_rows(),
+        reads: node.reads.clone(),
+        stops: node.surprise == Surprise::Stop,
+    })
+}
+
+fn deed(node: &Node, counts: &Counts) -> Option<Deed> {
+    if !matches!(node.made, Made::Stage(_) | Made::Global(_)) || counts.rows_in == 0 {
+        return None;
+    }
+    if counts.blank == counts.rows_in {
+        return Some(Deed::ReadNothing);
+    }
+    if counts.rows_in < ROWS_MIN {
+        return None;
+    }
+    let dropped = counts.dropped_rows();
+    let untouched = dropped == 0 && counts.edited == 0 && node.input == node.output;
+    let most = dropped as f64 > DROPPED_MAX * counts.rows_in as f64;
+    untouched.then_some(Deed::TouchedNothing).or_else(|| most.then_some(Deed::DroppedMost))
+}
+
+/// Refuses to go on where the recipe says so.
+pub(super) fn refuse(found: &[Surprising]) -> Result<(), RunError> {
+    let stops: Vec<Surprising> = found.iter().filter(|s| s.stops).cloned().collect();
+    if stops.is_empty() { Ok(()) } else { Err(RunError::Surprise(stops)) }
+}
