@@ -27,6 +27,7 @@ pub const ALL: &[Spec] = &[
     filter::gopher::SPEC,
     filter::language::SPEC,
     filter::length::SPEC,
+    filter::quality::SPEC,
     filter::repetition::SPEC,
     filter::toxicity::SPEC,
     pack::sequences::SPEC,
@@ -41,4 +42,4 @@ pub const ALL: &[Spec] = &[
 ];
 
 /// Every kind whose weights `gristmill fit` makes.
-pub const FITS: &[Fitting] = &[clean::spelling::FIT, filter::toxicity::FIT];
+pub const FITS: &[Fitting] = &[clean::spelling::FIT, filter::quality::FIT, filter::toxicity::FIT];

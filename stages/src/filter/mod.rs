@@ -3,5 +3,6 @@
 pub mod gopher;
 pub mod language;
 pub mod length;
+pub mod quality;
 pub mod repetition;
 pub mod toxicity;
