@@ -1,7 +1,10 @@
 //! Pure helpers over text that several stages share. No stage lives here.
 
+pub mod blocks;
+pub mod files;
 pub mod linear;
 pub mod lines;
+pub mod misspellings;
 pub mod mojibake;
 pub mod ngrams;
 pub mod pii;
