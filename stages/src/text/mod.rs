@@ -1,5 +1,6 @@
 //! Pure helpers over text that several stages share. No stage lives here.
 
+pub mod langid;
 pub mod linear;
 pub mod lines;
 pub mod mojibake;
