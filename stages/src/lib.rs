@@ -51,6 +51,7 @@ pub const ALL: &[Spec] = &[
 pub const FITS: &[Fitting] = &[
     clean::spelling::FIT,
     filter::gopher::FIT,
+    filter::language::FIT,
     filter::quality::FIT,
     filter::toxicity::FIT,
 ];

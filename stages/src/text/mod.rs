@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod files;
+pub mod langid;
 pub mod linear;
 pub mod lines;
 pub mod misspellings;
