@@ -12,21 +12,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 const COMMANDS: [&str; 15] = [
-    "demo",
-    "new",
-    "check",
-    "plan",
-    "build",
-    "run",
-    "train",
-    "eval",
-    "generate",
-    "inspect",
-    "explain",
-    "verify",
-    "stage",
-    "classifier",
-    "stages",
+    "demo", "new", "check", "plan", "build", "run", "train", "eval", "generate", "inspect", "explain",
+    "verify", "stage", "fit", "stages",
 ];
 
 fn here(args: &[&str]) -> Done {
@@ -49,9 +36,18 @@ fn every_command_helps_with_an_example() {
         let help = here(&[name, "--help"]).expect(0).out;
         assert!(help.contains(&format!("gristmill {name}")) && help.contains("Example"), "{help}");
         assert!(help.contains("Exit codes: 0 done;"), "{help}");
-        let json = if name == "classifier" { here(&[name, "train", "--help"]).expect(0).out } else { help };
-        assert!(json.contains("--json"), "{json}");
+        assert!(help.contains("--json"), "{help}");
     }
+}
+
+#[test]
+fn kinds_that_learn_are_listed_and_mistakes_told() {
+    let all = here(&["fit", "--json"]).expect(0).json();
+    assert!(all.as_array().unwrap().iter().all(|f| f["keys"].as_array().is_some_and(|k| !k.is_empty())));
+    let told = |args: &[&str]| here(args).expect(2).err;
+    assert!(told(&["fit", "filter.toxicty", "--out", "x"]).contains("did you mean `filter.toxicity`?"));
+    assert!(told(&["fit", "filter.toxicity"]).contains("--out"));
+    assert!(told(&["fit", "filter.toxicity", "--out", "x"]).contains("`data`: name the folder"));
 }
 
 #[test]

@@ -48,6 +48,15 @@ fn section(spec: &Spec) -> String {
         out.push_str("\n| drops as | |\n|---|---|\n");
         spec.reasons.iter().for_each(|r| writeln!(out, "| `{}` | {} |", r.name, r.doc).unwrap());
     }
+    if let Some(fitting) = stages::FITS.iter().find(|f| f.kind == spec.kind) {
+        write!(
+            out,
+            "\nWeights: `gristmill fit {} --set key=value --out FILE`. {}\n",
+            spec.kind, fitting.summary
+        )
+        .unwrap();
+        keys(fitting.keys, &mut out);
+    }
     out
 }
 

@@ -6,6 +6,7 @@ pub mod advice;
 pub mod column;
 pub mod config;
 mod error;
+pub mod fit;
 pub mod hash;
 mod id;
 pub mod ledger;
@@ -22,6 +23,7 @@ pub mod token;
 
 pub use config::{Config, ConfigValue, FilePath, FilePaths, Key, KeyError, Settings};
 pub use error::StageError;
+pub use fit::{Fit, Fitted, Fitting};
 pub use id::DocId;
 pub use manifest::Manifest;
 pub use observe::{Event, Observer};

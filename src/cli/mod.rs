@@ -19,9 +19,9 @@ macro_rules! eprintln {
 mod build;
 mod cells;
 mod check;
-mod classifier;
 mod demo;
 mod explain;
+mod fit;
 mod funnel;
 mod generate;
 mod history;
@@ -79,8 +79,8 @@ enum Command {
     Verify(verify::Args),
     /// Runs one stage alone over JSON lines or Parquet.
     Stage(stage::Args),
-    /// Trains the weights of a filter.
-    Classifier(classifier::Args),
+    /// Makes the weights of a kind that learns.
+    Fit(fit::Args),
     /// Lists every kind with its keys and reasons.
     Stages(stages::Args),
 }
@@ -104,7 +104,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Eval(args) => train::eval(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Stage(args) => stage::run(&args, kinds),
-        Command::Classifier(args) => classifier::run(&args),
+        Command::Fit(args) => fit::run(&args),
         Command::Stages(args) => stages::run(&args, kinds),
         Command::Inspect(args) => inspect::run(&args),
         Command::Explain(args) => explain::run(&args),

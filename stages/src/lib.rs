@@ -10,7 +10,7 @@ pub mod source;
 pub mod text;
 pub mod tokenize;
 
-use schemas::Spec;
+use schemas::{Fitting, Spec};
 
 /// Every stage, in the order of the manual. A stage without a line here does not exist.
 #[rustfmt::skip] // One line a stage.
@@ -38,3 +38,6 @@ pub const ALL: &[Spec] = &[
     source::warc::SPEC,
     tokenize::bpe::SPEC,
 ];
+
+/// Every kind whose weights `gristmill fit` makes.
+pub const FITS: &[Fitting] = &[filter::toxicity::FIT];

@@ -6,7 +6,7 @@
 //! toxic windows decides and not one hit: one window of a hundred alone gives 0.1, a quarter of them 0.5. The highest
 //! window is recorded as `toxicity_peak`; it drops nothing unless `peak_max` is set below 1.
 //!
-//! The weights were made by `gristmill classifier train` from sets in English, German and Chinese whose
+//! The weights were made by `gristmill fit filter.toxicity` from sets in English, German and Chinese whose
 //! licences allow it, and from benign prose; in other languages the score says little. `assets/README.md` names them
 //! and the command. No classifier of this size understands irony, quotation or reclaimed words; it can only count.
 //!
@@ -14,6 +14,10 @@
 //! "You are a wonderful neighbour."  → keep
 //! "you stupid piece of shit"        → drop toxic
 //! ```
+
+mod fit;
+
+pub use fit::FIT;
 
 use crate::text::linear::{Linear, Scratch, windows};
 use schemas::{
@@ -31,7 +35,7 @@ config! {
         score_max: f64 = 0.6, in 0.0..=1.0;
         /// Highest score of a single window kept; 1 keeps all.
         peak_max: f64 = 1.0, in 0.0..=1.0;
-        /// Weights made by `gristmill classifier train`; empty for those that ship.
+        /// Weights made by `gristmill fit filter.toxicity`; empty for those that ship.
         weights: FilePath = FilePath::default();
     }
 }

@@ -43,7 +43,7 @@ impl Default for Plan {
             rate: 0.3,
             penalty: 2e-5,
             seed: 1,
-            note: "gristmill classifier train".into(),
+            note: "gristmill fit filter.toxicity".into(),
         }
     }
 }
