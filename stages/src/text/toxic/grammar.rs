@@ -28,10 +28,10 @@ pub fn fill(text: &str, rows: &mut Vec<Row>) -> Result<(), String> {
         if line.is_empty() || line.starts_with('#') || line.starts_with('$') && line.contains(" = ") {
             continue;
         }
-        let (label, sentence) = line
-            .split_once(": ")
-            .filter(|(label, _)| matches!(*label, "0" | "1"))
-            .ok_or_else(|| format!("grammar:{}: expected `0: sentence`, `1: sentence` or `$list = a | b`", number + 1))?;
+        let (label, sentence) =
+            line.split_once(": ").filter(|(label, _)| matches!(*label, "0" | "1")).ok_or_else(|| {
+                format!("grammar:{}: expected `0: sentence`, `1: sentence` or `$list = a | b`", number + 1)
+            })?;
         let mut rng = Rng::new(seed(1, "grammar", number as u64));
         let mut made = Vec::new();
         for _ in 0..2 * FILLED_MAX {
@@ -72,7 +72,8 @@ fn choose(
 /// The sentence with one of its longer words in disguise.
 fn disguise(sentence: &str, rng: &mut Rng) -> String {
     let mut words: Vec<String> = sentence.split(' ').map(str::to_owned).collect();
-    let long: Vec<usize> = (0..words.len()).filter(|at| words[*at].is_ascii() && words[*at].len() > 3).collect();
+    let long: Vec<usize> =
+        (0..words.len()).filter(|at| words[*at].is_ascii() && words[*at].len() > 3).collect();
     if long.is_empty() {
         return sentence.to_owned();
     }
@@ -81,12 +82,18 @@ fn disguise(sentence: &str, rng: &mut Rng) -> String {
     let place = 1 + rng.below(word.len() as u64 - 2) as usize;
     words[at] = match rng.below(6) {
         0 => format!("{}{}", &word[..place], &word[place + 1..]),
-        1 => format!("{}{}{}{}", &word[..place], &word[place + 1..place + 2], &word[place..=place], &word[place + 2..]),
+        1 => format!(
+            "{}{}{}{}",
+            &word[..place],
+            &word[place + 1..place + 2],
+            &word[place..=place],
+            &word[place + 2..]
+        ),
         2 => word.replace('i', "1").replace('e', "3").replace('o', "0").replace('a', "4"),
         3 => word.chars().map(String::from).collect::<Vec<_>>().join(" "),
         4 => word.to_uppercase(),
         _ => {
-            let next = (at + 1 < words.len()).then(|| words.remove(at + 1)).unwrap_or_default();
+            let next = if at + 1 < words.len() { words.remove(at + 1) } else { String::new() };
             format!("{word}{next}")
         }
     };

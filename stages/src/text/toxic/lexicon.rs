@@ -36,6 +36,7 @@ pub enum Class {
     Should,
     Be,
     Reclaim,
+    Slang,
     Quote,
     Question,
     Shout,
@@ -44,6 +45,7 @@ pub enum Class {
 /// Classes by the name that a line of the file begins with.
 const NAMES: &[(&str, Class)] = &[
     ("group", Class::Group),
+    ("slang", Class::Slang),
     ("slur", Class::Slur),
     ("insult", Class::Insult),
     ("profanity", Class::Profanity),
@@ -107,7 +109,7 @@ impl Lexicon {
     }
 
     fn disguise(&mut self) {
-        let hidden = [Class::Group, Class::Slur, Class::Insult, Class::Profanity];
+        let hidden = [Class::Group, Class::Slang, Class::Slur, Class::Insult, Class::Profanity];
         let mut plain: Vec<(&u64, &String)> = self.spelled.iter().collect();
         plain.sort_unstable();
         let mut disguised = FastMap::default();
@@ -136,7 +138,7 @@ impl Lexicon {
 
     /// Forgets disguises by hash.
     pub fn except_hashes(&mut self, hashes: &[u64]) {
-        hashes.iter().for_each(|h| drop(self.disguised.remove(h)));
+        self.disguised.retain(|form, _| hashes.binary_search(form).is_err());
     }
 
     /// The word as the file spells it (a hash of its letters) and its class.
@@ -152,7 +154,8 @@ impl Lexicon {
                 "" => self.words.get(&hash(base)),
                 _ => self.words.get(&hash(&format!("{base}{instead}"))),
             };
-            let class = class.filter(|c| **c as u8 <= Class::Beast as u8 || **c == Class::Person);
+            let class = class
+                .filter(|c| **c as u8 <= Class::Beast as u8 || matches!(c, Class::Person | Class::Slang));
             if let Some(class) = class {
                 return (own, *class);
             }
@@ -176,7 +179,10 @@ impl Lexicon {
         let fits = |plain: &str| {
             plain.len() == word.len()
                 && plain.bytes().zip(word.bytes()).all(|(p, w)| w == b'*' || w == p)
-                && matches!(self.words[&hash(plain)], Class::Slur | Class::Insult | Class::Profanity)
+                && matches!(
+                    self.words[&hash(plain)],
+                    Class::Slur | Class::Slang | Class::Insult | Class::Profanity
+                )
         };
         self.spelled.values().map(String::as_str).filter(|plain| fits(plain)).min()
     }

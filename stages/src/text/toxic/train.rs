@@ -6,7 +6,9 @@
 //! words that no row has get what their neighbours got. After training it is added to the weight of each word.
 
 use super::lexicon::Class;
-use super::{CLASS_BITS, Toxic, WORD_BITS, Word, blank, bucket, class_features, key, own_features, pairs, scan};
+use super::{
+    CLASS_BITS, Toxic, WORD_BITS, Word, blank, bucket, class_features, key, own_features, pairs, scan,
+};
 use crate::text::linear::rows::Row;
 use schemas::hash::{FastMap, Rng, seed};
 use std::collections::BTreeMap;
@@ -32,7 +34,15 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { weights_max: 600_000, rows_min: 2, epochs: 8, rate: 0.3, penalty: 2e-5, vector_rate: 0.02, seed: 1 }
+        Self {
+            weights_max: 600_000,
+            rows_min: 2,
+            epochs: 8,
+            rate: 0.04,
+            penalty: 1e-4,
+            vector_rate: 0.1,
+            seed: 1,
+        }
     }
 }
 
@@ -57,7 +67,8 @@ impl Vectors {
             let word = parts.next().unwrap_or_default();
             let before = out.values.len();
             for part in parts {
-                out.values.push(part.parse().map_err(|_| format!("vectors:{}: {part} is no number", number + 1))?);
+                out.values
+                    .push(part.parse().map_err(|_| format!("vectors:{}: {part} is no number", number + 1))?);
             }
             let len = out.values.len() - before;
             if number > 0 && len != out.len {

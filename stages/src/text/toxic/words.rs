@@ -93,7 +93,8 @@ pub fn raw_words<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Signs {
         while at < bytes.len() {
             let kind = KINDS[bytes[at] as usize];
             let inside = kind & (LETTER | HIGH) != 0
-                || kind == SIGN && bytes.get(at + 1).is_some_and(|b| KINDS[*b as usize] & (LETTER | SIGN) != 0);
+                || kind == SIGN
+                    && bytes.get(at + 1).is_some_and(|b| KINDS[*b as usize] & (LETTER | SIGN) != 0);
             if !inside {
                 break;
             }
@@ -131,7 +132,8 @@ pub const fn is_ideograph(c: char) -> bool {
 fn high<'a>(text: &'a str, signs: &mut Signs, each: &mut impl FnMut(&'a str)) {
     let mut start = 0;
     for (at, c) in text.char_indices() {
-        let joins = c.is_alphanumeric() && !is_ideograph(c) || matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’' | '*' | '$' | '@' | '!');
+        let joins = c.is_alphanumeric() && !is_ideograph(c)
+            || matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’' | '*' | '$' | '@' | '!');
         if joins {
             continue;
         }
@@ -220,10 +222,10 @@ fn plain(word: &str, lexicon: &Lexicon) -> Option<((u64, Class), String)> {
             .collect()
     };
     for form in [read('i'), read('l')] {
-        if form.contains('*') {
-            if let Some(found) = lexicon.starred(&form) {
-                return Some((lexicon.find(found), found.to_owned()));
-            }
+        if form.contains('*')
+            && let Some(found) = lexicon.starred(&form)
+        {
+            return Some((lexicon.find(found), found.to_owned()));
         }
         let found = lexicon.find(&form);
         if found.1 != Class::None {
