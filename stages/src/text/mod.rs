@@ -11,4 +11,5 @@ pub mod ngrams;
 pub mod pii;
 pub mod shingles;
 pub mod spacy;
+pub mod toxic;
 pub mod words;
