@@ -25,8 +25,13 @@ pub trait Stage: Send + Sync {
     /// As [`Stage::output`]. A bad document is a verdict, never an error.
     fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError>;
 
-    /// The verdicts of rows by their signals alone, a column each with the names of [`Outcome::signals`]; `None` when more than
-    /// limits on signals decides, so that only the work itself can tell.
+    /// Keys of the settings that [`Stage::decide`] holds against signals. Signals do not depend on them.
+    fn limits(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The verdicts of rows by their signals, a column each with the names of [`Outcome::signals`]: what [`Stage::apply`] says of all
+    /// rows that limits decide on. `None` of a stage without limits.
     fn decide(&self, _signals: &RecordBatch) -> Option<Vec<Verdict>> {
         None
     }
@@ -109,8 +114,10 @@ pub trait Filter: Send + Sync {
     const SIGNALS: &'static [&'static str];
     /// Measures the text and holds it against the limits.
     fn judge(&self, text: &str) -> Judgement;
-    /// The verdict of a text with these signals, in the order of [`Filter::SIGNALS`]; `None` when more than limits on signals
-    /// decides.
+    /// Keys of the settings that are held against the signals; the signals do not depend on them.
+    const LIMITS: &'static [&'static str] = &[];
+    /// The verdict of a text with these signals, in the order of [`Filter::SIGNALS`], where limits decide on it; `None` of a filter
+    /// without limits.
     fn decide(&self, _signals: &[f64]) -> Option<Verdict> {
         None
     }
@@ -155,6 +162,10 @@ impl<F: Filter> Stage for FilterStage<F> {
         let signals =
             F::SIGNALS.iter().zip(signals).map(|(name, mut b)| (*name, Arc::new(b.finish()) as ArrayRef));
         Ok(Outcome { verdicts, columns: Vec::new(), signals: signals.collect() })
+    }
+
+    fn limits(&self) -> &'static [&'static str] {
+        F::LIMITS
     }
 
     fn decide(&self, signals: &RecordBatch) -> Option<Vec<Verdict>> {

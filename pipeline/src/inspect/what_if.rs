@@ -66,6 +66,9 @@ pub fn what_if(
 ) -> Result<WhatIf, InspectError> {
     let node = find(dataset, node)?;
     let (before, after) = (made(node, &[], kinds)?, made(node, changes, kinds)?);
+    if let Some((key, _)) = changes.iter().find(|(key, _)| !before.limits().contains(&key.as_str())) {
+        return Err(no_limit(node, key, before.limits()));
+    }
     let mut answer = WhatIf {
         node: node.name.clone(),
         changes: changes.iter().map(|(key, value)| format!("{key} = {value}")).collect(),
@@ -130,6 +133,14 @@ fn find<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Node, InspectError> 
         );
         InspectError::question(format!("the dataset has no node `{name}`"), help)
     })
+}
+
+fn no_limit(node: &Node, key: &str, limits: &[&str]) -> InspectError {
+    if limits.is_empty() {
+        return unanswered(node);
+    }
+    let message = format!("`{key}` of `{}` is no limit on what was measured", node.name);
+    InspectError::question(message, format!("limits are {}; for another key, build again", limits.join(", ")))
 }
 
 fn unanswered(node: &Node) -> InspectError {

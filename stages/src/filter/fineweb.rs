@@ -102,6 +102,11 @@ impl FineWeb {
         let Some(measures) = measure(text, words, config.short_line_chars) else {
             return Judgement { verdict: dropped(EMPTY, 0.0, 1.0), signals: vec![0.0; RULES.len()] };
         };
+        Judgement { verdict: self.verdict(&measures), signals: measures.into() }
+    }
+
+    fn verdict(&self, measures: &[f64; RULES.len()]) -> Verdict {
+        let config = &self.0;
         let limits = [config.line_punct_min, config.short_lines_max, config.char_dup_max, config.list_max];
         let broken = (0..RULES.len()).find(|&rule| {
             let (value, limit) = (measures[rule], limits[rule]);
@@ -112,8 +117,10 @@ impl FineWeb {
             };
             limit > 0.0 && beyond
         });
-        let verdict = broken.map_or(Verdict::Kept, |rule| dropped(RULES[rule], measures[rule], limits[rule]));
-        Judgement { verdict, signals: measures.into() }
+        broken.map_or(Verdict::Kept, |rule| {
+            let (reason, value, limit) = (RULES[rule], measures[rule], limits[rule]);
+            Verdict::Dropped { reason, value, limit, twin: None }
+        })
     }
 }
 
@@ -145,8 +152,15 @@ fn measure(text: &str, words: usize, short_line_chars: u64) -> Option<[f64; RULE
 impl Filter for FineWeb {
     const SIGNALS: &'static [&'static str] = &["line_punct", "short_lines", "char_dup", "list"];
 
+    const LIMITS: &'static [&'static str] =
+        &["line_punct_min", "line_punct_zero", "short_lines_max", "char_dup_max", "list_max"];
+
     fn judge(&self, text: &str) -> Judgement {
         self.judge_words(text, self.0.words.words(text).len())
+    }
+
+    fn decide(&self, signals: &[f64]) -> Option<Verdict> {
+        signals.try_into().ok().map(|measures| self.verdict(measures))
     }
 }
 

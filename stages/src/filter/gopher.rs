@@ -229,12 +229,7 @@ impl Gopher {
     /// Judges a text whose words are known.
     pub fn judge_words(&self, text: &str, words: &[&str]) -> Judgement {
         let m = (self.rules.measure)(text, words, self);
-        let verdict = self.broken(&m).map_or(Verdict::Kept, |(reason, value, limit)| Verdict::Dropped {
-            reason,
-            value,
-            limit,
-            twin: None,
-        });
+        let verdict = self.verdict(&m);
         let signals = vec![
             m.words,
             m.word_chars,
@@ -246,6 +241,11 @@ impl Gopher {
             m.stop_words,
         ];
         Judgement { verdict, signals }
+    }
+
+    fn verdict(&self, m: &Measures) -> Verdict {
+        let dropped = |(reason, value, limit)| Verdict::Dropped { reason, value, limit, twin: None };
+        self.broken(m).map_or(Verdict::Kept, dropped)
     }
 
     /// The first rule that the measures break: reason, value, limit.
@@ -348,8 +348,44 @@ impl Filter for Gopher {
         "stop_words",
     ];
 
+    const LIMITS: &'static [&'static str] = &[
+        "words_min",
+        "words_max",
+        "word_chars_min",
+        "word_chars_max",
+        "hashes_max",
+        "ellipses_max",
+        "bullet_lines_max",
+        "ellipsis_lines_max",
+        "alphabetic_min",
+        "stop_words_min",
+    ];
+
     fn judge(&self, text: &str) -> Judgement {
         self.judge_words(text, &self.splitter.words(text))
+    }
+
+    fn decide(&self, signals: &[f64]) -> Option<Verdict> {
+        let &[words, word_chars, hashes, ellipses, bullet_lines, ellipsis_lines, alphabetic, stop_words] =
+            signals
+        else {
+            return None;
+        };
+        // Whether there is a word at all is not decided by a limit.
+        let (all_words, bytes) = (1, 1);
+        let m = Measures {
+            all_words,
+            bytes,
+            words,
+            word_chars,
+            hashes,
+            ellipses,
+            bullet_lines,
+            ellipsis_lines,
+            alphabetic,
+            stop_words,
+        };
+        Some(self.verdict(&m))
     }
 }
 

@@ -25,8 +25,8 @@ pub use fit::FIT;
 
 use crate::text::langid::{Found, Model, Scratch, codes};
 use crate::text::lines::{Stretch, stretches};
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::array::{ArrayRef, AsArray as _, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef};
 use schemas::config::closest;
 use schemas::{
     Build, Config as _, FilePath, KeyError, Made, Outcome, Reason, Settings, Spec, Stage, StageError,
@@ -278,6 +278,24 @@ impl Stage for Language {
         ];
         let verdicts = told.iter().map(|t| self.judge(t.found)).collect();
         Ok(Outcome { verdicts, columns, signals: vec![("score", scores), ("share", shares)] })
+    }
+
+    fn limits(&self) -> &'static [&'static str] {
+        &["score_min"]
+    }
+
+    /// Of documents in a language that is asked for.
+    fn decide(&self, signals: &RecordBatch) -> Option<Vec<Verdict>> {
+        let scores = signals.column_by_name("score")?.as_primitive_opt::<Float64Type>()?;
+        let limit = self.config.score_min;
+        let low = |value| Verdict::Dropped { reason: Drop::LowScore.name(), value, limit, twin: None };
+        Some(
+            scores
+                .values()
+                .iter()
+                .map(|score| if *score < limit { low(*score) } else { Verdict::Kept })
+                .collect(),
+        )
     }
 }
 

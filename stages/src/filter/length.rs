@@ -66,6 +66,7 @@ struct Length(Config);
 
 impl Filter for Length {
     const SIGNALS: &'static [&'static str] = &["words", "chars"];
+    const LIMITS: &'static [&'static str] = &["words_min", "words_max", "chars_max"];
 
     fn judge(&self, text: &str) -> Judgement {
         let (words, chars) = (text.split_whitespace().count() as f64, text.chars().count() as f64);

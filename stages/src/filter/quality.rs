@@ -19,8 +19,8 @@
 mod fit;
 
 use crate::text::linear::{Linear, Scratch, windows};
-use arrow::array::{ArrayRef, Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::array::{ArrayRef, AsArray as _, Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef};
 use schemas::{
     Build, Config as _, FilePath, Global, House, Judge, KeyError, Made, Notes, Outcome, Push, Reason,
     Records, Settled, Sorted, Spec, Stage, StageError, Verdict, column, config,
@@ -136,6 +136,20 @@ struct Least {
     limit: u64,
 }
 
+const fn told(steps: u64) -> f64 {
+    steps as f64 / STEPS
+}
+
+impl Least {
+    const fn verdict(&self, score: u64) -> Verdict {
+        if score >= self.limit {
+            return Verdict::Kept;
+        }
+        let reason = Drop::LowQuality.name();
+        Verdict::Dropped { reason, value: told(score), limit: told(self.limit), twin: None }
+    }
+}
+
 impl Stage for Least {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         columns(input)
@@ -143,21 +157,22 @@ impl Stage for Least {
 
     fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
         let scores = scores(&self.linear, batch)?;
-        let told = |steps: u64| steps as f64 / STEPS;
-        let verdict = |score: &u64| {
-            if *score >= self.limit {
-                return Verdict::Kept;
-            }
-            let reason = Drop::LowQuality.name();
-            Verdict::Dropped { reason, value: told(*score), limit: told(self.limit), twin: None }
-        };
         let values: Float64Array = scores.iter().map(|score| Some(told(*score))).collect();
         let values: ArrayRef = Arc::new(values);
         Ok(Outcome {
-            verdicts: scores.iter().map(verdict).collect(),
+            verdicts: scores.iter().map(|score| self.verdict(*score)).collect(),
             columns: vec![(QUALITY.to_owned(), values.clone())],
             signals: vec![(QUALITY, values)],
         })
+    }
+
+    fn limits(&self) -> &'static [&'static str] {
+        &["score_min"]
+    }
+
+    fn decide(&self, signals: &RecordBatch) -> Option<Vec<Verdict>> {
+        let scores = signals.column_by_name(QUALITY)?.as_primitive_opt::<Float64Type>()?;
+        Some(scores.values().iter().map(|score| self.verdict(steps(*score))).collect())
     }
 }
 

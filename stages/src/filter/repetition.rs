@@ -202,11 +202,15 @@ impl Repetition {
             return Judgement { verdict: dropped(EMPTY.name, 0.0, 1.0), signals: vec![0.0; RULES] };
         }
         let measures = (self.rules.measure)(text, words);
+        Judgement { verdict: self.verdict(&measures), signals: measures.into() }
+    }
+
+    fn verdict(&self, measures: &[f64; RULES]) -> Verdict {
         let above = (0..RULES).find(|&rule| self.limits[rule] > 0.0 && measures[rule] > self.limits[rule]);
-        let verdict = above.map_or(Verdict::Kept, |rule| {
-            dropped(self.rules.reasons[rule], measures[rule], self.limits[rule])
-        });
-        Judgement { verdict, signals: measures.into() }
+        above.map_or(Verdict::Kept, |rule| {
+            let (reason, value, limit) = (self.rules.reasons[rule], measures[rule], self.limits[rule]);
+            Verdict::Dropped { reason, value, limit, twin: None }
+        })
     }
 }
 
@@ -266,9 +270,28 @@ fn measure(text: &str, words: &[&str]) -> [f64; RULES] {
 
 impl Filter for Repetition {
     const SIGNALS: &'static [&'static str] = &NAMES;
+    const LIMITS: &'static [&'static str] = &[
+        "paragraphs_max",
+        "paragraph_chars_max",
+        "lines_max",
+        "line_chars_max",
+        "top_2_gram_max",
+        "top_3_gram_max",
+        "top_4_gram_max",
+        "duplicate_5_grams_max",
+        "duplicate_6_grams_max",
+        "duplicate_7_grams_max",
+        "duplicate_8_grams_max",
+        "duplicate_9_grams_max",
+        "duplicate_10_grams_max",
+    ];
 
     fn judge(&self, text: &str) -> Judgement {
         self.judge_words(text, &self.splitter.words(text))
+    }
+
+    fn decide(&self, signals: &[f64]) -> Option<Verdict> {
+        signals.try_into().ok().map(|measures| self.verdict(measures))
     }
 }
 

@@ -281,6 +281,16 @@ impl Symbols {
     }
 }
 
+impl Symbols {
+    fn verdict(&self, measures: &[f64; RULES]) -> Verdict {
+        let above = (0..RULES).find(|&rule| self.limits[rule] > 0.0 && measures[rule] > self.limits[rule]);
+        above.map_or(Verdict::Kept, |rule| {
+            let (reason, value, limit) = (Drop::Above(rule).name(), measures[rule], self.limits[rule]);
+            Verdict::Dropped { reason, value, limit, twin: None }
+        })
+    }
+}
+
 impl Filter for Symbols {
     const SIGNALS: &'static [&'static str] = &[
         "symbols",
@@ -291,6 +301,16 @@ impl Filter for Symbols {
         "longest_word",
         "open_lines",
         "boilerplate",
+    ];
+    const LIMITS: &'static [&'static str] = &[
+        "symbols_max",
+        "digits_max",
+        "urls_max",
+        "white_space_max",
+        "parentheses_max",
+        "word_chars_max",
+        "open_lines_max",
+        "boilerplate_max",
     ];
 
     fn judge(&self, text: &str) -> Judgement {
@@ -303,10 +323,11 @@ impl Filter for Symbols {
             }
             Dialect::Nemo => nemo::measure(self, text),
         };
-        let above = (0..RULES).find(|&rule| self.limits[rule] > 0.0 && measures[rule] > self.limits[rule]);
-        let verdict =
-            above.map_or(Verdict::Kept, |rule| dropped(Drop::Above(rule), measures[rule], self.limits[rule]));
-        Judgement { verdict, signals: measures.into() }
+        Judgement { verdict: self.verdict(&measures), signals: measures.into() }
+    }
+
+    fn decide(&self, signals: &[f64]) -> Option<Verdict> {
+        signals.try_into().ok().map(|measures| self.verdict(measures))
     }
 }
 

@@ -29,8 +29,8 @@ pub use fit::FIT;
 use crate::text::linear::windows;
 use crate::text::toxic::lexicon::Class;
 use crate::text::toxic::{Found, Scratch, Toxic};
-use arrow::array::{Array as _, ArrayRef, Float64Array, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use schemas::{
     Build, Config as _, FilePath, KeyError, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice,
     column, config,
@@ -236,12 +236,16 @@ impl Toxicity {
     fn judge(&self, text: &str, scratch: &mut Scratch) -> (Verdict, Measure) {
         let measure = measure(&self.toxic, text, self.config.window_max, scratch);
         let [_, peak, share, ..] = measure.values;
+        (self.verdict(peak, share, measure.rest.as_deref()), measure)
+    }
+
+    fn verdict(&self, peak: f64, share: f64, rest: Option<&str>) -> Verdict {
         let dropped =
             |reason: Drop, value, limit| Verdict::Dropped { reason: reason.name(), value, limit, twin: None };
-        let verdict = if peak > self.config.peak_max {
+        if peak > self.config.peak_max {
             dropped(Drop::ToxicPassage, peak, self.config.peak_max)
         } else {
-            match (self.config.action, &measure.rest) {
+            match (self.config.action, rest) {
                 (Action::Drop, _) if share > self.config.share_max => {
                     dropped(Drop::Toxic, share, self.config.share_max)
                 }
@@ -249,8 +253,7 @@ impl Toxicity {
                 (Action::Cut, Some(_)) => Verdict::Edited,
                 _ => Verdict::Kept,
             }
-        };
-        (verdict, measure)
+        }
     }
 }
 
@@ -288,6 +291,16 @@ impl Stage for Toxicity {
             })
             .collect();
         Ok(outcome)
+    }
+
+    fn limits(&self) -> &'static [&'static str] {
+        &["peak_max", "share_max"]
+    }
+
+    fn decide(&self, signals: &RecordBatch) -> Option<Vec<Verdict>> {
+        let column = |name| signals.column_by_name(name)?.as_primitive_opt::<Float64Type>();
+        let rows = column(SIGNALS[1])?.values().iter().zip(column(SIGNALS[2])?.values());
+        Some(rows.map(|(peak, share)| self.verdict(*peak, *share, None)).collect())
     }
 }
 
