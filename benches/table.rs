@@ -160,7 +160,10 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
     let settled = memory::settle(tokenize.as_ref(), &texts, 1)?;
     let tokens = judge(tokenize.as_ref(), &settled, &texts)?;
     for spec in stages::ALL {
-        let settings = Settings::default();
+        let settings = match spec.kind {
+            "filter.quality" => quality(warc.parent().ok_or("the archive has a parent")?, &texts)?,
+            _ => Settings::default(),
+        };
         let seconds = match (spec.build)(&settings) {
             Ok(Made::Stage(stage)) if spec.kind != "extract.html" => {
                 best(|| apply(stage.as_ref(), &texts))?.0
@@ -190,6 +193,27 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
     let (seconds, _) = best(|| judge(tokenize.as_ref(), &settled, &texts))?;
     row("tokenize.bpe (encode)", &texts, column::TEXT, seconds);
     Ok(())
+}
+
+/// Settings of `filter.quality` with weights that tell every other document from the rest.
+fn quality(work: &Path, texts: &[RecordBatch]) -> Result<Settings, Failure> {
+    let fitting = stages::FITS.iter().find(|f| f.kind == "filter.quality").ok_or("no such kind")?;
+    let mut piles = [String::new(), String::new()];
+    for batch in texts {
+        for (row, text) in column::utf8(batch, column::TEXT)?.iter().flatten().enumerate() {
+            piles[row % 2] += &format!("{}\n", serde_json::json!({ "text": text }));
+        }
+    }
+    let path = |name: &str| work.join(name).display().to_string();
+    for (name, pile) in ["good.jsonl", "bad.jsonl"].iter().zip(&piles) {
+        fs::write(path(name), pile)?;
+    }
+    let pairs = [("good", path("good.jsonl")), ("bad", path("bad.jsonl"))];
+    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+    let fitted = (fitting.fit)(&Settings::new(pairs))
+        .map_err(|e| e.iter().map(ToString::to_string).collect::<String>())?;
+    fs::write(path("quality.bin"), &fitted.bytes)?;
+    Ok(Settings::new(vec![("weights".to_owned(), path("quality.bin").into())]))
 }
 
 fn best<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Result<(f64, T), Failure> {
@@ -251,6 +275,7 @@ fn build(warc: &Path, work: &Path, tail: &str) -> Result<f64, Failure> {
         "extract.html",
         "clean.unicode",
         "clean.whitespace",
+        "clean.spelling",
         "filter.language",
         "filter.length",
         "filter.repetition",

@@ -18,6 +18,7 @@ pub const ALL: &[Spec] = &[
     clean::emoji::SPEC,
     clean::lines::SPEC,
     clean::pii::SPEC,
+    clean::spelling::SPEC,
     clean::unicode::SPEC,
     clean::whitespace::SPEC,
     dedup::exact::SPEC,
@@ -29,6 +30,7 @@ pub const ALL: &[Spec] = &[
     filter::gopher::SPEC,
     filter::language::SPEC,
     filter::length::SPEC,
+    filter::quality::SPEC,
     filter::repetition::SPEC,
     filter::symbols::SPEC,
     filter::toxicity::SPEC,
@@ -45,4 +47,11 @@ pub const ALL: &[Spec] = &[
 ];
 
 /// Every kind whose weights `gristmill fit` makes.
-pub const FITS: &[Fitting] = &[filter::gopher::FIT, filter::toxicity::FIT];
+#[rustfmt::skip] // One line a kind.
+pub const FITS: &[Fitting] = &[
+    clean::spelling::FIT,
+    filter::gopher::FIT,
+    filter::language::FIT,
+    filter::quality::FIT,
+    filter::toxicity::FIT,
+];

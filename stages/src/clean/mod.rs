@@ -4,5 +4,6 @@ pub mod edits;
 pub mod emoji;
 pub mod lines;
 pub mod pii;
+pub mod spelling;
 pub mod unicode;
 pub mod whitespace;

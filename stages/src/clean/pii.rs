@@ -1,4 +1,4 @@
-//! Puts placeholders where e-mail addresses, phone numbers, IP addresses, payment cards and bank accounts stand.
+//! Puts placeholders where personal numbers and addresses stand: e-mail, phone, IP, card, account, social security, secret keys.
 //!
 //! | key | placeholder | found by |
 //! |---|---|---|
@@ -7,6 +7,8 @@
 //! | `ip` | `<IP>` | IPv4 and IPv6 that can be reached from anywhere; with `ip_local` the others too |
 //! | `card` | `<CARD>` | issuer, length and Luhn sum |
 //! | `iban` | `<IBAN>` | country, length and sum modulo 97 |
+//! | `ssn` | `<SSN>` | area, group and serial of the United States in their usual form, others beside "SSN" |
+//! | `secret` | `<SECRET>` | prefixes of issuers, signed web tokens, private key blocks; a random value given to a name such as `api_key` |
 //!
 //! A placeholder says only what stood there, so the result depends on neither the order of documents nor that of the rules. All kinds
 //! are sought, whichever are on: switching one off leaves its findings be and changes nothing else. Names and addresses of houses
@@ -36,6 +38,10 @@ config! {
         card: bool = true;
         /// Whether bank account numbers are replaced.
         iban: bool = true;
+        /// Whether social security numbers of the United States are replaced.
+        ssn: bool = true;
+        /// Whether keys, tokens and private keys are replaced.
+        secret: bool = true;
         /// Whether IP addresses count that no one can reach from outside: private, loopback, documentation, multicast.
         ip_local: bool = false;
     }
@@ -46,8 +52,8 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(Pii(settings.parse()?)))
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "clean.pii",
-    version: 1,
-    summary: "Replaces e-mail addresses, phone numbers, IP addresses, cards and bank accounts by placeholders.",
+    version: 2,
+    summary: "Replaces e-mail addresses, phone numbers, IP addresses, cards, accounts and keys by placeholders.",
     keys: Config::KEYS,
     reasons: &[],
     build: BUILD,
@@ -62,6 +68,8 @@ const SIGNALS: [(Kind, &str); Kind::COUNT] = [
     (Kind::Ip, "ips"),
     (Kind::Card, "cards"),
     (Kind::Iban, "ibans"),
+    (Kind::Ssn, "ssns"),
+    (Kind::Secret, "secrets"),
 ];
 
 impl Pii {
@@ -72,6 +80,8 @@ impl Pii {
             Kind::Ip => self.0.ip,
             Kind::Card => self.0.card,
             Kind::Iban => self.0.iban,
+            Kind::Ssn => self.0.ssn,
+            Kind::Secret => self.0.secret,
         }
     }
 
@@ -79,7 +89,7 @@ impl Pii {
     fn replace<'a>(&self, text: &'a str, counts: &mut [f64; Kind::COUNT]) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         // A placeholder is shorter than what it replaces, so words come nearer to numbers: look again until nothing is found.
-        // That ends, for every finding has a digit or an at sign and no placeholder has.
+        // That ends, for every finding has a digit, an at sign or five hyphens, and no placeholder has.
         loop {
             let mut found = find(&text, self.0.ip_local);
             found.retain(|(_, kind)| self.replaces(*kind));
@@ -153,6 +163,7 @@ mod tests {
         check(on(), "from 86.121.97.248 and 127.0.0.1", "from <IP> and 127.0.0.1");
         check(on(), "4111 1111 1111 1111 / DE89 3704 0044 0532 0130 00", "<CARD> / <IBAN>");
         check(Config { ip_local: true, ..on() }, "127.0.0.1", "<IP>");
+        check(on(), "SSN 536-22-1234, AKIAQ7ZR2LK9XW4TN8VB", "SSN <SSN>, <SECRET>");
     }
 
     #[test]
@@ -161,6 +172,37 @@ mod tests {
         check(Config::default(), text, "card <CARD>, fax <CARD>, <EMAIL>");
         let off = Config { card: false, ..Config::default() };
         check(off, text, "card 4111111111111111, fax 4111111111111111, <EMAIL>");
+    }
+
+    /// A peer gave clean text a score of 1.
+    #[test]
+    fn clean_text_counts_nothing() {
+        let mut counts = [0.0; Kind::COUNT];
+        let text = "The mill of 1847 stands at 12 Water Lane, 3.5 km from the town, and costs $4,000.";
+        assert!(matches!(Pii(Config::default()).replace(text, &mut counts), Cow::Borrowed(_)));
+        assert_eq!(counts, [0.0; Kind::COUNT]);
+    }
+
+    /// A peer's placeholders were numbered over the run, so the output followed the order of documents.
+    #[test]
+    fn the_order_of_documents_does_not_matter() {
+        let texts =
+            ["a@b.com, c@d.org", "call +1-984-182-0190", "999.1.1.1, 1.2.3.4.5", "from 86.121.97.248"];
+        let stage = Pii(Config::default());
+        let run = |order: &[usize]| {
+            let text: ArrayRef =
+                Arc::new(arrow::array::StringArray::from_iter_values(order.iter().map(|n| texts[*n])));
+            let batch = RecordBatch::try_from_iter([(column::TEXT, text)]).unwrap();
+            let outcome = stage.apply(&batch).unwrap();
+            let after = outcome.select(&batch, &stage.output(&batch.schema()).unwrap()).unwrap();
+            let after = column::utf8(&after, column::TEXT).unwrap();
+            let mut pairs: Vec<(usize, String)> =
+                order.iter().copied().zip(after.iter().flatten().map(str::to_owned)).collect();
+            pairs.sort();
+            pairs
+        };
+        assert_eq!(run(&[0, 1, 2, 3]), run(&[3, 1, 0, 2]));
+        assert_eq!(run(&[2])[0].1, texts[2]);
     }
 
     #[test]

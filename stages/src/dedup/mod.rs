@@ -2,7 +2,7 @@
 
 mod cluster;
 #[cfg(test)]
-mod driver;
+pub(crate) mod driver;
 pub mod exact;
 pub mod keep;
 pub mod minhash;

@@ -6,6 +6,7 @@ pub mod fineweb;
 pub mod gopher;
 pub mod language;
 pub mod length;
+pub mod quality;
 pub mod repetition;
 pub mod symbols;
 pub mod toxicity;

@@ -1,10 +1,15 @@
 //! Pure helpers over text that several stages share. No stage lives here.
 
+pub mod blocks;
+pub mod files;
+pub mod langid;
 pub mod linear;
 pub mod lines;
+pub mod misspellings;
 pub mod mojibake;
 pub mod ngrams;
 pub mod pii;
 pub mod shingles;
 pub mod spacy;
+pub mod toxic;
 pub mod words;

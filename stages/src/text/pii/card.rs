@@ -2,7 +2,7 @@
 //!
 //! Lengths that other numbers often have (12, 13, 17 to 19 digits) and unknown issuers also need a word such as "card" nearby.
 
-use super::{after, before, context_after, context_before, digit_runs, says};
+use super::{after, before, context_after, context_before, says};
 use std::ops::Range;
 
 /// Words that say that a number is a card's.
@@ -25,9 +25,9 @@ const CUES: &[&str] = &[
 /// How far a cue may stand away, in bytes.
 const CUE_BYTES: usize = 60;
 
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+pub(super) fn find(text: &str, runs: &[super::Run]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    for start in digit_runs(text) {
+    for start in runs.iter().filter(|run| run.ahead >= 12).map(|run| run.start) {
         if found.last().is_some_and(|range| start < range.end) || !opens(text, start) {
             continue;
         }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        super::super::check_found(find(text), text, expected);
+        super::super::check_found(find(text, &super::super::runs(text)), text, expected);
     }
 
     #[test]

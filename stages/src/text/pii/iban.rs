@@ -16,9 +16,9 @@ const LENGTHS: &[(&str, usize)] = &[
     ("SO", 23), ("ST", 25), ("SV", 28), ("TL", 23), ("TN", 24), ("TR", 26), ("UA", 29), ("VA", 22), ("VG", 24), ("XK", 20), ("YE", 30),
 ];
 
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+pub(super) fn find(text: &str, runs: &[super::Run]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    for at in super::digit_runs(text) {
+    for at in runs.iter().filter(|run| run.joined).map(|run| run.start) {
         // The check digits follow two letters.
         let Some(start) = at.checked_sub(2).filter(|start| text.is_char_boundary(*start)) else { continue };
         if found.last().is_some_and(|range| start < range.end)
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        super::super::check_found(find(text), text, expected);
+        super::super::check_found(find(text, &super::super::runs(text)), text, expected);
     }
 
     #[test]

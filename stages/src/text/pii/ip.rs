@@ -4,7 +4,7 @@
 //! one, so they stay unless asked for. Small numbers (the first and two more below 32) are an address only beside a word such as "ip": elsewhere
 //! they are a section or a version.
 
-use super::{after, before, context_after, context_before, digit_runs, says};
+use super::{after, before, context_after, context_before, says};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
@@ -28,17 +28,17 @@ const VERSION_CUES: &[&str] = &[
 ];
 const CUE_BYTES: usize = 24;
 
-pub(super) fn find(text: &str, local: bool) -> Vec<Range<usize>> {
-    let mut found = v4(text, local);
+pub(super) fn find(text: &str, runs: &[super::Run], local: bool) -> Vec<Range<usize>> {
+    let mut found = v4(text, runs, local);
     if text.contains(':') {
         found.extend(v6(text, local));
     }
     found
 }
 
-fn v4(text: &str, local: bool) -> Vec<Range<usize>> {
+fn v4(text: &str, runs: &[super::Run], local: bool) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    for start in digit_runs(text) {
+    for start in runs.iter().map(|run| run.start) {
         let bytes = text.as_bytes();
         // Most numbers have no dot within three digits.
         if !bytes[start..].iter().take(4).any(|b| *b == b'.') {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        super::super::check_found(find(text, false), text, expected);
+        super::super::check_found(find(text, &super::super::runs(text), false), text, expected);
     }
 
     #[test]
@@ -206,6 +206,10 @@ mod tests {
     #[test]
     fn special_addresses_by_switch() {
         let text = "192.168.0.1 and 2001:db8::8a2e:370:7334";
-        super::super::check_found(find(text, true), text, &["192.168.0.1", "2001:db8::8a2e:370:7334"]);
+        super::super::check_found(
+            find(text, &super::super::runs(text), true),
+            text,
+            &["192.168.0.1", "2001:db8::8a2e:370:7334"],
+        );
     }
 }

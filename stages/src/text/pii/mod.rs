@@ -2,24 +2,33 @@
 //!
 //! Every scanner reads the same untouched text and knows nothing of the others. Where findings overlap the more certain kind
 //! wins: IBAN and card have checksums, an address has an `@`, an IP address a shape; a phone number is only digits.
+//!
+//! One pass finds the runs of digits; a scanner looks at those alone that its kind can start with.
 
 mod card;
 mod email;
 mod iban;
 mod ip;
 mod phone;
+mod secret;
+mod ssn;
 
+use super::blocks;
 use std::ops::Range;
 
 /// A kind of identifier, the most certain first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// Key, token, or private key.
+    Secret,
     /// International bank account number.
     Iban,
     /// Payment card number.
     Card,
     /// E-mail address.
     Email,
+    /// Social security number of the United States.
+    Ssn,
     /// IPv4 or IPv6 address.
     Ip,
     /// Phone number.
@@ -28,11 +37,13 @@ pub enum Kind {
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 7;
 
     /// What stands in its place.
     pub const fn placeholder(self) -> &'static str {
         match self {
+            Self::Secret => "<SECRET>",
+            Self::Ssn => "<SSN>",
             Self::Iban => "<IBAN>",
             Self::Card => "<CARD>",
             Self::Email => "<EMAIL>",
@@ -53,12 +64,13 @@ pub fn find(text: &str, local: bool) -> Vec<Found> {
     let mut take =
         |kind, ranges: Vec<Range<usize>>| found.extend(ranges.into_iter().map(|range| (range, kind)));
     take(Kind::Email, email::find(text));
-    if text.bytes().any(|b| b.is_ascii_digit()) {
-        take(Kind::Iban, iban::find(text));
-        take(Kind::Card, card::find(text));
-        take(Kind::Ip, ip::find(text, local));
-        take(Kind::Phone, phone::find(text));
-    }
+    let runs = runs(text);
+    take(Kind::Secret, secret::find(text, &runs));
+    take(Kind::Iban, iban::find(text, &runs));
+    take(Kind::Card, card::find(text, &runs));
+    take(Kind::Ssn, ssn::find(text, &runs));
+    take(Kind::Ip, ip::find(text, &runs, local));
+    take(Kind::Phone, phone::find(text, &runs));
     found.sort_by_key(|(range, kind)| (range.start, *kind));
     let mut kept: Vec<Found> = Vec::with_capacity(found.len());
     for (range, kind) in found {
@@ -109,16 +121,50 @@ fn says_at(context: &str, word: &str) -> Option<usize> {
     places.map(|(at, _)| at + word.len()).next()
 }
 
-/// Starts of runs of ASCII digits, in order.
-fn digit_runs(text: &str) -> impl Iterator<Item = usize> {
+/// A run of ASCII digits.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    start: usize,
+    /// How many digits stand there and behind, with no more than marks and spaces between; at most [`AHEAD_MAX`].
+    ahead: u8,
+    /// Whether a letter or `_` touches it.
+    joined: bool,
+}
+
+/// More digits than any kind has.
+const AHEAD_MAX: u8 = 40;
+
+/// Every run of digits, in order.
+fn runs(text: &str) -> Vec<Run> {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        at += bytes.get(at..)?.iter().position(u8::is_ascii_digit)?;
-        let start = at;
-        at += bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
-        Some(start)
-    })
+    let mut runs = Vec::new();
+    let letter = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_' || *b == b'-');
+    blocks::runs(
+        bytes,
+        |b| b.wrapping_sub(b'0') < 10,
+        |run| {
+            let before = run.start.checked_sub(1).and_then(|at| bytes.get(at));
+            let joined = letter(before) || letter(bytes.get(run.end));
+            runs.push(Run { start: run.start, ahead: ahead(&bytes[run.start..]), joined });
+        },
+    );
+    runs
+}
+
+fn ahead(bytes: &[u8]) -> u8 {
+    let (mut digits, mut gap) = (0, 0);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => (digits, gap) = (digits + 1, 0),
+            // The marks of phone numbers, beyond ASCII too.
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' | 0x80.. if gap < 12 => gap += 1,
+            _ => break,
+        }
+        if digits == AHEAD_MAX {
+            break;
+        }
+    }
+    digits
 }
 
 #[cfg(test)]
@@ -137,6 +183,27 @@ mod tests {
         assert_eq!(kinds("card 4111 1111 1111 1111, fax 4111111111111111"), [Kind::Card, Kind::Card]);
         assert_eq!(kinds("5558675309@mail.com tel: 555-867-5309"), [Kind::Email, Kind::Phone]);
     }
+
+    #[test]
+    fn clean_text_has_nothing_and_odd_numbers_are_none() {
+        for text in NOTHING.lines() {
+            assert_eq!(find(text, true), [], "{text}");
+        }
+    }
+
+    /// What other tools take for identifiers: versions, ISBN, DOI, checksums, times, places, prices.
+    const NOTHING: &str = "The mill turns slowly in the wind.
+999.1.1.1 and 1.2.3.4.5 and 256.300.1.2
+version 10.15.7.1, v1.2.3.4, Chrome/120.0.6099.109, libfoo 2.14.0.1-3ubuntu1
+ISBN 978-0-306-40615-7, ISBN-10 0-306-40615-2, ISBN 9783161484100, ISSN 2049-3630
+doi:10.1000/182 https://doi.org/10.1038/s41586-020-2649-2 arXiv:2406.11794v3
+d41d8cd98f00b204e9800998ecf8427e da39a3ee5e6b4b0d3255bfef95601890afd80709 4b825dc642cb6eb9a060e54bf8d69288fbee4904
+sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+550e8400-e29b-41d4-a716-446655440000 {6B29FC40-CA47-1067-B31D-00DD010662DA}
+2024-11-24T15:20:05.123456Z 1700000000 1700000000123 20241124152005 12:34:56.789
+52.5200, 13.4050 and 40.712776,-74.005974 and 48°51'24\"N
+$1,234,567.89 €1.234.567,89 USD 4,000,000,000 1 234 567 890
+00:1a:2b:3c:4d:5e @Override user@host 12345-6789 x = 0x7fff5fbff8c0";
 
     #[test]
     fn a_long_list_of_contacts_takes_linear_time() {

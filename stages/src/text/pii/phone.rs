@@ -9,7 +9,7 @@
 //!
 //! Dates, ISBNs, versions, grouped thousands and parts of longer codes are none of these.
 
-use super::{after, before, context_after, context_before, digit_runs, says_at};
+use super::{after, before, context_after, context_before, says_at};
 use std::ops::Range;
 
 /// Most groups of digits in one number.
@@ -82,10 +82,10 @@ struct Shape {
     marks: String,
 }
 
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+pub(super) fn find(text: &str, runs: &[super::Run]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut done = 0;
-    for run in digit_runs(text) {
+    for run in runs.iter().filter(|run| run.ahead >= 7).map(|run| run.start) {
         if run < done {
             continue;
         }
@@ -338,7 +338,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        super::super::check_found(find(text), text, expected);
+        super::super::check_found(find(text, &super::super::runs(text)), text, expected);
     }
 
     #[test]

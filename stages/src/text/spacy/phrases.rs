@@ -4,7 +4,7 @@
 //! are those of a phrase, they become the special case. Of phrases that overlap the longest counts, then the first; a phrase
 //! whose words are parted by a space changes nothing, but takes part in this choice.
 
-use super::tables::{Tables, pair};
+use super::tables::{Tables, length, pair};
 use super::{Scan, affix, infix, url};
 
 /// The phrases of all special cases, ascending. One word is no phrase: it would become itself.
@@ -12,10 +12,6 @@ pub(super) fn find(tables: &Tables, specials: &[&'static str]) -> Vec<Vec<&'stat
     let words = specials.iter().map(|text| by_rules(tables, text));
     let mut phrases: Vec<Vec<&str>> = words.filter(|words| words.len() > 1).collect();
     phrases.sort_unstable();
-    assert!(
-        phrases.iter().all(|phrase| phrase[0].len() <= FIRST_BYTES_MAX),
-        "the first word of a phrase is short"
-    );
     phrases
 }
 
@@ -43,9 +39,6 @@ fn by_rules<'a>(tables: &Tables, chunk: &'a str) -> Vec<&'a str> {
     words
 }
 
-/// Most bytes of the first word of a phrase.
-const FIRST_BYTES_MAX: usize = 8;
-
 /// A phrase in a text: first word and count.
 #[derive(Clone, Copy)]
 struct Match {
@@ -63,18 +56,12 @@ impl Match {
 pub(super) fn join<'a>(tables: &'static Tables, text: &'a str, tokens: &mut Vec<&'a str>) {
     let mut matches: Vec<Match> = Vec::new();
     for start in 0..tokens.len().saturating_sub(1) {
-        let (Some(&last), Some(&first)) =
-            (tokens[start].as_bytes().last(), tokens[start + 1].as_bytes().first())
-        else {
+        let (word, next) = (tokens[start], tokens[start + 1]);
+        let (Some(&last), Some(&second)) = (word.as_bytes().last(), next.as_bytes().first()) else {
             continue;
         };
-        if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric()
-            || tokens[start].len() > FIRST_BYTES_MAX
-        {
-            continue;
-        }
-        let (word, bit) = pair(last, first);
-        if tables.seams[word] & bit != 0 {
+        let lengths = tables.seams[pair(last, second)];
+        if lengths & tables.starts[pair(word.as_bytes()[0], second)] & length(word) != 0 {
             starting_at(&tables.phrases, tokens, start, &mut matches);
         }
     }

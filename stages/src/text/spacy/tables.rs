@@ -44,14 +44,23 @@ pub(super) struct Tables {
     far: Vec<(u32, u32, u16)>,
     /// Special cases by hash; an empty text is an empty slot.
     specials: Vec<Special>,
-    /// Pairs of first and last byte that a special case has.
-    ends: Vec<u64>,
+    /// Lengths of the special cases, by first and last byte.
+    ends: Vec<Lengths>,
     special_bytes_max: usize,
     units: Vec<&'static str>,
     /// The special cases that the rules alone would cut, as words of these cuts, by their first two words.
     pub(super) phrases: Vec<Vec<&'static str>>,
-    /// Pairs of last byte of a first and first byte of a second word that a phrase has.
-    pub(super) seams: Vec<u64>,
+    /// Lengths of the first words of phrases, by their last byte and the first byte of the second word.
+    pub(super) seams: Vec<Lengths>,
+    /// The same by first byte and first byte.
+    pub(super) starts: Vec<Lengths>,
+}
+
+/// Set of lengths modulo 16: a bit each. A text whose bit is not set needs no closer look.
+pub(super) type Lengths = u16;
+
+pub(super) const fn length(text: &str) -> Lengths {
+    1 << (text.len() % 16)
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,11 +74,13 @@ struct Special {
 static TABLES: LazyLock<Tables> =
     LazyLock::new(|| Tables::read(include_str!("../../../assets/spacy-en.txt")));
 
-/// Place of a pair of bytes in a set of bits.
-pub(super) const fn pair(a: u8, b: u8) -> (usize, u64) {
-    let at = (a as usize & 0x7f) << 7 | b as usize & 0x7f;
-    (at / 64, 1 << (at % 64))
+/// Place of a pair of bytes.
+pub(super) const fn pair(a: u8, b: u8) -> usize {
+    (a as usize & 0x7f) << 7 | b as usize & 0x7f
 }
+
+/// Places of pairs.
+const PAIRS: usize = 1 << 14;
 
 impl Tables {
     /// The table of the binary.
@@ -82,11 +93,12 @@ impl Tables {
             near: vec![0; NEAR],
             far: Vec::new(),
             specials: vec![Special::default(); SLOTS],
-            ends: vec![0; 256],
+            ends: vec![0; PAIRS],
             special_bytes_max: 0,
             units: Vec::new(),
             phrases: Vec::new(),
-            seams: vec![0; 256],
+            seams: vec![0; PAIRS],
+            starts: vec![0; PAIRS],
         };
         let (mut far, mut special_texts) = (Vec::new(), Vec::new());
         for line in text.lines() {
@@ -105,8 +117,8 @@ impl Tables {
         tables.phrases = super::phrases::find(&tables, &special_texts);
         for phrase in &tables.phrases {
             let (first, second) = (phrase[0].as_bytes(), phrase[1].as_bytes());
-            let (word, bit) = pair(first[first.len() - 1], second[0]);
-            tables.seams[word] |= bit;
+            tables.seams[pair(first[first.len() - 1], second[0])] |= length(phrase[0]);
+            tables.starts[pair(first[0], second[0])] |= length(phrase[0]);
         }
         tables
     }
@@ -135,8 +147,7 @@ impl Tables {
             special.words += 1;
         }
         let bytes = special.text.as_bytes();
-        let (word, bit) = pair(bytes[0], bytes[bytes.len() - 1]);
-        self.ends[word] |= bit;
+        self.ends[pair(bytes[0], bytes[bytes.len() - 1])] |= length(special.text);
         self.special_bytes_max = self.special_bytes_max.max(bytes.len());
         let mut slot = slot(special.text);
         while !self.specials[slot].text.is_empty() {
@@ -148,8 +159,7 @@ impl Tables {
     /// The ends of the words that the special case is cut into, if the text is one.
     pub(super) fn special(&self, text: &str) -> Option<&[u8]> {
         let (first, last) = (text.as_bytes().first()?, text.as_bytes().last()?);
-        let (word, bit) = pair(*first, *last);
-        if self.ends[word] & bit == 0 || text.len() > self.special_bytes_max {
+        if self.ends[pair(*first, *last)] & length(text) == 0 || text.len() > self.special_bytes_max {
             return None;
         }
         let mut slot = slot(text);
