@@ -191,7 +191,7 @@ impl Lines {
         };
         let mut edited = Edited::new(text);
         let mut at = 0;
-        for kept in left.kept.into_iter().chain([text.len()..text.len()]) {
+        for kept in left.kept.into_iter().chain(std::iter::once(text.len()..text.len())) {
             if at < kept.start {
                 edited.replace(at..kept.start, &[]);
             }

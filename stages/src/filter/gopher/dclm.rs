@@ -21,7 +21,7 @@ fn measure(text: &str, words: &[&str], gopher: &Gopher) -> Measures {
     let stops = words.iter().filter(|word| {
         word.len() <= stop_bytes_max && {
             let lower = word.to_lowercase();
-            gopher.stop_words.iter().any(|stop| *stop == lower)
+            gopher.stop_words.contains(&lower)
         }
     });
     let (mut lines, mut bullets, mut ends) = (0, 0, 0);
