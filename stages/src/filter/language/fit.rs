@@ -10,7 +10,7 @@ use std::io::Read as _;
 /// Most bytes that a file may unpack to.
 const BYTES_MAX: u64 = 1 << 31;
 /// How often a pass shows a labelled sentence, against once for a text of the corpus.
-const REPEATS: u32 = 4;
+const REPEATS: u32 = 6;
 /// The same for a source of natural text in the corpus.
 const REPEATS_NATURAL: u32 = 2;
 /// Texts of a language in a pass, repeats counted, that thin ones are repeated up to, tenfold at most.

@@ -49,8 +49,8 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            rows_max: 100_000,
-            epochs: [2, 3],
+            rows_max: 88_000,
+            epochs: [2, 6],
             rate: 0.5,
             decay: 1e-6,
             met_min: 4,
