@@ -415,3 +415,34 @@ fn a_run_builds_trains_evaluates_and_speaks() {
     assert!(done.err.lines().count() > 5, "{}", done.err);
     done.err.lines().for_each(|line| drop(serde_json::from_str::<Value>(line).unwrap()));
 }
+
+/// The answer from signals is the one that a build gives.
+#[test]
+fn what_if_equals_a_build() {
+    let folder = Folder::new("what-if");
+    corpus::write_all(&folder.0, 23, 60);
+    let build = |words_min: u32, workdir: &str| {
+        fs::write(folder.join("recipe.toml"), corpus::recipe(words_min)).unwrap();
+        let report =
+            gristmill(&["build", "recipe.toml", "--workdir", workdir, "--json"], &folder.0).expect(0).json();
+        let nodes = report["nodes"].as_array().unwrap().clone();
+        nodes.into_iter().find(|n| n["kind"] == "filter.length").unwrap()
+    };
+    let (loose, strict) = (build(30, "loose"), build(150, "strict"));
+    let node = loose["name"].as_str().unwrap();
+    let ask = |work: &str, limit: u64| {
+        let question = format!("{node}.words_min={limit}");
+        gristmill(&["inspect", work, "--what-if", &question, "--json"], &folder.0).expect(0).json()
+    };
+    for (work, limit, there) in [("loose", 150, &strict), ("strict", 30, &loose)] {
+        let told = ask(work, limit);
+        assert_eq!(told["kept_after"], there["counts"]["kept"], "{told}");
+        let moved = told["to_kept"].as_u64().unwrap() + told["to_dropped"].as_u64().unwrap();
+        assert_eq!(told["examples"].as_array().unwrap().len() as u64, moved.min(20), "{told}");
+        assert!(moved > 0 && told["examples"][0]["text"].is_string(), "{told}");
+    }
+    let wrong =
+        |question: &str| gristmill(&["inspect", "loose", "--what-if", question], &folder.0).expect(1).err;
+    assert!(wrong("filter.lenght.words_min=3").contains("did you mean `filter.length`?"));
+    assert!(wrong(&format!("{node}.word_min=3")).contains("did you mean `words_min`?"));
+}

@@ -27,6 +27,10 @@ pub const TITLE: &str = "title";
 pub const LANGUAGE: &str = "language";
 /// How sure the language is: 0 to 1. Float64.
 pub const LANGUAGE_SCORE: &str = "language_score";
+/// Part of a document that is in its language: 0 to 1. Float64.
+pub const LANGUAGE_SHARE: &str = "language_share";
+/// Languages of a document's parts with their shares: `deu 0.75 eng 0.25`. Utf8.
+pub const LANGUAGES: &str = "languages";
 /// Token ids of a document: `List<Int32>`.
 pub const TOKENS: &str = "tokens";
 /// The JSON object that a document was read from, for fields that no column carries. Utf8.

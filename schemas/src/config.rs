@@ -96,6 +96,17 @@ impl ConfigValue for Vec<String> {
     }
 }
 
+/// A key that may be left unset, for a value that depends on other keys.
+impl<T: ConfigValue> ConfigValue for Option<T> {
+    const KIND: &'static str = T::KIND;
+    fn read(value: &Value) -> Option<Self> {
+        T::read(value).map(Some)
+    }
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| "unset".to_owned(), T::show)
+    }
+}
+
 /// A file or folder: relative paths start at the folder of the recipe. Its content is part of every cache key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilePath(pub PathBuf);
@@ -333,6 +344,8 @@ mod tests {
             languages: Vec<String> = vec!["en".into()];
             /// Which stays.
             keep: Keep = Keep::First;
+            /// Greatest share.
+            share_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
         }
     }
 
@@ -360,11 +373,27 @@ mod tests {
                 "`word_min`: is not a key of this kind; did you mean `words_min`?",
             ],
         );
-        check("zzz = 1", &["`zzz`: is not a key of this kind; known keys: words_min, languages, keep"]);
+        check(
+            "zzz = 1",
+            &["`zzz`: is not a key of this kind; known keys: words_min, languages, keep, share_max"],
+        );
         check(
             "keep = \"frist\"",
             &["`keep`: expected `first` or `longest`, found \"frist\"; did you mean `first`?"],
         );
+    }
+
+    #[test]
+    fn a_key_may_be_unset() {
+        let share = |toml: &str| {
+            let table: toml::Table = toml.parse().expect("the case is TOML");
+            Settings::new(table.into_iter().collect()).parse::<Sample>().map(|sample| sample.share_max)
+        };
+        assert_eq!(share(""), Ok(None));
+        assert_eq!(share("share_max = 0"), Ok(Some(0.0)));
+        check("share_max = 2", &["`share_max`: 2 is too large; write a number from 0 to 1 (default unset)"]);
+        let key = &Sample::KEYS[3];
+        assert_eq!(((key.default)(), (key.bounds)()), ("unset".into(), Some(["0.0".into(), "1.0".into()])));
     }
 
     #[test]

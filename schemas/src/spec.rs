@@ -28,6 +28,25 @@ pub struct Reason {
     pub doc: &'static str,
 }
 
+impl Reason {
+    /// Makes one table of the tables of several dialects, in order; `N` is the sum of their lengths.
+    pub const fn joined<const N: usize>(tables: &[&[Self]]) -> [Self; N] {
+        let mut all = [const { Self { name: "", doc: "" } }; N];
+        let (mut at, mut table) = (0, 0);
+        while table < tables.len() {
+            let mut row = 0;
+            while row < tables[table].len() {
+                all[at] = Self { name: tables[table][row].name, doc: tables[table][row].doc };
+                at += 1;
+                row += 1;
+            }
+            table += 1;
+        }
+        assert!(at == N, "N is the number of all reasons");
+        all
+    }
+}
+
 /// What the house knows of a stage without making one.
 #[derive(Debug)]
 pub struct Spec {

@@ -4,9 +4,9 @@
 //! selects, counts and writes the ledger, so rows are conserved by construction.
 
 use crate::{DocId, StageError, column};
-use arrow::array::{Array, ArrayRef, BooleanArray, Float64Builder, RecordBatch, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, Float64Builder, RecordBatch, StringBuilder};
 use arrow::compute::filter;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,6 +24,12 @@ pub trait Stage: Send + Sync {
     /// # Errors
     /// As [`Stage::output`]. A bad document is a verdict, never an error.
     fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError>;
+
+    /// The verdicts of rows by their signals alone, a column each with the names of [`Outcome::signals`]; `None` when more than
+    /// limits on signals decides, so that only the work itself can tell.
+    fn decide(&self, _signals: &RecordBatch) -> Option<Vec<Verdict>> {
+        None
+    }
 }
 
 /// What became of one document in one stage.
@@ -103,6 +109,11 @@ pub trait Filter: Send + Sync {
     const SIGNALS: &'static [&'static str];
     /// Measures the text and holds it against the limits.
     fn judge(&self, text: &str) -> Judgement;
+    /// The verdict of a text with these signals, in the order of [`Filter::SIGNALS`]; `None` when more than limits on signals
+    /// decides.
+    fn decide(&self, _signals: &[f64]) -> Option<Verdict> {
+        None
+    }
 }
 
 /// Changes the text of a document.
@@ -144,6 +155,13 @@ impl<F: Filter> Stage for FilterStage<F> {
         let signals =
             F::SIGNALS.iter().zip(signals).map(|(name, mut b)| (*name, Arc::new(b.finish()) as ArrayRef));
         Ok(Outcome { verdicts, columns: Vec::new(), signals: signals.collect() })
+    }
+
+    fn decide(&self, signals: &RecordBatch) -> Option<Vec<Verdict>> {
+        let column = |name: &&str| signals.column_by_name(name)?.as_primitive_opt::<Float64Type>();
+        let columns: Vec<_> = F::SIGNALS.iter().map(column).collect::<Option<_>>()?;
+        let row = |row: usize| self.0.decide(&columns.iter().map(|c| c.value(row)).collect::<Vec<_>>());
+        (0..signals.num_rows()).map(row).collect()
     }
 }
 

@@ -1,6 +1,9 @@
 //! `gristmill inspect PATH`: what is in a file, a folder of files or a dataset.
 
+mod what_if;
+
 use super::output::{emit, emit_json, fail, style};
+use pipeline::dag::Kinds;
 use pipeline::inspect::layout::{Ink, Style, bytes, one_line, thousands};
 use pipeline::inspect::{
     Dataset, Grid, InspectError, Stats, Table, Target, TokenRow, Vocabulary, overview, sample_rows, schema,
@@ -22,9 +25,10 @@ const SQL_ROWS_MAX: u64 = 100;
   gristmill inspect gristmill-demo --sql \"select reason, count(*) as rows from dropped group by reason\"
   gristmill inspect gristmill-demo/dataset/tokens --schema
   gristmill inspect pages.jsonl.gz --sample 3 --seed 7
+  gristmill inspect gristmill-demo --what-if filter.length.words_min=200
 
 In SQL `self` is the table at PATH. A dataset also has documents, tokens, ledger, dropped, signals_<node>.")]
-#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens"])))]
+#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens", "what_if"])))]
 pub(crate) struct Args {
     /// Parquet or JSON-lines file, folder of them, dataset, or working folder of a build.
     path: PathBuf,
@@ -49,6 +53,9 @@ pub(crate) struct Args {
     /// The tokens of a training sequence in words, with the borders of its documents.
     #[arg(long, value_name = "ROW")]
     tokens: Option<u64>,
+    /// What a stage would have dropped with another limit, from what it measured: `NODE.KEY=VALUE`, also more than one of a node.
+    #[arg(long, value_name = "NODE.KEY=VALUE")]
+    what_if: Vec<String>,
     /// Writes whole values as JSON.
     #[arg(long)]
     json: bool,
@@ -60,17 +67,20 @@ struct View {
     json: Json,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    match Target::open(&args.path).and_then(|target| view(args, &target, &style())) {
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    match Target::open(&args.path).and_then(|target| view(args, &target, kinds, &style())) {
         Ok(view) if args.json => emit_json(&view.json, ExitCode::SUCCESS),
         Ok(view) => emit(&view.text, ExitCode::SUCCESS),
         Err(error) => fail(&error),
     }
 }
 
-fn view(args: &Args, target: &Target, style: &Style) -> Result<View, InspectError> {
+fn view(args: &Args, target: &Target, kinds: &Kinds, style: &Style) -> Result<View, InspectError> {
     if let Some(query) = &args.sql {
         return ask(args, target, query, style);
+    }
+    if !args.what_if.is_empty() {
+        return what_if::show(&args.what_if, target, kinds.all, style);
     }
     if let Some(row) = args.tokens {
         return show_tokens(args, target, row, style);

@@ -106,7 +106,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Stage(args) => stage::run(&args, kinds),
         Command::Fit(args) => fit::run(&args),
         Command::Stages(args) => stages::run(&args, kinds),
-        Command::Inspect(args) => inspect::run(&args),
+        Command::Inspect(args) => inspect::run(&args, kinds),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),
     }

@@ -61,8 +61,9 @@ fn list_keys(keys: &[Key]) {
 
 fn json(spec: &Spec) -> serde_json::Value {
     let key = |k: &schemas::Key| {
+        let range = (k.bounds)().map_or_else(String::new, |[least, most]| format!("{least}..={most}"));
         serde_json::json!({
-            "name": k.name, "type": k.kind, "default": (k.default)(), "range": k.range, "doc": k.doc.trim(),
+            "name": k.name, "type": k.kind, "default": (k.default)(), "range": range, "doc": k.doc.trim(),
         })
     };
     serde_json::json!({

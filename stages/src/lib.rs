@@ -16,6 +16,7 @@ use schemas::{Fitting, Spec};
 #[rustfmt::skip] // One line a stage.
 pub const ALL: &[Spec] = &[
     clean::emoji::SPEC,
+    clean::lines::SPEC,
     clean::pii::SPEC,
     clean::spelling::SPEC,
     clean::unicode::SPEC,
@@ -24,12 +25,16 @@ pub const ALL: &[Spec] = &[
     dedup::minhash::SPEC,
     dedup::url::SPEC,
     extract::html::SPEC,
+    filter::c4::SPEC,
+    filter::fineweb::SPEC,
     filter::gopher::SPEC,
     filter::language::SPEC,
     filter::length::SPEC,
     filter::quality::SPEC,
     filter::repetition::SPEC,
+    filter::symbols::SPEC,
     filter::toxicity::SPEC,
+    filter::url::SPEC,
     pack::sequences::SPEC,
     sink::jsonl::SPEC,
     sink::parquet::SPEC,
@@ -42,4 +47,11 @@ pub const ALL: &[Spec] = &[
 ];
 
 /// Every kind whose weights `gristmill fit` makes.
-pub const FITS: &[Fitting] = &[clean::spelling::FIT, filter::quality::FIT, filter::toxicity::FIT];
+#[rustfmt::skip] // One line a kind.
+pub const FITS: &[Fitting] = &[
+    clean::spelling::FIT,
+    filter::gopher::FIT,
+    filter::language::FIT,
+    filter::quality::FIT,
+    filter::toxicity::FIT,
+];

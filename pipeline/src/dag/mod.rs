@@ -58,6 +58,7 @@ schemas::choice! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro writes the enum")]
 impl Default for Surprise {
     fn default() -> Self {
         Self::Tell

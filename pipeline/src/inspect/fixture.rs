@@ -102,6 +102,7 @@ fn node(root: &Path, number: usize, name: &str, fates: &[Fate<'_>]) -> Node {
         kept: count("kept") + count("edited"),
         edited: count("edited"),
         dropped,
+        blank: 0,
     }
 }
 
@@ -117,6 +118,7 @@ fn sink(folder: &str, rows: u64) -> Node {
         kept: rows,
         edited: 0,
         dropped: BTreeMap::new(),
+        blank: 0,
     }
 }
 

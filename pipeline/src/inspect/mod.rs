@@ -30,6 +30,7 @@ mod tests;
 mod tokens;
 mod verify;
 mod vocabulary;
+mod what_if;
 
 pub use dataset::Dataset;
 pub use diff::{Change, changes};
@@ -47,3 +48,4 @@ pub use target::Target;
 pub use tokens::{TokenRow, TokenView, token_row};
 pub use verify::{Finding, Verified, verify};
 pub use vocabulary::Vocabulary;
+pub use what_if::{Moved, WhatIf, what_if};

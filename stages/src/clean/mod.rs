@@ -2,6 +2,7 @@
 
 pub mod edits;
 pub mod emoji;
+pub mod lines;
 pub mod pii;
 pub mod spelling;
 pub mod unicode;

@@ -68,27 +68,29 @@ impl Filter for Length {
     const SIGNALS: &'static [&'static str] = &["words", "chars"];
 
     fn judge(&self, text: &str) -> Judgement {
-        let words = text.split_whitespace().count() as u64;
-        let chars = text.chars().count() as u64;
-        let limits = &self.0;
-        let (reason, value, limit) = if words < limits.words_min {
-            (Drop::TooShort, words, limits.words_min)
-        } else if words > limits.words_max {
-            (Drop::TooLong, words, limits.words_max)
-        } else if chars > limits.chars_max {
-            (Drop::TooManyChars, chars, limits.chars_max)
+        let (words, chars) = (text.split_whitespace().count() as f64, text.chars().count() as f64);
+        Judgement { verdict: self.0.verdict(words, chars), signals: vec![words, chars] }
+    }
+
+    fn decide(&self, signals: &[f64]) -> Option<Verdict> {
+        Some(self.0.verdict(signals[0], signals[1]))
+    }
+}
+
+impl Config {
+    fn verdict(&self, words: f64, chars: f64) -> Verdict {
+        let [words_min, words_max, chars_max] =
+            [self.words_min, self.words_max, self.chars_max].map(|limit| limit as f64);
+        let (reason, value, limit) = if words < words_min {
+            (Drop::TooShort, words, words_min)
+        } else if words > words_max {
+            (Drop::TooLong, words, words_max)
+        } else if chars > chars_max {
+            (Drop::TooManyChars, chars, chars_max)
         } else {
-            return Judgement { verdict: Verdict::Kept, signals: vec![words as f64, chars as f64] };
+            return Verdict::Kept;
         };
-        Judgement {
-            verdict: Verdict::Dropped {
-                reason: reason.name(),
-                value: value as f64,
-                limit: limit as f64,
-                twin: None,
-            },
-            signals: vec![words as f64, chars as f64],
-        }
+        Verdict::Dropped { reason: reason.name(), value, limit, twin: None }
     }
 }
 

@@ -95,7 +95,7 @@ impl Linear {
 }
 
 /// Gaps between the non-zero weights, then the weights.
-fn pack(weights: &[i8]) -> Vec<u8> {
+pub(super) fn pack(weights: &[i8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut last = 0;
     for (bucket, _) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
@@ -111,7 +111,7 @@ fn pack(weights: &[i8]) -> Vec<u8> {
     out
 }
 
-fn unpack(body: &[u8], buckets: usize) -> Option<Vec<i8>> {
+pub(super) fn unpack(body: &[u8], buckets: usize) -> Option<Vec<i8>> {
     // Each bucket has one weight at the end and one last byte of a gap (below 0x80) at the start.
     let mut places = Vec::new();
     let (mut at, mut bucket, mut gap, mut shift) = (0, 0_usize, 0_usize, 0);

@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod files;
+pub mod langid;
 pub mod linear;
 pub mod lines;
 pub mod misspellings;
@@ -9,4 +10,6 @@ pub mod mojibake;
 pub mod ngrams;
 pub mod pii;
 pub mod shingles;
+pub mod spacy;
+pub mod toxic;
 pub mod words;

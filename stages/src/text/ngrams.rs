@@ -80,6 +80,20 @@ impl Joined {
         }
         chars
     }
+
+    /// Calls `each` with the place of every n-gram, left to right, and how often it occurred up to there.
+    pub fn walk(&self, n: usize, counts: &mut Counts, mut each: impl FnMut(usize, u32)) {
+        counts.sift((0..self.count(n)).map(|at| self.hash(at, n)));
+        for at in 0..self.count(n) {
+            let hash = counts.hashes[at];
+            each(at, if counts.may_repeat(hash) { counts.add(hash, at as u32) } else { 1 });
+        }
+    }
+
+    /// Characters of an n-gram without its separators.
+    pub fn run_chars(&self, at: usize, n: usize) -> usize {
+        self.chars[at + n] - self.chars[at] - n * self.separator
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -148,6 +162,22 @@ impl Counts {
         }
         slot.count = slot.count.saturating_add(1);
         slot.count
+    }
+
+    /// How often the n-gram at this place occurs in all, once [`Joined::walk`] went over them.
+    pub fn total(&self, at: usize) -> u32 {
+        let hash = self.hashes[at];
+        if self.may_repeat(hash) { self.of(hash) } else { 1 }
+    }
+
+    /// How often the hash was added.
+    pub fn of(&self, hash: u64) -> u32 {
+        let Some(mask) = self.slots.len().checked_sub(1) else { return 0 };
+        let mut at = hash as usize & mask;
+        while self.slots[at].count > 0 && self.slots[at].hash != hash {
+            at = (at + 1) & mask;
+        }
+        self.slots[at].count
     }
 
     /// The greatest count and where its hash was first seen; the earliest of equals.

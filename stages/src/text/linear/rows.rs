@@ -65,36 +65,6 @@ pub fn read(name: &str, bytes: &[u8], rows: &mut Vec<Row>) -> Result<(), String>
     Ok(())
 }
 
-/// Adds the sentences of a file of templates, each filled with every name: `group:` and `one:` list names after a
-/// colon, `0` and `1` begin a template with `{groups}` or `{one}`, `#` begins a remark. All are trained on.
-///
-/// # Errors
-/// The line that is none of these.
-pub fn templates(name: &str, text: &str, rows: &mut Vec<Row>) -> Result<(), String> {
-    let list = |key: &str| -> Vec<&str> {
-        let lines = text.lines().filter_map(|line| line.strip_prefix(key));
-        lines.flat_map(|names| names.split(',')).map(str::trim).collect()
-    };
-    let places = [("{groups}", list("group:")), ("{one}", list("one:"))];
-    for (number, line) in text.lines().enumerate() {
-        if line.is_empty() || ["#", "group:", "one:"].iter().any(|start| line.starts_with(start)) {
-            continue;
-        }
-        let template = line.strip_prefix("0 ").or_else(|| line.strip_prefix("1 "));
-        let found = template.and_then(|t| places.iter().find(|(place, _)| t.contains(place)).map(|p| (t, p)));
-        let (template, (place, names)) = found.ok_or_else(|| {
-            format!("{name}:{}: expected `0` or `1` and a template with a place", number + 1)
-        })?;
-        rows.extend(names.iter().map(|filled| Row {
-            text: template.replace(place, filled),
-            label: line.starts_with('1'),
-            group: name.to_owned(),
-            held_out: false,
-        }));
-    }
-    Ok(())
-}
-
 fn document(name: &str, text: &str, rows: &mut Vec<Row>) {
     let all: Vec<&str> = windows(text).collect();
     let held_out = is_held_out(text);
@@ -134,18 +104,6 @@ mod tests {
         check("{\"text\":\"ab\",\"label\":2}", "f:1: `label` is neither 0 nor 1");
         check("{\"label\":0}", "f:1: the row has no `text`");
         check(&format!("{{\"text\":\"{}\"}}", "a. ".repeat(5000)), &vec!["f false 162"; 31].join(", "));
-    }
-
-    #[test]
-    fn templates_are_filled_with_every_name() {
-        let mut rows = Vec::new();
-        templates("t", "# x\n\ngroup: as, bs\none: an a\n1 no {groups}!\n0 I am {one}", &mut rows).unwrap();
-        let found: Vec<_> = rows.iter().map(|r| (r.text.as_str(), r.label)).collect();
-        assert_eq!(found, [("no as!", true), ("no bs!", true), ("I am an a", false)]);
-        assert_eq!(
-            templates("t", "2 {one}", &mut rows).unwrap_err(),
-            "t:1: expected `0` or `1` and a template with a place"
-        );
     }
 
     #[test]
