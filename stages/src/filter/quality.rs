@@ -79,7 +79,6 @@ const BUILD: Build = |settings| {
         let help = "make them from your own documents: gristmill fit filter.quality --set good=… --set bad=… --out quality.bin";
         return Err(wrong("weights", "no weights are named".into(), Some(help)));
     }
-    #[expect(clippy::float_cmp, reason = "the default is that very number")]
     if config.keep_share < 1.0 && config.score_min != SCORE_MIN {
         return Err(wrong("keep_share", "`score_min` is set too".into(), Some("keep one of them")));
     }

@@ -161,7 +161,7 @@ fn is_old(wrong: &str, right: &str) -> bool {
         let once = word.strip_suffix(last).filter(|once| once.ends_with(last));
         once == Some(right)
     };
-    let letters = |word: &str| word.replace('y', "i").replace('v', "u").replace('w', "u").replace("ie", "i");
+    let letters = |word: &str| word.replace('y', "i").replace(['v', 'w'], "u").replace("ie", "i");
     // Final e's alone, also before the s of a plural.
     let bare = |word: &str| word.strip_suffix('s').unwrap_or(word).trim_end_matches('e').to_owned();
     bare(wrong) == bare(right)
