@@ -24,7 +24,7 @@ const SQL_ROWS_MAX: u64 = 100;
   gristmill inspect pages.jsonl.gz --sample 3 --seed 7
 
 In SQL `self` is the table at PATH. A dataset also has documents, tokens, ledger, dropped, signals_<node>.")]
-#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens"])))]
+#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens", "bias"])))]
 pub(crate) struct Args {
     /// Parquet or JSON-lines file, folder of them, dataset, or working folder of a build.
     path: PathBuf,
@@ -49,6 +49,10 @@ pub(crate) struct Args {
     /// The tokens of a training sequence in words, with the borders of its documents.
     #[arg(long, value_name = "ROW")]
     tokens: Option<u64>,
+    /// What the dataset says of whom: documents, toxicity and associations of groups of people and pronouns, with the dropped rows
+    /// and without.
+    #[arg(long)]
+    bias: bool,
     /// Writes whole values as JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +79,9 @@ fn view(args: &Args, target: &Target, style: &Style) -> Result<View, InspectErro
     if let Some(row) = args.tokens {
         return show_tokens(args, target, row, style);
     }
+    if args.bias {
+        return show_bias(args, target, style);
+    }
     let table = match target {
         Target::Table(table) => table.clone(),
         Target::Dataset(dataset) => Table::open(&dataset.documents())?,
@@ -91,6 +98,20 @@ fn view(args: &Args, target: &Target, style: &Style) -> Result<View, InspectErro
         return Ok(View { text: style.grid(&grid, Some(&rows)), json: numbered(&grid, &rows) });
     }
     head(args, target, &table, style)
+}
+
+fn show_bias(args: &Args, target: &Target, style: &Style) -> Result<View, InspectError> {
+    let Target::Dataset(dataset) = target else {
+        return Err(InspectError::Question {
+            message: format!(
+                "{}: `--bias` compares what a build kept with what it dropped",
+                args.path.display()
+            ),
+            help: "give the dataset folder".to_owned(),
+        });
+    };
+    let bias = pipeline::inspect::bias(dataset)?;
+    Ok(View { text: style.grid(&bias.grid(), None), json: serde_json::to_value(&bias).unwrap_or_default() })
 }
 
 /// Rows as JSON, each with its number.

@@ -5,6 +5,7 @@
 //! programs. Files are read with the `parquet` crate, footer and row selection first; polars answers SQL alone, behind
 //! the feature `sql`.
 
+mod bias;
 mod cell;
 mod dataset;
 mod diff;
@@ -31,6 +32,7 @@ mod tokens;
 mod verify;
 mod vocabulary;
 
+pub use bias::{Bias, BiasRow, Side, bias};
 pub use dataset::Dataset;
 pub use diff::{Change, changes};
 pub use error::InspectError;
