@@ -28,7 +28,7 @@ const SQL_ROWS_MAX: u64 = 100;
   gristmill inspect gristmill-demo --what-if filter.length.words_min=200
 
 In SQL `self` is the table at PATH. A dataset also has documents, tokens, ledger, dropped, signals_<node>.")]
-#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens", "what_if"])))]
+#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens", "what_if", "bias"])))]
 pub(crate) struct Args {
     /// Parquet or JSON-lines file, folder of them, dataset, or working folder of a build.
     path: PathBuf,
@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// What a stage would have dropped with another limit, from what it measured: `NODE.KEY=VALUE`, also more than one of a node.
     #[arg(long, value_name = "NODE.KEY=VALUE")]
     what_if: Vec<String>,
+    /// What the dataset says of whom: documents, toxicity and associations of groups of people and pronouns, with the dropped rows
+    /// and without.
+    #[arg(long)]
+    bias: bool,
     /// Writes whole values as JSON.
     #[arg(long)]
     json: bool,
@@ -85,6 +89,9 @@ fn view(args: &Args, target: &Target, kinds: &Kinds, style: &Style) -> Result<Vi
     if let Some(row) = args.tokens {
         return show_tokens(args, target, row, style);
     }
+    if args.bias {
+        return show_bias(args, target, style);
+    }
     let table = match target {
         Target::Table(table) => table.clone(),
         Target::Dataset(dataset) => Table::open(&dataset.documents())?,
@@ -101,6 +108,20 @@ fn view(args: &Args, target: &Target, kinds: &Kinds, style: &Style) -> Result<Vi
         return Ok(View { text: style.grid(&grid, Some(&rows)), json: numbered(&grid, &rows) });
     }
     head(args, target, &table, style)
+}
+
+fn show_bias(args: &Args, target: &Target, style: &Style) -> Result<View, InspectError> {
+    let Target::Dataset(dataset) = target else {
+        return Err(InspectError::Question {
+            message: format!(
+                "{}: `--bias` compares what a build kept with what it dropped",
+                args.path.display()
+            ),
+            help: "give the dataset folder".to_owned(),
+        });
+    };
+    let bias = pipeline::inspect::bias(dataset)?;
+    Ok(View { text: style.grid(&bias.grid(), None), json: serde_json::to_value(&bias).unwrap_or_default() })
 }
 
 /// Rows as JSON, each with its number.

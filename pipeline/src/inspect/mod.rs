@@ -5,6 +5,7 @@
 //! programs. Files are read with the `parquet` crate, footer and row selection first; polars answers SQL alone, behind
 //! the feature `sql`.
 
+mod bias;
 mod cell;
 mod dataset;
 mod diff;
@@ -32,6 +33,7 @@ mod verify;
 mod vocabulary;
 mod what_if;
 
+pub use bias::{Bias, BiasRow, Side, bias};
 pub use dataset::Dataset;
 pub use diff::{Change, changes};
 pub use error::InspectError;

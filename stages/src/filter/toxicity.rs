@@ -3,7 +3,8 @@
 //! The text is cut into windows of about a sentence to a paragraph (60 to 640 bytes). Each has a score of 0 to 1, and is
 //! flagged when it is above `window_max`. A document goes when flagged windows are more than `share_max` of its bytes, so in a
 //! short text the one window decides, and in a long one a share and not one hit. Slang that groups use of themselves
-//! ("my bitches") is scored as rude, yet flags a window only beside an insult, a threat, hate or "you".
+//! ("my bitches") is scored as rude, yet flags a window only beside an
+//! insult, a threat or hate, or beside "you" or a group where the speaker does not speak of "us".
 //!
 //! | signal | what |
 //! |---|---|
@@ -58,7 +59,7 @@ config! {
         /// `drop` the documents with too many flagged windows, or `cut` these windows and keep the rest.
         action: Action = Action::Drop;
         /// Highest score of a window that is not flagged.
-        window_max: f64 = 0.8, in 0.0..=1.0;
+        window_max: f64 = 0.85, in 0.0..=1.0;
         /// Highest share of flagged bytes of a document kept.
         share_max: f64 = 0.2, in 0.0..=1.0;
         /// Highest score of a single window of a document kept; 1 keeps all.
@@ -192,18 +193,14 @@ const fn bits(classes: &[Class]) -> u32 {
 }
 
 fn is_flagged(found: Found, window_max: f64) -> bool {
-    /// What makes slang an attack.
-    const AIMED: u32 = bits(&[
-        Class::Slur,
-        Class::Insult,
-        Class::Violence,
-        Class::Beast,
-        Class::Expel,
-        Class::Hate,
-        Class::You,
-        Class::Group,
-    ]);
-    let slang = found.classes & bits(&[Class::Slang]) != 0 && found.classes & AIMED == 0;
+    /// What makes slang an attack, whoever speaks.
+    const HOSTILE: u32 =
+        bits(&[Class::Slur, Class::Insult, Class::Violence, Class::Beast, Class::Expel, Class::Hate]);
+    /// What makes it one, unless the speaker is among those named.
+    const AIMED: u32 = bits(&[Class::You, Class::Group]);
+    const OWN: u32 = bits(&[Class::We, Class::Reclaim]);
+    let has = |any: u32| found.classes & any != 0;
+    let slang = has(bits(&[Class::Slang])) && !has(HOSTILE) && (!has(AIMED) || has(OWN));
     found.score > window_max && !slang
 }
 

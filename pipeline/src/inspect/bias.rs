@@ -1,0 +1,315 @@
+//! What a dataset says of whom, and what its filters did to whom.
+//!
+//! For every group of people and pronoun of `assets/bias.txt`: the share of documents with one of its terms, the mean toxicity of
+//! these documents (as `filter.toxicity` recorded it), and the association with five kinds of words: the logarithm to base
+//! two of how much more frequent these are within ten words of a term than anywhere. "Before" is the documents and the
+//! dropped rows together, "after" the documents. A row that was dropped after an edit counts with its text of then.
+
+use super::dataset::{DROPPED, SIGNALS};
+use super::{Dataset, Grid, InspectError, Table};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type};
+use schemas::column;
+use schemas::hash::FastMap;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+const TERMS: &str = include_str!("../../assets/bias.txt");
+/// Signal that holds the toxicity of a document.
+const TOXICITY: &str = "toxicity";
+/// Words on each side of a term that are near it.
+const NEAR_WORDS: usize = 10;
+
+/// The answer: one row for all documents, then one a group.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bias {
+    /// Kinds of words whose association was measured, in the order of [`Side::associations`].
+    pub attributes: Vec<String>,
+    /// Rows; the first is of all documents.
+    pub rows: Vec<BiasRow>,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BiasRow {
+    /// Its name.
+    pub group: String,
+    /// With the dropped rows.
+    pub before: Side,
+    /// What is in the dataset.
+    pub after: Side,
+}
+
+/// Figures of a group before or after.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Side {
+    /// Documents with a term.
+    pub documents: u64,
+    /// Their share of all documents.
+    pub share: f64,
+    /// Mean toxicity of them, where it was recorded.
+    pub toxicity: Option<f64>,
+    /// Of each kind of word: log2 of its share of the words near a term over its share of all words, half a word added to both counts.
+    pub associations: Vec<f64>,
+}
+
+/// Lists of terms, and which list each word is of.
+struct Terms<'a> {
+    groups: Vec<&'a str>,
+    attributes: Vec<&'a str>,
+    words: FastMap<&'a str, Term>,
+}
+
+#[derive(Clone, Copy)]
+enum Term {
+    Group(usize),
+    Attribute(usize),
+}
+
+impl<'a> Terms<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut out = Self { groups: Vec::new(), attributes: Vec::new(), words: FastMap::default() };
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, words)) = line.split_once(':') else { continue };
+            let term = if let Some(name) = name.strip_prefix("group ") {
+                out.groups.push(name);
+                Term::Group(out.groups.len() - 1)
+            } else if let Some(name) = name.strip_prefix("attribute ") {
+                out.attributes.push(name);
+                Term::Attribute(out.attributes.len() - 1)
+            } else {
+                continue;
+            };
+            out.words.extend(words.split(',').map(|word| (word.trim(), term)));
+        }
+        out
+    }
+}
+
+/// Counts over documents.
+#[derive(Clone)]
+struct Counts {
+    documents: u64,
+    words: u64,
+    attributes: Vec<u64>,
+    groups: Vec<Group>,
+    toxicity: (f64, u64),
+}
+
+#[derive(Clone, Default)]
+struct Group {
+    documents: u64,
+    toxicity: (f64, u64),
+    near_words: u64,
+    near: Vec<u64>,
+}
+
+impl Counts {
+    fn new(terms: &Terms<'_>) -> Self {
+        let group = Group { near: vec![0; terms.attributes.len()], ..Group::default() };
+        Self {
+            documents: 0,
+            words: 0,
+            attributes: vec![0; terms.attributes.len()],
+            groups: vec![group; terms.groups.len()],
+            toxicity: (0.0, 0),
+        }
+    }
+
+    fn add(&mut self, text: &str, toxicity: Option<f64>, terms: &Terms<'_>) {
+        let mut lower = String::new();
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let found: Vec<Option<Term>> = words
+            .map(|word| {
+                lower.clear();
+                lower.extend(word.chars().flat_map(char::to_lowercase));
+                terms.words.get(lower.as_str()).copied()
+            })
+            .collect();
+        self.documents += 1;
+        self.words += found.len() as u64;
+        note(&mut self.toxicity, toxicity);
+        // Words near two terms of a group are near it once: `until` is where the last window of the group ended.
+        let mut until = vec![0; self.groups.len()];
+        let mut met = vec![false; self.groups.len()];
+        for (at, term) in found.iter().enumerate() {
+            match *term {
+                Some(Term::Attribute(attribute)) => self.attributes[attribute] += 1,
+                Some(Term::Group(group)) => {
+                    met[group] = true;
+                    let end = (at + NEAR_WORDS + 1).min(found.len());
+                    let near = &found[until[group].max(at.saturating_sub(NEAR_WORDS))..end];
+                    until[group] = end;
+                    let group = &mut self.groups[group];
+                    group.near_words += near.len() as u64;
+                    for term in near.iter().flatten() {
+                        if let Term::Attribute(attribute) = term {
+                            group.near[*attribute] += 1;
+                        }
+                    }
+                }
+                None => {}
+            }
+        }
+        for (group, _) in self.groups.iter_mut().zip(met).filter(|(_, met)| *met) {
+            group.documents += 1;
+            note(&mut group.toxicity, toxicity);
+        }
+    }
+
+    fn all(&self) -> Side {
+        Side {
+            documents: self.documents,
+            share: if self.documents > 0 { 1.0 } else { 0.0 },
+            toxicity: mean(self.toxicity),
+            associations: vec![0.0; self.attributes.len()],
+        }
+    }
+
+    fn side(&self, group: usize) -> Side {
+        let of = &self.groups[group];
+        let share = |count: u64, all: u64| (count as f64 + 0.5) / (all as f64 + 1.0);
+        let pairs = of.near.iter().zip(&self.attributes);
+        Side {
+            documents: of.documents,
+            share: of.documents as f64 / self.documents.max(1) as f64,
+            toxicity: mean(of.toxicity),
+            associations: pairs
+                .map(|(near, all)| match of.near_words {
+                    0 => 0.0,
+                    words => (share(*near, words) / share(*all, self.words)).log2(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn note((sum, count): &mut (f64, u64), value: Option<f64>) {
+    if let Some(value) = value {
+        *sum += value;
+        *count += 1;
+    }
+}
+
+fn mean((sum, count): (f64, u64)) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// Measures the dataset.
+///
+/// # Errors
+/// A file of the dataset is damaged.
+pub fn bias(dataset: &Dataset) -> Result<Bias, InspectError> {
+    let terms = Terms::read(TERMS);
+    let toxicity = toxicities(dataset)?;
+    let mut after = Counts::new(&terms);
+    each_text(&dataset.documents(), |id, text| after.add(text, toxicity.get(id).copied(), &terms))?;
+    let mut before = after.clone();
+    each_text(&dataset.files(DROPPED), |id, text| before.add(text, toxicity.get(id).copied(), &terms))?;
+    let mut rows = vec![BiasRow { group: "all".into(), before: before.all(), after: after.all() }];
+    rows.extend(terms.groups.iter().enumerate().map(|(at, name)| BiasRow {
+        group: (*name).to_owned(),
+        before: before.side(at),
+        after: after.side(at),
+    }));
+    Ok(Bias { attributes: terms.attributes.iter().map(|name| (*name).to_owned()).collect(), rows })
+}
+
+/// Toxicity by id, from every node that recorded it; the last one holds.
+fn toxicities(dataset: &Dataset) -> Result<FastMap<String, f64>, InspectError> {
+    let mut out = FastMap::default();
+    for name in dataset.manifest.nodes.iter().filter_map(|node| dataset.node_file(SIGNALS, node)) {
+        let table = Table::open(&[dataset.root.join(name)])?;
+        if table.schema().column_with_name(TOXICITY).is_none() {
+            continue;
+        }
+        each_batch(&table, &[column::ID, TOXICITY], |batch| {
+            let (Some(ids), Some(values)) = (strings(batch, column::ID), batch.column_by_name(TOXICITY))
+            else {
+                return;
+            };
+            if let Some(values) = values.as_primitive_opt::<Float64Type>() {
+                let pairs = ids.iter().zip(values);
+                out.extend(pairs.filter_map(|(id, value)| Some((id?.to_owned(), value?))));
+            }
+        })?;
+    }
+    Ok(out)
+}
+
+fn each_text(files: &[std::path::PathBuf], mut each: impl FnMut(&str, &str)) -> Result<(), InspectError> {
+    each_batch(&Table::open(files)?, &[column::ID, column::TEXT], |batch| {
+        if let (Some(ids), Some(texts)) = (strings(batch, column::ID), strings(batch, column::TEXT)) {
+            ids.iter()
+                .zip(texts)
+                .for_each(|(id, text)| each(id.unwrap_or_default(), text.unwrap_or_default()));
+        }
+    })
+}
+
+fn each_batch(
+    table: &Table,
+    columns: &[&str],
+    mut each: impl FnMut(&RecordBatch),
+) -> Result<(), InspectError> {
+    for part in &table.parts {
+        for batch in part.read(None, Some(columns))? {
+            each(&batch?);
+        }
+    }
+    Ok(())
+}
+
+fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a arrow::array::StringArray> {
+    batch.column_by_name(name).filter(|c| *c.data_type() == DataType::Utf8).map(|c| c.as_string())
+}
+
+impl Bias {
+    /// One row a group that was met.
+    pub fn grid(&self) -> Grid {
+        let mut names = vec!["group", "documents", "after", "share", "after ", "toxicity", "after  "];
+        names.extend(self.attributes.iter().map(String::as_str));
+        let mut grid = Grid::new(&names);
+        let digits = |value: f64, many: i32| json!((value * 10_f64.powi(many)).round() / 10_f64.powi(many));
+        let number = |value: Option<f64>| value.map_or(Json::Null, |value| digits(value, 3));
+        for row in self.rows.iter().filter(|row| row.before.documents > 0) {
+            let (before, after) = (&row.before, &row.after);
+            let mut cells = vec![json!(row.group), json!(before.documents), json!(after.documents)];
+            cells.extend([digits(before.share, 4), digits(after.share, 4)]);
+            cells.extend([number(before.toxicity), number(after.toxicity)]);
+            cells.extend(before.associations.iter().zip(&after.associations).map(|(b, a)| {
+                if row.group == "all" { Json::Null } else { json!(format!("{b:+.1} → {a:+.1}")) }
+            }));
+            grid.rows.push(cells);
+        }
+        grid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture;
+
+    #[test]
+    fn groups_are_counted_once_a_document_and_associations_are_near() {
+        let terms = Terms::read("group she: she, her\ngroup he: he\nattribute harm: kill, crime");
+        let mut counts = Counts::new(&terms);
+        counts.add("She and her crime. ", Some(0.5), &terms);
+        counts.add(&format!("He {} kill", "x ".repeat(20)), None, &terms);
+        let (she, he) = (counts.side(0), counts.side(1));
+        assert_eq!((she.documents, he.documents, counts.documents), (1, 1, 2));
+        assert_eq!((she.share, she.toxicity, he.toxicity), (0.5, Some(0.5), None));
+        assert!(she.associations[0] > 1.0 && he.associations[0] < 0.0, "{she:?} {he:?}");
+        assert_eq!(counts.groups[0].near_words, 4);
+    }
+
+    #[test]
+    fn a_dataset_is_measured_before_and_after() {
+        let folder = fixture::dataset("bias");
+        let found = bias(&Dataset::open(&folder.0).unwrap()).unwrap();
+        let all = &found.rows[0];
+        assert!(all.before.documents > all.after.documents && all.after.documents > 0, "{all:?}");
+        assert_eq!(found.grid().rows.len(), found.rows.iter().filter(|r| r.before.documents > 0).count());
+    }
+}
