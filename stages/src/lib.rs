@@ -40,4 +40,4 @@ pub const ALL: &[Spec] = &[
 ];
 
 /// Every kind whose weights `gristmill fit` makes.
-pub const FITS: &[Fitting] = &[filter::toxicity::FIT];
+pub const FITS: &[Fitting] = &[extract::html::FIT, filter::toxicity::FIT];

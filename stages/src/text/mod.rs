@@ -6,4 +6,5 @@ pub mod mojibake;
 pub mod ngrams;
 pub mod pii;
 pub mod shingles;
+pub(crate) mod trees;
 pub mod words;
