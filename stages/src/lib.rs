@@ -50,6 +50,7 @@ pub const ALL: &[Spec] = &[
 #[rustfmt::skip] // One line a kind.
 pub const FITS: &[Fitting] = &[
     clean::spelling::FIT,
+    extract::html::FIT,
     filter::gopher::FIT,
     filter::language::FIT,
     filter::quality::FIT,

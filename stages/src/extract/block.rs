@@ -1,134 +1,266 @@
 //! Blocks: runs of text between two block boundaries, with what can be measured of them.
+//!
+//! A heading, preformatted text and a row of a data table are one block each, whatever is inside.
 
 use super::page::Page;
-use super::prune::Pruned;
+use super::table;
 use super::tag::Tag;
 
+/// What a block is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Text between two boundaries.
+    #[default]
+    Flow = 0,
+    /// A heading.
+    Heading = 1,
+    /// Preformatted text.
+    Pre = 2,
+    /// A row of a data table.
+    Row = 3,
+}
+
 /// One run of text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Block {
     /// Its first text node.
     pub(crate) node: usize,
-    /// The nearest block element around it.
+    /// One past its last text node.
+    pub(crate) end: usize,
+    /// The nearest block element around it; of a heading, a row or preformatted text that element itself.
     pub(crate) parent: usize,
+    /// What it is.
+    pub(crate) kind: Kind,
     /// Characters, white space left out.
-    pub(crate) chars: usize,
+    pub(crate) chars: u32,
     /// Those of them in links.
-    pub(crate) linked: usize,
+    pub(crate) linked: u32,
+    /// Those of them in bold.
+    pub(crate) bold: u32,
+    /// Digits.
+    pub(crate) digits: u32,
+    /// Capital letters.
+    pub(crate) capitals: u32,
+    /// Neither letters nor digits.
+    pub(crate) signs: u32,
     /// Links that begin in it.
-    pub(crate) links: usize,
+    pub(crate) links: u32,
     /// Words: runs between white space; three characters count as a word where scripts use no spaces.
-    pub(crate) words: usize,
+    pub(crate) words: u32,
+    /// Words that begin with a capital.
+    pub(crate) proper: u32,
+    /// Characters of the longest word.
+    pub(crate) longest: u32,
     /// Commas and the like.
-    pub(crate) commas: usize,
+    pub(crate) commas: u32,
     /// Ends of sentences.
-    pub(crate) stops: usize,
+    pub(crate) stops: u32,
+    /// Exclamation and question marks.
+    pub(crate) marks: u32,
+    /// Signs that stand between links: bars, arrows, dots, slashes.
+    pub(crate) bars: u32,
+    /// Signs of currencies.
+    pub(crate) currencies: u32,
+    /// What the first character is.
+    pub(crate) first: u8,
+    /// What the last character is.
+    pub(crate) last: u8,
+    /// The same for the same letters.
+    pub(crate) hash: u64,
 }
 
 impl Block {
     /// Share of the characters that are in links.
-    pub(crate) fn link_density(&self) -> f64 {
-        self.linked as f64 / self.chars.max(1) as f64
+    pub(crate) fn link_density(&self) -> f32 {
+        self.linked as f32 / self.chars.max(1) as f32
     }
+
+    /// Whether it reads like sentences.
+    pub(crate) const fn is_prose(&self) -> bool {
+        self.linked * 2 < self.chars && (self.stops > 0 && self.words >= 8 || self.words >= 20)
+    }
+
+    /// Whether it reads like a paragraph.
+    pub(crate) const fn is_paragraph(&self) -> bool {
+        self.linked * 2 < self.chars && self.stops > 0 && self.words >= 15
+    }
+}
+
+/// The walk over a page that makes blocks.
+struct Cutter {
+    blocks: Vec<Block>,
+    /// Ends of the open block elements, and the elements.
+    open: Vec<(usize, usize)>,
+    /// Where the open heading, row or preformatted text ends, and what it is.
+    whole: (usize, usize, Kind),
+    table_end: usize,
+    link_end: usize,
+    bold_end: usize,
+    links: u32,
+    breaks: u32,
+    broken: bool,
 }
 
 /// Cuts what is left of the page into blocks.
-pub(crate) fn blocks(page: &Page<'_>, pruned: &Pruned) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open: Vec<(usize, usize)> = vec![(page.nodes.len(), 0)];
-    let (mut link_end, mut broken, mut breaks, mut links) = (0, true, 0, 0);
+pub(crate) fn blocks(page: &Page<'_>, removed: &[bool]) -> Vec<Block> {
+    let len = page.nodes.len();
+    let mut cutter = Cutter {
+        blocks: Vec::with_capacity(len / 8),
+        open: vec![(len, 0)],
+        whole: (0, 0, Kind::Flow),
+        table_end: 0,
+        link_end: 0,
+        bold_end: 0,
+        links: 0,
+        breaks: 0,
+        broken: true,
+    };
     let mut at = 1;
-    while at < page.nodes.len() {
+    while at < len {
+        while cutter.open.last().is_some_and(|&(end, _)| end <= at) {
+            cutter.open.pop();
+            cutter.broken |= at >= cutter.whole.0;
+        }
+        if removed[at] {
+            at = page.nodes[at].end as usize;
+        } else {
+            cutter.node(page, at);
+            at += 1;
+        }
+    }
+    cutter.blocks
+}
+
+impl Cutter {
+    fn node(&mut self, page: &Page<'_>, at: usize) {
         let node = &page.nodes[at];
-        while open.last().is_some_and(|&(end, _)| end <= at) {
-            open.pop();
-            broken = true;
-        }
-        if pruned.removed[at] {
-            at = node.end as usize;
-            continue;
-        }
+        let end = node.end as usize;
         match node.tag {
-            Tag::Text => {
-                let measured = measure(node.text);
-                if measured.chars > 0 {
-                    let parent = open.last().map_or(0, |&(_, parent)| parent);
-                    if broken || breaks > 1 {
-                        blocks.push(Block { node: at, parent, ..Block::EMPTY });
-                    }
-                    (broken, breaks) = (false, 0);
-                    let block = blocks.last_mut().expect("a block was opened above or before");
-                    block.add(&measured, at < link_end, std::mem::take(&mut links));
-                }
-            }
-            Tag::Br => breaks += 1,
+            Tag::Text => self.text(node.text, at),
+            Tag::Br => self.breaks += 1,
+            Tag::B | Tag::Strong => self.bold_end = self.bold_end.max(end),
             Tag::A if node.attribute("href").is_some() => {
-                link_end = node.end as usize;
-                links += 1;
+                self.link_end = end;
+                self.links += 1;
             }
-            tag if tag.is_block() => {
-                open.push((node.end as usize, at));
-                broken = true;
+            tag if at >= self.whole.0 && (tag.is_block() || tag == Tag::Button) => {
+                self.broken = true;
+                self.open.push((end, at));
+                let kind = match tag {
+                    Tag::Pre => Kind::Pre,
+                    Tag::Tr if at < self.table_end => Kind::Row,
+                    _ if tag.heading().is_some() => Kind::Heading,
+                    _ => Kind::Flow,
+                };
+                if kind != Kind::Flow {
+                    self.whole = (end, at, kind);
+                }
+                if tag == Tag::Table && at >= self.table_end && table::is_data(page, at) {
+                    self.table_end = end;
+                }
             }
             _ => {}
         }
-        at += 1;
     }
-    blocks
+
+    fn text(&mut self, text: &str, at: usize) {
+        if text.trim_ascii().is_empty() {
+            return;
+        }
+        let in_whole = at < self.whole.0;
+        if self.broken || (self.breaks > 1 && !in_whole) {
+            let (parent, kind) = if in_whole {
+                (self.whole.1, self.whole.2)
+            } else {
+                (self.open.last().map_or(0, |&(_, parent)| parent), Kind::Flow)
+            };
+            self.blocks.push(Block { node: at, parent, kind, ..Block::default() });
+        }
+        (self.broken, self.breaks) = (false, 0);
+        let block = self.blocks.last_mut().expect("a block was opened above or before");
+        block.end = at + 1;
+        let before = block.chars;
+        block.measure(text);
+        let chars = block.chars - before;
+        block.links += std::mem::take(&mut self.links);
+        block.linked += if at < self.link_end { chars } else { 0 };
+        block.bold += if at < self.bold_end { chars } else { 0 };
+    }
 }
 
 impl Block {
-    const EMPTY: Self =
-        Self { node: 0, parent: 0, chars: 0, linked: 0, links: 0, words: 0, commas: 0, stops: 0 };
-
-    const fn add(&mut self, text: &Self, in_link: bool, links: usize) {
-        self.chars += text.chars;
-        self.words += text.words;
-        self.commas += text.commas;
-        self.stops += text.stops;
-        self.links += links;
-        if in_link {
-            self.linked += text.chars;
+    fn measure(&mut self, text: &str) {
+        let (mut in_word, mut stop, mut dense, mut length) = (false, false, 0, 0);
+        for c in text.chars() {
+            if c.is_whitespace() {
+                self.stops += u32::from(stop);
+                (in_word, stop, length) = (false, false, 0);
+                continue;
+            }
+            self.chars += 1;
+            length += 1;
+            self.longest = self.longest.max(length);
+            let class = self.class(c, in_word);
+            self.words += u32::from(!in_word);
+            in_word = true;
+            dense += u32::from(is_dense(c));
+            stop = matches!(c, '.' | '!' | '?' | '…' | ':')
+                || (stop && matches!(c, '"' | '”' | '’' | '\'' | ')' | '»' | '“'));
+            self.last = class;
+            if self.first == 0 {
+                self.first = class;
+            }
+            let low = if c.is_ascii() { c.to_ascii_lowercase() } else { c };
+            self.hash = (self.hash.rotate_left(5) ^ u64::from(low)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
+        self.stops += u32::from(stop);
+        self.words += dense / 3;
+    }
+
+    /// Counts a character; what it is, as a number.
+    fn class(&mut self, c: char, in_word: bool) -> u8 {
+        if c.is_lowercase() {
+            return 2;
+        }
+        if c.is_alphabetic() {
+            let capital = c.is_uppercase();
+            self.capitals += u32::from(capital);
+            self.proper += u32::from(capital && !in_word);
+            return if capital { 1 } else { 2 };
+        }
+        if c.is_numeric() {
+            self.digits += 1;
+            return 3;
+        }
+        self.signs += 1;
+        let (counter, class) = match c {
+            '.' => return 5,
+            ':' => return 8,
+            '…' => return 9,
+            '"' | '”' | '“' => return 12,
+            '(' | ')' => return 13,
+            '-' | '–' => return 14,
+            '#' => return 15,
+            '@' => return 16,
+            '©' => return 20,
+            ',' | ';' | '،' | '、' | '，' | '；' => (&mut self.commas, 11),
+            '。' | '！' | '？' => (&mut self.stops, 5),
+            '|' | '·' | '•' | '/' | '«' => (&mut self.bars, 17),
+            '»' | '›' | '>' | '→' => (&mut self.bars, 10),
+            '$' | '€' | '£' | '¥' | '₹' => (&mut self.currencies, 18),
+            '!' => (&mut self.marks, 6),
+            '?' => (&mut self.marks, 7),
+            _ => return 4,
+        };
+        *counter += 1;
+        class
     }
 }
 
-fn measure(text: &str) -> Block {
-    let mut block = Block::EMPTY;
-    let (mut in_word, mut dense, mut stop) = (false, 0, false);
-    for c in text.chars() {
-        if c.is_whitespace() {
-            block.stops += usize::from(stop);
-            (in_word, stop) = (false, false);
-            continue;
-        }
-        block.chars += 1;
-        block.words += usize::from(!in_word);
-        in_word = true;
-        match c {
-            ',' | ';' | '،' => block.commas += 1,
-            '、' | '，' | '；' => {
-                block.commas += 1;
-                dense += 1;
-            }
-            '。' | '！' | '？' => {
-                block.stops += 1;
-                dense += 1;
-            }
-            '\u{0e00}'..='\u{0e7f}'
-            | '\u{3040}'..='\u{30ff}'
-            | '\u{3400}'..='\u{9fff}'
-            | '\u{ac00}'..='\u{d7af}' => {
-                dense += 1;
-            }
-            _ => {}
-        }
-        stop = matches!(c, '.' | '!' | '?' | '…' | ':')
-            || (stop && matches!(c, '"' | '”' | '’' | '\'' | ')' | '»' | '“'));
-    }
-    block.stops += usize::from(stop);
-    block.words += dense / 3;
-    block
+/// Whether the script of the character uses no spaces.
+const fn is_dense(c: char) -> bool {
+    matches!(c, '\u{0e00}'..='\u{0e7f}' | '\u{3001}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7af}' | '！' | '，' | '；' | '？')
 }
 
 #[cfg(test)]
@@ -136,9 +268,9 @@ mod tests {
     use super::super::{prune, testing::with_page};
     use super::*;
 
-    fn check(html: &str, expected: &[(&str, usize, usize, usize, usize)]) {
+    fn check(html: &str, expected: &[(&str, u32, u32, u32, u32)]) {
         with_page(html, |page| {
-            let blocks = blocks(page, &prune::prune(page));
+            let blocks = blocks(page, &prune::prune(page).removed);
             let found: Vec<_> = blocks
                 .iter()
                 .map(|b| (page.nodes[b.node].text.trim(), b.chars, b.linked, b.words, b.stops))
@@ -155,6 +287,14 @@ mod tests {
         check("<div>a<div>b</div>c</div>", &[("a", 1, 0, 1, 0), ("b", 1, 0, 1, 0), ("c", 1, 0, 1, 0)]);
         check("<p> <p>\n<b> </b>", &[]);
         check("", &[]);
+    }
+
+    #[test]
+    fn headings_rows_and_code_are_whole() {
+        check("<h2>a<div>b</div>c</h2>d", &[("a", 3, 0, 3, 0), ("d", 1, 0, 1, 0)]);
+        check("<pre>a<div>b</div><br><br>c</pre>d", &[("a", 3, 0, 3, 0), ("d", 1, 0, 1, 0)]);
+        check("<table><tr><td>a<td>b<tr><td>c<td>d</table>", &[("a", 2, 0, 2, 0), ("c", 2, 0, 2, 0)]);
+        check("<table><tr><td>a</table>", &[("a", 1, 0, 1, 0)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Makes Markdown out of web pages: the main content with its structure, without menus, footers and furniture.
 //!
 //! bytes → encoding (by the WHATWG rules) → tree (html5ever under `scraper`) → flat list of nodes → what is
-//! never text goes → blocks with features → a choice by worth → Markdown. The columns `text` and `title` are set,
+//! never text goes → blocks with features → a model's choice → Markdown. The columns `text` and `title` are set,
 //! `html` and `content_type` go. A row that has text and no HTML (a WET record) passes through.
 //!
 //! ```text
@@ -9,11 +9,14 @@
 //! <title>A</title>                                                           → drop empty (0, limit 1)
 //! ```
 
-use super::{block, charset, guard, markdown, page, prune, score, title};
+pub use super::fit::{FIT, fold};
+use super::{block, charset, content, guard, markdown, page, prune, title};
+use crate::text::trees::Trees;
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use schemas::{
-    Build, Config as _, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice, column, config,
+    Build, Config as _, FilePath, KeyError, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice,
+    column, config,
 };
 use std::sync::Arc;
 use url::Url;
@@ -38,6 +41,33 @@ choice! {
     }
 }
 
+choice! {
+    /// What is worse: text that is missing or text that is too much.
+    pub enum Focus {
+        /// Neither.
+        Balanced = "balanced",
+        /// Text that is too much.
+        Precision = "precision",
+        /// Text that is missing.
+        Recall = "recall",
+    }
+}
+
+impl Focus {
+    /// The β of the F measure whose expectation is made as large as it gets. A little below one is what does best
+    /// under F1 itself: probabilities of whole pages are less sure than those of blocks.
+    const fn lean(self) -> f32 {
+        match self {
+            Self::Balanced => 0.8,
+            Self::Precision => 0.4,
+            Self::Recall => 1.6,
+        }
+    }
+}
+
+/// The model that ships.
+const WEIGHTS: &[u8] = include_bytes!("../../assets/content.bin");
+
 config! {
     /// Settings of `extract.html`.
     pub struct Config {
@@ -49,6 +79,10 @@ config! {
         image_alt: bool = false;
         /// Whether the boilerplate goes; else all visible text is kept.
         main_content: bool = true;
+        /// Whether the choice of the main content leans to precision or to recall.
+        focus: Focus = Focus::Balanced;
+        /// Weights made by `gristmill fit extract.html`; empty for those that ship.
+        weights: FilePath = FilePath::default();
         /// Longest page read, in bytes; the rest is cut off.
         page_bytes_max: u64 = 10_000_000, in 1_000..=1_000_000_000;
         /// Largest share of bytes that are no text (control characters, undecodable) in a page.
@@ -81,20 +115,32 @@ const REASONS: &[Reason] = &[
     Reason { name: Drop::Binary.name(), doc: "More than `binary_share_max` of the page is not text." },
 ];
 
-const BUILD: Build = |settings| Ok(Made::Stage(Box::new(Extract(settings.parse()?))));
+const BUILD: Build = |settings| {
+    let config: Config = settings.parse()?;
+    let wrong = |message| vec![KeyError { key: "weights".into(), message, help: None }];
+    let extractor = if config.weights.is_empty() {
+        Extractor::new(config)
+    } else {
+        let path = settings.resolve(&config.weights);
+        let bytes = std::fs::read(&path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+        Extractor::with_weights(config, &bytes)
+            .ok_or_else(|| wrong(format!("{}: no weights of `extract.html`", path.display())))?
+    };
+    Ok(Made::Stage(Box::new(Extract(extractor))))
+};
 
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 4,
+    version: 5,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,
     build: BUILD,
 };
 
-/// The signals, every one a Float64: characters of the text, share of them in links, how much of the page's content
-/// the choice holds (0 to 1).
+/// The signals, every one a Float64: characters of the text, share of them in links, how good the choice is
+/// expected to be (F measure, 0 to 1).
 const SIGNALS: [&str; 3] = ["text_chars", "link_density", "confidence"];
 
 /// What was made of a page.
@@ -106,34 +152,63 @@ pub struct Extracted {
     pub title: Option<String>,
     /// Share of the text's characters that are in links: 0 to 1.
     pub link_density: f64,
-    /// How much of what reads like content the choice holds: 0 to 1.
+    /// The F measure that the choice is expected to have: 0 to 1.
     pub confidence: f64,
 }
 
-/// Extracts the main content of a decoded page. `url` is what relative links start from.
-pub fn extract(html: &str, url: Option<&str>, config: &Config) -> Extracted {
-    let bounded = guard::bound(html);
-    let tree = page::parse(&bounded);
-    let page = page::Page::new(&tree);
-    let pruned = prune::prune(&page);
-    let style = markdown::Style {
-        markdown: config.format == Format::Markdown,
-        links: config.links == Links::Markdown,
-        image_alt: config.image_alt,
-        base: url.and_then(|url| Url::parse(url).ok()),
-    };
-    let blocks = block::blocks(&page, &pruned);
-    let choice =
-        if config.main_content { score::choose(&page, pruned, &blocks) } else { score::all(pruned, &blocks) };
-    Extracted {
-        text: markdown::write(&page, &choice.roots, &choice.removed, &style),
-        title: title::title(&page, &choice.roots, &choice.removed),
-        link_density: choice.link_density,
-        confidence: choice.confidence,
+/// Settings with the model that they name, ready for pages.
+#[derive(Debug, Clone)]
+pub struct Extractor {
+    config: Config,
+    model: Trees,
+}
+
+impl Extractor {
+    /// With the model that ships.
+    pub fn new(config: Config) -> Self {
+        Self::with_weights(config, WEIGHTS).expect("the weights that ship are whole")
+    }
+
+    /// With weights that `gristmill fit extract.html` made; `None` where they are something else.
+    pub fn with_weights(config: Config, weights: &[u8]) -> Option<Self> {
+        let model = Trees::read(weights).filter(|model| model.width() == content::WIDTH)?;
+        Some(Self { config, model })
+    }
+
+    /// Extracts the main content of a decoded page. `url` is what relative links start from.
+    pub fn extract(&self, html: &str, url: Option<&str>) -> Extracted {
+        let config = &self.config;
+        let bounded = guard::bound(html);
+        let tree = page::parse(&bounded);
+        let page = page::Page::new(&tree);
+        let style = markdown::Style {
+            markdown: config.format == Format::Markdown,
+            links: config.links == Links::Markdown,
+            image_alt: config.image_alt,
+            base: url.and_then(|url| Url::parse(url).ok()),
+        };
+        let pruned = if config.main_content { prune::candidates(&page) } else { prune::prune(&page) };
+        let blocks = block::blocks(&page, &pruned.removed);
+        let choice = if config.main_content {
+            content::choose(&page, pruned, &blocks, &self.model, url.unwrap_or_default(), config.focus.lean())
+        } else {
+            content::all(&page, pruned, &blocks)
+        };
+        Extracted {
+            text: markdown::write(&page, &choice.removed, &style),
+            title: title::title(&page, &choice.removed),
+            link_density: choice.link_density,
+            confidence: choice.confidence,
+        }
     }
 }
 
-struct Extract(Config);
+/// Extracts the main content of one decoded page with the model that ships; for many, keep an [`Extractor`].
+pub fn extract(html: &str, url: Option<&str>, config: &Config) -> Extracted {
+    Extractor::new(config.clone()).extract(html, url)
+}
+
+struct Extract(Extractor);
 
 /// Share of the characters that no text has: controls other than white space, and what could not be decoded.
 fn binary_share(text: &str) -> f64 {
@@ -143,22 +218,22 @@ fn binary_share(text: &str) -> f64 {
 
 impl Extract {
     fn judge(&self, html: &[u8], content_type: Option<&str>, url: Option<&str>) -> (Verdict, Extracted) {
-        let end = html.len().min(usize::try_from(self.0.page_bytes_max).unwrap_or(usize::MAX));
+        let end = html.len().min(usize::try_from(self.0.config.page_bytes_max).unwrap_or(usize::MAX));
         let (decoded, _) = charset::decode(&html[..end], content_type);
         let dropped =
             |reason: Drop, value, limit| Verdict::Dropped { reason: reason.name(), value, limit, twin: None };
         let binary = binary_share(&decoded);
-        if binary > self.0.binary_share_max {
-            let verdict = dropped(Drop::Binary, binary, self.0.binary_share_max);
+        if binary > self.0.config.binary_share_max {
+            let verdict = dropped(Drop::Binary, binary, self.0.config.binary_share_max);
             return (
                 verdict,
                 Extracted { text: String::new(), title: None, link_density: 0.0, confidence: 0.0 },
             );
         }
-        let extracted = extract(&decoded, url, &self.0);
+        let extracted = self.0.extract(&decoded, url);
         let chars = extracted.text.chars().count() as u64;
-        let verdict = if chars < self.0.chars_min {
-            dropped(Drop::Empty, chars as f64, self.0.chars_min as f64)
+        let verdict = if chars < self.0.config.chars_min {
+            dropped(Drop::Empty, chars as f64, self.0.config.chars_min as f64)
         } else {
             Verdict::Edited
         };

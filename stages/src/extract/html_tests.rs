@@ -49,7 +49,7 @@ fn rows_of_every_kind() {
     let schema = Arc::new(Schema::new(fields));
     let batch =
         RecordBatch::try_new(schema.clone(), vec![Arc::new(html), Arc::new(types), Arc::new(text)]).unwrap();
-    let stage = Extract(Config::default());
+    let stage = Extract(Extractor::new(Config::default()));
     let outcome = stage.apply(&batch).unwrap();
     let shown: Vec<&str> = outcome
         .verdicts
@@ -80,7 +80,7 @@ fn cut_and_changed_pages_are_safe() {
                 let at = rng.below(bytes.len() as u64) as usize;
                 bytes[at] = b"<>/\"'= \0\xff&;!-"[rng.below(13) as usize];
             }
-            Extract(Config::default()).judge(&bytes, None, None);
+            Extract(Extractor::new(Config::default())).judge(&bytes, None, None);
         }
     }
 }

@@ -74,8 +74,8 @@ struct Writer<'p, 'a> {
     quotes: Vec<usize>,
 }
 
-/// Writes the subtrees of `roots`, in order, without the removed ones.
-pub(crate) fn write(page: &Page<'_>, roots: &[usize], removed: &[bool], style: &Style) -> String {
+/// Writes the page without the removed subtrees.
+pub(crate) fn write(page: &Page<'_>, removed: &[bool], style: &Style) -> String {
     let mut writer = Writer {
         page,
         removed,
@@ -91,15 +91,13 @@ pub(crate) fn write(page: &Page<'_>, roots: &[usize], removed: &[bool], style: &
         gap: 0,
         quotes: Vec::new(),
     };
-    for &root in roots {
-        let (mut at, end) = (root, page.nodes[root].end as usize);
-        while at < end {
-            writer.leave(at);
-            at = if removed[at] { page.nodes[at].end as usize } else { writer.enter(at) };
-        }
-        writer.leave(end);
-        writer.end_block(2);
+    let (mut at, end) = (0, page.nodes.len());
+    while at < end {
+        writer.leave(at);
+        at = if removed[at] { page.nodes[at].end as usize } else { writer.enter(at) };
     }
+    writer.leave(end);
+    writer.end_block(2);
     writer.out.truncate(writer.out.trim_end().len());
     writer.out
 }
@@ -330,7 +328,10 @@ impl Writer<'_, '_> {
             self.end_block(2);
             return self.code_block(at);
         }
-        let raw: String = inside.iter().map(|n| if n.tag == Tag::Br { " " } else { n.text }).collect();
+        let raw: String = (at..node.end as usize)
+            .filter(|&n| !self.removed[n])
+            .map(|n| if self.page.nodes[n].tag == Tag::Br { " " } else { self.page.nodes[n].text })
+            .collect();
         let words: Vec<&str> = raw.split_whitespace().collect();
         if raw.starts_with(char::is_whitespace) {
             self.line.space();

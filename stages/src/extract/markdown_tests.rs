@@ -7,7 +7,7 @@ fn written(html: &str, style: &Style) -> String {
     let tree = page::parse(html);
     let page = Page::new(&tree);
     let pruned = prune::prune(&page);
-    write(&page, &[0], &pruned.removed, style)
+    write(&page, &pruned.removed, style)
 }
 
 fn check(html: &str, expected: &str) {
@@ -115,8 +115,7 @@ fn work_is_bounded_by_the_size_of_the_page() {
         let page = Page::new(&tree);
         let deepest = (0..page.nodes.len()).step_by(97).map(|at| page.ancestors(at).count()).max();
         assert!(deepest < Some(500), "{unit}: {deepest:?}");
-        let text =
-            write(&page, &[0], &prune::prune(&page).removed, &Style { markdown: true, ..Style::default() });
+        let text = write(&page, &prune::prune(&page).removed, &Style { markdown: true, ..Style::default() });
         assert!(text.len() < 12 * html.len(), "{unit}: {}", text.len());
     }
 }

@@ -5,6 +5,8 @@ pub mod html;
 mod block;
 mod charset;
 mod code;
+mod content;
+mod fit;
 mod guard;
 mod inline;
 mod label;
@@ -12,8 +14,6 @@ mod markdown;
 mod math;
 mod page;
 mod prune;
-mod score;
-mod section;
 mod table;
 mod tag;
 #[cfg(test)]

@@ -21,51 +21,83 @@ pub(crate) struct Pruned {
     pub(crate) hints: Vec<Hints>,
 }
 
-/// Marks what goes in any case.
+/// Marks what is not shown or not text, for a page of which everything visible is kept.
 pub(crate) fn prune(page: &Page<'_>) -> Pruned {
     let hints: Vec<Hints> = page.nodes.iter().map(Hints::of).collect();
     let text = sums(page);
     let total = text[page.nodes.len()] as f64;
+    let gone = |at: usize| {
+        let node = &page.nodes[at];
+        let hidden = (hints[at].has(Hint::Hidden) || node.tag == Tag::Noscript)
+            && ((text[node.end as usize] - text[at]) as f64) < HIDDEN_SHARE_MAX * total
+            && !matches!(node.tag, Tag::Body | Tag::Math);
+        hidden
+            || is_silent(page, at)
+            || matches!(node.tag, Tag::Nav | Tag::Menu | Tag::Button | Tag::Dialog)
+            || is_sign(page, at)
+            || is_gutter(page, at, hints[at])
+    };
+    let removed = mark(page, &text, gone);
+    Pruned { removed, hints }
+}
+
+/// Marks what is never a block of its own: no text, signs, hidden words in a line. Whether the rest is content, the
+/// model says.
+pub(crate) fn candidates(page: &Page<'_>) -> Pruned {
+    let hints: Vec<Hints> = page.nodes.iter().map(Hints::of).collect();
+    let text = sums(page);
+    let gone = |at: usize| {
+        let node = &page.nodes[at];
+        let is_inline = || !page.nodes[at..node.end as usize].iter().any(|n| n.tag.is_block());
+        is_silent(page, at)
+            || is_sign(page, at)
+            || is_gutter(page, at, hints[at])
+            || (hints[at].has(Hint::Hidden) && node.tag != Tag::Math && is_inline())
+    };
+    let removed = mark(page, &text, gone);
+    Pruned { removed, hints }
+}
+
+fn mark(page: &Page<'_>, text: &[usize], gone: impl Fn(usize) -> bool) -> Vec<bool> {
     let mut removed = vec![false; page.nodes.len()];
     let mut at = 1;
     while at < page.nodes.len() {
-        let node = &page.nodes[at];
-        let end = node.end as usize;
-        let hidden = (hints[at].has(Hint::Hidden) || node.tag == Tag::Noscript)
-            && ((text[end] - text[at]) as f64) < HIDDEN_SHARE_MAX * total
-            && !matches!(node.tag, Tag::Body | Tag::Math);
-        let is_math =
-            node.tag == Tag::Script && node.attribute("type").is_some_and(|t| t.starts_with("math/tex"));
-        if let Some(control) = label::control(page, at, &text) {
+        let end = page.nodes[at].end as usize;
+        if let Some(control) = label::control(page, at, text) {
             removed[control] = true;
             at = end;
-            continue;
-        }
-        if hidden || (node.tag.is_silent() && !is_math) || is_chrome(page, at, hints[at]) {
+        } else if gone(at) {
             removed[at] = true;
             at = end;
         } else {
             at += 1;
         }
     }
-    Pruned { removed, hints }
+    removed
 }
 
-/// Controls, navigation and the marks beside headings.
-fn is_chrome(page: &Page<'_>, at: usize, hints: Hints) -> bool {
+/// Scripts, styles, controls; the scripts of MathJax hold formulas.
+fn is_silent(page: &Page<'_>, at: usize) -> bool {
     let node = &page.nodes[at];
-    match node.tag {
-        Tag::Nav | Tag::Menu | Tag::Button => true,
-        Tag::A => {
-            // The sign that links a heading to itself.
-            let inside = &page.nodes[at + 1..(node.end as usize).min(at + SIGN_NODES_MAX)];
-            let mut text = inside.iter().flat_map(|n| n.text.chars()).filter(|c| !c.is_whitespace());
-            let is_sign =
-                matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));
-            is_sign && text.next().is_none() && node.attribute("href").is_some_and(|h| h.contains('#'))
-        }
-        _ => hints.has(Hint::Gutter) && !matches!(node.tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main),
+    node.tag.is_silent()
+        && !(node.tag == Tag::Script && node.attribute("type").is_some_and(|t| t.starts_with("math/tex")))
+}
+
+/// The sign that links a heading to itself.
+fn is_sign(page: &Page<'_>, at: usize) -> bool {
+    let node = &page.nodes[at];
+    if node.tag != Tag::A {
+        return false;
     }
+    let inside = &page.nodes[at + 1..(node.end as usize).min(at + SIGN_NODES_MAX)];
+    let mut text = inside.iter().flat_map(|n| n.text.chars()).filter(|c| !c.is_whitespace());
+    let is_sign = matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));
+    is_sign && text.next().is_none() && node.attribute("href").is_some_and(|h| h.contains('#'))
+}
+
+/// Line numbers beside code.
+fn is_gutter(page: &Page<'_>, at: usize, hints: Hints) -> bool {
+    hints.has(Hint::Gutter) && !matches!(page.nodes[at].tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main)
 }
 
 /// Characters of text before each node, white space left out; scripts and styles count as none.

@@ -114,7 +114,6 @@ impl Tag {
             Self::Audio
                 | Self::Canvas
                 | Self::Datalist
-                | Self::Dialog
                 | Self::Embed
                 | Self::Head
                 | Self::Iframe

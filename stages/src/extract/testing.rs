@@ -9,11 +9,6 @@ pub(crate) fn check(html: &str, expect: &Expect) {
     expect.assert_eq(&extract(html, None, &Config { main_content: false, ..Config::default() }).text);
 }
 
-/// Checks the Markdown of the main content.
-pub(crate) fn check_main(html: &str, expect: &Expect) {
-    expect.assert_eq(&extract(html, None, &Config::default()).text);
-}
-
 /// Hands the nodes of a page to a test.
 pub(crate) fn with_page<T>(html: &str, test: impl FnOnce(&Page<'_>) -> T) -> T {
     test(&Page::new(&page::parse(html)))

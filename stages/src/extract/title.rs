@@ -11,7 +11,6 @@
 //! ```
 
 use super::page::Page;
-use super::section;
 use super::tag::Tag;
 
 /// Longest title kept, in bytes.
@@ -21,13 +20,13 @@ const NODES_MAX: usize = 1000;
 /// What stands between the name of a page and the name of its site.
 const SEPARATORS: [&str; 7] = [" - ", " | ", " – ", " — ", " · ", " :: ", " » "];
 
-/// The title, if the page has one; `roots` and `removed` tell where the content is.
-pub(crate) fn title(page: &Page<'_>, roots: &[usize], removed: &[bool]) -> Option<String> {
+/// The title, if the page has one; `removed` tells where the content is not.
+pub(crate) fn title(page: &Page<'_>, removed: &[bool]) -> Option<String> {
     let (mut og, mut tag) = (None, None);
     let (mut outside, mut inside, mut first): (Vec<String>, Vec<usize>, _) = (Vec::new(), Vec::new(), None);
     let mut svg_end = 0;
-    let gone = section::gone(page, removed);
-    let is_inside = |at| roots.iter().any(|&r| (r..page.nodes[r].end as usize).contains(&at)) && !gone[at];
+    let gone = gone(page, removed);
+    let is_inside = |at: usize| !gone[at];
     for (at, node) in page.nodes.iter().enumerate() {
         match node.tag {
             Tag::Svg => svg_end = node.end as usize,
@@ -57,6 +56,15 @@ pub(crate) fn title(page: &Page<'_>, roots: &[usize], removed: &[bool]) -> Optio
     let mut title = [og, heading, tag, last].into_iter().flatten().find(|t| !t.is_empty())?;
     title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX));
     Some(title)
+}
+
+/// Which nodes lie under a removed one, themselves included.
+fn gone(page: &Page<'_>, removed: &[bool]) -> Vec<bool> {
+    let mut gone = removed.to_vec();
+    for at in 1..gone.len() {
+        gone[at] |= gone[page.nodes[at].parent as usize];
+    }
+    gone
 }
 
 /// Whether the title is something and then the name, as `Loops - The Book` is.

@@ -5,7 +5,6 @@
 //! nothing of ads. The words are common ones of class and id names, written from general knowledge.
 
 use super::page::Node;
-use super::tag::Tag;
 
 /// A set of [`Hint`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -207,46 +206,9 @@ fn hint(word: &str) -> u16 {
     hint as u16
 }
 
-/// Largest share of the page's text that an element may hold and still be believed to be furniture.
-const FURNITURE_SHARE_MAX: f64 = 0.6;
-
-impl Hints {
-    const AGAINST: u16 = Hint::Navigation as u16
-        | Hint::Furniture as u16
-        | Hint::Related as u16
-        | Hint::Comment as u16
-        | Hint::Meta as u16
-        | Hint::Hidden as u16;
-
-    /// Whether navigation or furniture is among the hints.
-    pub(crate) const fn is_suspect(self) -> bool {
-        self.has(Hint::Navigation) || self.has(Hint::Furniture)
-    }
-
-    /// Both sets.
-    pub(crate) const fn joined(self, other: Self) -> Self {
-        self.with(other)
-    }
-
-    /// The hints that an element of this tag and share of the page's text is believed.
-    pub(crate) fn believed(self, tag: Tag, share: f64) -> Self {
-        let by_tag = match tag {
-            Tag::Footer => Hint::Navigation as u16,
-            Tag::Aside => Hint::Related as u16,
-            Tag::Figcaption => Hint::Caption as u16,
-            _ => 0,
-        };
-        let all = Self(self.0 | by_tag);
-        if matches!(tag, Tag::Body | Tag::Main | Tag::Article) || share > FURNITURE_SHARE_MAX {
-            return Self(all.0 & !Self::AGAINST);
-        }
-        // `content-with-sidebar` is the content.
-        if self.has(Hint::Main) { Self(all.0 & !(Hint::Meta as u16 | Hint::Hidden as u16)) } else { all }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tag::Tag;
     use super::super::testing::with_page;
     use super::*;
 
@@ -280,15 +242,5 @@ mod tests {
         check(&format!("class='{} nav'", "x".repeat(NAME_BYTES_MAX)), 0);
         check(&format!("class='{} nav'", "x".repeat(NAME_BYTES_MAX - 5)), Hint::Navigation as u16);
         check(&format!("class={}", "nav".repeat(20)), 0);
-    }
-
-    #[test]
-    fn a_large_part_of_the_page_is_no_furniture() {
-        let hints = Hints(Hint::Navigation as u16 | Hint::Main as u16);
-        assert!(hints.believed(Tag::Div, FURNITURE_SHARE_MAX).is_suspect());
-        assert!(!hints.believed(Tag::Div, FURNITURE_SHARE_MAX + 0.01).is_suspect());
-        assert!(!hints.believed(Tag::Main, 0.0).is_suspect());
-        assert!(Hints::default().believed(Tag::Footer, 0.0).is_suspect());
-        assert!(!Hints::default().believed(Tag::Footer, 0.9).is_suspect());
     }
 }

@@ -12,4 +12,5 @@ pub mod pii;
 pub mod shingles;
 pub mod spacy;
 pub mod toxic;
+pub(crate) mod trees;
 pub mod words;

@@ -1,0 +1,116 @@
+//! Decides which blocks are the main content.
+//!
+//! A model of boosted trees gives each block the probability that it is content. The most probable blocks are taken
+//! until the expected F measure of the page stops growing (plug-in rule: the kept probable characters over all that are
+//! kept and all that are probable), so no threshold is set by hand, and that expectation is the confidence of the page.
+
+mod facts;
+mod features;
+mod shape;
+
+use super::block::{Block, Kind};
+use super::page::Page;
+use super::prune::Pruned;
+use super::tag::Tag;
+use crate::text::trees::Trees;
+pub(crate) use features::{WIDTH, rows};
+
+/// What was decided.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    /// Nodes that go, with all their descendants.
+    pub(crate) removed: Vec<bool>,
+    /// Share of the content's characters that are in links.
+    pub(crate) link_density: f64,
+    /// The F measure that the choice is expected to have: 0 to 1.
+    pub(crate) confidence: f64,
+}
+
+/// Chooses the content of a page. A `lean` below one prefers precision, above one recall (the β of F).
+pub(crate) fn choose(
+    page: &Page<'_>,
+    pruned: Pruned,
+    blocks: &[Block],
+    model: &Trees,
+    url: &str,
+    lean: f32,
+) -> Choice {
+    let rows = rows(page, &pruned.hints, blocks, url);
+    let probable = model.probabilities(&rows);
+    let (least, confidence) = threshold(blocks, &probable, lean);
+    let mut chosen: Vec<bool> = probable.iter().map(|p| *p >= least).collect();
+    // A heading stays with the text that it heads.
+    for at in (1..blocks.len()).rev() {
+        chosen[at - 1] |= chosen[at] && blocks[at - 1].kind == Kind::Heading;
+    }
+    keep(page, pruned.removed, blocks, &chosen, confidence)
+}
+
+/// The least probability that is kept, and the expected F measure.
+fn threshold(blocks: &[Block], probable: &[f32], lean: f32) -> (f32, f32) {
+    let size = |at: usize| blocks[at].words as f32 + 0.01;
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by(|a, b| probable[*b].total_cmp(&probable[*a]));
+    let total: f32 = order.iter().map(|&at| probable[at] * size(at)).sum();
+    let square = lean * lean;
+    let (mut hit, mut kept, mut best) = (0.0, 0.0, (0.0, 0.0));
+    for &at in &order {
+        hit += probable[at] * size(at);
+        kept += size(at);
+        let expected = (1.0 + square) * hit / (kept + square * total);
+        if expected > best.1 {
+            best = (probable[at], expected);
+        }
+    }
+    best
+}
+
+/// Removes the blocks that were not chosen, elements of which nothing is left, and rules between what is not there.
+fn keep(
+    page: &Page<'_>,
+    mut removed: Vec<bool>,
+    blocks: &[Block],
+    chosen: &[bool],
+    confidence: f32,
+) -> Choice {
+    let (mut chars, mut linked) = (0, 0);
+    // Texts of each node that stay, and that go.
+    let (mut stay, mut go) = (vec![false; page.nodes.len()], vec![false; page.nodes.len()]);
+    for (block, chosen) in blocks.iter().zip(chosen) {
+        chars += if *chosen { block.chars } else { 0 };
+        linked += if *chosen { block.linked } else { 0 };
+        for at in block.node..block.end {
+            if page.nodes[at].tag == Tag::Text {
+                if *chosen { stay[at] = true } else { go[at] = true }
+            }
+        }
+    }
+    for at in (1..page.nodes.len()).rev() {
+        let parent = page.nodes[at].parent as usize;
+        if !removed[at] {
+            stay[parent] |= stay[at];
+            go[parent] |= go[at];
+        }
+        removed[at] |= go[at] && !stay[at];
+    }
+    let mut next = 0;
+    for (at, node) in page.nodes.iter().enumerate() {
+        while blocks.get(next).is_some_and(|b| b.node < at) {
+            next += 1;
+        }
+        if node.tag == Tag::Hr {
+            let beside = |block: Option<usize>| block.and_then(|b| chosen.get(b)).copied().unwrap_or(false);
+            removed[at] |= !(beside(next.checked_sub(1)) && beside(Some(next)));
+        }
+    }
+    Choice {
+        removed,
+        link_density: f64::from(linked) / f64::from(chars.max(1)),
+        confidence: f64::from(confidence).clamp(0.0, 1.0),
+    }
+}
+
+/// Keeps all that is visible.
+pub(crate) fn all(page: &Page<'_>, pruned: Pruned, blocks: &[Block]) -> Choice {
+    keep(page, pruned.removed, blocks, &vec![true; blocks.len()], 1.0)
+}

@@ -1,0 +1,145 @@
+//! Makes the weights of `extract.html` from pages with gold text.
+
+mod gold;
+mod lesson;
+
+use super::content::WIDTH;
+use crate::text::trees::fit::{Plan, Table, fit as boost};
+use flate2::read::MultiGzDecoder;
+use lesson::{Lesson, lesson};
+use rayon::prelude::*;
+use schemas::{Config as _, FilePath, Fitted, Fitting, KeyError, Settings, config};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+config! {
+    /// Where `extract.html` learns from.
+    pub struct Config {
+        /// Folder of `.jsonl.gz` with `id`, `dataset`, `url`, `html` and `gold_text` or `with` and `without`.
+        data: FilePath = FilePath::default();
+        /// Parts that the pages are cut into by host; 0 to learn from all.
+        folds: u64 = 0, in 0..=100;
+        /// The part that is not learned from.
+        fold: u64 = 0, in 0..=99;
+        /// Trees.
+        trees: u64 = 150, in 1..=1000;
+        /// Questions from the root of a tree to a leaf.
+        depth: u64 = 6, in 1..=8;
+        /// What the draws of rows and columns are a function of.
+        seed: u64 = 1;
+    }
+}
+
+/// The learner of `extract.html`.
+pub const FIT: Fitting = Fitting {
+    kind: "extract.html",
+    summary: "Learns from pages with their main text, or with snippets that belong to it and that do not.",
+    keys: Config::KEYS,
+    fit,
+};
+
+/// Pages read at once.
+const PAGES: usize = 64;
+
+/// The part that a page of the sets is in, of `folds`: pages of one site are in one part.
+pub fn fold(page: &Value, folds: u64) -> u64 {
+    lesson::fold(page, folds)
+}
+
+fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
+    let config: Config = settings.parse()?;
+    let wrong = |message: String| vec![KeyError { key: "data".into(), message, help: None }];
+    if config.data.is_empty() {
+        return Err(wrong("name the folder to learn from".into()));
+    }
+    let mut all = Lesson::default();
+    let (mut pages, mut held_out) = (0, 0);
+    for path in files(&settings.resolve(&config.data)).map_err(wrong)? {
+        let learned =
+            learn(&path, &config, &mut all).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+        pages += learned.0;
+        held_out += learned.1;
+    }
+    if all.targets.is_empty() {
+        return Err(wrong("no page has a gold text or snippets".into()));
+    }
+    let plan = Plan {
+        trees: config.trees as usize,
+        depth: config.depth as usize,
+        seed: config.seed,
+        rate: 0.1,
+        rows: 0.7,
+        columns: 0.4,
+        calm: 5.0,
+        leaf_min: 40,
+    };
+    let bytes = boost(&Table::new(&all.values, WIDTH), &all.targets, &all.weights, &plan);
+    let facts = [("pages", pages), ("held_out", held_out), ("rows", all.targets.len())];
+    Ok(Fitted { bytes, facts: facts.map(|(name, count)| (name, count.to_string())).to_vec() })
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
+    let entries = std::fs::read_dir(folder).map_err(wrong)?;
+    let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    paths.retain(|path| path.to_string_lossy().ends_with(".jsonl.gz"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Adds the rows of a file that weigh something; pages learned from, and pages of the part that is held out.
+fn learn(path: &Path, config: &Config, all: &mut Lesson) -> Result<(usize, usize), String> {
+    let mut lines = BufReader::new(MultiGzDecoder::new(File::open(path).map_err(|e| e.to_string())?)).lines();
+    let (mut learned, mut held_out) = (0, 0);
+    loop {
+        let batch = lines.by_ref().take(PAGES).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        if batch.is_empty() {
+            return Ok((learned, held_out));
+        }
+        let lessons: Result<Vec<Option<Lesson>>, serde_json::Error> = batch
+            .par_iter()
+            .map(|line| {
+                let page: Value = serde_json::from_str(line)?;
+                let out = config.folds > 0 && fold(&page, config.folds) == config.fold;
+                Ok((!out).then(|| lesson(&page)))
+            })
+            .collect();
+        for lesson in lessons.map_err(|e| e.to_string())? {
+            let Some(lesson) = lesson else {
+                held_out += 1;
+                continue;
+            };
+            learned += 1;
+            for (at, weight) in lesson.weights.iter().enumerate().filter(|(_, w)| **w > 0.0) {
+                all.values.extend_from_slice(&lesson.values[at * WIDTH..(at + 1) * WIDTH]);
+                all.targets.push(lesson.targets[at]);
+                all.weights.push(*weight);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let told = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
+            fit(&Settings::new(pairs)).expect_err("nothing to learn from")[0].to_string()
+        };
+        assert_eq!(told(&[]), "`data`: name the folder to learn from");
+        assert!(told(&[("data", "no/such/folder")]).starts_with("`data`: no/such/folder: "));
+    }
+
+    #[test]
+    fn pages_of_a_site_are_in_one_part() {
+        let part = |url: &str| fold(&serde_json::json!({ "url": url, "id": "x" }), 1000);
+        assert_eq!(part("https://a.example.com/1"), part("http://www.example.com"));
+        assert_eq!(part("https://a.example.co.uk/1"), part("https://example.co.uk:80/"));
+        assert_ne!(part("https://example.co.uk/1"), part("https://other.co.uk/1"));
+    }
+}
