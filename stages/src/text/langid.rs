@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn runs_are_those_of_words() {
-        let letters = Letters::new();
+        let letters = Letters::default();
         let count = |text: &str| {
             let letters: Vec<Letter> = text.chars().map(|c| letters.get(c)).collect();
             let mut hashes = Vec::new();

@@ -143,12 +143,13 @@ impl Letter {
 #[derive(Debug, Clone)]
 pub struct Letters(Vec<Letter>);
 
-impl Letters {
-    /// Makes the table.
-    pub fn new() -> Self {
+impl Default for Letters {
+    fn default() -> Self {
         Self((0..LOW_END as u32).map(look_up).collect())
     }
+}
 
+impl Letters {
     /// The letter that a character is.
     pub fn get(&self, c: char) -> Letter {
         let c = u32::from(c);
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn letters_have_a_script_and_lower_case() {
-        let letters = Letters::new();
+        let letters = Letters::default();
         let check = |c: char, script: Script, lower: char| {
             let letter = letters.get(c);
             assert_eq!(
