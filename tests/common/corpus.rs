@@ -123,7 +123,8 @@ pub fn document(corpus: u64, n: u64) -> String {
         7 | 19 | 31 | 43 if n > 12 => plain(&mut earlier(&mut rng)) + " That is all that is known.",
         9 => "# # # ... ... @@ 123 456".to_owned(),
         21 => "buy now ".repeat(120),
-        33 => String::new(),
+        // Too short for any use, and all the same English.
+        33 => "That is all that is known of the old mill.".to_owned(),
         45 => "Le meunier se souvient de la roue cassée et de la longue route, parce que la pluie est venue très tôt \
                cette année et que personne ne voulait partir sans dire un mot de plus aux voisins du village. "
             .repeat(3),
