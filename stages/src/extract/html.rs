@@ -87,6 +87,8 @@ config! {
         page_bytes_max: u64 = 10_000_000, in 1_000..=1_000_000_000;
         /// Largest share of bytes that are no text (control characters, undecodable) in a page.
         binary_share_max: f64 = 0.1, in 0.0..=1.0;
+        /// Least confidence in the choice of the main content: the F measure that it is expected to have.
+        confidence_min: f64 = 0.0, in 0.0..=1.0;
         /// Fewest characters of text kept.
         chars_min: u64 = 1, in 1..=1_000_000_000;
     }
@@ -99,6 +101,8 @@ pub enum Drop {
     Empty,
     /// More than `binary_share_max` of the page is not text.
     Binary,
+    /// The choice of the main content is less sure than `confidence_min`.
+    Unsure,
 }
 
 impl Drop {
@@ -106,6 +110,7 @@ impl Drop {
         match self {
             Self::Empty => "empty",
             Self::Binary => "binary",
+            Self::Unsure => "unsure",
         }
     }
 }
@@ -113,6 +118,10 @@ impl Drop {
 const REASONS: &[Reason] = &[
     Reason { name: Drop::Empty.name(), doc: "Fewer than `chars_min` characters of text are left." },
     Reason { name: Drop::Binary.name(), doc: "More than `binary_share_max` of the page is not text." },
+    Reason {
+        name: Drop::Unsure.name(),
+        doc: "The choice of the main content is less sure than `confidence_min`.",
+    },
 ];
 
 const BUILD: Build = |settings| {
@@ -234,6 +243,8 @@ impl Extract {
         let chars = extracted.text.chars().count() as u64;
         let verdict = if chars < self.0.config.chars_min {
             dropped(Drop::Empty, chars as f64, self.0.config.chars_min as f64)
+        } else if extracted.confidence < self.0.config.confidence_min {
+            dropped(Drop::Unsure, extracted.confidence, self.0.config.confidence_min)
         } else {
             Verdict::Edited
         };

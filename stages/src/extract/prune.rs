@@ -52,6 +52,7 @@ pub(crate) fn candidates(page: &Page<'_>) -> Pruned {
         is_silent(page, at)
             || is_sign(page, at)
             || is_gutter(page, at, hints[at])
+            || is_tool(page, at, &text)
             || (hints[at].has(Hint::Hidden) && node.tag != Tag::Math && is_inline())
     };
     let removed = mark(page, &text, gone);
@@ -93,6 +94,16 @@ fn is_sign(page: &Page<'_>, at: usize) -> bool {
     let mut text = inside.iter().flat_map(|n| n.text.chars()).filter(|c| !c.is_whitespace());
     let is_sign = matches!(text.next(), Some('#' | '§' | '¶' | '🔗' | '∞' | 'ⓘ' | '\u{e000}'..='\u{f8ff}'));
     is_sign && text.next().is_none() && node.attribute("href").is_some_and(|h| h.contains('#'))
+}
+
+/// A button beside the text of a heading, of code or of a cell: it copies, folds or sorts. Alone in a heading it is what it says.
+fn is_tool(page: &Page<'_>, at: usize, text: &[usize]) -> bool {
+    let node = &page.nodes[at];
+    let size = |at: usize| text[page.nodes[at].end as usize] - text[at];
+    let parent = node.parent as usize;
+    let holds = page.nodes[parent].tag;
+    let beside = holds.heading().is_some() || matches!(holds, Tag::Pre | Tag::Code | Tag::Td | Tag::Th);
+    node.tag == Tag::Button && (holds == Tag::Pre || (beside && size(parent) > size(at)))
 }
 
 /// Line numbers beside code.

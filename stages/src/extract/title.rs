@@ -58,11 +58,12 @@ pub(crate) fn title(page: &Page<'_>, removed: &[bool]) -> Option<String> {
     Some(title)
 }
 
-/// Which nodes lie under a removed one, themselves included.
+/// Which nodes lie under a removed one or in a navigation, themselves included.
 fn gone(page: &Page<'_>, removed: &[bool]) -> Vec<bool> {
     let mut gone = removed.to_vec();
     for at in 1..gone.len() {
-        gone[at] |= gone[page.nodes[at].parent as usize];
+        let node = &page.nodes[at];
+        gone[at] |= gone[node.parent as usize] || node.tag == Tag::Nav;
     }
     gone
 }

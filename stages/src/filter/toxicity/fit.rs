@@ -3,7 +3,7 @@
 use super::LEXICON;
 use crate::text::linear::rows::{self, Row};
 use crate::text::toxic::lexicon::Lexicon;
-use crate::text::toxic::train::{Plan, Vectors, train};
+use crate::text::toxic::train::{Plan, train};
 use crate::text::toxic::{Toxic, grammar};
 use schemas::{Config as _, FilePath, Fitted, Fitting, KeyError, Settings, config};
 use std::path::{Path, PathBuf};
@@ -28,8 +28,6 @@ config! {
         benign: FilePath = FilePath::default();
         /// Folder of lists of rude words, one a line, each a file named for its language.
         lists: FilePath = FilePath::default();
-        /// File of English word vectors: a word and its numbers on each line.
-        vectors: FilePath = FilePath::default();
         /// Holds one row in ten out of training, so that scores on them are honest.
         hold_out: bool = false;
     }
@@ -49,16 +47,8 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     if !config.hold_out {
         rows.iter_mut().for_each(|row| row.held_out = false);
     }
-    let vectors = if config.vectors.is_empty() {
-        Vectors::default()
-    } else {
-        let path = settings.resolve(&config.vectors);
-        let text = std::fs::read_to_string(&path);
-        let text = text.map_err(|e| vec![wrong("vectors", format!("{}: {e}", path.display()))])?;
-        Vectors::read(&text).map_err(|e| vec![wrong("vectors", e)])?
-    };
     let lexicon = Lexicon::read(LEXICON).expect("the words that ship are whole");
-    let bytes = train(&rows, &vectors, Toxic::blank(lexicon), &Plan::default()).write(LEXICON);
+    let bytes = train(&rows, Toxic::blank(lexicon), &Plan::default()).write(LEXICON);
     let held_out = rows.iter().filter(|row| row.held_out).count();
     let facts = vec![("rows", rows.len().to_string()), ("held_out", held_out.to_string())];
     Ok(Fitted { bytes, facts })

@@ -1,14 +1,8 @@
 //! Trains the weights of a [`Toxic`]: logistic regression with an L2 penalty by AdaGrad (Duchi, Hazan, Singer 2011),
 //! one example at a time, in an order that is a function of the seed; then the weights that matter least are cut, the
-//! others trained on, and rounded to a byte. The same rows and vectors give the same bytes.
-//!
-//! Where word vectors are given, a word weighs its own weight plus one linear function of its vector, learned beside it, so
-//! words that no row has get what their neighbours got. After training it is added to the weight of each word.
+//! others trained on, and rounded to a byte. The same rows give the same bytes.
 
-use super::lexicon::Class;
-use super::{
-    CLASS_BITS, Toxic, WORD_BITS, Word, blank, bucket, class_features, key, own_features, pairs, scan,
-};
+use super::{CLASS_BITS, Toxic, WORD_BITS, Word, blank, class_features, key, own_features, pairs, scan};
 use crate::text::linear::rows::Row;
 use schemas::hash::{FastMap, Rng, seed};
 use std::collections::BTreeMap;
@@ -26,64 +20,13 @@ pub struct Plan {
     pub rate: f32,
     /// L2 penalty.
     pub penalty: f32,
-    /// Step of AdaGrad for the function of word vectors.
-    pub vector_rate: f32,
     /// Seed of the order.
     pub seed: u64,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            weights_max: 600_000,
-            rows_min: 2,
-            epochs: 8,
-            rate: 0.04,
-            penalty: 1e-4,
-            vector_rate: 0.1,
-            seed: 1,
-        }
-    }
-}
-
-/// Word vectors, all of one length.
-#[derive(Debug, Default)]
-pub struct Vectors {
-    words: Vec<String>,
-    by_token: FastMap<u64, usize>,
-    values: Vec<f32>,
-    len: usize,
-}
-
-impl Vectors {
-    /// Reads lines of a word and its numbers.
-    ///
-    /// # Errors
-    /// The line whose numbers are none or more or fewer than those of the first.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let mut out = Self::default();
-        for (number, line) in text.lines().enumerate() {
-            let mut parts = line.split(' ');
-            let word = parts.next().unwrap_or_default();
-            let before = out.values.len();
-            for part in parts {
-                out.values
-                    .push(part.parse().map_err(|_| format!("vectors:{}: {part} is no number", number + 1))?);
-            }
-            let len = out.values.len() - before;
-            if number > 0 && len != out.len {
-                return Err(format!("vectors:{}: {len} numbers, expected {}", number + 1, out.len));
-            }
-            out.len = len;
-            out.by_token.insert(super::hash(word), number);
-            out.words.push(word.to_owned());
-        }
-        Ok(out)
-    }
-
-    fn get(&self, token: u64) -> Option<&[f32]> {
-        let at = *self.by_token.get(&token)? * self.len;
-        Some(&self.values[at..at + self.len])
+        Self { weights_max: 600_000, rows_min: 2, epochs: 8, rate: 0.04, penalty: 1e-4, seed: 1 }
     }
 }
 
@@ -92,7 +35,6 @@ struct Example {
     classes: std::ops::Range<usize>,
     label: f32,
     weight: f32,
-    dense: Vec<f32>,
 }
 
 struct Examples {
@@ -101,21 +43,21 @@ struct Examples {
 }
 
 /// Learns from the rows that are not held out.
-pub fn train(rows: &[Row], vectors: &Vectors, mut toxic: Toxic, plan: &Plan) -> Toxic {
+pub fn train(rows: &[Row], mut toxic: Toxic, plan: &Plan) -> Toxic {
     let kept: Vec<&Row> = rows.iter().filter(|r| !r.held_out).collect();
     let benign = kept.iter().filter(|r| !r.label && !r.group.starts_with("made"));
     let lower: Vec<String> = benign.map(|r| r.text.to_lowercase()).collect();
     let met = lower.iter().flat_map(|t| t.split(|c: char| !c.is_alphabetic())).filter(|w| !w.is_empty());
-    toxic.exceptions = toxic.lexicon.except(met.chain(vectors.words.iter().map(String::as_str)));
-    let examples = examples(&kept, vectors, &toxic);
-    let mut learner = Learner::new(&examples, vectors.len, plan);
+    toxic.exceptions = toxic.lexicon.except(met);
+    let examples = examples(&kept, &toxic);
+    let mut learner = Learner::new(&examples, plan);
     (0..plan.epochs).for_each(|epoch| learner.pass(&examples, plan, epoch));
     learner.words.cut(plan.weights_max);
     (plan.epochs..plan.epochs + plan.epochs / 3).for_each(|epoch| learner.pass(&examples, plan, epoch));
-    learner.finish(toxic, vectors)
+    learner.finish(toxic)
 }
 
-fn examples(rows: &[&Row], vectors: &Vectors, toxic: &Toxic) -> Examples {
+fn examples(rows: &[&Row], toxic: &Toxic) -> Examples {
     let mut cells: BTreeMap<(&str, bool), f32> = BTreeMap::new();
     rows.iter().for_each(|r| *cells.entry((&r.group, r.label)).or_default() += 1.0);
     let size = |group: &str, label: bool| cells.get(&(group, label)).copied().unwrap_or_default();
@@ -128,7 +70,7 @@ fn examples(rows: &[&Row], vectors: &Vectors, toxic: &Toxic) -> Examples {
     let mut reader = Reader::default();
     for row in rows {
         let start = out.buckets.len();
-        let (words, classes) = reader.read(&row.text, toxic, vectors);
+        let (words, classes) = reader.read(&row.text, toxic);
         out.buckets.extend(words);
         let middle = out.buckets.len();
         out.buckets.extend(classes);
@@ -137,7 +79,6 @@ fn examples(rows: &[&Row], vectors: &Vectors, toxic: &Toxic) -> Examples {
             classes: middle..out.buckets.len(),
             label: if row.label { 1.0 } else { 0.0 },
             weight: weight(row) / mean,
-            dense: std::mem::take(&mut reader.dense),
         });
     }
     out
@@ -148,12 +89,11 @@ fn examples(rows: &[&Row], vectors: &Vectors, toxic: &Toxic) -> Examples {
 struct Reader {
     words: Vec<Word>,
     known: FastMap<u64, (Word, Vec<u32>)>,
-    dense: Vec<f32>,
 }
 
 impl Reader {
-    fn read(&mut self, text: &str, toxic: &Toxic, vectors: &Vectors) -> (Vec<u32>, Vec<u32>) {
-        let Self { words, known, dense } = self;
+    fn read(&mut self, text: &str, toxic: &Toxic) -> (Vec<u32>, Vec<u32>) {
+        let Self { words, known } = self;
         let (mut letters, mut chars) = (String::new(), Vec::new());
         let signs = scan(text, &toxic.lexicon, words, |raw| {
             let key = key(raw);
@@ -167,22 +107,13 @@ impl Reader {
             Word { own: ((key >> 32) as i32, key as u32), ..found.0 }
         });
         let mut out = Vec::new();
-        dense.clear();
-        dense.resize(vectors.len, 0.0);
         for word in words.iter() {
             let key = u64::from(word.own.0 as u32) << 32 | u64::from(word.own.1);
             if let Some((_, own)) = known.get(&key) {
                 out.extend_from_slice(own);
             }
-            if word.class != Class::Group
-                && let Some(vector) = vectors.get(word.token)
-            {
-                dense.iter_mut().zip(vector).for_each(|(d, v)| *d += v);
-            }
         }
         pairs(words, |b| out.push(b as u32));
-        let length = (out.len().max(1) as f32).sqrt();
-        dense.iter_mut().for_each(|d| *d /= length);
         let mut classes = Vec::new();
         class_features(words, signs, |b| classes.push(b as u32));
         (out, classes)
@@ -255,20 +186,16 @@ fn root(buckets: &[u32]) -> f32 {
 struct Learner {
     words: Part,
     classes: Part,
-    dense: Vec<f32>,
-    dense_squares: Vec<f32>,
     bias: f32,
     bias_squares: f32,
 }
 
 impl Learner {
-    fn new(examples: &Examples, len: usize, plan: &Plan) -> Self {
+    fn new(examples: &Examples, plan: &Plan) -> Self {
         let of = |range: &std::ops::Range<usize>| &examples.buckets[range.clone()];
         Self {
             words: Part::new(WORD_BITS, examples.list.iter().map(|e| of(&e.words)), plan.rows_min),
             classes: Part::new(CLASS_BITS, examples.list.iter().map(|e| of(&e.classes)), plan.rows_min),
-            dense: vec![0.0; len],
-            dense_squares: vec![1e-4; len],
             bias: 0.0,
             bias_squares: 1e-4,
         }
@@ -286,30 +213,15 @@ impl Learner {
     fn step(&mut self, examples: &Examples, example: &Example, plan: &Plan) {
         let words = &examples.buckets[example.words.clone()];
         let classes = &examples.buckets[example.classes.clone()];
-        let dense: f32 = self.dense.iter().zip(&example.dense).map(|(w, v)| w * v).sum();
-        let z = self.bias + self.words.sum(words) + self.classes.sum(classes) + dense;
+        let z = self.bias + self.words.sum(words) + self.classes.sum(classes);
         let error = (1.0 / (1.0 + (-z).exp()) - example.label) * example.weight;
         self.words.step(words, error, plan);
         self.classes.step(classes, error, plan);
-        for (at, value) in example.dense.iter().enumerate() {
-            let gradient = error * value + plan.penalty * self.dense[at];
-            self.dense_squares[at] += gradient * gradient;
-            self.dense[at] -= plan.vector_rate * gradient / self.dense_squares[at].sqrt();
-        }
         self.bias_squares += error * error;
         self.bias -= plan.rate * error / self.bias_squares.sqrt();
     }
 
-    fn finish(mut self, mut toxic: Toxic, vectors: &Vectors) -> Toxic {
-        for word in &vectors.words {
-            let (token, class) = toxic.lexicon.find(word);
-            if class != Class::Group
-                && let Some(vector) = vectors.get(token)
-            {
-                let more: f32 = self.dense.iter().zip(vector).map(|(w, v)| w * v).sum();
-                self.words.weights[bucket(token)] += more;
-            }
-        }
+    fn finish(self, mut toxic: Toxic) -> Toxic {
         (toxic.scale, toxic.weights) = self.words.round();
         (toxic.class_scale, toxic.class_weights) = self.classes.round();
         toxic.bias = self.bias;
