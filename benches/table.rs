@@ -23,6 +23,8 @@ const ROUNDS: usize = 3;
 /// Pages that single kinds are measured on, and that builds are.
 const PAGES: usize = 400;
 const BUILD_PAGES: usize = 3000;
+/// Kinds that are measured on pages, the others on their texts.
+const READS_PAGES: [&str; 2] = ["extract.html", "filter.rights"];
 
 type Failure = Box<dyn Error>;
 
@@ -151,6 +153,8 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
     let Made::Source(source) = made("source.warc", vec![("paths", paths)])? else { return Ok(()) };
     let (seconds, pages) = best(|| read(source.as_ref(), warc))?;
     row("source.warc", &pages, column::HTML, seconds);
+    let Made::Stage(rights) = made("filter.rights", Vec::new())? else { return Ok(()) };
+    row("filter.rights", &pages, column::HTML, best(|| apply(rights.as_ref(), &pages))?.0);
     let Made::Stage(extract) = made("extract.html", Vec::new())? else { return Ok(()) };
     let (seconds, texts) = best(|| apply(extract.as_ref(), &pages))?;
     row("extract.html", &pages, column::HTML, seconds);
@@ -165,7 +169,7 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
             _ => Settings::default(),
         };
         let seconds = match (spec.build)(&settings) {
-            Ok(Made::Stage(stage)) if spec.kind != "extract.html" => {
+            Ok(Made::Stage(stage)) if !READS_PAGES.contains(&spec.kind) => {
                 best(|| apply(stage.as_ref(), &texts))?.0
             }
             Ok(Made::Global(global)) => {

@@ -66,7 +66,8 @@ fn an_output_changes_only_with_the_version_of_its_stage() {
     folder.write("pages.jsonl", pages);
     let mut found = String::new();
     for spec in stages::ALL.iter().filter(judges) {
-        let input = if spec.kind.starts_with("extract.") { "pages.jsonl" } else { "texts.jsonl" };
+        let reads_pages = spec.kind.starts_with("extract.") || spec.kind == "filter.rights";
+        let input = if reads_pages { "pages.jsonl" } else { "texts.jsonl" };
         let args = ["stage", spec.kind, "--in", input, "--out", "kept.jsonl", "--dropped", "dropped.jsonl"];
         gristmill(&args, &folder.0).expect(0);
         let [kept, dropped] =

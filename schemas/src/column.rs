@@ -33,6 +33,10 @@ pub const LANGUAGE_SHARE: &str = "language_share";
 pub const LANGUAGES: &str = "languages";
 /// Token ids of a document: `List<Int32>`.
 pub const TOKENS: &str = "tokens";
+/// Ways in which the author of a page opts out: `noai, tdm-reservation`. Utf8, null where there is none.
+pub const OPT_OUT: &str = "opt_out";
+/// Licences that a page declares: `cc-by-4.0`. Utf8, null where there is none.
+pub const LICENCE: &str = "licence";
 /// The JSON object that a document was read from, for fields that no column carries. Utf8.
 pub const ROW: &str = "row";
 

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// Name of the stage, as `gristmill stages` lists it.
     kind: String,
-    /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html`; or Parquet.
+    /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html` and `filter.rights`; or Parquet.
     #[arg(long = "in")]
     input: PathBuf,
     /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so. Appears only when complete.
@@ -131,7 +131,7 @@ fn recipe(args: &Args, pairs: Pairs) -> Recipe {
     let kind = if is_parquet(&args.input) { "source.parquet" } else { "source.jsonl" };
     if kind == "source.jsonl" {
         source.push(("row".into(), Value::Boolean(true)));
-        if args.kind.starts_with("extract.") {
+        if args.kind.starts_with("extract.") || args.kind == "filter.rights" {
             source.push(("html_field".into(), column::HTML.into()));
         }
     }

@@ -32,6 +32,7 @@ pub const ALL: &[Spec] = &[
     filter::length::SPEC,
     filter::quality::SPEC,
     filter::repetition::SPEC,
+    filter::rights::SPEC,
     filter::symbols::SPEC,
     filter::toxicity::SPEC,
     filter::url::SPEC,

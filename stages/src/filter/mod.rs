@@ -8,6 +8,7 @@ pub mod language;
 pub mod length;
 pub mod quality;
 pub mod repetition;
+pub mod rights;
 pub mod symbols;
 pub mod toxicity;
 pub mod url;

@@ -1,114 +1,18 @@
-//! What a page says to a crawler: its links, its base, and what its `meta` and `X-Robots-Tag` ask for.
+//! What a page says to a crawler: its links, its base, and what its `meta` ask for.
 //!
 //! Links are those of `a`, `area`, `frame`, `iframe`, of `link` with `rel` next, prev or canonical, and the target of
 //! `meta http-equiv=refresh`. `rel=nofollow` on a link, and `nofollow` for the page, are obeyed when the settings say so.
-//! `noai`, `noimageai` (DeviantArt's words) and the TDM reservation (W3C community report TDMRep, sections on header and
-//! meta) count as an opt-out.
+//! What the author wishes is read by `text::rights`.
 
 use super::address;
-use super::tags::{self, Tag};
+use crate::text::rights::Wishes;
+use crate::text::tags::{self, Tag};
 use schemas::hash::FastSet;
 use std::borrow::Cow;
 use url::Url;
 
 /// Most links taken from one page.
 const LINKS_MAX: usize = 10_000;
-
-/// The word for `Content-Signal: ai-train=no` in robots.txt.
-pub(super) const CONTENT_SIGNAL: &str = "content-signal";
-/// Ways to opt out of machine learning, in the order in which the column `opt_out` tells them.
-const OPT_OUTS: [&str; 4] = ["noai", "noimageai", TDM_RESERVATION, CONTENT_SIGNAL];
-const TDM_RESERVATION: &str = "tdm-reservation";
-
-/// Wishes of the author of a page.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wishes {
-    /// The page is not to be kept.
-    pub(super) noindex: bool,
-    /// Its links are not to be followed.
-    pub(super) nofollow: bool,
-    /// It is not to be used for machine learning or mining: which of [`OPT_OUTS`] say so.
-    opted_out: [bool; 4],
-}
-
-impl Wishes {
-    /// Adds the words of a `meta name=robots` or an `X-Robots-Tag`.
-    fn add(&mut self, words: &str) {
-        for word in words.split(',').map(|w| w.trim().to_ascii_lowercase()) {
-            match word.as_str() {
-                "noindex" => self.noindex = true,
-                "nofollow" => self.nofollow = true,
-                "none" => (self.noindex, self.nofollow) = (true, true),
-                word @ ("noai" | "noimageai") => self.opt_out(word),
-                _ => {}
-            }
-        }
-    }
-
-    /// Adds an opt-out by its word; other words mean nothing.
-    pub(super) fn opt_out(&mut self, word: &str) {
-        if let Some(at) = OPT_OUTS.iter().position(|known| *known == word) {
-            self.opted_out[at] = true;
-        }
-    }
-
-    /// The opt-outs with a comma and a space between them; `None` where there is none.
-    pub(super) fn opt_outs(&self) -> Option<String> {
-        let said: Vec<&str> =
-            OPT_OUTS.into_iter().zip(self.opted_out).filter(|(_, s)| *s).map(|(w, _)| w).collect();
-        (!said.is_empty()).then(|| said.join(", "))
-    }
-
-    /// `tdm-reservation: 1` reserves the right to mining, 0 does not (TDMRep, sections 4.1 and 4.2).
-    fn reserve(&mut self, value: &str) {
-        if value.trim() == "1" {
-            self.opt_out(TDM_RESERVATION);
-        }
-    }
-
-    /// Adds a response header. `X-Robots-Tag: otherbot: noindex` is not for us.
-    pub(super) fn add_header(&mut self, name: &str, value: &str, token: &str) {
-        if name.eq_ignore_ascii_case(TDM_RESERVATION) {
-            self.reserve(value);
-        } else if name.eq_ignore_ascii_case("x-robots-tag") {
-            match value.split_once(':') {
-                Some((agent, words)) if is_agent(agent) => {
-                    if agent.trim().eq_ignore_ascii_case(token) {
-                        self.add(words);
-                    }
-                }
-                _ => self.add(value),
-            }
-        }
-    }
-
-    fn add_meta(&mut self, tag: &Tag<'_>, token: &str) {
-        let text = |name| tag.attribute(name).map(|v| String::from_utf8_lossy(v).trim().to_owned());
-        let (Some(name), Some(content)) = (text("name"), text("content")) else { return };
-        if name.eq_ignore_ascii_case("robots") || name.eq_ignore_ascii_case(token) {
-            self.add(&content);
-        } else if name.eq_ignore_ascii_case(TDM_RESERVATION) {
-            self.reserve(&content);
-        }
-    }
-}
-
-/// A word before a colon that is a crawler's name and not a directive with a value.
-fn is_agent(word: &str) -> bool {
-    const VALUED: [&str; 4] = ["max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"];
-    let word = word.trim();
-    !word.contains(',') && !VALUED.iter().any(|v| word.eq_ignore_ascii_case(v))
-}
-
-/// Wishes in the markup of a page.
-pub(super) fn wishes(html: &[u8], token: &str, wishes: &mut Wishes) {
-    tags::scan(html, |tag| {
-        if tag.is("meta") {
-            wishes.add_meta(tag, token);
-        }
-        true
-    });
-}
 
 /// Links of a page in its order, each once, and its wishes; `nofollow` leaves out links marked so.
 pub(super) fn links(html: &[u8], page: &Url, token: &str, nofollow: bool, wishes: &mut Wishes) -> Vec<Url> {
@@ -246,50 +150,5 @@ mod tests {
         check("<meta http-equiv=Refresh content=\"0; URL='../n'\">", true, &["http://a.org/n"]);
         check("<iframe src=f></iframe><area href=g>", true, &["http://a.org/d/f", "http://a.org/d/g"]);
         check("<a href='&#47;&#x61;&#x110000;'>", true, &["http://a.org/a&"]);
-    }
-
-    #[test]
-    fn wishes_of_header_and_markup() {
-        let check = |header: (&str, &str), html: &str, expected: (bool, bool, bool)| {
-            let mut found = Wishes::default();
-            found.add_header(header.0, header.1, "mill");
-            wishes(html.as_bytes(), "mill", &mut found);
-            let opt_out = found.opt_outs();
-            assert_eq!((found.noindex, found.nofollow, opt_out.is_some()), expected, "{header:?} {html}");
-        };
-        check(("x", ""), "<meta name=ROBOTS content='NoIndex, follow'>", (true, false, false));
-        check(("x", ""), "<meta name=mill content=none>", (true, true, false));
-        check(("x", ""), "<meta name=other content=none>", (false, false, false));
-        check(("X-Robots-Tag", "noindex, max-snippet: 5"), "", (true, false, false));
-        check(("X-Robots-Tag", "max-snippet:5, nofollow"), "", (false, true, false));
-        check(("X-Robots-Tag", "other: noindex"), "", (false, false, false));
-        check(("X-Robots-Tag", "mill: noai"), "", (false, false, true));
-        check(("tdm-reservation", "1"), "", (false, false, true));
-        check(("x", ""), "<meta name=tdm-reservation content=0>", (false, false, false));
-        check(("TDM-Reservation", " 1 "), "", (false, false, true));
-        check(("tdm-reservation", "0"), "", (false, false, false));
-        check(("x", ""), "<META NAME='TDM-Reservation' CONTENT=' 1 '>", (false, false, true));
-        check(("x", ""), "<meta name=robots content='index, NoImageAI'>", (false, false, true));
-        check(("x", ""), "<meta name=robots content=''>", (false, false, false));
-        check(
-            ("x-robots-tag", "unavailable_after: 25 Jun 2010 15:00:00 PST, noai"),
-            "",
-            (false, false, true),
-        );
-        check(("x-robots-tag", "Mill: NOINDEX, nofollow"), "", (true, true, false));
-        check(("x", ""), "<!-- <meta name=robots content=noai> -->", (false, false, false));
-    }
-
-    #[test]
-    fn opt_outs_are_told_in_one_order() {
-        let check = |words: &[&str], expected: Option<&str>| {
-            let mut found = Wishes::default();
-            words.iter().for_each(|word| found.opt_out(word));
-            assert_eq!(found.opt_outs().as_deref(), expected);
-        };
-        check(&[], None);
-        check(&["noindex", ""], None);
-        check(&["content-signal", "noai", "noai"], Some("noai, content-signal"));
-        check(&["tdm-reservation", "noimageai"], Some("noimageai, tdm-reservation"));
     }
 }

@@ -10,10 +10,11 @@
 //! pause per host, a limit and a pause for all hosts on one address, `Crawl-delay`, `Retry-After`, robots meta and
 //! headers, no private address unless allowed, TLS checked, no proxy from the environment, no cookies.
 //!
-//! Pages whose authors opt out of machine learning say so in the column `opt_out` and are dropped unless
-//! `respect_opt_out` is off. The words are, in this order: `noai` and `noimageai` (`X-Robots-Tag`, `meta` robots),
-//! `tdm-reservation` (header and `meta`, TDMRep of the W3C), `content-signal` (`Content-Signal: ai-train=no` in the group
-//! of robots.txt that is ours; kept in the archive as `Gristmill-Opt-Out`).
+//! Pages whose authors opt out say so in the column `opt_out`: those of machine learning are dropped unless
+//! `respect_opt_out` is off, `noindex` unless `respect_noindex` is. The words are, in this order: `noindex`, `noai` and
+//! `noimageai` (`X-Robots-Tag`, `meta` robots), `tdm-reservation` (header and `meta`, TDMRep of the W3C), `content-signal`
+//! (`Content-Signal: ai-train=no` as header, `meta` or in the group of robots.txt that is ours, which is kept in the archive
+//! as `Gristmill-Opt-Out`; also `Content-Usage: train-ai=n`). `filter.rights` reads the column and the licence.
 //!
 //! ```text
 //! seeds = ["https://example.com/docs/"]
@@ -44,7 +45,6 @@ mod scope;
 mod server;
 mod settings;
 mod sitemap;
-mod tags;
 mod visit;
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ const BUILD: Build =
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.crawl",
-    version: 2,
+    version: 3,
     summary: "Crawls web sites into a WARC archive and gives its pages.",
     keys: <Config as schemas::Config>::KEYS,
     reasons: REASONS,

@@ -2,10 +2,10 @@
 
 use super::archive::{self, CountingReader};
 use super::decode::{Broken, bounded, decode};
-use super::links::{self, Wishes};
 use super::settings::Settings;
 use super::{Drop, sitemap, visit};
 use crate::source::warc::write as warc;
+use crate::text::rights::{self, Wishes};
 use arrow::array::{ArrayRef, BinaryBuilder, RecordBatch, StringBuilder, new_null_array};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use flate2::bufread::GzDecoder;
@@ -22,9 +22,6 @@ const SPLIT_BYTES: u64 = 32 << 20;
 const SPLIT_ROWS: u64 = 512;
 /// Longest headers of a record.
 const HEADER_BYTES_MAX: u64 = 1 << 20;
-
-/// The column of opt-outs.
-const OPT_OUT: &str = "opt_out";
 
 /// Cuts the archive at borders of records.
 ///
@@ -127,14 +124,14 @@ struct Page {
     fetched_at: Option<String>,
     content_type: Option<String>,
     html: Vec<u8>,
-    /// Ways in which the author opts out of machine learning.
+    /// Ways in which the author opts out.
     opt_out: Option<String>,
     drop: Option<Dropped>,
 }
 
 /// The columns of a page, and `opt_out`.
 pub(super) fn schema() -> SchemaRef {
-    column::with(&column::page_schema(), [Field::new(OPT_OUT, DataType::Utf8, true)])
+    column::with(&column::page_schema(), [Field::new(column::OPT_OUT, DataType::Utf8, true)])
 }
 
 impl Iterator for Rows<'_> {
@@ -199,7 +196,7 @@ impl Rows<'_> {
             wishes.opt_out(header(headers, warc::OPT_OUT).unwrap_or_default());
             self.wishes(http, &html, &mut wishes);
             page.opt_out = wishes.opt_outs();
-            page.drop = self.unwanted(wishes.noindex, page.opt_out.is_some());
+            page.drop = self.unwanted(wishes);
         }
         page.html = html.into_owned();
         page
@@ -242,15 +239,15 @@ impl Rows<'_> {
         for (name, value) in http.lines().filter_map(|line| line.split_once(':')) {
             wishes.add_header(name, value.trim(), &self.settings.token);
         }
-        links::wishes(html, &self.settings.token, wishes);
+        rights::wishes(html, &self.settings.token, wishes);
     }
 
-    fn unwanted(&self, noindex: bool, opt_out: bool) -> Option<Dropped> {
+    fn unwanted(&self, wishes: Wishes) -> Option<Dropped> {
         let config = &self.settings.config;
-        if config.respect_noindex && noindex {
+        if config.respect_noindex && wishes.noindex() {
             return Some((Drop::Noindex, 1.0, 0.0));
         }
-        (config.respect_opt_out && opt_out).then_some((Drop::OptOut, 1.0, 0.0))
+        (config.respect_opt_out && wishes.no_training()).then_some((Drop::OptOut, 1.0, 0.0))
     }
 }
 

@@ -15,6 +15,7 @@
 //! ```
 
 use super::pattern;
+use crate::text::rights::refuses_training;
 use std::time::Duration;
 
 /// Bytes that are parsed; the rest is ignored (RFC 9309 asks for at least 500 KiB).
@@ -30,7 +31,8 @@ pub(super) struct Robots {
     rules: Vec<Rule>,
     /// Pause between requests that the group asks for.
     pub(super) crawl_delay: Option<Duration>,
-    /// The group asks not to train on its pages: `Content-Signal: ai-train=no` (contentsignals.org).
+    /// The group asks not to train on its pages: `Content-Signal: ai-train=no` (contentsignals.org) or `Content-Usage: train-ai=n`
+    /// (the IETF's aipref drafts; lines for a part of the paths do not count).
     pub(super) no_training: bool,
     /// Addresses of sitemaps, as written.
     pub(super) sitemaps: Vec<String>,
@@ -145,7 +147,7 @@ impl Groups {
 
     /// Said twice, the refusal counts.
     fn signal(&mut self, value: &[u8]) {
-        let refused = refuses_training(value);
+        let refused = refuses_training(&String::from_utf8_lossy(value));
         self.own.no_training |= self.in_own && refused;
         self.everyone.no_training |= self.in_everyone && refused;
     }
@@ -160,15 +162,6 @@ impl Groups {
             self.everyone.crawl_delay = self.everyone.crawl_delay.max(delay);
         }
     }
-}
-
-/// Whether the words of a `Content-Signal` refuse training: `search=yes, ai-train=no`.
-fn refuses_training(value: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
-    text.split(',').filter_map(|pair| pair.split_once('=')).any(|(key, value)| {
-        let value = value.trim();
-        key.trim() == "ai-train" && (value == "no" || value == "n")
-    })
 }
 
 /// Skips the byte-order mark of UTF-8, or as much of it as is there.
@@ -216,7 +209,7 @@ fn key_of(key: &[u8], extensions: bool) -> Key {
         () if is(DISALLOW) => Key::Disallow,
         () if is(SITEMAP) => Key::Sitemap,
         () if is(&["crawl-delay"]) => Key::CrawlDelay,
-        () if is(&["content-signal"]) => Key::ContentSignal,
+        () if is(&["content-signal"]) || is(&["content-usage"]) => Key::ContentSignal,
         () => Key::Other,
     }
 }
@@ -336,6 +329,8 @@ mod tests {
         };
         check("User-agent: *\nContent-Signal: search=yes, ai-train=no\nAllow: /", true);
         check("User-agent: *\nContent-Signal: ai-train=yes\n", false);
+        check("User-agent: *\nContent-Usage: train-ai=n\nAllow: /", true);
+        check("User-agent: *\nContent-Usage: /art/ train-ai=n\nAllow: /", false);
         check("User-agent: *\ncontent-signal:AI-Train = NO", true);
         check("User-agent: *\nContent-Signal: search=no, ai-input=no", false);
         check("User-agent: other\nContent-Signal: ai-train=no", false);

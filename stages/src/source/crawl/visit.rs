@@ -6,13 +6,14 @@
 use super::decode::{Broken, decode};
 use super::fetch::{Failure, Fetched, Fetcher};
 use super::frontier::{Entry, What};
-use super::links::{self, Wishes};
+use super::links;
 use super::refusal::Refusal;
 use super::robots::{ROBOTS_BYTES_MAX, Robots};
 use super::settings::Settings;
 use super::sitemap::{self, Sitemap};
 use super::{address, date};
 use crate::source::warc::write::{Record, Truncated};
+use crate::text::rights::{CONTENT_SIGNAL, Wishes};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -212,7 +213,7 @@ fn visit(url: &Url, fetched: &Fetched, no_training: bool) -> Visit {
         ip: fetched.ip,
         concurrent_to: None,
         truncated: fetched.truncated,
-        opt_out: no_training.then_some(links::CONTENT_SIGNAL),
+        opt_out: no_training.then_some(CONTENT_SIGNAL),
         content_type: "application/http;msgtype=response",
         block: &message,
         payload_at: Some(body_at),

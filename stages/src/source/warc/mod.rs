@@ -6,7 +6,7 @@
 //! one is found behind it. A document is identified by its address and the time of the fetch.
 //!
 //! ```text
-//! response  http://a.example/  200 text/html   →  url, fetched_at, content_type, html
+//! response  http://a.example/  200 text/html   →  url, fetched_at, content_type, html, opt_out
 //! response  http://a.example/x 404 text/html   →  drop status (404, limit 200)
 //! conversion (WET)                             →  url, fetched_at, text
 //! ```
@@ -18,7 +18,8 @@ pub mod write;
 
 use super::batch::{Feed, Page, PageBuilder, REJECT_BYTES_MAX, dropped, intakes};
 use super::{files, sniff};
-use arrow::datatypes::SchemaRef;
+use crate::text::rights::Wishes;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use http::{HttpFault, Response};
 use read::{Fault, Reader, Record};
 use schemas::source::DOCUMENT_BYTES_MAX;
@@ -121,7 +122,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.warc",
-    version: 2,
+    version: 3,
     summary: "Reads web archives: WARC, WET and ARC.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -135,7 +136,7 @@ struct Warc(Config);
 impl Source for Warc {
     fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
         files::list(base, &self.0.paths.0, ENDINGS)?;
-        Ok(column::page_schema())
+        Ok(schema())
     }
 
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
@@ -154,7 +155,12 @@ impl Source for Warc {
 pub fn read_split(split: &Split) -> Result<Intakes<'_>, SourceError> {
     let file = File::open(&split.path).map_err(SourceError::io(&split.path))?;
     let reader = Reader::new(file, split.start).map_err(SourceError::io(&split.path))?;
-    Ok(intakes(Rows { split, reader }, column::page_schema()))
+    Ok(intakes(Rows { split, reader }, schema()))
+}
+
+/// The columns of a page, and `opt_out`.
+fn schema() -> SchemaRef {
+    column::with(&column::page_schema(), [Field::new(column::OPT_OUT, DataType::Utf8, true)])
 }
 
 struct Rows<'a> {
@@ -191,7 +197,9 @@ fn push(rows: &mut PageBuilder, record: Record, file: &str) -> bool {
     let source = format!("{file}:{}", record.position);
     let (url, date) = (record.url(), record.date().map(str::to_owned));
     let record_id = record.headers.get("WARC-Record-ID").map(str::to_owned);
-    let Some((content, content_type)) = content(record) else { return false };
+    let mut wishes = Wishes::default();
+    wishes.add_told(record.headers.get(write::OPT_OUT).unwrap_or_default());
+    let Some((content, content_type)) = content(record, &mut wishes) else { return false };
     let id = match (&url, &date) {
         (Some(url), Some(date)) => DocId::new(url, date),
         _ => DocId::new("warc", &source),
@@ -210,12 +218,12 @@ fn push(rows: &mut PageBuilder, record: Record, file: &str) -> bool {
         html,
         text,
     };
-    rows.push(id, &page, &[], verdict);
+    rows.push(id, &page, &[wishes.opt_outs().as_deref()], verdict);
     true
 }
 
-/// What a record holds and its media type, `None` when it stands for no document.
-fn content(record: Record) -> Option<(Content, Option<String>)> {
+/// What a record holds and its media type, `None` when it stands for no document; adds what its headers wish.
+fn content(record: Record, wishes: &mut Wishes) -> Option<(Content, Option<String>)> {
     let told = record.length as f64;
     let drop_record =
         |reason: Drop, value: f64, limit: f64, bytes| Some((rejected(reason, value, limit, bytes), None));
@@ -235,7 +243,7 @@ fn content(record: Record) -> Option<(Content, Option<String>)> {
     }
     let declared = record.headers.get("Content-Type").map(str::to_owned);
     match record.kind().as_str() {
-        "response" => Some(response(record)),
+        "response" => Some(response(record, wishes)),
         "revisit" => drop_record(Drop::Revisit, 0.0, 0.0, Vec::new()),
         "conversion" => Some((conversion(record.block), declared)),
         _ => Some((judged(record.block, declared.as_deref()), declared)),
@@ -247,7 +255,7 @@ fn rejected(reason: Drop, value: f64, limit: f64, mut bytes: Vec<u8>) -> Content
     Content::Dropped(dropped(reason.name(), value, limit), bytes)
 }
 
-fn response(record: Record) -> (Content, Option<String>) {
+fn response(record: Record, wishes: &mut Wishes) -> (Content, Option<String>) {
     let is_http = record.url().is_none_or(|u| u.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("http")));
     if !is_http {
         return (rejected(Drop::NotHttp, 0.0, 0.0, record.block), None);
@@ -258,6 +266,7 @@ fn response(record: Record) -> (Content, Option<String>) {
         Err((fault, Some(response))) => (response, Some(fault)),
     };
     let Response { status, headers, body } = response;
+    headers.0.iter().for_each(|(name, value)| wishes.add_header(name, value, ""));
     let content_type = headers.get("Content-Type").map(str::to_owned);
     let content = match fault {
         _ if status != 200 => rejected(Drop::Status, f64::from(status), 200.0, body),

@@ -31,7 +31,7 @@ fn good(url: &str) -> Vec<u8> {
 
 fn words(bytes: &[u8]) -> Vec<String> {
     let mut reader = Reader::new(Cursor::new(bytes), 0).unwrap();
-    let mut rows = PageBuilder::new(column::page_schema());
+    let mut rows = PageBuilder::new(schema());
     while let Some(record) = reader.next_record().unwrap() {
         push(&mut rows, record, "f");
     }
@@ -46,6 +46,39 @@ fn words(bytes: &[u8]) -> Vec<String> {
 
 fn check(bytes: &[u8], expected: &[&str]) {
     assert_eq!(words(bytes), expected);
+}
+
+#[test]
+fn what_headers_wish_stands_in_a_column() {
+    let check = |head: &str, http: &str, expected: Option<&str>| {
+        let block = format!("HTTP/1.1 200 X\r\nContent-Type: text/html\r\n{http}\r\n<p>page");
+        let bytes =
+            String::from_utf8(record("response", "http://a/", block.as_bytes(), block.len())).unwrap();
+        let bytes = bytes.replacen("\r\nContent-Length", &format!("{head}\r\nContent-Length"), 1);
+        let mut reader = Reader::new(Cursor::new(bytes.into_bytes()), 0).unwrap();
+        let mut rows = PageBuilder::new(schema());
+        assert!(push(&mut rows, reader.next_record().unwrap().unwrap(), "f"));
+        let batch = rows.finish().unwrap().batch;
+        assert_eq!(
+            column::utf8(&batch, column::OPT_OUT).unwrap().iter().next().flatten(),
+            expected,
+            "{http}"
+        );
+    };
+    check("", "", None);
+    check("", "X-Robots-Tag: noindex, nofollow\r\nx-robots-tag: NoAI\r\n", Some("noindex, noai"));
+    check("", "X-Robots-Tag: otherbot: noai\r\n", None);
+    check(
+        "",
+        "TDM-Reservation: 1\r\nContent-Signal: search=yes, ai-train=no\r\n",
+        Some("tdm-reservation, content-signal"),
+    );
+    check("", "tdm-reservation: 0\r\ncontent-usage: train-ai=y\r\n", None);
+    check(
+        "\r\nGristmill-Opt-Out: content-signal",
+        "x-robots-tag: noimageai\r\n",
+        Some("noimageai, content-signal"),
+    );
 }
 
 #[test]

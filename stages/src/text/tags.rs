@@ -1,15 +1,17 @@
-//! A small scanner of start tags: enough of HTML to find links, at memory speed and in one pass.
+//! A small scanner of start tags: enough of HTML to find links and metadata, at memory speed and in one pass.
 //!
-//! Follows the tokenizer of the HTML standard (section 13.2.5) where it matters for links: comments, raw text elements,
+//! Follows the tokenizer of the HTML standard (section 13.2.5) where it matters for them: comments, raw text elements,
 //! attributes with and without quotes, the first of repeated attributes. It builds no tree and keeps nothing, so depth
 //! costs nothing.
 
 use memchr::{memchr, memchr2, memmem};
 
 /// A start tag: name and attributes as they stand in the bytes.
-pub(super) struct Tag<'a> {
+pub struct Tag<'a> {
     name: &'a [u8],
     attributes: &'a [u8],
+    /// What follows the tag.
+    rest: &'a [u8],
 }
 
 /// Elements whose content is text whatever it looks like.
@@ -17,12 +19,12 @@ const RAW: [&[u8]; 7] = [b"script", b"style", b"textarea", b"title", b"xmp", b"n
 
 impl<'a> Tag<'a> {
     /// Whether the tag has this name, given in lower case.
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The value of the first attribute of this name, given in lower case.
-    pub(super) fn attribute(&self, name: &str) -> Option<&'a [u8]> {
+    pub fn attribute(&self, name: &str) -> Option<&'a [u8]> {
         let mut rest = self.attributes;
         while let Some((found, value, after)) = next_attribute(rest) {
             if found.eq_ignore_ascii_case(name.as_bytes()) {
@@ -32,10 +34,18 @@ impl<'a> Tag<'a> {
         }
         None
     }
+
+    /// The text of a raw text element such as `script`, up to its end tag or the end of the page.
+    pub fn raw_text(&self) -> &'a [u8] {
+        let behind = after_raw(self.rest, self.name);
+        let end = self.rest.len() - behind.len();
+        // The end tag's `</` and its name stand before what is behind; without one the text has no end.
+        if behind.is_empty() { self.rest } else { &self.rest[..end.saturating_sub(2)] }
+    }
 }
 
 /// Calls `visit` for every start tag until it returns false.
-pub(super) fn scan<'a>(html: &'a [u8], mut visit: impl FnMut(&Tag<'a>) -> bool) {
+pub fn scan<'a>(html: &'a [u8], mut visit: impl FnMut(&Tag<'a>) -> bool) {
     let mut rest = html;
     while let Some(at) = memchr(b'<', rest) {
         rest = &rest[at + 1..];
@@ -51,8 +61,8 @@ pub(super) fn scan<'a>(html: &'a [u8], mut visit: impl FnMut(&Tag<'a>) -> bool) 
         let name_end = rest.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b'>'));
         let Some((name, after)) = name_end.map(|end| rest.split_at(end)) else { return };
         let Some(end) = tag_end(after) else { return };
-        let tag = Tag { name, attributes: &after[..end] };
         rest = &after[end + 1..];
+        let tag = Tag { name, attributes: &after[..end], rest };
         if !visit(&tag) {
             return;
         }
