@@ -38,6 +38,14 @@ the sack that the miller has <code>tied `here`</code>.</p><ol start=3><li>Corn<u
 }</code></pre><blockquote>So it goes.</blockquote><template><p>never</p></template><p hidden>hidden</p><math><mfrac><mi>a</mi><mn>2</mn></mfrac></math>
 </main><footer>Imprint</footer></html>";
 
+/// Pages with something for a filter of rights to find.
+const RIGHTS: [&str; 4] = [
+    "<meta name=robots content='noai, noindex'><p>one",
+    "<meta name=tdm-reservation content=1><a rel=license href=https://creativecommons.org/licenses/by-nc/3.0/de/>two</a>",
+    "<link rel=license href=//creativecommons.org/publicdomain/zero/1.0/><meta name=dc.rights content='CC BY-SA 4.0'><p>three",
+    "<script type=application/ld+json>{\"@type\":\"Article\",\"license\":\"Creative Commons Attribution 4.0\"}</script><p>four",
+];
+
 fn rows() -> (String, String) {
     let mut texts = corpus::json_lines(41, 0..60);
     for (n, text) in TEXTS.iter().enumerate() {
@@ -62,12 +70,17 @@ fn judges(spec: &&Spec) -> bool {
 fn an_output_changes_only_with_the_version_of_its_stage() {
     let folder = Folder::new("golden");
     let (texts, pages) = rows();
+    let line = |(n, html): (usize, &&str)| format!("{}\n", json!({ "id": format!("r{n}"), "html": html }));
+    folder.write("rights.jsonl", RIGHTS.iter().enumerate().map(line).collect::<String>());
     folder.write("texts.jsonl", texts);
     folder.write("pages.jsonl", pages);
     let mut found = String::new();
     for spec in stages::ALL.iter().filter(judges) {
-        let reads_pages = spec.kind.starts_with("extract.") || spec.kind == "filter.rights";
-        let input = if reads_pages { "pages.jsonl" } else { "texts.jsonl" };
+        let input = match spec.kind {
+            "filter.rights" => "rights.jsonl",
+            kind if kind.starts_with("extract.") => "pages.jsonl",
+            _ => "texts.jsonl",
+        };
         let args = ["stage", spec.kind, "--in", input, "--out", "kept.jsonl", "--dropped", "dropped.jsonl"];
         gristmill(&args, &folder.0).expect(0);
         let [kept, dropped] =
