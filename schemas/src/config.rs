@@ -391,7 +391,12 @@ mod tests {
         };
         assert_eq!(share(""), Ok(None));
         assert_eq!(share("share_max = 0"), Ok(Some(0.0)));
-        check("share_max = 2", &["`share_max`: 2 is too large; write a number from 0 to 1 (default unset)"]);
+        check(
+            "share_max = 2",
+            &[
+                "`share_max`: 2 is too large; it is a share from 0 to 1: for 2 percent write `share_max = 0.02`",
+            ],
+        );
         let key = &Sample::KEYS[3];
         assert_eq!(((key.default)(), (key.bounds)()), ("unset".into(), Some(["0.0".into(), "1.0".into()])));
     }
