@@ -446,3 +446,19 @@ fn what_if_equals_a_build() {
     assert!(wrong("filter.lenght.words_min=3").contains("did you mean `filter.length`?"));
     assert!(wrong(&format!("{node}.word_min=3")).contains("did you mean `words_min`?"));
 }
+
+/// `extract.html` reads `html` and `text`, of which each row has one: that is no column without values.
+#[test]
+fn a_strict_build_of_pages_is_committed() {
+    let folder = Folder::new("strict");
+    for n in 0..3 {
+        folder.write(&format!("pages/{n}.html"), corpus::page(24, n));
+    }
+    folder.write(
+        "recipe.toml",
+        "[sources.pages]\nkind = \"source.html\"\npaths = [\"pages\"]\n[[stages]]\nkind = \"extract.html\"\n"
+            .to_owned(),
+    );
+    let done = gristmill(&["build", "recipe.toml", "--strict", "--workdir", "w"], &folder.0).expect(0);
+    assert!(!done.err.contains("warning"), "{}", done.err);
+}

@@ -55,7 +55,7 @@ pub struct Node {
     pub edited: u64,
     /// Rows dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Rows that had no value in a column that the node reads.
+    /// Rows that had no value in any column that the node reads.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub blank: u64,
 }

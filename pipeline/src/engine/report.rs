@@ -18,7 +18,7 @@ pub struct Counts {
     pub edited: u64,
     /// Rows dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Rows that had no value in a column that the node reads.
+    /// Rows that had no value in any column that the node reads.
     #[serde(default)]
     pub blank: u64,
 }

@@ -125,15 +125,12 @@ fn same(before: &ArrayRef, after: &ArrayRef, dropped: &BooleanArray) -> BooleanA
     }
 }
 
-/// Rows that have no value in a column that the node reads.
+/// Rows that have no value in any column that the node reads.
 fn blank(node: &Node, batch: &RecordBatch) -> BooleanArray {
-    let columns: Vec<&ArrayRef> = node
-        .reads
-        .iter()
-        .filter_map(|name| batch.column_by_name(name))
-        .filter(|c| c.null_count() > 0)
-        .collect();
-    (0..batch.num_rows()).map(|row| Some(columns.iter().any(|c| c.is_null(row)))).collect()
+    // A node may read several columns of which each row has one: a page has `html` or `text`.
+    let columns: Vec<&ArrayRef> = node.reads.iter().filter_map(|name| batch.column_by_name(name)).collect();
+    let is_blank = |row: usize| !columns.is_empty() && columns.iter().all(|c| c.is_null(row));
+    (0..batch.num_rows()).map(|row| Some(is_blank(row))).collect()
 }
 
 fn ledger_columns(
@@ -196,7 +193,7 @@ pub(super) fn verdicts(ledger: &RecordBatch, spec: &Spec) -> Option<Vec<Verdict>
     (0..ledger.num_rows()).map(verdict).collect()
 }
 
-/// Which rows of a ledger part had no value in a column that the node reads; `None` when it is not one.
+/// Which rows of a ledger part had no value in any column that the node reads; `None` when it is not one.
 pub(super) fn blanks(ledger: &RecordBatch) -> Option<&BooleanArray> {
     ledger.column(LEDGER_COLUMNS - 1).as_any().downcast_ref()
 }

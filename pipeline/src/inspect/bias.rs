@@ -240,9 +240,12 @@ fn toxicities(dataset: &Dataset) -> Result<FastMap<String, f64>, InspectError> {
 fn each_text(files: &[std::path::PathBuf], mut each: impl FnMut(&str, &str)) -> Result<(), InspectError> {
     each_batch(&Table::open(files)?, &[column::ID, column::TEXT], |batch| {
         if let (Some(ids), Some(texts)) = (strings(batch, column::ID), strings(batch, column::TEXT)) {
-            ids.iter()
-                .zip(texts)
-                .for_each(|(id, text)| each(id.unwrap_or_default(), text.unwrap_or_default()));
+            // A page that was dropped before it was made text says nothing.
+            for (id, text) in ids.iter().zip(texts) {
+                if let Some(text) = text {
+                    each(id.unwrap_or_default(), text);
+                }
+            }
         }
     })
 }

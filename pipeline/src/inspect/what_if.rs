@@ -84,17 +84,15 @@ pub fn what_if(
         None => Err(unanswered(node)),
     };
     let (ledger, signals) = (part(LEDGER)?, part(SIGNALS)?);
+    if ledger.rows() != signals.rows() {
+        return Err(torn(dataset));
+    }
     let mut moved = Vec::new();
     for (said, measured) in ledger.read(None, None)?.zip(signals.read(None, None)?) {
         let (said, measured) = (said?, measured?);
         let ids = texts(&said, column::ID);
         if ids != texts(&measured, column::ID) {
-            let help = "`gristmill verify DATASET` tells which files differ; build it again";
-            return Err(InspectError::format(
-                &dataset.root,
-                "ledger and signals are not of the same rows",
-                help,
-            ));
+            return Err(torn(dataset));
         }
         let decide = |stage: &dyn Stage| stage.decide(&measured).ok_or_else(|| unanswered(node));
         let verdicts = decide(before.as_ref())?.into_iter().zip(decide(after.as_ref())?);
@@ -133,6 +131,11 @@ fn find<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Node, InspectError> 
         );
         InspectError::question(format!("the dataset has no node `{name}`"), help)
     })
+}
+
+fn torn(dataset: &Dataset) -> InspectError {
+    let help = "`gristmill verify DATASET` tells which files differ; build it again";
+    InspectError::format(&dataset.root, "ledger and signals are not of the same rows", help)
 }
 
 fn no_limit(node: &Node, key: &str, limits: &[&str]) -> InspectError {

@@ -193,6 +193,10 @@ impl Stage for RightsFilter {
         })
     }
 
+    fn limits(&self) -> &'static [&'static str] {
+        &["keep"]
+    }
+
     fn decide(&self, signals: &RecordBatch) -> Option<Vec<Verdict>> {
         if self.policy.asks_names() {
             return None;

@@ -363,6 +363,7 @@ fn unescape(url: &str) -> Cow<'_, str> {
     let mut rest = url.as_bytes();
     while let [first, tail @ ..] = rest {
         let escaped = if *first == b'%' { tail.first_chunk::<2>() } else { None };
+        let escaped = escaped.filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
         let byte = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         bytes.push(byte.unwrap_or(*first));
         rest = if byte.is_some() { &tail[2..] } else { tail };

@@ -37,7 +37,7 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     let (targets, weights) = match record["gold_text"].as_str() {
         Some(gold) => {
             let weight =
-                SETS.iter().find(|(set, _)| *set == text("dataset")).map_or(0.0, |(_, weight)| *weight);
+                SETS.iter().find(|(set, _)| *set == text("dataset")).map_or(1.0, |(_, weight)| *weight);
             by_gold(&lines, gold, weight)
         }
         None => by_snippets(&lines, record),

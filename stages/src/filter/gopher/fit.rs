@@ -6,6 +6,7 @@
 //! do not say anything of them.
 
 use super::{Config as Limits, Gopher};
+use crate::text::langid::codes;
 use crate::text::linear::rows::is_held_out;
 use crate::text::words::{Splitter, is_letter};
 use schemas::{Config as _, FilePath, Filter as _, Fitted, Fitting, KeyError, Settings, Verdict, config};
@@ -166,17 +167,10 @@ fn facts(
     ])
 }
 
-/// The ISO 639-3 code.
+/// The code of ISO 639-3 by which `filter.language` tells a language.
 fn long(code: &str) -> &str {
-    CODES.split_whitespace().find_map(|pair| pair.strip_prefix(code)?.strip_prefix(':')).unwrap_or(code)
+    codes::label(code).unwrap_or(code)
 }
-
-/// ISO 639-1 codes with those of ISO 639-3.
-const CODES: &str = "af:afr ak:aka am:amh ar:ara az:aze be:bel bg:bul bn:ben bs:bos ca:cat cs:ces cy:cym da:dan de:deu el:ell en:eng \
-    eo:epo es:spa et:est eu:eus fa:pes fi:fin fr:fra ga:gle gu:guj he:heb hi:hin hr:hrv hu:hun hy:hye id:ind is:isl it:ita ja:jpn \
-    ka:kat kk:kaz km:khm kn:kan ko:kor la:lat lg:lug lo:lao lt:lit lv:lav mi:mri mk:mkd ml:mal mn:mon mr:mar ms:msa my:mya nb:nob \
-    ne:nep nl:nld nn:nno or:ori pa:pan pl:pol pt:por ro:ron ru:rus si:sin sk:slk sl:slv sn:sna so:som sq:sqi sr:srp st:sot sv:swe \
-    sw:swa ta:tam te:tel th:tha tk:tuk tl:tgl tn:tsn tr:tur ts:tso uk:ukr ur:urd uz:uzb vi:vie xh:xho yi:yid yo:yor zh:cmn zu:zul";
 
 #[cfg(test)]
 mod tests {

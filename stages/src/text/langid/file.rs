@@ -31,9 +31,18 @@ impl Model {
         reader.take(BYTES_MAX).read_to_end(&mut body).map_err(|e| e.to_string())?;
         let mut body = Bytes(&body);
         let count = body.byte().ok_or(CUT)?;
-        let groups: Result<Vec<_>, _> = (0..count).map(|_| read_group(&mut body).ok_or(CUT)).collect();
+        let groups: Vec<Group> =
+            (0..count).map(|_| read_group(&mut body).ok_or(CUT)).collect::<Result<_, _>>()?;
+        let is_known = |at: usize| {
+            let script = groups[at].script;
+            codes::GROUPS.iter().any(|(s, _)| *s == script)
+                && !groups[..at].iter().any(|g| g.script == script)
+        };
+        if !(0..groups.len()).all(is_known) {
+            return Err(CUT.into());
+        }
         if body.0.is_empty() {
-            Ok(Self::new(note, groups?))
+            Ok(Self::new(note, groups))
         } else {
             Err("the file of weights is too long".into())
         }

@@ -143,9 +143,15 @@ fn blocks(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for start in memchr::memmem::find_iter(text.as_bytes(), "-----BEGIN ") {
         let rest = &text[start..text.floor_char_boundary((start + BLOCK_BYTES_MAX).min(text.len()))];
-        let label = rest.get(11..).and_then(|rest| rest.split("-----").next()).unwrap_or_default();
+        let label = rest
+            .get(11..)
+            .and_then(|rest| rest[..rest.floor_char_boundary(64.min(rest.len()))].split("-----").next())
+            .unwrap_or_default();
+        if !label.ends_with("PRIVATE KEY") || label.len() >= 40 {
+            continue;
+        }
         let last = format!("-----END {label}-----");
-        if let Some(end) = rest.find(&last).filter(|_| label.ends_with("PRIVATE KEY") && label.len() < 40) {
+        if let Some(end) = rest.find(&last) {
             found.push(start..start + end + last.len());
         }
     }

@@ -25,7 +25,10 @@ pub fn short(text: &str) -> Option<String> {
 /// The short name of the licence that an address of creativecommons.org, which may stand in other text, leads to.
 pub fn of_url(text: &str) -> Option<String> {
     let lower = cut(text).to_ascii_lowercase();
-    let (_, path) = lower.split_once("creativecommons.org/")?;
+    let (before, path) = lower.split_once("creativecommons.org/")?;
+    if before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-') {
+        return None;
+    }
     let mut parts = path.split(['/', '?', '#', ' ', '"', ')', ',', ';']);
     let (group, name) = (parts.next()?, parts.next()?);
     let version = parts.next().filter(|v| is_version(v));
