@@ -44,6 +44,9 @@ pub fn texts(path: &Path, each: &mut dyn FnMut(Row<'_>)) -> Result<(), String> {
     };
     reader.by_ref().take(BYTES_MAX).read_to_end(&mut bytes).map_err(wrong)?;
     if !name.trim_end_matches(".gz").ends_with(".jsonl") {
+        if bytes.contains(&0) {
+            return Err(format!("{name}: is no text; give texts or JSON lines (.jsonl, .jsonl.gz)"));
+        }
         // Of a text that is not UTF-8 the words that are can be learned from.
         each(Row { text: String::from_utf8_lossy(&bytes), label: None });
         return Ok(());
