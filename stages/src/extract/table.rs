@@ -8,6 +8,11 @@ const CELL_BYTES_MAX: usize = 1500;
 /// Most columns, and most rows, that one cell may span.
 const SPAN_MAX: usize = 100;
 
+/// Most places for each cell with text, beyond the first [`SPARSE_CELLS_MAX`]; a table with more is mostly bars, and its rows are lines.
+const SPARSE_MAX: usize = 8;
+/// Places that any table may have.
+const SPARSE_CELLS_MAX: usize = 2000;
+
 /// How many columns and rows a cell takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -62,7 +67,9 @@ impl Table {
     pub(crate) fn lines(mut self, markdown: bool) -> Vec<String> {
         self.rows.retain(|row| row.iter().any(|cell| !cell.is_empty()));
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        if !markdown || columns < 2 {
+        let filled = self.rows.iter().flatten().filter(|cell| !cell.is_empty()).count();
+        let is_sparse = columns * self.rows.len() > SPARSE_CELLS_MAX + SPARSE_MAX * filled;
+        if !markdown || columns < 2 || is_sparse {
             return self.rows.iter().map(|row| plain(row)).collect();
         }
         let mut lines: Vec<String> = Vec::with_capacity(self.rows.len() + 1);

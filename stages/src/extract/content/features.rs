@@ -91,8 +91,8 @@ struct Describer<'p, 'a> {
     to_paragraph: Vec<f32>,
 }
 
-/// The rows of the blocks of a page, [`WIDTH`] numbers each, one behind the other.
-pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str) -> Vec<f32> {
+/// The rows of every `stride`-th block of a page, [`WIDTH`] numbers each, one behind the other.
+pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str, stride: usize) -> Vec<f32> {
     let shape = Shape::new(page, blocks);
     let facts = Facts::new(page, hints, url);
     let like: Vec<[f32; 2]> = blocks.iter().map(|b| likeness(page, &facts, b)).collect();
@@ -123,7 +123,7 @@ pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str
         like,
         to_paragraph,
     };
-    describer.describe()
+    describer.describe(stride)
 }
 
 /// Likeness to the title (share of the words of both) and to the description (share of the block's words).
@@ -192,6 +192,9 @@ fn log(count: u32) -> f32 {
     (1.0 + count as f32).ln()
 }
 
+/// Most elements around a block that are looked at; pages made by people have fewer.
+const LEVELS_MAX: usize = 100;
+
 /// Elements around a block, from the inside out.
 struct Around {
     /// Levels to the nearest bearer of each hint, and how many bear it.
@@ -207,19 +210,21 @@ struct Around {
 }
 
 impl Describer<'_, '_> {
-    fn describe(&self) -> Vec<f32> {
-        let mut values = Vec::with_capacity(WIDTH * self.blocks.len());
+    fn describe(&self, stride: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(WIDTH * self.blocks.len().div_ceil(stride));
         let page_row = self.page_row();
         let (mut since_paragraph, mut heading) = (FAR, None);
         for (at, block) in self.blocks.iter().enumerate() {
-            self.own(at, &mut values);
-            let around = self.around(block);
-            self.above(at, &around, &mut values);
-            self.place(at, since_paragraph, heading, &mut values);
-            for step in BESIDE {
-                self.beside(at, step, &mut values);
+            if at.is_multiple_of(stride) {
+                self.own(at, &mut values);
+                let around = self.around(block);
+                self.above(at, &around, &mut values);
+                self.place(at, since_paragraph, heading, &mut values);
+                for step in BESIDE {
+                    self.beside(at, step, &mut values);
+                }
+                values.extend_from_slice(&page_row);
             }
-            values.extend_from_slice(&page_row);
             since_paragraph = if block.is_paragraph() { 1.0 } else { (since_paragraph + 1.0).min(FAR) };
             heading = if block.kind == Kind::Heading { Some(at) } else { heading };
         }
@@ -276,7 +281,8 @@ impl Describer<'_, '_> {
             item: None,
         };
         let mut most = 0;
-        for (level, at) in self.page.ancestors(block.node).take_while(|at| *at != 0).enumerate() {
+        let above = self.page.ancestors(block.node).take_while(|at| *at != 0).take(LEVELS_MAX);
+        for (level, at) in above.enumerate() {
             let level = level as f32;
             let tag = self.page.nodes[at].tag;
             if tag != Tag::Body && self.hints[at] != Hints::default() {
@@ -400,7 +406,10 @@ impl Describer<'_, '_> {
     /// Levels up to the element that holds both nodes, and that element.
     fn common(&self, from: usize, other: usize) -> (f32, usize) {
         let (mut at, mut levels) = (from, 0.0);
-        while at != 0 && !(at <= other && other < self.page.nodes[at].end as usize) {
+        while levels < LEVELS_MAX as f32
+            && at != 0
+            && !(at <= other && other < self.page.nodes[at].end as usize)
+        {
             at = self.page.nodes[at].parent as usize;
             levels += 1.0;
         }

@@ -15,6 +15,10 @@ use super::tag::Tag;
 use crate::text::trees::Trees;
 pub(crate) use features::{WIDTH, rows};
 
+/// Most blocks of a page that the model is asked about. Of a page with more, every second or third is, and speaks for those behind
+/// it: such a page is one long list.
+const BLOCKS_MAX: usize = 6000;
+
 /// What was decided.
 #[derive(Debug)]
 pub(crate) struct Choice {
@@ -35,8 +39,10 @@ pub(crate) fn choose(
     url: &str,
     lean: f32,
 ) -> Choice {
-    let rows = rows(page, &pruned.hints, blocks, url);
-    let probable = model.probabilities(&rows);
+    let stride = blocks.len().div_ceil(BLOCKS_MAX).max(1);
+    let rows = rows(page, &pruned.hints, blocks, url, stride);
+    let asked = model.probabilities(&rows);
+    let probable: Vec<f32> = (0..blocks.len()).map(|at| asked[at / stride]).collect();
     let (least, confidence) = threshold(blocks, &probable, lean);
     let mut chosen: Vec<bool> = probable.iter().map(|p| *p >= least).collect();
     // A heading stays with the text that it heads.

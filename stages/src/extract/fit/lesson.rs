@@ -32,7 +32,7 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     let page = Page::new(&tree);
     let pruned = prune::candidates(&page);
     let blocks = block::blocks(&page, &pruned.removed);
-    let values = content::rows(&page, &pruned.hints, &blocks, text("url"));
+    let values = content::rows(&page, &pruned.hints, &blocks, text("url"), 1);
     let lines: Vec<String> = blocks.iter().map(|b| line(&page, &pruned.removed, b)).collect();
     let (targets, weights) = match record["gold_text"].as_str() {
         Some(gold) => {
