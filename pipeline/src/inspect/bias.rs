@@ -281,7 +281,7 @@ impl Bias {
             cells.extend([digits(before.share, 4), digits(after.share, 4)]);
             cells.extend([number(before.toxicity), number(after.toxicity)]);
             cells.extend(before.associations.iter().zip(&after.associations).map(|(b, a)| {
-                if row.group == "all" { Json::Null } else { json!(format!("{b:+.1} → {a:+.1}")) }
+                if row.group == "all" { Json::Null } else { json!(format!("{b:+.1}→{a:+.1}")) }
             }));
             grid.rows.push(cells);
         }

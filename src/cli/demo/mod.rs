@@ -11,7 +11,7 @@ mod site;
 use super::build::{Works, summary};
 use super::output::emit_json;
 use super::progress::{Listener, Progress};
-use super::{environment, train, wrong};
+use super::{environment, funnel, train, wrong};
 use model::generate::{Sampler, Sampling};
 use model::train::TrainReport;
 use model::{Config, TrainEvent, TrainObserver};
@@ -105,6 +105,7 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
     if !args.json {
         println!();
         summary(&report, &options);
+        funnel::warn(&report, args.progress);
         address = sample::show(&dataset)?;
     }
     let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;
