@@ -456,8 +456,7 @@ fn a_strict_build_of_pages_is_committed() {
     }
     folder.write(
         "recipe.toml",
-        "[sources.pages]\nkind = \"source.html\"\npaths = [\"pages\"]\n[[stages]]\nkind = \"extract.html\"\n"
-            .to_owned(),
+        "[sources.pages]\nkind = \"source.html\"\npaths = [\"pages\"]\n[[stages]]\nkind = \"extract.html\"\n",
     );
     let done = gristmill(&["build", "recipe.toml", "--strict", "--workdir", "w"], &folder.0).expect(0);
     assert!(!done.err.contains("warning"), "{}", done.err);
