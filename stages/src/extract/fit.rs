@@ -4,6 +4,7 @@ mod gold;
 mod lesson;
 
 use super::content::WIDTH;
+use crate::text::files::listed;
 use crate::text::trees::fit::{Plan, Table, fit as boost};
 use flate2::read::MultiGzDecoder;
 use lesson::{Lesson, lesson};
@@ -12,7 +13,7 @@ use schemas::{Config as _, FilePath, Fitted, Fitting, KeyError, Settings, config
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 config! {
     /// Where `extract.html` learns from.
@@ -56,7 +57,7 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     }
     let mut all = Lesson::default();
     let (mut pages, mut held_out) = (0, 0);
-    for path in files(&settings.resolve(&config.data)).map_err(wrong)? {
+    for path in listed(&settings.resolve(&config.data), &[".jsonl.gz"]).map_err(wrong)? {
         let learned =
             learn(&path, &config, &mut all).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
         pages += learned.0;
@@ -78,15 +79,6 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     let bytes = boost(&Table::new(&all.values, WIDTH), &all.targets, &all.weights, &plan);
     let facts = [("pages", pages), ("held_out", held_out), ("rows", all.targets.len())];
     Ok(Fitted { bytes, facts: facts.map(|(name, count)| (name, count.to_string())).to_vec() })
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
-    let entries = std::fs::read_dir(folder).map_err(wrong)?;
-    let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    paths.retain(|path| path.to_string_lossy().ends_with(".jsonl.gz"));
-    paths.sort();
-    Ok(paths)
 }
 
 /// Adds the rows of a file that weigh something; pages learned from, and pages of the part that is held out.

@@ -21,6 +21,33 @@ pub struct Row<'a> {
     pub label: Option<&'a serde_json::value::RawValue>,
 }
 
+/// The text of a file, unpacked if its bytes are those of gzip; `most` bytes of it.
+///
+/// # Errors
+/// It is broken, or not UTF-8.
+pub fn unpack(bytes: &[u8], most: u64) -> std::io::Result<String> {
+    let mut text = String::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::MultiGzDecoder::new(bytes).take(most).read_to_string(&mut text)?;
+    } else {
+        bytes.take(most).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// The files of a folder whose names have one of these endings, by name.
+///
+/// # Errors
+/// The folder, and why it cannot be read.
+pub fn listed(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
+    let entries = std::fs::read_dir(folder).map_err(wrong)?;
+    let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    paths.retain(|path| endings.iter().any(|end| path.to_string_lossy().ends_with(end)));
+    paths.sort();
+    Ok(paths)
+}
+
 /// Calls `each` with the rows below a path, in order.
 ///
 /// # Errors

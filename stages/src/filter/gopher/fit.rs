@@ -6,13 +6,13 @@
 //! do not say anything of them.
 
 use super::{Config as Limits, Gopher};
+use crate::text::files::unpack;
 use crate::text::langid::codes;
 use crate::text::linear::rows::is_held_out;
 use crate::text::words::{Splitter, is_letter};
 use schemas::{Config as _, FilePath, Filter as _, Fitted, Fitting, KeyError, Settings, Verdict, config};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 config! {
     /// Where the table of `filter.gopher` comes from.
@@ -112,13 +112,7 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
 
 /// Texts by language, those that are held out apart.
 fn read(bytes: &[u8], words_min: usize) -> Result<BTreeMap<String, Counts>, String> {
-    let mut text = String::new();
-    let unpacked = if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::MultiGzDecoder::new(bytes).take(BYTES_MAX).read_to_string(&mut text)
-    } else {
-        bytes.take(BYTES_MAX).read_to_string(&mut text)
-    };
-    unpacked.map_err(|e| e.to_string())?;
+    let text = unpack(bytes, BYTES_MAX).map_err(|e| e.to_string())?;
     let mut languages: BTreeMap<String, Counts> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = |what: &str| format!("line {}: {what}", number + 1);

@@ -1,11 +1,11 @@
 //! Makes the weights of `filter.language` from labelled texts.
 
+use crate::text::files::unpack;
 use crate::text::langid::codes::{self, UND};
 use crate::text::langid::train::{Plan, Row, is_held_out, sharpening, train};
 use crate::text::langid::{Model, Scratch};
 use schemas::{Config as _, FilePath, Fitted, Fitting, KeyError, Settings, config};
 use std::collections::BTreeMap;
-use std::io::Read as _;
 
 /// Most bytes that a file may unpack to.
 const BYTES_MAX: u64 = 1 << 31;
@@ -77,13 +77,7 @@ fn accuracy<'a>(model: &Model, rows: impl Iterator<Item = &'a Row>) -> f64 {
 
 fn read(path: &std::path::Path, measured: bool) -> Result<Vec<Row>, String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let mut lines = String::new();
-    let unpacked = if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::MultiGzDecoder::new(&bytes[..]).take(BYTES_MAX).read_to_string(&mut lines)
-    } else {
-        bytes.take(BYTES_MAX).read_to_string(&mut lines)
-    };
-    unpacked.map_err(|e| e.to_string())?;
+    let lines = unpack(&bytes, BYTES_MAX).map_err(|e| e.to_string())?;
     let rows = lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     rows.map(|(n, line)| row(line, measured).map_err(|e| format!("line {}: {e}", n + 1))).collect()
 }

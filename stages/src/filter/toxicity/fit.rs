@@ -1,6 +1,7 @@
 //! Makes the weights of `filter.toxicity` from labelled rows, benign prose, and sentences and words of our own.
 
 use super::LEXICON;
+use crate::text::files::listed;
 use crate::text::linear::rows::{self, Row};
 use crate::text::toxic::lexicon::Lexicon;
 use crate::text::toxic::train::{Plan, train};
@@ -65,7 +66,7 @@ fn read(config: &Config, settings: &Settings) -> Result<Vec<Row>, KeyError> {
     let (mut out, data) = (Vec::new(), settings.resolve(&config.data));
     let mut sets: Vec<&str> = config.sets.iter().map(String::as_str).collect();
     sets.sort_unstable();
-    let all = files(&data, &[".jsonl", ".jsonl.gz"]).map_err(|e| wrong("data", e))?;
+    let all = listed(&data, &[".jsonl", ".jsonl.gz"]).map_err(|e| wrong("data", e))?;
     for set in sets {
         let named =
             |path: &&PathBuf| name(path).strip_prefix(set).is_some_and(|end| end.starts_with(".jsonl"));
@@ -76,13 +77,13 @@ fn read(config: &Config, settings: &Settings) -> Result<Vec<Row>, KeyError> {
     }
     out.retain(|row| !config.skip.contains(&row.group));
     if !config.benign.is_empty() {
-        let paths = files(&settings.resolve(&config.benign), &[".jsonl", ".jsonl.gz"]);
+        let paths = listed(&settings.resolve(&config.benign), &[".jsonl", ".jsonl.gz"]);
         let paths = paths.map_err(|e| wrong("benign", e))?;
         paths.iter().try_for_each(|path| add(path, &mut out)).map_err(|e| wrong("benign", e))?;
     }
     grammar::fill(GRAMMAR, &mut out).expect("the sentences that ship are whole");
     if !config.lists.is_empty() {
-        let paths = files(&settings.resolve(&config.lists), &[".txt"]).map_err(|e| wrong("lists", e))?;
+        let paths = listed(&settings.resolve(&config.lists), &[".txt"]).map_err(|e| wrong("lists", e))?;
         for path in paths {
             let text = std::fs::read_to_string(&path)
                 .map_err(|e| wrong("lists", format!("{}: {e}", path.display())))?;
@@ -95,17 +96,6 @@ fn read(config: &Config, settings: &Settings) -> Result<Vec<Row>, KeyError> {
         }
     }
     Ok(out)
-}
-
-/// The files of a folder with one of these endings, by name.
-fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, String> {
-    let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
-    let entries = std::fs::read_dir(folder).map_err(wrong)?;
-    let paths = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    let mut paths: Vec<PathBuf> =
-        paths.into_iter().filter(|p| endings.iter().any(|end| name(p).ends_with(end))).collect();
-    paths.sort();
-    Ok(paths)
 }
 
 fn name(path: &Path) -> String {

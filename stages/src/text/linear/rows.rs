@@ -7,7 +7,7 @@
 //! alone count for it, so copies that differ in form stay on one side, and all windows of a document do.
 
 use super::windows;
-use std::io::Read;
+use crate::text::files::unpack;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Most windows of one document that are examples.
@@ -39,13 +39,7 @@ pub fn is_held_out(text: &str) -> bool {
 /// # Errors
 /// The line and what is wrong with it.
 pub fn read(name: &str, bytes: &[u8], rows: &mut Vec<Row>) -> Result<(), String> {
-    let mut text = String::new();
-    let unpacked = if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::MultiGzDecoder::new(bytes).take(BYTES_MAX).read_to_string(&mut text)
-    } else {
-        bytes.take(BYTES_MAX).read_to_string(&mut text)
-    };
-    unpacked.map_err(|e| format!("{name}: {e}"))?;
+    let text = unpack(bytes, BYTES_MAX).map_err(|e| format!("{name}: {e}"))?;
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = |what: &str| format!("{name}:{}: {what}", number + 1);
         let row: serde_json::Value = serde_json::from_str(line).map_err(|e| at(&e.to_string()))?;
