@@ -31,6 +31,7 @@ mod ours;
 
 use super::edits::Edited;
 use crate::text::words::is_alphanumeric;
+use crate::text::words::is_decimal;
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use schemas::{
@@ -38,7 +39,6 @@ use schemas::{
 };
 use std::ops::Range;
 use std::sync::Arc;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 choice! {
     /// Whose rules hold.
@@ -156,11 +156,6 @@ fn is_counter(line: &str, counted: &[&str]) -> bool {
 /// `\w` of Python.
 fn is_word(c: char) -> bool {
     c == '_' || is_alphanumeric(c)
-}
-
-/// `\d` of Python.
-fn is_decimal(c: char) -> bool {
-    c.is_ascii_digit() || !c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber
 }
 
 /// Above `max` of the characters of the line are what is asked for.

@@ -34,6 +34,7 @@ mod bad_words;
 
 use crate::text::lines::{is_python_space, python_lines};
 use crate::text::spacy;
+use crate::text::words::is_decimal;
 use arrow::array::{Array as _, ArrayRef, Float64Array, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, SchemaRef};
 use bad_words::BadWords;
@@ -42,7 +43,6 @@ use schemas::{Build, Config as _, Judgement, Made, Outcome, Reason, Spec, Stage,
 use schemas::{FilePath, choice, column, config};
 use std::borrow::Cow;
 use std::sync::Arc;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 choice! {
     /// Whose rules are meant.
@@ -309,10 +309,6 @@ fn without_citations(line: &str) -> Cow<'_, str> {
     }
     out.push_str(&line[copied..]);
     Cow::Owned(out)
-}
-
-fn is_decimal(c: char) -> bool {
-    c.is_ascii_digit() || !c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber
 }
 
 impl Stage for C4 {

@@ -12,7 +12,7 @@
 use super::lines::is_python_space;
 use super::spacy;
 use schemas::choice;
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 choice! {
@@ -86,6 +86,11 @@ fn ascii_words<'a>(piece: &'a str, words: &mut Vec<&'a str>) {
             }
         }
     }
+}
+
+/// Whether a character is a decimal digit of any script, as Python's `\d` has it.
+pub fn is_decimal(c: char) -> bool {
+    c.is_ascii_digit() || !c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber
 }
 
 /// Whether the character is a letter: Lu, Ll, Lt, Lm or Lo, which is Python's `isalpha`.

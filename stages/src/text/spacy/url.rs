@@ -4,8 +4,8 @@
 //! part is letters that are lower case or of no case.
 
 use super::tables::{Tables, class};
+use crate::text::words::is_decimal;
 use crate::text::words::is_letter;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 /// Most characters of a part of a name, and of its last part.
 const LABEL_CHARS_MAX: usize = 64;
@@ -42,15 +42,10 @@ fn tail(text: &str) -> bool {
     match text.strip_prefix(':') {
         None => behind_port(text),
         Some(port) => {
-            let rest = port.trim_start_matches(is_digit);
+            let rest = port.trim_start_matches(is_decimal);
             (2..=5).contains(&port[..port.len() - rest.len()].chars().count()) && behind_port(rest)
         }
     }
-}
-
-/// Python's `\d`.
-fn is_digit(c: char) -> bool {
-    c.is_ascii_digit() || !c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber
 }
 
 fn name(tables: &Tables, host: &str) -> bool {
