@@ -54,26 +54,11 @@ mod ours;
 use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::{is_python_space, python_lines};
 use crate::text::words::{Splitter, is_letter, is_punctuation};
+use schemas::config;
 use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
-use schemas::{choice, config};
 
+pub use super::dialect::Dialect;
 pub use fit::FIT;
-
-choice! {
-    /// Whose rules are meant.
-    pub enum Dialect {
-        /// The house's own.
-        Ours = "gristmill",
-        /// Those of datatrove 0.10.1.
-        Datatrove = "datatrove-0.10",
-        /// Those of DCLM.
-        Dclm = "dclm",
-        /// Those of Dolma, second version.
-        Dolma = "dolma",
-        /// Those of NeMo Curator.
-        Nemo = "nemo",
-    }
-}
 
 config! {
     /// Limits of `filter.gopher`. A limit of 0 switches its rule off; one that is unset is the dialect's.

@@ -2,6 +2,7 @@
 
 pub mod by_language;
 pub mod c4;
+pub mod dialect;
 pub mod fineweb;
 pub mod gopher;
 pub mod language;

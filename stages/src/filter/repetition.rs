@@ -35,29 +35,14 @@ mod dolma;
 mod nemo;
 mod ours;
 
+pub use super::dialect::Dialect;
 use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::{Counts, Joined};
 use crate::text::words::Splitter;
+use schemas::config;
 use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
-use schemas::{choice, config};
 use xxhash_rust::xxh3::xxh3_64;
-
-choice! {
-    /// Whose rules are meant.
-    pub enum Dialect {
-        /// The house's own.
-        Ours = "gristmill",
-        /// Those of datatrove 0.10.1.
-        Datatrove = "datatrove-0.10",
-        /// Those of DCLM.
-        Dclm = "dclm",
-        /// Those of Dolma, second version.
-        Dolma = "dolma",
-        /// Those of NeMo Curator.
-        Nemo = "nemo",
-    }
-}
 
 config! {
     /// Limits of `filter.repetition`, each a share of 1. A limit of 0 switches its rule off; one that is unset is the dialect's.
