@@ -6,8 +6,8 @@
 //! * `opt_out`: the author's opt-outs, of the markup and of a column `opt_out` that the source has made of response
 //!   headers and robots.txt (`source.warc`, `source.crawl`). In this order: `noindex`, `noai`, `noimageai` (`meta` robots,
 //!   `X-Robots-Tag`), `tdm-reservation` (`meta` and header, TDMRep of the W3C), `content-signal` (`Content-Signal:
-//!   ai-train=no`, `Content-Usage: train-ai=n`), `ai-txt` (only where a column brings it: no source of Gristmill asks for a
-//!   site's ai.txt or tdmrep.json). Rules for one crawler by its name do not count here.
+//!   ai-train=no`, `Content-Usage: train-ai=n`), `ai-txt` (a site's ai.txt, which
+//!   `source.crawl` asks for as it does for tdmrep.json). Rules for one crawler by its name do not count here.
 //! * `licence`: the Creative Commons licence that the page declares by `rel=license` or `rel=copyright`, by `meta` (`dc.rights`,
 //!   `dcterms.license`, `copyright` and the like) or by JSON-LD (not of its pictures), under a short name such as
 //!   `cc-by-4.0`, `cc-by-nc-nd-3.0`, `cc0-1.0`, `pd`; ports go by the name without the country, and several by the

@@ -3,7 +3,7 @@
 //! Wishes are told in words, always in this order: `noindex`, `noai`, `noimageai` (`X-Robots-Tag` and `meta` robots),
 //! `tdm-reservation` (header and `meta`, W3C community report TDMRep), `content-signal` (`Content-Signal: ai-train=no` of
 //! contentsignals.org, `Content-Usage: train-ai=n` of the IETF's aipref drafts) and `ai-txt` (the file `ai.txt` of a site, which is known
-//! to whoever fetched it, not to the page).
+//! to whoever fetched it, not to the page; so is a site's `tdmrep.json`).
 //! Licences are those of Creative Commons, declared by `rel=license` or `rel=copyright`, by `meta` or by JSON-LD; see [`licence`].
 //!
 //! ```text
@@ -18,7 +18,10 @@ use std::borrow::Cow;
 /// Ways to opt out, in the order in which they are told.
 pub const OPT_OUTS: [&str; 6] = [NOINDEX, "noai", "noimageai", TDM_RESERVATION, CONTENT_SIGNAL, AI_TXT];
 const NOINDEX: &str = "noindex";
-const TDM_RESERVATION: &str = "tdm-reservation";
+/// Where [`TDM_RESERVATION`] stands in [`OPT_OUTS`].
+const TDM_AT: usize = 3;
+/// The word for TDMRep, which also a file of the site can say.
+pub const TDM_RESERVATION: &str = "tdm-reservation";
 /// The word for `Content-Signal: ai-train=no`, which also robots.txt can say.
 pub const CONTENT_SIGNAL: &str = "content-signal";
 /// The word for a site's `ai.txt`.
@@ -89,9 +92,11 @@ impl Wishes {
     fn add_named(&mut self, name: &str, value: &str) -> bool {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is(TDM_RESERVATION) {
-            // 1 reserves the right to mining, 0 does not (TDMRep, sections on header and meta).
-            if value.trim() == "1" {
-                self.opt_out(TDM_RESERVATION);
+            // 1 reserves the right to mining, 0 does not: of file, header and `meta` the later one counts (TDMRep).
+            match value.trim() {
+                "1" => self.opt_out(TDM_RESERVATION),
+                "0" => self.asked[TDM_AT] = false,
+                _ => {}
             }
         } else if is("content-signal") || is("content-usage") {
             if refuses_training(value) {

@@ -5,6 +5,7 @@
 //! repetitions and redirect targets before others.
 
 use super::address;
+use super::opt_out::{OptOutFile, SiteOptOuts};
 use super::politeness::Pace;
 use super::robots::Robots;
 use super::server::Servers;
@@ -63,6 +64,13 @@ pub(super) struct Host {
     pub(super) sitemap_urls: u64,
     pub(super) sitemaps: u64,
     pub(super) sitemaps_asked: bool,
+    /// What the files say in which the site opts out.
+    pub(super) opt_outs: Arc<SiteOptOuts>,
+    /// How many of [`OptOutFile::ALL`] are answered.
+    pub(super) opt_outs_answered: usize,
+    pub(super) opt_out_attempts: u32,
+    /// One of them is asked for: no page is, before it is answered.
+    pub(super) opt_out_asking: bool,
     queue: VecDeque<Entry>,
     inflight: u64,
     /// It is in the heap or in the line of its server.
@@ -87,6 +95,7 @@ pub(super) enum Next {
     /// Find the address of a host.
     Resolve(usize),
     Robots(usize),
+    OptOut(usize, OptOutFile),
     Fetch(usize, Entry),
     Wait(Instant),
     Idle,
@@ -171,6 +180,10 @@ impl Frontier {
             sitemap_urls: 0,
             sitemaps: 0,
             sitemaps_asked: false,
+            opt_outs: Arc::default(),
+            opt_outs_answered: 0,
+            opt_out_attempts: 0,
+            opt_out_asking: false,
             queue: VecDeque::new(),
             inflight: 0,
             queued: false,
@@ -285,9 +298,14 @@ impl Frontier {
         host.inflight += 1;
         if stale {
             host.access = Access::Asking;
+            host.opt_outs_answered = 0;
             // With the next robots.txt the address is looked for again.
             host.resolved = !host.named;
             return Some(Next::Robots(index));
+        }
+        if self.settings.config.opt_out_files && host.opt_outs_answered < OptOutFile::ALL.len() {
+            host.opt_out_asking = true;
+            return Some(Next::OptOut(index, OptOutFile::ALL[host.opt_outs_answered]));
         }
         let entry = host.queue.pop_front().expect("a free host has an address that waits");
         self.waiting -= 1;
@@ -317,6 +335,7 @@ impl Frontier {
         let connections = match host.access {
             Access::Asking | Access::Closed => 0,
             Access::Unknown => 1,
+            Access::Known(..) if host.opt_out_asking => 0,
             Access::Known(..) if host.pace.pause(&self.settings).is_zero() => {
                 self.settings.config.host_connections
             }
@@ -340,6 +359,7 @@ mod tests {
             user_agent: "mill https://a".into(),
             delay_ms,
             host_connections,
+            opt_out_files: false,
             ..Config::default()
         };
         Frontier::new(Arc::new(Settings::new(config).map_err(|e| format!("{e:?}")).unwrap()))
@@ -365,6 +385,7 @@ mod tests {
         match next {
             Next::Resolve(host) => format!("resolve {host}"),
             Next::Robots(host) => format!("robots {host}"),
+            Next::OptOut(host, file) => format!("{} {host}", file.path()),
             Next::Fetch(_, entry) => entry.url.to_string(),
             Next::Wait(_) => "wait".to_owned(),
             Next::Idle => "idle".to_owned(),

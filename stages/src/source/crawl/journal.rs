@@ -29,7 +29,7 @@ pub(super) enum State {
     Done,
     /// To be fetched again.
     Again,
-    /// A robots.txt or a redirect on the way to one.
+    /// A robots.txt, a file in which the site opts out, or a redirect on the way to one.
     Robots,
 }
 

@@ -43,7 +43,7 @@ impl Run<'_> {
                 };
                 self.refuse(refusal, &entry.url, &format!("status {status}"));
             }
-            Ok(Found::Nothing | Found::Robots(_) | Found::Address(_)) => {}
+            Ok(Found::Nothing | Found::Robots(_) | Found::OptOut(_) | Found::Address(_)) => {}
             Err(failure) => {
                 self.refuse(failure.refusal, &entry.url, &failure.detail);
                 if entry.depth == 0 && entry.what == What::Page {

@@ -12,9 +12,10 @@
 //!
 //! Pages whose authors opt out say so in the column `opt_out`: those of machine learning are dropped unless
 //! `respect_opt_out` is off, `noindex` unless `respect_noindex` is. The words are, in this order: `noindex`, `noai` and
-//! `noimageai` (`X-Robots-Tag`, `meta` robots), `tdm-reservation` (header and `meta`, TDMRep of the W3C), `content-signal`
-//! (`Content-Signal: ai-train=no` as header, `meta` or in the group of robots.txt that is ours, which is kept in the archive
-//! as `Gristmill-Opt-Out`; also `Content-Usage: train-ai=n`). `filter.rights` reads the column and the licence.
+//! `noimageai` (`X-Robots-Tag`, `meta` robots), `tdm-reservation` (header, `meta` and `/.well-known/tdmrep.json`, TDMRep of the W3C),
+//! `content-signal` (`Content-Signal: ai-train=no` as header, `meta` or in the group of robots.txt that is ours; also
+//! `Content-Usage: train-ai=n`) and `ai-txt` (`/ai.txt`). What files of the site said is kept in the archive as `Gristmill-Opt-Out`.
+//! `filter.rights` reads the column and the licence.
 //!
 //! ```text
 //! seeds = ["https://example.com/docs/"]
@@ -35,6 +36,7 @@ mod guard;
 mod journal;
 mod learn;
 mod links;
+mod opt_out;
 mod pattern;
 mod politeness;
 mod read;
@@ -137,11 +139,13 @@ config! {
         sitemaps: bool = true;
         /// Most addresses taken from sitemaps of one host.
         sitemap_urls_max: u64 = 50_000, in 0..=100_000_000;
+        /// Ask each host for `/.well-known/tdmrep.json` and `/ai.txt`, in which a site opts out of machine learning: two requests more, at the pace of the host.
+        opt_out_files: bool = true;
         /// Do not follow links marked `nofollow`, nor any of a page marked so.
         respect_nofollow: bool = true;
         /// Drop pages marked `noindex`.
         respect_noindex: bool = true;
-        /// Drop pages whose authors opt out of machine learning: `noai`, `noimageai`, `tdm-reservation: 1`, `Content-Signal: ai-train=no`. They are told in the column `opt_out` either way.
+        /// Drop pages whose authors opt out of machine learning: `noai`, `noimageai`, `tdm-reservation: 1`, `Content-Signal: ai-train=no`, `ai.txt`. They are told in the column `opt_out` either way.
         respect_opt_out: bool = true;
         /// Also connect to loopback, private and other special addresses.
         allow_private: bool = false;
@@ -207,7 +211,7 @@ const BUILD: Build =
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.crawl",
-    version: 3,
+    version: 4,
     summary: "Crawls web sites into a WARC archive and gives its pages.",
     keys: <Config as schemas::Config>::KEYS,
     reasons: REASONS,

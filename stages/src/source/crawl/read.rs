@@ -2,6 +2,7 @@
 
 use super::archive::{self, CountingReader};
 use super::decode::{Broken, bounded, decode};
+use super::opt_out::OptOutFile;
 use super::settings::Settings;
 use super::{Drop, sitemap, visit};
 use crate::source::warc::write as warc;
@@ -193,7 +194,7 @@ impl Rows<'_> {
         page.drop = self.status(url, http).or_else(|| self.body(body, &html, undecoded, truncated));
         if page.drop.is_none() {
             let mut wishes = Wishes::default();
-            wishes.opt_out(header(headers, warc::OPT_OUT).unwrap_or_default());
+            wishes.add_told(header(headers, warc::OPT_OUT).unwrap_or_default());
             self.wishes(http, &html, &mut wishes);
             page.opt_out = wishes.opt_outs();
             page.drop = self.unwanted(wishes);
@@ -208,7 +209,8 @@ impl Rows<'_> {
             return Some((Drop::Status, status.into(), 200.0));
         }
         // Servers answer for these with pages of all kinds.
-        let is_guide = url.ends_with("/robots.txt") || url.ends_with("/sitemap.xml");
+        let guides = ["/robots.txt", "/sitemap.xml", OptOutFile::Tdmrep.path(), OptOutFile::AiTxt.path()];
+        let is_guide = guides.iter().any(|path| url.ends_with(path));
         let is_html = visit::is_html(header(http, "content-type").unwrap_or_default());
         (is_guide || !is_html).then_some((Drop::NotHtml, 1.0, 0.0))
     }

@@ -165,7 +165,7 @@ impl Groups {
 }
 
 /// Skips the byte-order mark of UTF-8, or as much of it as is there.
-fn without_bom(mut bytes: &[u8]) -> &[u8] {
+pub(super) fn without_bom(mut bytes: &[u8]) -> &[u8] {
     for mark in [0xef, 0xbb, 0xbf] {
         match bytes.strip_prefix(&[mark]) {
             Some(rest) => bytes = rest,
@@ -214,7 +214,8 @@ fn key_of(key: &[u8], extensions: bool) -> Key {
     }
 }
 
-fn escape(value: &[u8]) -> Vec<u8> {
+/// Percent-encodes bytes above 0x7f and makes hexadecimal digits of escapes upper case.
+pub(super) fn escape(value: &[u8]) -> Vec<u8> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = Vec::with_capacity(value.len());
     for (at, &byte) in value.iter().enumerate() {

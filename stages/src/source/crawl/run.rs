@@ -7,11 +7,13 @@ use super::archive::{self, Archive};
 use super::fetch::{Failure, Fetcher};
 use super::frontier::{Access, Entry, Frontier, Next, What};
 use super::journal::{self, Replay, State};
+use super::opt_out::OptOutFile;
 use super::refusal::Refusal;
 use super::robots::Robots;
 use super::settings::Settings;
 use super::visit::{Found, Report, Task, Visit, work};
 use crate::source::warc::write::{IndexEntry, file_name};
+use crate::text::rights::{CONTENT_SIGNAL, Wishes};
 use schemas::{Event, Observer, SourceError};
 use std::path::Path;
 use std::sync::Arc;
@@ -191,6 +193,7 @@ impl<'a> Run<'a> {
             match self.frontier.next(now) {
                 Next::Resolve(host) => self.send(host, Task::Resolve),
                 Next::Robots(host) => self.send(host, Task::Robots),
+                Next::OptOut(host, file) => self.ask_opt_out(host, file),
                 Next::Fetch(host, entry) => self.start(host, entry)?,
                 Next::Wait(at) => return Ok(Some(at.min(self.deadline))),
                 Next::Idle => return Ok(None),
@@ -203,11 +206,17 @@ impl<'a> Run<'a> {
     fn start(&mut self, at: usize, entry: Entry) -> Result<(), SourceError> {
         let budget = self.settings.config.pages_per_host_max;
         let host = self.frontier.host(at);
-        let (allowed, no_training) = match (&host.access, Url::parse(&entry.url)) {
+        let mut wishes = Wishes::default();
+        let allowed = match (&host.access, Url::parse(&entry.url)) {
             (Access::Known(robots, _), Ok(url)) => {
-                (robots.allows(address::path_and_query(&url)), robots.no_training)
+                let path = address::path_and_query(&url);
+                if robots.no_training {
+                    wishes.opt_out(CONTENT_SIGNAL);
+                }
+                host.opt_outs.wishes(path, &mut wishes);
+                robots.allows(path)
             }
-            _ => (false, false),
+            _ => false,
         };
         let is_page = entry.what == What::Page;
         let refusal = if !allowed {
@@ -226,7 +235,7 @@ impl<'a> Run<'a> {
             host.pages_asked += 1;
             self.pages_asked += 1;
         }
-        self.send(at, Task::Fetch { entry, no_training });
+        self.send(at, Task::Fetch { entry, wishes });
         Ok(())
     }
 
@@ -264,6 +273,12 @@ impl<'a> Run<'a> {
                 }
                 self.robots(host, visits.last(), result);
             }
+            Task::OptOut(file) => {
+                for visit in &visits {
+                    self.archive(visit, State::Robots)?;
+                }
+                self.opt_out(host, file, result);
+            }
             Task::Resolve => {}
             Task::Fetch { entry, .. } => self.fetched(host, entry, &visits, result)?,
         }
@@ -276,6 +291,7 @@ impl<'a> Run<'a> {
         let host = self.frontier.host(at);
         let attempt = match task {
             Task::Resolve | Task::Robots => host.robots_attempts + 1,
+            Task::OptOut(_) => host.opt_out_attempts + 1,
             Task::Fetch { entry, .. } => entry.attempts + 1,
         };
         match (result, last) {
@@ -309,6 +325,35 @@ impl<'a> Run<'a> {
             return;
         }
         self.close(at, Refusal::RobotsUnreachable, &detail);
+    }
+
+    /// Asks for a file in which the site opts out, where robots.txt lets us.
+    fn ask_opt_out(&mut self, at: usize, file: OptOutFile) {
+        let host = self.frontier.host(at);
+        if matches!(&host.access, Access::Known(robots, _) if robots.allows(file.path())) {
+            return self.send(at, Task::OptOut(file));
+        }
+        (host.opt_outs_answered, host.opt_out_asking) = (host.opt_outs_answered + 1, false);
+        self.frontier.ended(at);
+    }
+
+    /// Learns what such a file says, or asks again; one that cannot be had says nothing.
+    fn opt_out(&mut self, at: usize, file: OptOutFile, result: Result<Found, Failure>) {
+        let (retries_max, token) = (self.settings.config.retries_max, self.settings.token.clone());
+        let host = self.frontier.host(at);
+        host.opt_out_asking = false;
+        host.opt_out_attempts += 1;
+        let passing = match &result {
+            Ok(found) => matches!(found, Found::Later),
+            Err(failure) => failure.is_passing(),
+        };
+        if passing && u64::from(host.opt_out_attempts) <= retries_max {
+            return;
+        }
+        if let Ok(Found::OptOut(body)) = result {
+            Arc::make_mut(&mut host.opt_outs).read(file, &body, &token);
+        }
+        (host.opt_outs_answered, host.opt_out_attempts) = (host.opt_outs_answered + 1, 0);
     }
 
     fn open(&mut self, at: usize, robots: Robots) {

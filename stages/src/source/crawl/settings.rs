@@ -73,6 +73,7 @@ impl Settings {
             c.robots_extensions,
             c.robots_strict,
             c.sitemaps,
+            c.opt_out_files,
             c.respect_nofollow,
             c.allow_private,
         ];

@@ -7,13 +7,14 @@ use super::decode::{Broken, decode};
 use super::fetch::{Failure, Fetched, Fetcher};
 use super::frontier::{Entry, What};
 use super::links;
+use super::opt_out::OptOutFile;
 use super::refusal::Refusal;
 use super::robots::{ROBOTS_BYTES_MAX, Robots};
 use super::settings::Settings;
 use super::sitemap::{self, Sitemap};
 use super::{address, date};
 use crate::source::warc::write::{Record, Truncated};
-use crate::text::rights::{CONTENT_SIGNAL, Wishes};
+use crate::text::rights::Wishes;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,10 +31,12 @@ pub(super) enum Task {
     /// Where the name of the host leads.
     Resolve,
     Robots,
+    /// A file in which the site opts out.
+    OptOut(OptOutFile),
     Fetch {
         entry: Entry,
-        /// robots.txt asks not to train on what the host gives.
-        no_training: bool,
+        /// What files of the site say of the address.
+        wishes: Wishes,
     },
 }
 
@@ -72,6 +75,8 @@ pub(super) enum Found {
     Redirect(Option<Url>),
     Sitemap(Sitemap),
     Robots(Robots),
+    /// The body of a file in which the site opts out; empty where there is none.
+    OptOut(Vec<u8>),
     /// The address of a host, where it has one.
     Address(Option<IpAddr>),
     /// The host asks to come later, or stopped in the middle: the same address again.
@@ -90,9 +95,8 @@ pub(super) async fn work(
     let result = match &task {
         Task::Resolve => Ok(Found::Address(resolve(&fetcher, &origin).await)),
         Task::Robots => robots(&settings, &fetcher, &origin, &mut visits).await,
-        Task::Fetch { entry, no_training } => {
-            address(&settings, &fetcher, entry, *no_training, &mut visits).await
-        }
+        Task::OptOut(file) => opt_out(&settings, &fetcher, &origin, *file, &mut visits).await,
+        Task::Fetch { entry, wishes } => address(&settings, &fetcher, entry, *wishes, &mut visits).await,
     };
     Report { host, task, visits, result }
 }
@@ -113,7 +117,7 @@ async fn robots(
     let mut url = Url::parse(&text).map_err(|e| invalid(e.to_string()))?;
     for _ in 0..=ROBOTS_REDIRECTS_MAX {
         let fetched = fetcher.fetch(&url, |_, _| ROBOTS_BYTES_MAX as u64).await?;
-        visits.push(visit(&url, &fetched, false));
+        visits.push(visit(&url, &fetched, Wishes::default()));
         let parse = |body: &[u8]| Robots::parse(body, &settings.token, settings.config.robots_extensions);
         match fetched.status {
             200..=299 if matches!(fetched.truncated, None | Some(Truncated::Length)) => {
@@ -140,11 +144,40 @@ async fn robots(
     Ok(Found::Robots(Robots::default()))
 }
 
+async fn opt_out(
+    settings: &Settings,
+    fetcher: &Fetcher,
+    origin: &str,
+    file: OptOutFile,
+    visits: &mut Vec<Visit>,
+) -> Result<Found, Failure> {
+    let invalid = |detail: String| Failure { refusal: Refusal::RedirectInvalid, detail };
+    let mut url = Url::parse(&format!("{origin}{}", file.path())).map_err(|e| invalid(e.to_string()))?;
+    for _ in 0..=ROBOTS_REDIRECTS_MAX {
+        let fetched = fetcher.fetch(&url, |_, _| ROBOTS_BYTES_MAX as u64).await?;
+        visits.push(visit(&url, &fetched, Wishes::default()));
+        match fetched.status {
+            200 => {
+                let encoding = fetched.header("content-encoding").unwrap_or_default();
+                return Ok(Found::OptOut(decode(&fetched.body, encoding, settings.bounds()).0.into_owned()));
+            }
+            // Only within the site: another one does not speak for it.
+            300..=399 => match location(&url, &fetched).filter(|next| address::origin(next) == origin) {
+                Some(next) => url = next,
+                None => break,
+            },
+            429 | 502..=504 => return Ok(Found::Later),
+            _ => break,
+        }
+    }
+    Ok(Found::OptOut(Vec::new()))
+}
+
 async fn address(
     settings: &Settings,
     fetcher: &Fetcher,
     entry: &Entry,
-    no_training: bool,
+    wishes: Wishes,
     visits: &mut Vec<Visit>,
 ) -> Result<Found, Failure> {
     let url = Url::parse(&entry.url)
@@ -156,7 +189,7 @@ async fn address(
         What::Page => config.body_bytes_max,
     };
     let fetched = fetcher.fetch(&url, body_max).await?;
-    visits.push(visit(&url, &fetched, no_training));
+    visits.push(visit(&url, &fetched, wishes));
     let broken = matches!(fetched.truncated, Some(Truncated::Time | Truncated::Disconnect));
     Ok(match fetched.status {
         429 | 502 | 503 | 504 => Found::Later,
@@ -203,9 +236,9 @@ pub(super) fn is_html(content_type: &str) -> bool {
     matches!(mime(content_type).as_str(), "text/html" | "application/xhtml+xml")
 }
 
-/// Makes the records of an exchange; `no_training` is what robots.txt said when it was sent.
-fn visit(url: &Url, fetched: &Fetched, no_training: bool) -> Visit {
-    let (message, body_at) = fetched.message();
+/// Makes the records of an exchange; `wishes` is what files of the site said when it was sent.
+fn visit(url: &Url, fetched: &Fetched, wishes: Wishes) -> Visit {
+    let ((message, body_at), opt_outs) = (fetched.message(), wishes.opt_outs());
     let response = Record {
         kind: "response",
         url: Some(url.as_str()),
@@ -213,7 +246,7 @@ fn visit(url: &Url, fetched: &Fetched, no_training: bool) -> Visit {
         ip: fetched.ip,
         concurrent_to: None,
         truncated: fetched.truncated,
-        opt_out: no_training.then_some(CONTENT_SIGNAL),
+        opt_out: opt_outs.as_deref(),
         content_type: "application/http;msgtype=response",
         block: &message,
         payload_at: Some(body_at),

@@ -64,7 +64,7 @@ pub struct Record<'a> {
     pub concurrent_to: Option<&'a str>,
     /// Whether the block was cut.
     pub truncated: Option<Truncated>,
-    /// What robots.txt said against machine learning: the extension field `Gristmill-Opt-Out`.
+    /// What files of the site said against machine learning: the extension field `Gristmill-Opt-Out`.
     pub opt_out: Option<&'a str>,
     /// `Content-Type` of the block.
     pub content_type: &'a str,

@@ -121,6 +121,7 @@ fn config(seed: String) -> Config {
         retry_ms: 10,
         timeout_ms: 400,
         sitemaps: false,
+        opt_out_files: false,
         ..Config::default()
     }
 }
