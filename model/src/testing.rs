@@ -84,8 +84,9 @@ fn shard(path: &Path, rows: &[Row], group_rows: usize) {
     let batch = RecordBatch::try_new(token::schema(), columns).unwrap();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = std::fs::File::create(path).unwrap();
-    let properties =
-        WriterProperties::builder().set_max_row_group_row_count(Some(group_rows)).set_data_page_row_count_limit(8);
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_data_page_row_count_limit(8);
     let properties = properties.set_write_batch_size(8).build();
     let mut writer = ArrowWriter::try_new(file, token::schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();

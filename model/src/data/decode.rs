@@ -5,36 +5,40 @@ use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use schemas::token;
 
-/// The columns that a row is made of.
+/// The columns that a row is made of, the ids first.
 pub(super) const NEEDED: [&str; 4] = [token::INPUT_IDS, token::DOC_LENS, token::DOC_OFFSETS, token::PAD];
 
 /// Rows as they were decoded; a row is copied out when it is asked for.
 #[derive(Debug)]
 pub(super) struct Columns {
     batches: Vec<Batch>,
+    /// Ids of all rows where they were taken from the pages, [`Columns::row`]'s length of them a row.
+    flat: Option<Vec<i32>>,
 }
 
 #[derive(Debug)]
 struct Batch {
-    ids: ListArray,
+    /// `None` where the ids lie flat.
+    ids: Option<ListArray>,
     lengths: ListArray,
     offsets: ListArray,
     pads: Int32Array,
 }
 
 impl Columns {
-    /// Takes the columns out of batches.
-    pub(super) fn of(batches: &[RecordBatch]) -> Result<Self, String> {
+    /// Takes the columns out of batches; of the ids, what was read of them before.
+    pub(super) fn of(batches: &[RecordBatch], flat: Option<Vec<i32>>) -> Result<Self, String> {
         let batches = batches.iter().map(|batch| {
             let pads = column(batch, token::PAD)?.as_primitive_opt::<Int32Type>();
+            let ids = if flat.is_some() { None } else { Some(list(batch, token::INPUT_IDS)?) };
             Ok(Batch {
-                ids: list(batch, token::INPUT_IDS)?,
+                ids,
                 lengths: list(batch, token::DOC_LENS)?,
                 offsets: list(batch, token::DOC_OFFSETS)?,
                 pads: pads.ok_or("column `pad` is not Int32")?.clone(),
             })
         });
-        Ok(Self { batches: batches.collect::<Result<_, String>>()? })
+        Ok(Self { batches: batches.collect::<Result<_, String>>()?, flat })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -42,22 +46,28 @@ impl Columns {
     }
 
     /// Row `at`, which must have `length` tokens below `vocab`, all of them in pieces or padding.
-    pub(super) fn row(&self, mut at: usize, length: u64, vocab: u64) -> Result<Row, String> {
+    pub(super) fn row(&self, at: usize, length: u64, vocab: u64) -> Result<Row, String> {
+        let mut inner = at;
         let mut batches = self.batches.iter();
         let batch = loop {
             let batch = batches.next().ok_or("a row is missing")?;
-            match at.checked_sub(batch.pads.len()) {
-                Some(rest) => at = rest,
+            match inner.checked_sub(batch.pads.len()) {
+                Some(rest) => inner = rest,
                 None => break batch,
             }
         };
-        batch.row(at, length, vocab)
+        let ids = match (&self.flat, &batch.ids) {
+            (Some(flat), _) => flat.chunks_exact(length as usize).nth(at).ok_or("a row is missing")?,
+            (None, Some(lists)) => values(lists, inner),
+            (None, None) => return Err("column `input_ids` is missing".to_owned()),
+        };
+        batch.row(ids, inner, length, vocab)
     }
 }
 
 impl Batch {
-    fn row(&self, at: usize, length: u64, vocab: u64) -> Result<Row, String> {
-        let ids = unsigned(values(&self.ids, at), token::INPUT_IDS)?;
+    fn row(&self, ids: &[i32], at: usize, length: u64, vocab: u64) -> Result<Row, String> {
+        let ids = unsigned(ids, token::INPUT_IDS)?;
         let piece_lengths = unsigned(values(&self.lengths, at), token::DOC_LENS)?;
         let begins: Vec<bool> = values(&self.offsets, at).iter().map(|&offset| offset == 0).collect();
         let padding = u32::try_from(self.pads.value(at)).map_err(|_| "column `pad` is negative")?;

@@ -6,6 +6,7 @@
 mod decode;
 mod feistel;
 mod order;
+mod pages;
 mod rows;
 mod stream;
 

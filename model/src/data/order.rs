@@ -177,7 +177,10 @@ mod tests {
                 assert_eq!(together, places[range.start as usize..range.end as usize]);
                 let mut sorted = places.clone();
                 sorted.sort_unstable();
-                let all = block_rows.iter().zip(0..).flat_map(|(&n, block)| (0..n).map(move |row| Place { block, row }));
+                let all = block_rows
+                    .iter()
+                    .zip(0..)
+                    .flat_map(|(&n, block)| (0..n).map(move |row| Place { block, row }));
                 assert!(all.eq(sorted), "{block_rows:?}");
                 places
             });
@@ -195,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_position_is_small_and_reads_back() {
-        let position = Position { dataset: *blake3::hash(b"manifest").as_bytes(), seed: 1, epoch: 2, sample: 3 };
+        let position =
+            Position { dataset: *blake3::hash(b"manifest").as_bytes(), seed: 1, epoch: 2, sample: 3 };
         assert!(position.to_bytes().len() <= 64);
         assert_eq!(Position::from_bytes(&position.to_bytes()), position);
         let json = serde_json::to_string(&position).unwrap();

@@ -5,6 +5,7 @@
 
 use super::decode::{Columns, NEEDED};
 use super::order::Place;
+use super::pages;
 use crate::batch::Row;
 use crate::error::TrainError;
 use parquet::arrow::ProjectionMask;
@@ -161,12 +162,16 @@ impl Rows {
     fn read(&self, shard: usize, group: usize, wanted: &[u32]) -> Result<Columns, TrainError> {
         let head = self.head(shard)?;
         let path = &self.shards[shard].path;
-        let reader = self.reader(shard, head, group, wanted)?;
+        let length = usize::try_from(self.length).map_err(TrainError::file(path))?;
+        let flat = pages::ids(self.file(shard)?, head.metadata(), group, wanted, length);
+        let flat = flat.map_err(TrainError::file(path))?;
+        let names = if flat.is_some() { &NEEDED[1..] } else { &NEEDED[..] };
+        let reader = self.reader(shard, head, group, wanted, names)?;
         let mut batches = Vec::new();
         for batch in reader {
             batches.push(batch.map_err(TrainError::file(path))?);
         }
-        let columns = Columns::of(&batches).map_err(TrainError::file(path))?;
+        let columns = Columns::of(&batches, flat).map_err(TrainError::file(path))?;
         if columns.count() != wanted.len() {
             let (found, wanted) = (columns.count(), wanted.len());
             let message = format!("row group {group} gave {found} of {wanted} rows");
@@ -181,13 +186,14 @@ impl Rows {
         head: ArrowReaderMetadata,
         group: usize,
         wanted: &[u32],
+        names: &[&str],
     ) -> Result<ParquetRecordBatchReader, TrainError> {
         let path = &self.shards[shard].path;
         let file = self.file(shard)?;
         let rows = head.metadata().row_group(group).num_rows();
         let rows = usize::try_from(rows).map_err(TrainError::file(path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, head);
-        let mask = ProjectionMask::columns(builder.parquet_schema(), NEEDED);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
         let mut builder = builder.with_row_groups(vec![group]).with_projection(mask);
         builder = builder.with_batch_size(wanted.len().max(1));
         if wanted.len() < rows {
@@ -238,7 +244,9 @@ impl Rows {
         let mut left = limit;
         let chunks = (0..self.blocks.len()).flat_map(|block| {
             let rows = self.block_rows[block];
-            (0..rows).step_by(CHUNK_ROWS as usize).map(move |first| (block, first, CHUNK_ROWS.min(rows - first)))
+            (0..rows)
+                .step_by(CHUNK_ROWS as usize)
+                .map(move |first| (block, first, CHUNK_ROWS.min(rows - first)))
         });
         chunks.map_while(move |(block, first, count)| {
             let count = u32::try_from(left.min(u64::from(count))).expect("at most a chunk");

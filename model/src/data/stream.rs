@@ -93,7 +93,7 @@ impl<'a> Stream<'a> {
             self.turn();
             if self.is_ours(self.position.sample) {
                 let sample = self.position.sample;
-                let (epoch, rows) = (self.epoch(), self.rows);
+                let (rows, epoch) = (self.rows, self.epoch());
                 let place = epoch.places(rows.block_rows(), std::iter::once(sample))[0];
                 numbers.push(rows.number(place));
             }
@@ -120,8 +120,7 @@ impl<'a> Stream<'a> {
     fn epoch(&mut self) -> &Epoch {
         let number = self.position.epoch;
         if self.epoch.as_ref().is_none_or(|(known, _)| *known != number) {
-            let epoch =
-                Epoch::new(self.rows.block_rows(), self.rows.length(), self.position.seed, number);
+            let epoch = Epoch::new(self.rows.block_rows(), self.rows.length(), self.position.seed, number);
             self.epoch = Some((number, epoch));
         }
         &self.epoch.as_ref().expect("it was just made").1

@@ -118,7 +118,8 @@ fn a_shard_that_goes_or_changes_is_named_before_and_after_opening() {
     let (folder, _) = prepared("order-altered");
     let path = folder.0.join("tokens/train/part-00002.parquet");
     let bytes = std::fs::read(&path).unwrap();
-    let read = |dataset: &Dataset| dataset.stream(dataset.begin(7), Share::ALL)?.take(523).map(|rows| rows.len());
+    let read =
+        |dataset: &Dataset| dataset.stream(dataset.begin(7), Share::ALL)?.take(523).map(|rows| rows.len());
     let fails = |dataset: &Dataset| read(dataset).unwrap_err().to_string();
     let dataset = Dataset::open(&folder.0).unwrap();
     assert_eq!(read(&dataset).unwrap(), 523);

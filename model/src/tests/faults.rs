@@ -56,7 +56,8 @@ fn a_batch_larger_than_the_dataset_takes_rows_of_the_next_passes() {
     // 160 rows of 33 are four passes and 28 rows.
     let position: serde_json::Value = serde_json::from_str(&state).unwrap();
     let manifest = blake3::hash(&fs::read(data.join("manifest.json")).unwrap()).to_hex().to_string();
-    let expected = serde_json::json!({ "dataset": manifest, "seed": config(2).seed, "epoch": 4, "sample": 28 });
+    let expected =
+        serde_json::json!({ "dataset": manifest, "seed": config(2).seed, "epoch": 4, "sample": 28 });
     assert_eq!(position["position"], expected);
 }
 
