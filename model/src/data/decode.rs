@@ -47,21 +47,30 @@ impl Columns {
 
     /// Row `at`, which must have `length` tokens below `vocab`, all of them in pieces or padding.
     pub(super) fn row(&self, at: usize, length: u64, vocab: u64) -> Result<Row, String> {
-        let mut inner = at;
-        let mut batches = self.batches.iter();
-        let batch = loop {
-            let batch = batches.next().ok_or("a row is missing")?;
-            match inner.checked_sub(batch.pads.len()) {
-                Some(rest) => inner = rest,
-                None => break batch,
-            }
-        };
+        let (batch, inner) = self.batch(at)?;
         let ids = match (&self.flat, &batch.ids) {
             (Some(flat), _) => flat.chunks_exact(length as usize).nth(at).ok_or("a row is missing")?,
             (None, Some(lists)) => values(lists, inner),
             (None, None) => return Err("column `input_ids` is missing".to_owned()),
         };
         batch.row(ids, inner, length, vocab)
+    }
+
+    /// Row `at` with ids that were read alone.
+    pub(super) fn row_of(&self, ids: &[i32], at: usize, length: u64, vocab: u64) -> Result<Row, String> {
+        let (batch, inner) = self.batch(at)?;
+        batch.row(ids, inner, length, vocab)
+    }
+
+    /// The batch that has row `at`, and where.
+    fn batch(&self, mut at: usize) -> Result<(&Batch, usize), String> {
+        for batch in &self.batches {
+            match at.checked_sub(batch.pads.len()) {
+                Some(rest) => at = rest,
+                None => return Ok((batch, at)),
+            }
+        }
+        Err("a row is missing".to_owned())
     }
 }
 

@@ -37,9 +37,10 @@ pub(super) fn ids(
     let full = u8::try_from(column.max_def_level()).unwrap_or(u8::MAX);
     let row_group = metadata.row_group(group);
     let rows = usize::try_from(row_group.num_rows()).unwrap_or(0);
-    let locations = metadata.offset_index().and_then(|index| Some(index.get(group)?.get(at)?.page_locations()));
-    let firsts: Option<Vec<usize>> =
-        locations.map(|all| all.iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(0)).collect());
+    let locations =
+        metadata.offset_index().and_then(|index| Some(index.get(group)?.get(at)?.page_locations()));
+    let firsts: Option<Vec<usize>> = locations
+        .map(|all| all.iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(0)).collect());
     let mut pages =
         SerializedPageReader::new(Arc::new(file), row_group.column(at), rows, locations.cloned())?;
     let mut ids = Vec::with_capacity(wanted.len() * length);
@@ -53,8 +54,9 @@ pub(super) fn ids(
             (first, number) = (end, number + 1);
             continue;
         }
-        let Some(Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, .. }) =
-            pages.get_next_page()?
+        let Some(Page::DataPage {
+            buf, num_values, encoding, def_level_encoding, rep_level_encoding, ..
+        }) = pages.get_next_page()?
         else {
             return Ok(None);
         };

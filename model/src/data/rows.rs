@@ -19,12 +19,14 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Row groups of more tokens are read in parts, so that one block never needs more memory: 8 MiB.
 const BLOCK_TOKENS_MAX: u64 = 2 << 20;
 /// Shards whose footers and page indexes are kept in memory, about 1 MiB each at 128 Mi tokens.
 const HEADS_MAX: usize = 64;
+/// Row groups whose columns beside the ids are kept in memory for rows that are read alone: about 30 KiB each.
+const SIDES_MAX: usize = 1024;
 /// Rows decoded together where they are read one behind the other.
 const CHUNK_ROWS: u32 = 256;
 
@@ -39,6 +41,8 @@ pub struct Rows {
     vocab: u64,
     /// What was read of the shards that were used last, the latest at the end.
     heads: Mutex<VecDeque<(usize, ArrowReaderMetadata)>>,
+    /// What stands beside the ids in row groups of shards, the latest at the end.
+    sides: Mutex<VecDeque<((usize, usize), Arc<Columns>)>>,
 }
 
 #[derive(Debug)]
@@ -134,8 +138,41 @@ impl Rows {
         let inner = number - shard.before;
         let group = shard.groups.partition_point(|before| *before <= inner) - 1;
         let row = u32::try_from(inner - shard.groups[group]).expect("rows of a group are u32");
-        let columns = self.read(at, group, &[row])?;
-        columns.row(0, self.length, self.vocab).map_err(TrainError::file(&shard.path))
+        let wrong = TrainError::file(&shard.path);
+        match self.ids(at, group, &[row])? {
+            Some(ids) => {
+                let side = self.side(at, group)?;
+                side.row_of(&ids, row as usize, self.length, self.vocab).map_err(wrong)
+            }
+            None => self.read(at, group, &[row])?.row(0, self.length, self.vocab).map_err(wrong),
+        }
+    }
+
+    /// What stands beside the ids in a row group: small, and kept for the row groups that were asked last.
+    fn side(&self, shard: usize, group: usize) -> Result<Arc<Columns>, TrainError> {
+        let known = || self.sides.lock().expect("no thread panics while it looks up a row group");
+        if let Some((_, side)) = known().iter().find(|(key, _)| *key == (shard, group)) {
+            return Ok(side.clone());
+        }
+        let groups = &self.shards[shard].groups;
+        let count = u32::try_from(groups[group + 1] - groups[group]).expect("rows of a group are u32");
+        let all: Vec<u32> = (0..count).collect();
+        let side = Arc::new(self.read_with(shard, group, &all, Some(Vec::new()))?);
+        let mut sides = known();
+        while sides.len() >= SIDES_MAX {
+            sides.pop_front();
+        }
+        sides.push_back(((shard, group), side.clone()));
+        Ok(side)
+    }
+
+    /// Ids of wanted rows straight from the pages, where they are laid out for it.
+    fn ids(&self, shard: usize, group: usize, wanted: &[u32]) -> Result<Option<Vec<i32>>, TrainError> {
+        let path = &self.shards[shard].path;
+        let length = usize::try_from(self.length).map_err(TrainError::file(path))?;
+        let head = self.head(shard)?;
+        let flat = pages::ids(self.file(shard)?, head.metadata(), group, wanted, length);
+        flat.map_err(TrainError::file(path))
     }
 
     /// The number of a row in [`Rows::row`].
@@ -160,11 +197,19 @@ impl Rows {
 
     /// Reads rows of a row group, sorted.
     fn read(&self, shard: usize, group: usize, wanted: &[u32]) -> Result<Columns, TrainError> {
+        self.read_with(shard, group, wanted, self.ids(shard, group, wanted)?)
+    }
+
+    /// Reads them but for the ids, where these were read before.
+    fn read_with(
+        &self,
+        shard: usize,
+        group: usize,
+        wanted: &[u32],
+        flat: Option<Vec<i32>>,
+    ) -> Result<Columns, TrainError> {
         let head = self.head(shard)?;
         let path = &self.shards[shard].path;
-        let length = usize::try_from(self.length).map_err(TrainError::file(path))?;
-        let flat = pages::ids(self.file(shard)?, head.metadata(), group, wanted, length);
-        let flat = flat.map_err(TrainError::file(path))?;
         let names = if flat.is_some() { &NEEDED[1..] } else { &NEEDED[..] };
         let reader = self.reader(shard, head, group, wanted, names)?;
         let mut batches = Vec::new();

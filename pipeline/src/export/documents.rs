@@ -34,6 +34,16 @@ pub(super) fn write(
     format: &mut dyn Format,
 ) -> Result<Split, InspectError> {
     let count = (shards.tokens * 4).div_ceil(BUCKET_BYTES).clamp(1, BUCKETS_MAX);
+    write_by(shards, scratch, format, count)
+}
+
+/// The same, in so many buckets.
+pub(super) fn write_by(
+    shards: &Shards<'_>,
+    scratch: &Path,
+    format: &mut dyn Format,
+    count: u64,
+) -> Result<Split, InspectError> {
     let buckets = scatter(shards, scratch, count)?;
     let mut split = Split::default();
     match buckets {

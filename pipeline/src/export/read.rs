@@ -3,7 +3,7 @@
 use crate::digest::digest;
 use crate::inspect::table::Part;
 use crate::inspect::{Dataset, InspectError};
-use arrow::array::{Array, AsArray, BooleanArray, ListArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, ListArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use schemas::manifest::Tokens;
 use schemas::{DocId, token};

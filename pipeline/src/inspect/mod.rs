@@ -13,7 +13,7 @@ mod error;
 mod explain;
 pub(crate) mod find;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod grid;
 mod jsonl;
 pub mod layout;
