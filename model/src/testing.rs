@@ -3,6 +3,8 @@
 use crate::batch::Row;
 use arrow::array::{ArrayRef, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Int32Type};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use schemas::hash::Rng;
 use schemas::manifest::{self, File, Manifest, Tokens};
 use schemas::token;
@@ -65,7 +67,7 @@ fn lists(rows: &[Row], of: impl Fn(&Row) -> Vec<u32>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn shard(path: &Path, rows: &[Row]) {
+fn shard(path: &Path, rows: &[Row], group_rows: usize) {
     let mut ids =
         ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
     for row in rows {
@@ -82,7 +84,11 @@ fn shard(path: &Path, rows: &[Row]) {
     let batch = RecordBatch::try_new(token::schema(), columns).unwrap();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = std::fs::File::create(path).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, token::schema(), None).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_data_page_row_count_limit(8);
+    let properties = properties.set_write_batch_size(8).build();
+    let mut writer = ArrowWriter::try_new(file, token::schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -117,6 +123,17 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
     if held_out > 0 {
         shards.push(("tokens/validation/part-00000.parquet", rows(held_out, length, vocab, 3)));
     }
+    dataset_with(folder, name, vocab_size, &shards, 1024);
+}
+
+/// Writes a dataset of given shards, with so many rows in a row group.
+pub(crate) fn dataset_with(
+    folder: &Path,
+    name: &str,
+    vocab_size: u64,
+    shards: &[(&str, Vec<Row>)],
+    group_rows: usize,
+) {
     let mut files = BTreeMap::new();
     let mut list = |name: &str, rows: Option<u64>| {
         let bytes = std::fs::read(folder.join(name)).unwrap();
@@ -125,8 +142,8 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
         files.insert(name.to_owned(), file);
         blake3
     };
-    for (name, rows) in &shards {
-        shard(&folder.join(name), rows);
+    for (name, rows) in shards {
+        shard(&folder.join(name), rows, group_rows);
         list(name, Some(rows.len() as u64));
     }
     tokenizer(&folder.join(manifest::TOKENIZER));
@@ -144,7 +161,7 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
             vocab_size,
             eos_id: 0,
             train: 1,
-            validation: held_out as u64,
+            validation: 1,
             tokenizer,
         }),
     };
