@@ -2,7 +2,7 @@
 
 use crate::cli::output::{emit, emit_json, style};
 use crate::cli::{cells, wrong};
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::Int32Type;
 use pipeline::inspect::Grid;
 use schemas::memory::{self, Done};
@@ -196,12 +196,8 @@ impl Work<'_> {
                 let sums = groups.entry(name.unwrap_or_default().to_owned()).or_default();
                 let whole = [&intake.verdicts[row], &outcome.verdicts[row]];
                 let whole = whole.iter().all(|verdict| !matches!(verdict, Verdict::Dropped { .. }));
-                self.document(
-                    &intake.batch,
-                    row,
-                    whole.then(|| ids.as_primitive::<Int32Type>().values()),
-                    sums,
-                );
+                let ids = whole.then(|| ids.as_primitive::<Int32Type>().values().as_ref());
+                self.document(&intake.batch, row, ids, sums);
             }
         }
         Ok(())
