@@ -34,6 +34,7 @@ mod progress;
 mod schema;
 mod stage;
 mod stages;
+mod tokenizer;
 mod train;
 mod verify;
 mod wrong;
@@ -89,6 +90,8 @@ enum Command {
     Fit(fit::Args),
     /// Lists every kind with its keys and reasons.
     Stages(stages::Args),
+    /// Trains a tokenizer on files, or tells how one cuts texts.
+    Tokenizer(tokenizer::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -112,6 +115,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Stage(args) => stage::run(&args, kinds),
         Command::Fit(args) => fit::run(&args),
         Command::Stages(args) => stages::run(&args, kinds),
+        Command::Tokenizer(args) => tokenizer::run(&args),
         Command::Inspect(args) => inspect::run(&args, kinds),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -131,6 +131,9 @@ fn recipe(args: &Args, pairs: Pairs) -> Recipe {
     let kind = if is_parquet(&args.input) { "source.parquet" } else { "source.jsonl" };
     if kind == "source.jsonl" {
         source.push(("row".into(), Value::Boolean(true)));
+        if args.kind == "tokenize.chat" {
+            source.push(("text_field".into(), "".into()));
+        }
         if args.kind.starts_with("extract.") || args.kind == "filter.rights" {
             source.push(("html_field".into(), column::HTML.into()));
         }

@@ -45,6 +45,7 @@ pub const ALL: &[Spec] = &[
     source::parquet::SPEC,
     source::warc::SPEC,
     tokenize::bpe::SPEC,
+    tokenize::chat::SPEC,
 ];
 
 /// Every kind whose weights `gristmill fit` makes.

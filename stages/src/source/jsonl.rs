@@ -30,7 +30,7 @@ config! {
     pub struct Config {
         /// Files, folders (searched to their depth for `.jsonl`, `.ndjson` and `.json`, also `.gz` and `.zst`) and patterns with `*`.
         paths: FilePaths = FilePaths::default();
-        /// Field of the text.
+        /// Field of the text; empty where objects have none that is one string, such as chats: then read them by `columns` or `row`.
         text_field: String = "text".into();
         /// Field of the identity that the source gives; a number is written out.
         id_field: String = "id".into();
@@ -153,6 +153,13 @@ impl JsonLines {
         let more = config.columns.iter().map(String::as_str).chain(config.row.then_some(column::ROW));
         let schema = column::with(&schema, more.map(|name| Field::new(name, DataType::Utf8, true)));
         Ok(Self { config, schema, line_bytes_max: DOCUMENT_BYTES_MAX, split_bytes: SPLIT_BYTES })
+    }
+}
+
+impl JsonLines {
+    /// Whether no field is the text of an object.
+    const fn has_no_text(&self) -> bool {
+        self.config.text_field.is_empty() && self.config.html_field.is_empty()
     }
 }
 
@@ -294,6 +301,7 @@ impl Rows<'_> {
         let (html, text) = match (html, text) {
             (Scalar::Text(html), _) => (Some(html.as_bytes()), None),
             (_, Scalar::Text(text)) => (None, Some(text.as_ref())),
+            _ if self.source.has_no_text() => (None, None),
             _ => return Err((Drop::NoTextField, 0.0)),
         };
         let mut extra: Vec<Option<&str>> = fields.columns.iter().map(Option::as_deref).collect();

@@ -1,6 +1,6 @@
 //! Makes tokens of text: byte-level BPE, trained on the corpus or read from a tokenizer.json.
 //!
-//! Training counts the pre-tokens of GPT-2's split and merges the most frequent pairs; all 256 bytes are tokens, so no
+//! Training counts the pre-tokens of a split (GPT-2's, if no other is named) and merges the most frequent pairs; all 256 bytes are tokens, so no
 //! text is unknown and decoding gives every text back. The vocabulary starts with `eos` (id 0), then the bytes, then
 //! merges. Same corpus, same tokenizer: `tokenizer.json` is the same byte for byte whatever the order of documents.
 //! Documents get their ids in `tokens`, with `eos` behind them. The name of a special token inside a document is text by
@@ -17,19 +17,21 @@ mod encode;
 mod json;
 mod merge;
 mod split;
-mod train;
+pub mod train;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use encode::Encoder;
 use schemas::column::{TEXT, TOKENS, require, tokens_type, utf8, with};
-use schemas::hash::FastMap;
 use schemas::{
     Build, Config as _, FilePath, Global, House, Judge, KeyError, Made, Notes, Outcome, Push, Reason,
     Records, Settings, Settled, Sorted, Spec, Stage, StageError, Verdict, choice, config, manifest,
 };
 use std::sync::Arc;
+use train::files::WORD_BYTES_MAX;
+use train::splits::{Split, Splitter};
+use train::{Counts, Plan, Sizes};
 
 choice! {
     /// What the name of a special token inside a document is.
@@ -53,6 +55,8 @@ config! {
         vocab_size: u64 = 8192, in 257..=1_048_576;
         /// Fewest times that a pair must be seen to become a token.
         min_frequency: u64 = 2, in 1..=1_000_000_000;
+        /// The split of a trained tokenizer; no token crosses a border.
+        split: Split = Split::Gpt2;
         /// What the name of a special token inside a document is: `text` like any other, `parse` to make it the
         /// special token, `reject` to drop the document.
         special_tokens: SpecialTokens = SpecialTokens::Text;
@@ -106,7 +110,7 @@ const BUILD: Build = |settings| {
         return Err(vec![mistake("eos", "is empty", None)]);
     }
     Ok(Made::Global(if config.file.is_empty() {
-        Box::new(Train(config))
+        Box::new(Train { splitter: config.split.splitter(), config })
     } else {
         Box::new(Load { json: read(&config, settings)?, config })
     }))
@@ -115,17 +119,15 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "tokenize.bpe",
-    version: 2,
+    version: 3,
     summary: "Makes tokens of text: byte-level BPE, trained on the corpus or read from a tokenizer.json.",
     keys: Config::KEYS,
     reasons: REASONS,
     build: BUILD,
 };
 
-/// Longest word that training counts whole. Longer ones (base64, lines of dashes) are counted in parts.
-const WORD_BYTES_MAX: usize = 512;
-/// Most words that training looks at, the most frequent first: a bound on its memory, some GiB.
-const WORDS_MAX: usize = 1 << 23;
+/// Keys that a tokenizer from a file has no use for.
+const TRAINING_KEYS: [&str; 3] = ["vocab_size", "min_frequency", "split"];
 
 fn mistake(key: &str, message: impl Into<String>, help: Option<String>) -> KeyError {
     KeyError { key: key.to_owned(), message: message.into(), help }
@@ -133,7 +135,7 @@ fn mistake(key: &str, message: impl Into<String>, help: Option<String>) -> KeyEr
 
 /// Reads the tokenizer.json and finds what does not fit it.
 fn read(config: &Config, settings: &Settings) -> Result<Vec<u8>, Vec<KeyError>> {
-    let unused = settings.pairs().iter().filter(|(key, _)| key == "vocab_size" || key == "min_frequency");
+    let unused = settings.pairs().iter().filter(|(key, _)| TRAINING_KEYS.contains(&key.as_str()));
     let mut errors: Vec<KeyError> = unused
         .map(|(key, _)| {
             mistake(
@@ -234,7 +236,10 @@ impl Global for Load {
 }
 
 /// Trains a tokenizer. Records: word → how often it was seen, a big-endian `u64`.
-struct Train(Config);
+struct Train {
+    config: Config,
+    splitter: Splitter,
+}
 
 impl Global for Train {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
@@ -242,17 +247,11 @@ impl Global for Train {
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
-        let mut counts: FastMap<&[u8], u64> = FastMap::default();
-        for word in utf8(batch, TEXT)?.iter().flatten().flat_map(split::split) {
-            for part in word.as_bytes().chunks(WORD_BYTES_MAX) {
-                *counts.entry(part).or_default() += 1;
-            }
+        let mut counts = Counts::default();
+        for text in utf8(batch, TEXT)?.iter().flatten() {
+            counts.add_text(&self.splitter, text, WORD_BYTES_MAX);
         }
-        let mut counts: Vec<(&[u8], u64)> = counts.into_iter().collect();
-        counts.sort_unstable();
-        for (word, count) in counts {
-            out.push(word, &count.to_be_bytes());
-        }
+        counts.each(|word, count| out.push(word, &count.to_be_bytes()));
         Ok(())
     }
 
@@ -282,24 +281,31 @@ impl Global for Train {
         house: &dyn House,
         _: &mut dyn Notes,
     ) -> Result<Settled, StageError> {
-        let mut by_count = house.sorter()?;
+        let (mut sizes, mut words) = (Sizes::default(), house.sorter()?);
         while let Some(record) = reduced.next()? {
-            by_count.push(&(u64::MAX - count(record.value)?).to_be_bytes(), record.key)?;
+            sizes.add(record.key, count(record.value)?);
+            words.push(record.key, record.value)?;
         }
-        let (mut by_count, mut words) = (by_count.sorted()?, Records::default());
-        while let Some(record) = by_count.next()?
-            && words.len() < WORDS_MAX
-        {
-            words.push(record.value, &(u64::MAX - count(record.key)?).to_be_bytes());
+        let mut words = words.sorted()?;
+        let give = |take: &mut dyn FnMut(&[u8], u64)| {
+            while let Some(record) = words.next()? {
+                take(record.key, count(record.value)?);
+            }
+            Ok(())
+        };
+        let Config { vocab_size, min_frequency, eos, split, .. } = &self.config;
+        let specials = [eos.as_str()];
+        let plan = Plan { split: *split, ..Plan::new(*vocab_size as usize, *min_frequency, &specials) };
+        let trained = train::learn::<StageError>(&plan, &sizes, give, &mut |_| {})?;
+        let mut settled = settled(&self.config, json::write(&trained))?;
+        if trained.words_left_out > 0 {
+            settled.facts.insert("words_left_out".to_owned(), trained.words_left_out);
         }
-        let counted = words.iter().map(|r| (r.key, count(r.value).expect("the count was just written")));
-        let Config { vocab_size, min_frequency, eos, .. } = &self.0;
-        let trained = train::train(counted, *vocab_size as usize, *min_frequency, eos);
-        settled(&self.0, json::write(&trained))
+        Ok(settled)
     }
 
     fn judge(&self, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
-        judge(&self.0, settled)
+        judge(&self.config, settled)
     }
 }
 

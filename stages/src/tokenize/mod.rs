@@ -1,3 +1,4 @@
 //! Stages that make tokens out of text.
 
 pub mod bpe;
+pub mod chat;

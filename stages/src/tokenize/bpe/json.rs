@@ -6,9 +6,9 @@ use tokenizers::Tokenizer;
 
 /// The canonical bytes: what the tokenizers crate itself writes for the tokenizer.
 ///
-/// Byte-level split and decoder as GPT-2 has them, without a space before the text, so that decoding gives the text back.
+/// No space comes before the text, so that decoding gives the text back.
 pub(super) fn write(trained: &Trained) -> Vec<u8> {
-    let Trained { tokens, merges } = trained;
+    let Trained { tokens, specials, merges, split, .. } = trained;
     let vocab: serde_json::Map<String, Value> =
         tokens.iter().enumerate().map(|(id, token)| (token.clone(), id.into())).collect();
     let merges: Vec<[&str; 2]> = merges
@@ -17,16 +17,20 @@ pub(super) fn write(trained: &Trained) -> Vec<u8> {
         .collect();
     let byte_level =
         json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
+    let special = |(id, content): (usize, &String)| {
+        json!({
+            "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true,
+        })
+    };
+    let added: Vec<Value> = tokens[..*specials].iter().enumerate().map(special).collect();
     let whole = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": [{
-            "id": 0, "content": tokens[0], "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true,
-        }],
+        "added_tokens": added,
         "normalizer": null,
-        "pre_tokenizer": byte_level,
+        "pre_tokenizer": split.pre_tokenizer(),
         "post_processor": null,
         "decoder": byte_level,
         "model": {

@@ -2,46 +2,169 @@
 //!
 //! The most frequent neighbouring pair becomes a token, again and again (Sennrich, Haddow and Birch 2016); a word weighs
 //! as often as it was counted. Pairs that tie go by their ids, the smaller first, and all places of a pair merge at once,
-//! so the result is a function of the counts. The `BpeTrainer` of the tokenizers crate (0.23) counts pairs in 32 bits and
-//! wraps without a word on a large corpus, and can make a special token out of text; where neither matters, tests hold
-//! the two against each other.
+//! so the result is a function of the counts. The merges are those of the `BpeTrainer` of the tokenizers crate (0.23), but
+//! for two things: it counts pairs in 32 bits and wraps without a word on a large corpus, and it can make a special token
+//! out of text. Tests hold the two against each other.
+
+mod cells;
+pub mod command;
+mod count;
+pub mod files;
+mod pairs;
+mod pieces;
+mod race;
+mod spill;
+pub mod splits;
 
 use super::merge::symbols;
-use schemas::hash::{FastMap, FastSet};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+pub(super) use cells::Sizes;
+use cells::{Cell, Words};
+pub(super) use count::Counts;
+use race::Race;
+use schemas::hash::FastMap;
+use splits::Split;
+
+/// Places of pairs that are listed at once unless memory is short.
+const PLACES_MAX: usize = 8 << 20;
+const PLACES_MIN: usize = 1 << 16;
+/// Most bytes of words in a build, each held in 2 bytes, or in 4 for a vocabulary above 65,534.
+pub(super) const CELLS_MAX: u64 = 1 << 30;
 
 /// What training made.
 pub(super) struct Trained {
-    /// Tokens in the symbols of bytes; the index is the id. The first is the special one.
+    /// Tokens in the symbols of bytes; the index is the id. The first ones are special.
     pub(super) tokens: Vec<String>,
+    /// How many are special.
+    pub(super) specials: usize,
     /// Pairs of ids in the order of their ranks.
     pub(super) merges: Vec<(u32, u32)>,
+    /// The split that the words came from.
+    pub(super) split: Split,
+    /// Distinct words that there was no room for, the rarest.
+    pub(super) words_left_out: u64,
 }
 
-type Pair = (u32, u32);
-
-struct Corpus {
-    /// Words as ids, the most frequent first.
-    words: Vec<(Vec<u32>, u64)>,
-    counts: FastMap<Pair, u64>,
-    /// Words that may hold the pair.
-    places: FastMap<Pair, Vec<u32>>,
-    /// Pairs that became a token, or may not.
-    done: FastSet<Pair>,
+/// When training ends, and what it may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan<'a> {
+    /// Most tokens.
+    pub(super) size: usize,
+    /// Fewest times that a pair must be seen to become a token.
+    pub(super) min_frequency: u64,
+    /// The split that the words come from.
+    pub(super) split: Split,
+    /// Tokens that get the first ids and can never come out of bytes.
+    pub(super) specials: &'a [&'a str],
+    /// Bytes of words and one for each word; words beyond are left out, the rarest first.
+    pub(super) cells_max: u64,
+    /// Places of pairs that are listed at once, 4 bytes each. The result does not depend on it.
+    pub(super) places_max: usize,
 }
 
-/// Trains on words and how often each was seen, until the vocabulary has `size` tokens or no pair has `min_frequency`.
+impl<'a> Plan<'a> {
+    /// The usual bounds.
+    pub(super) const fn new(size: usize, min_frequency: u64, specials: &'a [&'a str]) -> Self {
+        Self {
+            size,
+            min_frequency,
+            specials,
+            split: Split::Gpt2,
+            cells_max: CELLS_MAX,
+            places_max: PLACES_MAX,
+        }
+    }
+
+    /// Bounds for so many bytes of memory: half for the words, the rest for pairs and their places.
+    fn within(self, memory_bytes: usize) -> Self {
+        let cell_bytes = if self.size <= <u16 as Cell>::VOCABULARY_MAX { 2 } else { 4 };
+        let places_max = (memory_bytes / 64).clamp(PLACES_MIN, PLACES_MAX);
+        Self { cells_max: (memory_bytes / 2 / cell_bytes) as u64, places_max, ..self }
+    }
+}
+
+/// Trains on words and how often each was seen, until the vocabulary is full or no pair is frequent enough.
 ///
-/// `special` gets the id 0 and can never come out of bytes.
+/// `sizes` knows all words that `words` gives, each word once, in any order. `told` hears of each merge.
+///
+/// # Errors
+/// Those of `words`.
+pub(super) fn learn<E>(
+    plan: &Plan<'_>,
+    sizes: &Sizes,
+    words: impl FnOnce(&mut dyn FnMut(&[u8], u64)) -> Result<(), E>,
+    told: &mut dyn FnMut(usize),
+) -> Result<Trained, E> {
+    if plan.size <= <u16 as Cell>::VOCABULARY_MAX {
+        race::<u16, E>(plan, sizes, words, told)
+    } else {
+        race::<u32, E>(plan, sizes, words, told)
+    }
+}
+
+/// Trains on words in memory, for tests.
+#[cfg(test)]
 pub(super) fn train<'a>(
-    words: impl Iterator<Item = (&'a [u8], u64)>,
+    words: impl Iterator<Item = (&'a [u8], u64)> + Clone,
     size: usize,
     min_frequency: u64,
     special: &str,
 ) -> Trained {
-    let mut tokens = vec![special.to_owned()];
-    // Ids of bytes go by symbol, as those of the tokenizers crate do.
+    let mut sizes = Sizes::default();
+    words.clone().for_each(|(word, count)| sizes.add(word, count));
+    let give = |take: &mut dyn FnMut(&[u8], u64)| {
+        words.for_each(|(word, count)| take(word, count));
+        Ok::<(), std::convert::Infallible>(())
+    };
+    let Ok(trained) = learn(&Plan::new(size, min_frequency, &[special]), &sizes, give, &mut |_| {});
+    trained
+}
+
+fn race<C: Cell, E>(
+    plan: &Plan<'_>,
+    sizes: &Sizes,
+    words: impl FnOnce(&mut dyn FnMut(&[u8], u64)) -> Result<(), E>,
+    told: &mut dyn FnMut(usize),
+) -> Result<Trained, E> {
+    let (mut tokens, bytes) = alphabet(plan.specials);
+    let (least_count, words_left_out) = sizes.fitting(plan.cells_max);
+    let mut placed = Words::<C>::with_room(sizes, least_count);
+    words(&mut |word, count| placed.place(word.iter().map(|&byte| bytes[byte as usize]), count))?;
+    let mut ids: FastMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
+    let mut race = Race::new(placed, plan.min_frequency, plan.places_max);
+    let mut merges = Vec::new();
+    while tokens.len() < plan.size
+        && let Some(pair) = race.first()
+    {
+        let token = format!("{}{}", tokens[pair.0 as usize], tokens[pair.1 as usize]);
+        if plan.specials.contains(&token.as_str()) {
+            race.close(pair);
+            continue;
+        }
+        // Another pair may have made the same token before.
+        let known = ids.get(&token).copied();
+        let id = known.unwrap_or(tokens.len() as u32);
+        race.merge(pair, id, known.is_none());
+        merges.push(pair);
+        if known.is_none() {
+            tokens.push(token.clone());
+            ids.insert(token, id);
+            told(tokens.len());
+        }
+    }
+    Ok(Trained {
+        tokens,
+        specials: plan.specials.len(),
+        merges: last_of_each(merges),
+        split: plan.split,
+        words_left_out,
+    })
+}
+
+/// The special tokens and the symbols of all bytes, and the ids of the bytes.
+///
+/// Ids of bytes go by symbol, as those of the tokenizers crate do.
+fn alphabet(specials: &[&str]) -> (Vec<String>, [u32; 256]) {
+    let mut tokens: Vec<String> = specials.iter().map(|special| (*special).to_owned()).collect();
     let mut alphabet: Vec<(char, usize)> = symbols().into_iter().zip(0..).collect();
     alphabet.sort_unstable();
     let mut bytes = [0; 256];
@@ -49,118 +172,13 @@ pub(super) fn train<'a>(
         bytes[byte] = tokens.len() as u32;
         tokens.push(symbol.to_string());
     }
-    let mut ids: FastMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
-    let mut corpus = Corpus::new(words, &bytes);
-    let mut queue: BinaryHeap<(u64, Reverse<Pair>)> =
-        corpus.counts.iter().map(|(&p, &n)| (n, Reverse(p))).collect();
-    let mut merges = Vec::new();
-    while tokens.len() < size {
-        let Some((count, Reverse(pair))) = queue.pop() else { break };
-        let current = corpus.counts.get(&pair).copied().unwrap_or(0);
-        if current != count {
-            queue.extend((current > 0 && current < count).then_some((current, Reverse(pair))));
-            continue;
-        }
-        if count < min_frequency.max(1) {
-            break;
-        }
-        let token = format!("{}{}", tokens[pair.0 as usize], tokens[pair.1 as usize]);
-        if token == special {
-            corpus.close(pair);
-            continue;
-        }
-        // Another pair may have made the same token before.
-        let id = *ids.entry(token).or_insert_with_key(|token| {
-            tokens.push(token.clone());
-            tokens.len() as u32 - 1
-        });
-        merges.push(pair);
-        for pair in corpus.merge(pair, id) {
-            queue.push((corpus.counts[&pair], Reverse(pair)));
-        }
-    }
-    Trained { tokens, merges }
+    (tokens, bytes)
 }
 
-impl Corpus {
-    fn new<'a>(words: impl Iterator<Item = (&'a [u8], u64)>, bytes: &[u32; 256]) -> Self {
-        let words = words.map(|(word, n)| (word.iter().map(|&b| bytes[b as usize]).collect(), n)).collect();
-        let mut corpus =
-            Self { words, counts: FastMap::default(), places: FastMap::default(), done: FastSet::default() };
-        for (at, (word, count)) in corpus.words.iter().enumerate() {
-            for pair in word.windows(2) {
-                let pair = (pair[0], pair[1]);
-                *corpus.counts.entry(pair).or_default() += count;
-                remember(&mut corpus.places, pair, at as u32);
-            }
-        }
-        corpus
-    }
-
-    /// Takes a pair out of the race.
-    fn close(&mut self, pair: Pair) -> Vec<u32> {
-        self.counts.remove(&pair);
-        self.done.insert(pair);
-        self.places.remove(&pair).unwrap_or_default()
-    }
-
-    /// Merges every place of the pair and returns the pairs that became more frequent.
-    fn merge(&mut self, pair: Pair, id: u32) -> Vec<Pair> {
-        let mut grown = FastSet::default();
-        for at in self.close(pair) {
-            let (word, count) = &mut self.words[at as usize];
-            let count = *count;
-            let mut change = |pair: Pair, up: bool| {
-                if self.done.contains(&pair) {
-                    return;
-                }
-                let total = self.counts.entry(pair).or_default();
-                if up {
-                    *total += count;
-                    remember(&mut self.places, pair, at);
-                    grown.insert(pair);
-                } else {
-                    *total -= count;
-                }
-            };
-            merge_word(word, pair, id, &mut change);
-        }
-        let mut grown: Vec<Pair> = grown.into_iter().collect();
-        grown.retain(|pair| self.counts[pair] > 0);
-        grown
-    }
-}
-
-/// Merges a pair in one word, left to right, and tells each pair of neighbours that comes (`true`) or goes.
-fn merge_word(word: &mut Vec<u32>, pair: Pair, id: u32, change: &mut impl FnMut(Pair, bool)) {
-    let (mut read, mut write) = (0, 0);
-    while read < word.len() {
-        if read + 1 < word.len() && (word[read], word[read + 1]) == pair {
-            if write > 0 {
-                change((word[write - 1], pair.0), false);
-                change((word[write - 1], id), true);
-            }
-            if let Some(&after) = word.get(read + 2) {
-                change((pair.1, after), false);
-                change((id, after), true);
-            }
-            word[write] = id;
-            read += 2;
-        } else {
-            word[write] = word[read];
-            read += 1;
-        }
-        write += 1;
-    }
-    word.truncate(write);
-}
-
-fn remember(places: &mut FastMap<Pair, Vec<u32>>, pair: Pair, at: u32) {
-    let places = places.entry(pair).or_default();
-    // A word tells its pairs in one go, so a repeat is the last entry.
-    if places.last() != Some(&at) {
-        places.push(at);
-    }
+/// A pair that came up again has its last rank alone, as in the model that the tokenizers crate makes.
+fn last_of_each(merges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+    let last: FastMap<(u32, u32), usize> = merges.iter().copied().zip(0..).collect();
+    merges.into_iter().enumerate().filter(|(rank, pair)| last[pair] == *rank).map(|(_, pair)| pair).collect()
 }
 
 #[cfg(test)]
@@ -174,7 +192,7 @@ mod tests {
 
     fn trained(words: &Words, size: usize, min_frequency: u64) -> (Vec<String>, Vec<(String, String)>) {
         let counted = words.iter().map(|(word, count)| (word.as_bytes(), *count));
-        let Trained { tokens, merges } = train(counted, size, min_frequency, "<eos>");
+        let Trained { tokens, merges, .. } = train(counted, size, min_frequency, "<eos>");
         let name = |id: u32| tokens[id as usize].clone();
         let merges = merges.into_iter().map(|(left, right)| (name(left), name(right))).collect();
         (tokens, merges)
@@ -205,6 +223,23 @@ mod tests {
         let trained = train([(b"eos".as_slice(), 9)].into_iter(), 300, 1, "eos");
         assert_eq!(&trained.tokens[..2], ["eos", "!"]);
         assert!(!trained.tokens[1..].contains(&"eos".to_owned()));
+    }
+
+    #[test]
+    fn words_without_room_are_left_out_the_rarest_first() {
+        let words: [(&[u8], u64); 4] = [(b"abc", 9), (b"de", 3), (b"fg", 3), (b"hijk", 1)];
+        let mut sizes = Sizes::default();
+        words.iter().for_each(|(word, count)| sizes.add(word, *count));
+        let give = |take: &mut dyn FnMut(&[u8], u64)| {
+            words.iter().for_each(|(word, count)| take(word, *count));
+            Ok::<(), ()>(())
+        };
+        for (cells_max, left_out) in [(100, 0), (16, 0), (15, 1), (11, 1), (10, 3), (4, 4)] {
+            let plan = Plan { cells_max, ..Plan::new(300, 1, &["<eos>"]) };
+            let trained = learn(&plan, &sizes, give, &mut |_| {}).unwrap();
+            assert_eq!(trained.words_left_out, left_out, "{cells_max} cells");
+            assert_eq!(trained.merges.len(), [7, 4, 4, 2, 0][left_out as usize], "{cells_max} cells");
+        }
     }
 
     /// Trains with the crate on the same counts.
@@ -257,9 +292,30 @@ mod tests {
         ) {
             let mut words: Words = words.into_iter().collect();
             let first = trained(&words, 400, 1);
+            same_as_reference(&words, 400, 1);
             let mut rng = Rng::new(seed);
             words.sort_by_cached_key(|_| rng.next_u64());
             prop_assert_eq!(trained(&words, 400, 1), first);
+        }
+
+        #[test]
+        fn neither_rounds_nor_the_width_of_cells_change_the_merges(
+            words in prop::collection::btree_map("[a-c]{1,9}|[ab]{9,20}", 1_u64..50, 0..60),
+            places_max in 1_usize..40,
+            min_frequency in 1_u64..5,
+        ) {
+            let mut sizes = Sizes::default();
+            words.iter().for_each(|(word, count)| sizes.add(word.as_bytes(), *count));
+            let give = |take: &mut dyn FnMut(&[u8], u64)| {
+                words.iter().for_each(|(word, count)| take(word.as_bytes(), *count));
+                Ok::<(), ()>(())
+            };
+            let plan = Plan::new(330, min_frequency, &["<eos>"]);
+            let expected = learn(&plan, &sizes, give, &mut |_| {}).unwrap();
+            let rounds = learn(&Plan { places_max, ..plan }, &sizes, give, &mut |_| {}).unwrap();
+            let wide = race::<u32, ()>(&plan, &sizes, give, &mut |_| {}).unwrap();
+            prop_assert_eq!((&rounds.tokens, &rounds.merges), (&expected.tokens, &expected.merges));
+            prop_assert_eq!((&wide.tokens, &wide.merges), (&expected.tokens, &expected.merges));
         }
     }
 }

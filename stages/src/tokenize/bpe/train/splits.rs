@@ -1,0 +1,80 @@
+//! The splits into pre-tokens that a tokenizer can be trained with.
+
+use super::super::split::split;
+use schemas::choice;
+use serde_json::{Value, json};
+use tokenizers::pattern::Pattern as _;
+use tokenizers::utils::SysRegex;
+
+choice! {
+    /// How a text is split before pairs are counted; no token crosses a border.
+    pub enum Split {
+        /// Words with the space before them, numbers, signs (GPT-2).
+        Gpt2 = "gpt2",
+        /// Numbers in threes, signs with the line ends behind them (GPT-4, LLaMA 3).
+        Cl100k = "cl100k",
+        /// As `cl100k`, with borders before capitals and marks in words (GPT-4o).
+        O200k = "o200k",
+        /// As `cl100k`, each digit alone (Qwen 2).
+        Qwen2 = "qwen2",
+    }
+}
+
+/// Split pattern of tiktoken's `cl100k_base`, as tokenizer.json files have it.
+const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Split pattern of tiktoken's `o200k_base`.
+const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Split pattern of the tokenizer of Qwen 2.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+impl Split {
+    /// The names of all.
+    pub const NAMES: [&'static str; 4] = ["gpt2", "cl100k", "o200k", "qwen2"];
+
+    const fn pattern(self) -> Option<&'static str> {
+        match self {
+            // The pre-tokenizer `ByteLevel` has it built in, and so have we.
+            Self::Gpt2 => None,
+            Self::Cl100k => Some(CL100K),
+            Self::O200k => Some(O200K),
+            Self::Qwen2 => Some(QWEN2),
+        }
+    }
+
+    /// The `pre_tokenizer` of a tokenizer.json.
+    pub(in super::super) fn pre_tokenizer(self) -> Value {
+        let byte_level = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
+        let Some(pattern) = self.pattern() else { return byte_level(true) };
+        let isolated = json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
+        json!({ "type": "Sequence", "pretokenizers": [isolated, byte_level(false)] })
+    }
+
+    /// Makes what splits.
+    pub fn splitter(self) -> Splitter {
+        Splitter(self.pattern().map(|pattern| SysRegex::new(pattern).expect("the pattern is a constant")))
+    }
+}
+
+/// Splits texts.
+pub struct Splitter(Option<SysRegex>);
+
+impl Splitter {
+    /// Tells the bytes of each pre-token, in order; `false` where the text is too tangled for the pattern.
+    #[must_use]
+    pub fn each(&self, text: &str, mut take: impl FnMut(usize, usize)) -> bool {
+        let Some(regex) = &self.0 else {
+            let mut start = 0;
+            for word in split(text) {
+                take(start, start + word.len());
+                start += word.len();
+            }
+            return true;
+        };
+        let Ok(pieces) = regex.find_matches(text) else { return false };
+        pieces
+            .into_iter()
+            .filter(|((start, end), _)| start < end)
+            .for_each(|((start, end), _)| take(start, end));
+        true
+    }
+}
