@@ -1,6 +1,7 @@
 //! The work on rows: a stage a file, its path its name.
 
 pub mod clean;
+pub mod decontaminate;
 pub mod dedup;
 pub mod extract;
 pub mod filter;
@@ -21,6 +22,7 @@ pub const ALL: &[Spec] = &[
     clean::spelling::SPEC,
     clean::unicode::SPEC,
     clean::whitespace::SPEC,
+    decontaminate::ngram::SPEC,
     dedup::exact::SPEC,
     dedup::minhash::SPEC,
     dedup::url::SPEC,

@@ -84,7 +84,7 @@ impl Reason<'_> {
                 Some(old) if old != value && (kind != Some(FilePath::KIND) || other_content) => {
                     changes.push(format!("{key}: {old} → {value}"));
                 }
-                Some(_) if other_content && kind == Some(FilePath::KIND) => {
+                Some(_) if other_content && matches!(kind, Some(FilePath::KIND | FilePaths::KIND)) => {
                     changes.push(format!("{key}: {value} has other content"));
                 }
                 Some(_) => {}
