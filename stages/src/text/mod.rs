@@ -1,6 +1,7 @@
 //! Pure helpers over text that several stages share. No stage lives here.
 
 pub mod blocks;
+pub mod datatrove;
 pub mod files;
 pub mod langid;
 pub mod linear;
@@ -16,3 +17,4 @@ pub mod tags;
 pub mod toxic;
 pub(crate) mod trees;
 pub mod words;
+pub mod xxh64;
