@@ -79,13 +79,16 @@ impl Style {
 /// Cells before the first dot.
 const AXIS_CELLS: usize = 7;
 
-/// The line under a graph, with a number at each quarter.
+/// Cells under which the numbers of the quarters run into each other.
+const QUARTERS_CELLS_MIN: usize = 24;
+
+/// The line under a graph, with a number at each quarter, or at each half where it is short.
 fn axis(cells: usize) -> String {
     let mut line = format!("{:AXIS_CELLS$}", "");
     let mut numbers = line.clone();
     line.replace_range(AXIS_CELLS - 1.., "└");
     line += &"─".repeat(cells);
-    for quarter in 0..=4 {
+    for quarter in (0..=4).step_by(if cells < QUARTERS_CELLS_MIN { 2 } else { 1 }) {
         let text = format!("{}", f64::from(quarter) / 4.0);
         let at = AXIS_CELLS + (cells - 1) * quarter as usize / 4;
         // Numbers stand under their place; the last one ends there.
@@ -133,9 +136,9 @@ mod tests {
         let expected = "
  1.00 │    ┊   ⢸⠉⠉⠉⠉⠉⠉⠉⠉
  0.50 │    ┊   ⢸
- 0.00 │⣀⣀⣀⣀⣀⣀⣀⣀⣸
+ 0.00 │⣀⣀⣀⣀⣀⣀⣀⣀⡸
       └─────────────────
-       0   0.25 0.5 0.75 1
+       0       0.5     1
 ";
         assert_eq!(text, expected[1..]);
     }

@@ -112,8 +112,8 @@ mod tests {
     use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
     use std::sync::Arc;
 
-    fn classes(column: ArrayRef) -> Vec<(f64, f64, u64)> {
-        let folder = folder("spread");
+    fn classes(name: &str, column: ArrayRef) -> Vec<(f64, f64, u64)> {
+        let folder = folder(&format!("spread-{name}"));
         let half = column.len() / 2;
         for (name, part) in [("a", column.slice(0, half)), ("b", column.slice(half, column.len() - half))] {
             write(
@@ -129,27 +129,27 @@ mod tests {
     #[test]
     fn every_value_is_in_one_class() {
         let few: ArrayRef = Arc::new(Int32Array::from(vec![Some(3), Some(1), None, Some(3)]));
-        assert_eq!(classes(few), [(1.0, 2.0, 1), (2.0, 3.0, 0), (3.0, 4.0, 2)]);
+        assert_eq!(classes("few", few), [(1.0, 2.0, 1), (2.0, 3.0, 0), (3.0, 4.0, 2)]);
         let even: ArrayRef = Arc::new(Int32Array::from_iter_values(0..1200));
         assert_eq!(
-            classes(even),
+            classes("even", even),
             (0..12).map(|n| (f64::from(n) * 100.0, f64::from(n + 1) * 100.0, 100)).collect::<Vec<_>>()
         );
         let parts: ArrayRef =
             Arc::new(Float64Array::from_iter_values((0..=12).map(f64::from).map(|n| n / 4.0)));
-        let parts = classes(parts);
+        let parts = classes("parts", parts);
         assert_eq!(
             (parts.len(), parts[11], parts.iter().map(|c| c.2).sum::<u64>()),
             (12, (2.75, 3.0, 2), 13)
         );
         let same: ArrayRef = Arc::new(Int32Array::from(vec![7, 7]));
-        assert_eq!(classes(same), []);
+        assert_eq!(classes("same", same), []);
     }
 
     #[test]
     fn skewed_values_get_classes_that_double() {
         let sizes: ArrayRef = Arc::new(Int32Array::from_iter_values((0..1000).map(|n| n % 10).chain([4095])));
-        let told = classes(sizes);
+        let told = classes("sizes", sizes);
         assert_eq!(told[..2], [(0.0, 2.0, 200), (2.0, 4.0, 200)]);
         assert_eq!(told.last(), Some(&(2048.0, 4096.0, 1)));
         assert_eq!(told.iter().map(|class| class.2).sum::<u64>(), 1001);
