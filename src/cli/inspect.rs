@@ -1,14 +1,19 @@
 //! `gristmill inspect PATH`: what is in a file, a folder of files or a dataset.
 
+mod compare;
+mod dups;
+mod lineage;
+mod meta;
+mod pair;
+mod rows;
+mod stats;
+mod tokens;
 mod what_if;
 
 use super::output::{emit, emit_json, fail, style};
 use pipeline::dag::Kinds;
 use pipeline::inspect::layout::{Ink, Style, bytes, one_line, thousands};
-use pipeline::inspect::{
-    Dataset, Grid, InspectError, Stats, Table, Target, TokenRow, Vocabulary, overview, sample_rows, schema,
-    stats, token_row,
-};
+use pipeline::inspect::{Dataset, InspectError, Table, Target, overview, sample_rows, schema};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,34 +28,44 @@ const SQL_ROWS_MAX: u64 = 100;
 #[command(after_help = "Examples:
   gristmill inspect gristmill-demo
   gristmill inspect gristmill-demo --sql \"select reason, count(*) as rows from dropped group by reason\"
-  gristmill inspect gristmill-demo/dataset/tokens --schema
+  gristmill inspect gristmill-demo/dataset/tokens --meta
   gristmill inspect pages.jsonl.gz --sample 3 --seed 7
   gristmill inspect gristmill-demo --what-if filter.length.words_min=200
+  gristmill inspect gristmill-demo --lineage train/part-00000.parquet 3 17
+  gristmill inspect gristmill-demo --dups
 
 In SQL `self` is the table at PATH. A dataset also has documents, tokens, ledger, dropped, signals_<node>.")]
-#[command(group(clap::ArgGroup::new("view").args(["stats", "schema", "sql", "sample", "tokens", "what_if", "bias"])))]
+#[command(group(clap::ArgGroup::new("view").args([
+    "stats", "schema", "meta", "sql", "sample", "row", "tokens", "what_if", "bias", "diff", "lineage", "dups", "pair",
+])))]
 pub(crate) struct Args {
     /// Parquet or JSON-lines file, folder of them, dataset, or working folder of a build.
     path: PathBuf,
     /// First rows, as many as this.
     #[arg(long, value_name = "N")]
     head: Option<u64>,
-    /// Nulls, distinct values, range, lengths and frequent values of every column.
+    /// Nulls, distinct values, range, spread, lengths and frequent values of every column.
     #[arg(long)]
     stats: bool,
-    /// Columns, types, row groups, encodings, bytes and metadata.
+    /// Columns, types, encodings, bytes and metadata.
     #[arg(long)]
     schema: bool,
+    /// Row groups, pages and encodings of every column, bytes, and key-value metadata.
+    #[arg(long)]
+    meta: bool,
     /// Asks a question in SQL.
     #[arg(long, value_name = "QUERY")]
     sql: Option<String>,
     /// Rows drawn at random, every row as likely.
     #[arg(long, value_name = "N")]
     sample: Option<u64>,
+    /// Whole rows by number, texts uncut.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    row: Vec<u64>,
     /// Seed of the sample.
     #[arg(long, default_value_t = 0, requires = "sample")]
     seed: u64,
-    /// The tokens of a training sequence in words, with the borders of its documents.
+    /// The tokens of a training sequence in words, with the borders of its documents and what is masked.
     #[arg(long, value_name = "ROW")]
     tokens: Option<u64>,
     /// What a stage would have dropped with another limit, from what it measured: `NODE.KEY=VALUE`, also more than one of a node.
@@ -60,6 +75,19 @@ pub(crate) struct Args {
     /// and without.
     #[arg(long)]
     bias: bool,
+    /// What differs from another table or dataset: columns, rows by id, cells, and what the nodes did.
+    #[arg(long, value_name = "OTHER")]
+    diff: Option<PathBuf>,
+    /// Where a document comes from and where its tokens lie: a URL or id; or back from a token shard, a row of it and a token of
+    /// that: `SHARD ROW [TOKEN]`.
+    #[arg(long, value_name = "DOCUMENT|SHARD ROW [TOKEN]", num_args = 1..=3)]
+    lineage: Vec<String>,
+    /// Groups of duplicates: sizes, the largest, how alike they are, a pair side by side, and the curve of the bands.
+    #[arg(long)]
+    dups: bool,
+    /// A duplicate and its twin side by side, with the shingles that they share: the URL or id of either.
+    #[arg(long, value_name = "DOCUMENT")]
+    pair: Option<String>,
     /// Writes whole values as JSON.
     #[arg(long)]
     json: bool,
@@ -87,48 +115,66 @@ fn view(args: &Args, target: &Target, kinds: &Kinds, style: &Style) -> Result<Vi
         return what_if::show(&args.what_if, target, kinds.all, style);
     }
     if let Some(row) = args.tokens {
-        return show_tokens(args, target, row, style);
+        return tokens::show(&args.path, target, row, style);
     }
     if args.bias {
         return show_bias(args, target, style);
     }
-    let table = match target {
-        Target::Table(table) => table.clone(),
-        Target::Dataset(dataset) => Table::open(&dataset.documents())?,
-    };
+    if !args.lineage.is_empty() {
+        return lineage::show(&args.lineage, whole(args, target, "--lineage")?, style);
+    }
+    if args.dups {
+        return dups::show(whole(args, target, "--dups")?, style);
+    }
+    if let Some(document) = &args.pair {
+        return pair::show(whole(args, target, "--pair")?, document, style);
+    }
+    if let Some(other) = &args.diff {
+        return compare::show(target, &Target::open(other)?, style);
+    }
+    let table = rows_of(target)?;
     if args.schema {
         return Ok(show_schema(&table, style));
     }
+    if args.meta {
+        return meta::show(&table, style);
+    }
     if args.stats {
-        return stats(&table).map(|stats| show_stats(&stats, style));
+        return stats::show(&table, style);
+    }
+    if !args.row.is_empty() {
+        return rows::show(&table, &args.row, style);
     }
     if let Some(n) = args.sample {
         let rows = sample_rows(n, table.rows(), args.seed);
         let grid = table.read(&rows)?;
-        return Ok(View { text: style.grid(&grid, Some(&rows)), json: numbered(&grid, &rows) });
+        return Ok(View { text: style.grid(&grid, Some(&rows)), json: rows::numbered(&grid, &rows) });
     }
     head(args, target, &table, style)
 }
 
-fn show_bias(args: &Args, target: &Target, style: &Style) -> Result<View, InspectError> {
+/// The rows of a file or of all documents of a dataset.
+fn rows_of(target: &Target) -> Result<Table, InspectError> {
+    match target {
+        Target::Table(table) => Ok(table.clone()),
+        Target::Dataset(dataset) => Table::open(&dataset.documents()),
+    }
+}
+
+/// The dataset that a view is about.
+fn whole<'a>(args: &Args, target: &'a Target, view: &str) -> Result<&'a Dataset, InspectError> {
     let Target::Dataset(dataset) = target else {
         return Err(InspectError::Question {
-            message: format!(
-                "{}: `--bias` compares what a build kept with what it dropped",
-                args.path.display()
-            ),
+            message: format!("{}: `{view}` is a question about a whole dataset", args.path.display()),
             help: "give the dataset folder".to_owned(),
         });
     };
-    let bias = pipeline::inspect::bias(dataset)?;
-    Ok(View { text: style.grid(&bias.grid(), None), json: serde_json::to_value(&bias).unwrap_or_default() })
+    Ok(dataset)
 }
 
-/// Rows as JSON, each with its number.
-fn numbered(grid: &Grid, rows: &[u64]) -> Json {
-    let objects = grid.to_json();
-    let pairs = rows.iter().zip(objects.as_array().into_iter().flatten());
-    Json::Array(pairs.map(|(row, cells)| json!({ "row": row, "cells": cells })).collect())
+fn show_bias(args: &Args, target: &Target, style: &Style) -> Result<View, InspectError> {
+    let bias = pipeline::inspect::bias(whole(args, target, "--bias")?)?;
+    Ok(View { text: style.grid(&bias.grid(), None), json: serde_json::to_value(&bias).unwrap_or_default() })
 }
 
 fn head(args: &Args, target: &Target, table: &Table, style: &Style) -> Result<View, InspectError> {
@@ -180,6 +226,11 @@ fn summary(table: &Table, style: &Style) -> String {
     out
 }
 
+/// Values of several files in one line.
+fn joined(values: &std::collections::BTreeSet<String>) -> String {
+    values.iter().cloned().collect::<Vec<_>>().join(" | ")
+}
+
 fn show_schema(table: &Table, style: &Style) -> View {
     let view = schema(table);
     let size = view.stored.iter().map(|s| s.compressed_bytes).sum();
@@ -189,43 +240,12 @@ fn show_schema(table: &Table, style: &Style) -> View {
     if !view.stored.is_empty() {
         text += &format!("\n{}", style.grid(&view.stored_grid(), None));
     }
-    let joined =
-        |values: &std::collections::BTreeSet<String>| values.iter().cloned().collect::<Vec<_>>().join(" | ");
     let mut pairs: Vec<(&str, String)> = view.metadata.iter().map(|(k, v)| (k.as_str(), joined(v))).collect();
     if !view.created_by.is_empty() {
         pairs.push(("created by", joined(&view.created_by)));
     }
     text += &format!("\n{}", style.pairs(&pairs));
     View { text, json: serde_json::to_value(&view).unwrap_or_default() }
-}
-
-fn show_stats(stats: &Stats, style: &Style) -> View {
-    let mut text = format!("{} rows\n\n{}", thousands(stats.rows), style.grid(&stats.grid(), None));
-    for column in stats.columns.iter().filter(|c| !c.lengths.is_empty()) {
-        text += &format!(
-            "\n{}",
-            style.rule(&format!("{}: {}", column.name, column.measure.unwrap_or("lengths")))
-        );
-        let most = column.lengths.iter().map(|(_, rows)| *rows).max().unwrap_or(1).max(1);
-        for (from, rows) in &column.lengths {
-            let last = if *from < 2 { *from } else { 2 * from - 1 };
-            let class = if *from < 2 {
-                from.to_string()
-            } else {
-                format!("{}–{}", thousands(*from), thousands(last))
-            };
-            let room = style.width.saturating_sub(40).max(8);
-            let bar = "█".repeat(usize::try_from((rows * room as u64).div_ceil(most)).unwrap_or(0));
-            text += &format!("{class:>21} {:>12}  {}\n", thousands(*rows), style.paint(Ink::Cyan, &bar));
-        }
-    }
-    for column in stats.columns.iter().filter(|c| !c.top.is_empty()) {
-        text += &format!("\n{}", style.rule(&format!("{}: frequent values", column.name)));
-        let mut grid = Grid::new(&[if column.top_exact { "rows" } else { "rows, at least" }, "value"]);
-        grid.rows.extend(column.top.iter().map(|(value, rows)| vec![json!(rows), json!(value)]));
-        text += &style.grid(&grid, None);
-    }
-    View { text, json: serde_json::to_value(stats).unwrap_or_default() }
 }
 
 #[cfg(feature = "sql")]
@@ -263,62 +283,4 @@ fn ask(_: &Args, _: &Target, _: &str, _: &Style) -> Result<View, InspectError> {
         message: "this program was built without SQL".to_owned(),
         help: "build it with the feature `sql`, which is on by default".to_owned(),
     })
-}
-
-fn show_tokens(args: &Args, target: &Target, row: u64, style: &Style) -> Result<View, InspectError> {
-    let (table, dataset) = match target {
-        Target::Table(table) => (table.clone(), above(&args.path)),
-        Target::Dataset(dataset) => (dataset.table("tokens")?, Some(dataset.clone())),
-    };
-    let Some(dataset) = dataset else {
-        return Err(InspectError::Question {
-            message: format!(
-                "{}: no dataset is around it, so there is no tokenizer.json",
-                args.path.display()
-            ),
-            help: "give the dataset folder".to_owned(),
-        });
-    };
-    let vocabulary = Vocabulary::read(&dataset.root.join("tokenizer.json"))?;
-    let tokens = token_row(&table, row, &vocabulary, Some(&dataset))?;
-    Ok(View { text: lay_tokens(&tokens, style), json: serde_json::to_value(&tokens).unwrap_or_default() })
-}
-
-/// The dataset that a file lies in.
-fn above(path: &std::path::Path) -> Option<Dataset> {
-    let path = path.canonicalize().ok()?;
-    path.ancestors()
-        .skip(1)
-        .take(3)
-        .find(|p| p.join("manifest.json").is_file())
-        .and_then(|p| Dataset::open(p).ok())
-}
-
-/// Backgrounds that tokens have in turn: dark shades of the 256-colour palette, told apart without being loud.
-const SHADES: [u8; 4] = [17, 52, 22, 53];
-
-fn lay_tokens(tokens: &TokenRow, style: &Style) -> String {
-    let mut out = String::new();
-    for (at, piece) in tokens.pieces.iter().enumerate() {
-        let name = piece.url.as_deref().unwrap_or(&piece.id);
-        let (many, from) =
-            (thousands(piece.ids.len() as u64), thousands(u64::try_from(piece.offset).unwrap_or(0)));
-        let title =
-            format!("{}/{} · {} · {many} tokens from {from}", at + 1, tokens.pieces.len(), one_line(name));
-        out += &style.rule(&title);
-        for (at, text) in piece.texts.iter().enumerate() {
-            // A line end is shown and done, so that text keeps its lines.
-            let lines: Vec<String> = text.split('\n').map(one_line).collect();
-            let shown = lines.join("↵\n");
-            out += &match style.colour {
-                true => format!("\x1b[48;5;{}m{}\x1b[0m", SHADES[at % 4], shown.replace('\n', "\x1b[0m\n")),
-                false => format!("{shown}|"),
-            };
-        }
-        out.push('\n');
-    }
-    if tokens.pad > 0 {
-        out += &style.rule(&format!("{} padding", thousands(tokens.pad)));
-    }
-    out
 }

@@ -77,6 +77,7 @@ enum Command {
     /// Shows what is in a Parquet or JSON-lines file, a folder of them, or a dataset.
     Inspect(inspect::Args),
     /// Tells the life of one document: every node, what it said and why.
+    #[command(visible_alias = "why")]
     Explain(explain::Args),
     /// Checks every file, count and sum of a dataset against its manifest.
     Verify(verify::Args),

@@ -104,6 +104,13 @@ pub struct Step {
     pub changes: Vec<Change>,
 }
 
+impl Step {
+    /// That the node kept the document, and no more.
+    pub(super) fn of(node: &Node) -> Self {
+        step(node, &Row::new(), Row::new())
+    }
+}
+
 /// How a document ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,23 +144,25 @@ pub struct Place {
     pub row: u64,
     /// Tokens of the document there.
     pub tokens: u64,
+    /// Where they start in the tokens of the row.
+    pub start: u64,
     /// Where they start in the tokens of the document.
     pub offset: u64,
 }
 
 /// One file of documents or dropped rows.
-struct Source {
-    name: String,
-    node: Option<String>,
-    part: Part,
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) node: Option<String>,
+    pub(super) part: Part,
 }
 
 /// A document as a file has it.
-struct Seen {
-    source: usize,
-    row: u64,
-    id: String,
-    url: Option<String>,
+pub(super) struct Seen {
+    pub(super) source: usize,
+    pub(super) row: u64,
+    pub(super) id: String,
+    pub(super) url: Option<String>,
 }
 
 /// Tells the life of the documents with the URL, id or beginning of an id.
@@ -202,7 +211,8 @@ pub fn explain(dataset: &Dataset, question: &str, history: &dyn TextHistory) -> 
     lives.collect::<Result<_, _>>().map(Found::Lives)
 }
 
-fn sources(dataset: &Dataset) -> Result<Vec<Source>, InspectError> {
+/// Every file of documents or dropped rows.
+pub(super) fn sources(dataset: &Dataset) -> Result<Vec<Source>, InspectError> {
     let relative =
         |path: &std::path::Path| path.strip_prefix(&dataset.root).unwrap_or(path).display().to_string();
     let documents = dataset.documents().into_iter().map(|path| (relative(&path), None));
@@ -233,7 +243,8 @@ fn visit(part: &Part, visit: &mut dyn FnMut(u64, &str, Option<&str>)) -> Result<
 
 type Fits<'a> = dyn Fn(&str, Option<&str>) -> bool + Sync + 'a;
 
-fn seen(sources: &[Source], fits: &Fits<'_>) -> Result<Vec<Seen>, InspectError> {
+/// The rows whose id and URL fit.
+pub(super) fn seen(sources: &[Source], fits: &Fits<'_>) -> Result<Vec<Seen>, InspectError> {
     let parts: Vec<Vec<Seen>> = sources
         .par_iter()
         .enumerate()
@@ -366,13 +377,16 @@ fn places(dataset: &Dataset, wanted: &FastSet<&str>) -> Result<BTreeMap<String, 
             let batch = batch?;
             let pieces = super::verify::Pieces::of(&batch, &path)?;
             for row in 0..batch.num_rows() {
+                let mut start = 0;
                 for (id, tokens, offset) in pieces.row(row) {
+                    let (tokens, offset) =
+                        (u64::try_from(tokens).unwrap_or(0), u64::try_from(offset).unwrap_or(0));
                     if wanted.contains(id) {
-                        let (tokens, offset) =
-                            (u64::try_from(tokens).unwrap_or(0), u64::try_from(offset).unwrap_or(0));
-                        let place = Place { file: name.clone(), row: first + row as u64, tokens, offset };
+                        let place =
+                            Place { file: name.clone(), row: first + row as u64, tokens, start, offset };
                         places.entry(id.to_owned()).or_default().push(place);
                     }
+                    start += tokens;
                 }
             }
             first += batch.num_rows() as u64;
@@ -381,7 +395,13 @@ fn places(dataset: &Dataset, wanted: &FastSet<&str>) -> Result<BTreeMap<String, 
     Ok(places)
 }
 
-fn life(sources: &[Source], seen: &[Seen], id: &str, steps: Vec<Step>) -> Result<Life, InspectError> {
+/// A document with its facts, text and fate.
+pub(super) fn life(
+    sources: &[Source],
+    seen: &[Seen],
+    id: &str,
+    steps: Vec<Step>,
+) -> Result<Life, InspectError> {
     let Some(seen) = seen.iter().find(|s| s.id == id) else {
         let (facts, fate) = (BTreeMap::new(), Fate::Unknown);
         return Ok(Life { id: id.to_owned(), facts, steps, fate, text: None, tokens: Vec::new() });

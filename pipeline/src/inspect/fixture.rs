@@ -18,6 +18,12 @@ pub(crate) const URLS: [&str; 4] = [
     "http://h.test/b/short.html",
     "http://h.test/b/twin.html",
 ];
+pub(crate) const SOURCES: [&str; 4] = [
+    "crawl-00000.warc.gz:702",
+    "crawl-00000.warc.gz:1417",
+    "crawl-00000.warc.gz:2311",
+    "crawl-00000.warc.gz:3005",
+];
 pub(crate) const TEXTS: [&str; 4] = ["one two\nthree", "menu\nfour five", "six", "one two\nthree"];
 
 pub(crate) fn id(at: usize) -> String {
@@ -60,7 +66,8 @@ fn documents(rows: &[usize], extra: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let ids: Vec<String> = rows.iter().map(|at| id(*at)).collect();
     let ids: Vec<Option<&str>> = ids.iter().map(|i| Some(i.as_str())).collect();
     let of = |cells: [&'static str; 4]| strings(&rows.iter().map(|at| Some(cells[*at])).collect::<Vec<_>>());
-    let mut columns = vec![("id", strings(&ids)), ("url", of(URLS)), ("text", of(TEXTS))];
+    let mut columns =
+        vec![("id", strings(&ids)), ("url", of(URLS)), ("source", of(SOURCES)), ("text", of(TEXTS))];
     columns.extend(extra);
     RecordBatch::try_from_iter(columns).unwrap()
 }
@@ -93,10 +100,10 @@ fn node(root: &Path, number: usize, name: &str, fates: &[Fate<'_>]) -> Node {
     let count = |action: &str| fates.iter().filter(|f| f.1 == action).count() as u64;
     Node {
         name: name.to_owned(),
-        kind: name.to_owned(),
+        kind: if number == 0 { "source.crawl" } else { name }.to_owned(),
         version: 1,
         settings: BTreeMap::new(),
-        inputs: Vec::new(),
+        inputs: if number == 0 { Vec::new() } else { vec!["site".to_owned()] },
         folder: None,
         rows_in: fates.len() as u64,
         kept: count("kept") + count("edited"),

@@ -240,6 +240,11 @@ pub(crate) fn harmless(c: char) -> char {
     }
 }
 
+/// Cells of a terminal that a text takes.
+pub fn cells(text: &str) -> usize {
+    text.width()
+}
+
 /// Cuts text to `width` cells of a terminal, with `…` in place of what is gone.
 pub fn cut(text: &str, width: usize) -> String {
     if text.len() <= width || text.width() <= width {

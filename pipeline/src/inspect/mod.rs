@@ -7,8 +7,10 @@
 
 mod bias;
 mod cell;
+mod compare;
 pub(crate) mod dataset;
 mod diff;
+mod dups;
 mod error;
 mod explain;
 pub(crate) mod find;
@@ -17,10 +19,14 @@ pub(crate) mod fixture;
 mod grid;
 mod jsonl;
 pub mod layout;
+mod lineage;
+mod meta;
 mod overview;
+pub mod plot;
 mod sample;
 mod schema;
 mod sketch;
+mod spread;
 #[cfg(feature = "sql")]
 mod sql;
 mod stats;
@@ -34,14 +40,19 @@ mod vocabulary;
 mod what_if;
 
 pub use bias::{Bias, BiasRow, Side, bias};
+pub use compare::{Comparison, Differing, NodeChange, compare, compare_nodes};
 pub use dataset::Dataset;
 pub use diff::{Change, changes};
+pub use dups::{Bands, Cluster, Dups, Member, Named, Pair, PairSide, dups, pair};
 pub use error::InspectError;
 pub use explain::{Fate, Found, Life, NoHistory, Place, Step, TextHistory, Texts, explain};
 pub use grid::{Column, Grid};
+pub use lineage::{Ancestry, Origin, Spot, SpotPiece, lineage, spot};
+pub use meta::{Group, Meta, Pages, meta};
 pub use overview::{Overview, overview};
 pub use sample::sample_rows;
 pub use schema::{SchemaView, schema};
+pub use spread::Class;
 #[cfg(feature = "sql")]
 pub use sql::{Sql, sql};
 pub use stats::{ColumnStats, Stats, stats};

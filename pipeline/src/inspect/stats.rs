@@ -1,9 +1,11 @@
-//! One pass over a table: nulls, distinct values, range, mean, lengths and frequent values of every column.
+//! One pass over a table: nulls, distinct values, range, mean, lengths and frequent values of every column; another for the spread of
+//! numbers ([`super::spread`]).
 //!
 //! Memory depends on the columns, not on the rows ([`super::sketch`]). Files are read in parallel and their summaries
 //! joined in the order of their names, so sums do not depend on the number of threads.
 
 use super::sketch::{Distinct, Frequent, hash};
+use super::spread::{Class, Range, spread};
 use super::table::Part;
 use super::{Grid, InspectError, Table, cell};
 use arrow::array::{
@@ -51,6 +53,8 @@ pub struct ColumnStats {
     pub mean: Option<f64>,
     /// Lengths of texts and lists: how many rows from this length up to less than the next power of two.
     pub lengths: Vec<(u64, u64)>,
+    /// How numbers are spread.
+    pub histogram: Vec<Class>,
     /// Frequent values with their rows.
     pub top: Vec<(String, u64)>,
     /// Whether the rows of `top` are exact; else they are at least that.
@@ -71,7 +75,15 @@ pub fn stats(table: &Table) -> Result<Stats, InspectError> {
     }
     let rows = table.rows();
     let told = fields.iter().zip(&all).map(|(f, s)| s.tell(f.name(), f.data_type(), rows));
-    Ok(Stats { rows, columns: told.collect() })
+    let mut columns: Vec<ColumnStats> = told.collect();
+    let numbers = fields.iter().zip(&columns).filter(|(field, _)| field.data_type().is_numeric());
+    let ranges = numbers.filter_map(|(field, c)| {
+        let range = Range { min: c.min?, max: c.max?, mean: c.mean?, whole: field.data_type().is_integer() };
+        Some((c.name.clone(), range))
+    });
+    let mut spread = spread(table, &ranges.collect())?;
+    columns.iter_mut().for_each(|c| c.histogram = spread.remove(&c.name).unwrap_or_default());
+    Ok(Stats { rows, columns })
 }
 
 fn summarize(table: &Table, part: &Part) -> Result<Vec<(usize, Summary)>, InspectError> {
@@ -184,6 +196,7 @@ impl Summary {
             max: self.max,
             mean: (self.measured > 0).then(|| self.sum / self.measured as f64),
             lengths: classes.map(|(class, n)| (first(class), *n)).collect(),
+            histogram: Vec::new(),
             top: self.frequent.top(TOP),
             top_exact: self.frequent.is_exact(),
         }

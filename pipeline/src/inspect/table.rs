@@ -42,7 +42,9 @@ impl Part {
     pub(crate) fn open(path: &Path) -> Result<Self, InspectError> {
         let head = if is_parquet(path)? {
             let file = File::open(path).map_err(InspectError::io(path))?;
-            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+            let options = ArrowReaderOptions::new()
+                .with_page_index_policy(PageIndexPolicy::Optional)
+                .with_encoding_stats_as_mask(false);
             Head::Parquet(ArrowReaderMetadata::load(&file, options).map_err(InspectError::parquet(path))?)
         } else {
             Head::JsonLines(jsonl::survey(path)?)

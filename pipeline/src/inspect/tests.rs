@@ -106,7 +106,8 @@ fn a_kept_document() {
     assert_eq!(life.fate, Fate::Kept { file: "documents/part-00000.parquet".into(), row: 0 });
     assert_eq!(life.steps[2].signals["words"], 3.0);
     assert_eq!(life.text.as_deref(), Some(TEXTS[0]));
-    let place = Place { file: "tokens/train/part-00000.parquet".into(), row: 0, tokens: 3, offset: 0 };
+    let place =
+        Place { file: "tokens/train/part-00000.parquet".into(), row: 0, tokens: 3, start: 0, offset: 0 };
     assert_eq!(life.tokens, [place]);
 }
 

@@ -30,7 +30,12 @@ pub struct TokenView {
     pub ids: Vec<i64>,
     /// What each token stands for; bytes that are only part of a character are written `\xE2`.
     pub texts: Vec<String>,
+    /// Whether the model learns to predict each token; `None` where the shards have no mask, and it learns all.
+    pub learned: Option<Vec<bool>>,
 }
+
+/// The column of a shard that says which tokens are learned: a list of numbers or booleans, as long as the tokens.
+const LOSS_MASK: &str = "loss_mask";
 
 /// Reads row `row` of the token shards in `table`.
 ///
@@ -55,6 +60,9 @@ pub fn token_row(
         cells[name].as_array().into_iter().flatten().filter_map(Json::as_i64).collect()
     };
     let ids = numbers(token::INPUT_IDS);
+    let mask: Option<Vec<bool>> = cells.get(LOSS_MASK).and_then(|mask| mask.as_array()).map(|mask| {
+        mask.iter().map(|cell| cell.as_bool().unwrap_or_else(|| cell.as_f64() != Some(0.0))).collect()
+    });
     let (lens, offsets) = (numbers(token::DOC_LENS), numbers(token::DOC_OFFSETS));
     let docs = cells[token::DOC_IDS].as_array().into_iter().flatten().filter_map(Json::as_str);
     let mut pieces = Vec::new();
@@ -63,7 +71,8 @@ pub fn token_row(
         let end = (start + usize::try_from(*len).unwrap_or(0)).min(ids.len());
         let ids = ids[start..end].to_vec();
         let texts = ids.iter().map(|id| shown(vocabulary, *id)).collect();
-        pieces.push(TokenView { id: id.to_owned(), url: None, offset, ids, texts });
+        let learned = mask.as_ref().map(|mask| mask[start.min(mask.len())..end.min(mask.len())].to_vec());
+        pieces.push(TokenView { id: id.to_owned(), url: None, offset, ids, texts, learned });
         start = end;
     }
     if let Some(dataset) = dataset {

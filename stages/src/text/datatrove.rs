@@ -93,7 +93,7 @@ fn number_end(text: &str, start: usize) -> usize {
     part.filter(|(from, end)| end > from).map_or(whole, |(_, end)| end)
 }
 
-const DECIMAL_MARKS: [char; 6] = ['.', ',', '،', '٫', '⎖', '⎘'];
+const DECIMAL_MARKS: [char; 7] = ['.', ',', '،', '٫', '⎖', '⎗', '⎘'];
 
 const WORD: u8 = 0;
 const DIGIT: u8 = 1;
@@ -211,7 +211,7 @@ mod tests {
         ("", ""),
         ("  ", ""),
         ("The quick brown fox jumps over the lazy dog, 42 times on Monday.", "the quick brown fox jumps over the lazy dog 0 times on monday"),
-        ("1,234.5 v1.2.3 1..2 3. 4, 5,x 6⎖7 8،9", "0 0 v0 0 0 0 0 0 0 x 0 0"),
+        ("1,234.5 v1.2.3 1..2 3. 4, 5,x 6⎖7 8،9 1⎗2 3⎘4", "0 0 v0 0 0 0 0 0 0 x 0 0 0 0"),
         ("١٢٫٣ and ٤٥ x٦y", "0 and 0 x0y"),
         ("Café ÉCOLE cafe\u{301} naïve Straße İstanbul ΟΔΟΣ Σ ΑΣ.", "cafe ecole cafe naive straße istanbul οδος σ ας"),
         ("a \u{301} b", "a  b"),
