@@ -95,6 +95,38 @@ impl Batch {
     }
 }
 
+/// A part of a document in a row.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Piece {
+    /// Id of the document.
+    pub document: String,
+    /// Where it starts in the tokens of the document.
+    pub offset: u32,
+    /// Its tokens.
+    pub tokens: u32,
+}
+
+/// The columns that name the pieces of a row.
+pub(super) const OF_PIECES: [&str; 3] = [token::DOC_IDS, token::DOC_LENS, token::DOC_OFFSETS];
+
+/// The pieces of the only row of a batch.
+pub(super) fn pieces(batch: &RecordBatch) -> Result<Vec<Piece>, String> {
+    let documents = column(batch, token::DOC_IDS)?.as_list_opt::<i32>();
+    let documents = documents.ok_or("column `doc_ids` is no list")?.value(0);
+    let documents = documents.as_string_opt::<i32>().ok_or("column `doc_ids` is not of text")?;
+    let numbers = |name: &str| unsigned(values(&list(batch, name)?, 0), name);
+    let (lengths, offsets) = (numbers(token::DOC_LENS)?, numbers(token::DOC_OFFSETS)?);
+    if lengths.len() != documents.len() || offsets.len() != documents.len() {
+        return Err("documents, lengths and offsets are not as many".to_owned());
+    }
+    let piece = |((document, tokens), offset): ((Option<&str>, u32), u32)| Piece {
+        document: document.unwrap_or_default().to_owned(),
+        offset,
+        tokens,
+    };
+    Ok(documents.iter().zip(lengths).zip(offsets).map(piece).collect())
+}
+
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array, String> {
     batch.column_by_name(name).map(AsRef::as_ref).ok_or_else(|| format!("column `{name}` is missing"))
 }
