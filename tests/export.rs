@@ -4,7 +4,7 @@
 
 mod common;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use common::{Folder, corpus, gristmill, start, tree};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

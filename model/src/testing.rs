@@ -52,7 +52,7 @@ pub(crate) fn rows(count: usize, length: u32, vocab: u32, seed: u64) -> Vec<Row>
             });
             let ids = ids.collect();
             let piece_lengths = vec![first, length - padding - first];
-            Row { ids, piece_lengths, begins: vec![below(2) == 0, true], padding }
+            Row { ids, piece_lengths, begins: vec![below(2) == 0, true], padding, mask: vec![] }
         })
         .collect()
 }

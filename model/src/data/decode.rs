@@ -5,8 +5,11 @@ use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use schemas::token;
 
-/// The columns that a row is made of, the ids first.
-pub(super) const NEEDED: [&str; 4] = [token::INPUT_IDS, token::DOC_LENS, token::DOC_OFFSETS, token::PAD];
+/// Column of tuned data alone: whether each token is learned.
+const LOSS_MASK: &str = "loss_mask";
+/// The columns that a row is made of, the ids first; the last only where there is one.
+pub(super) const NEEDED: [&str; 5] =
+    [token::INPUT_IDS, token::DOC_LENS, token::DOC_OFFSETS, token::PAD, LOSS_MASK];
 
 /// Rows as they were decoded; a row is copied out when it is asked for.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ struct Batch {
     lengths: ListArray,
     offsets: ListArray,
     pads: Int32Array,
+    mask: Option<ListArray>,
 }
 
 impl Columns {
@@ -36,6 +40,7 @@ impl Columns {
                 lengths: list(batch, token::DOC_LENS)?,
                 offsets: list(batch, token::DOC_OFFSETS)?,
                 pads: pads.ok_or("column `pad` is not Int32")?.clone(),
+                mask: mask(batch)?,
             })
         });
         Ok(Self { batches: batches.collect::<Result<_, String>>()?, flat })
@@ -91,8 +96,47 @@ impl Batch {
             let found = ids.len();
             return Err(format!("a row has {found} tokens, {covered} covered, of {length}"));
         }
-        Ok(Row { ids, piece_lengths, begins, padding })
+        let mask = match &self.mask {
+            Some(lists) => lists.value(at).as_boolean().iter().map(|learned| learned == Some(true)).collect(),
+            None => Vec::new(),
+        };
+        if self.mask.is_some() && mask.len() != ids.len() {
+            return Err(format!("a row of {} tokens has a loss mask of {}", ids.len(), mask.len()));
+        }
+        Ok(Row { ids, piece_lengths, begins, padding, mask })
     }
+}
+
+/// A part of a document in a row.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Piece {
+    /// Id of the document.
+    pub document: String,
+    /// Where it starts in the tokens of the document.
+    pub offset: u32,
+    /// Its tokens.
+    pub tokens: u32,
+}
+
+/// The columns that name the pieces of a row.
+pub(super) const OF_PIECES: [&str; 3] = [token::DOC_IDS, token::DOC_LENS, token::DOC_OFFSETS];
+
+/// The pieces of the only row of a batch.
+pub(super) fn pieces(batch: &RecordBatch) -> Result<Vec<Piece>, String> {
+    let documents = column(batch, token::DOC_IDS)?.as_list_opt::<i32>();
+    let documents = documents.ok_or("column `doc_ids` is no list")?.value(0);
+    let documents = documents.as_string_opt::<i32>().ok_or("column `doc_ids` is not of text")?;
+    let numbers = |name: &str| unsigned(values(&list(batch, name)?, 0), name);
+    let (lengths, offsets) = (numbers(token::DOC_LENS)?, numbers(token::DOC_OFFSETS)?);
+    if lengths.len() != documents.len() || offsets.len() != documents.len() {
+        return Err("documents, lengths and offsets are not as many".to_owned());
+    }
+    let piece = |((document, tokens), offset): ((Option<&str>, u32), u32)| Piece {
+        document: document.unwrap_or_default().to_owned(),
+        offset,
+        tokens,
+    };
+    Ok(documents.iter().zip(lengths).zip(offsets).map(piece).collect())
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array, String> {
@@ -106,6 +150,12 @@ fn list(batch: &RecordBatch, name: &str) -> Result<ListArray, String> {
         return Err(format!("column `{name}` is not Int32"));
     }
     Ok(lists.clone())
+}
+
+fn mask(batch: &RecordBatch) -> Result<Option<ListArray>, String> {
+    let Some(column) = batch.column_by_name(LOSS_MASK) else { return Ok(None) };
+    let lists = column.as_list_opt::<i32>().filter(|lists| lists.values().as_boolean_opt().is_some());
+    lists.cloned().map(Some).ok_or_else(|| "column `loss_mask` has no lists of true and false".to_owned())
 }
 
 /// The values of a row; the column was checked to have Int32.

@@ -10,6 +10,7 @@ mod pages;
 mod rows;
 mod stream;
 
+pub use decode::Piece;
 pub use order::{Position, WINDOW_TOKENS};
 pub use rows::Rows;
 pub use stream::{Share, Stream};

@@ -3,7 +3,7 @@
 //! Rows are read by block (a row group, or a part of one) or by number; of a part of a row group only the pages that hold
 //! it are read, by the page index. What a trainer does not need, as the names of documents, is not decoded.
 
-use super::decode::{Columns, NEEDED};
+use super::decode::{self, Columns, NEEDED, OF_PIECES, Piece};
 use super::order::Place;
 use super::pages;
 use crate::batch::Row;
@@ -18,7 +18,7 @@ use schemas::manifest;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Row groups of more tokens are read in parts, so that one block never needs more memory: 8 MiB.
@@ -130,6 +130,33 @@ impl Rows {
     /// # Errors
     /// There is no such row, or its shard is damaged.
     pub fn row(&self, number: u64) -> Result<Row, TrainError> {
+        let (at, group, row) = self.find(number)?;
+        let wrong = TrainError::file(&self.shards[at].path);
+        match self.ids(at, group, &[row])? {
+            Some(ids) => {
+                let side = self.side(at, group)?;
+                side.row_of(&ids, row as usize, self.length, self.vocab).map_err(wrong)
+            }
+            None => self.read(at, group, &[row])?.row(0, self.length, self.vocab).map_err(wrong),
+        }
+    }
+
+    /// The shard of a row, its number in it, and the pieces of documents that it holds.
+    ///
+    /// # Errors
+    /// As [`Rows::row`].
+    pub fn pieces(&self, number: u64) -> Result<(&Path, u64, Vec<Piece>), TrainError> {
+        let (at, group, row) = self.find(number)?;
+        let path = &self.shards[at].path;
+        let mut reader = self.reader(at, self.head(at)?, group, &[row], &OF_PIECES)?;
+        let batch = reader.next().ok_or_else(|| TrainError::file(path)("a row is missing"))?;
+        let pieces = decode::pieces(&batch.map_err(TrainError::file(path))?);
+        let inner = self.shards[at].groups[group] + u64::from(row);
+        Ok((path, inner, pieces.map_err(TrainError::file(path))?))
+    }
+
+    /// Shard, row group, and row in the group.
+    fn find(&self, number: u64) -> Result<(usize, usize, u32), TrainError> {
         let at = self.shards.partition_point(|shard| shard.before + shard.count() <= number);
         let Some(shard) = self.shards.get(at) else {
             let message = format!("there is no row {number}, only {}", self.count());
@@ -138,14 +165,7 @@ impl Rows {
         let inner = number - shard.before;
         let group = shard.groups.partition_point(|before| *before <= inner) - 1;
         let row = u32::try_from(inner - shard.groups[group]).expect("rows of a group are u32");
-        let wrong = TrainError::file(&shard.path);
-        match self.ids(at, group, &[row])? {
-            Some(ids) => {
-                let side = self.side(at, group)?;
-                side.row_of(&ids, row as usize, self.length, self.vocab).map_err(wrong)
-            }
-            None => self.read(at, group, &[row])?.row(0, self.length, self.vocab).map_err(wrong),
-        }
+        Ok((at, group, row))
     }
 
     /// What stands beside the ids in a row group: small, and kept for the row groups that were asked last.

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const BUCKET_BYTES: u64 = 64 << 20;
 /// Files that are open at once.
 const BUCKETS_MAX: u64 = 512;
-/// Id, offset, tokens, shard, row, and whether there is a mask.
+/// Id, offset, tokens, shard, row, and whether there is a mask and whether it is of a mix.
 const HEAD_BYTES: usize = 16 + 4 + 4 + 4 + 8 + 1;
 
 /// Where pieces wait.
@@ -92,7 +92,7 @@ fn scatter(shards: &Shards<'_>, scratch: &Path, count: u64) -> Result<Buckets, I
     Ok(buckets)
 }
 
-fn encode(row: &Row<'_>, number: usize, record: &mut Vec<u8>) -> DocId {
+pub(super) fn encode(row: &Row<'_>, number: usize, record: &mut Vec<u8>) -> DocId {
     let piece = &row.pieces[number];
     record.clear();
     record.extend(piece.document.to_bytes());
@@ -100,7 +100,7 @@ fn encode(row: &Row<'_>, number: usize, record: &mut Vec<u8>) -> DocId {
     record.extend((piece.tokens.len() as u32).to_le_bytes());
     record.extend((row.shard_number as u32).to_le_bytes());
     record.extend(row.number.to_le_bytes());
-    record.push(u8::from(row.mask.is_some()));
+    record.push(u8::from(row.mask.is_some()) | u8::from(row.mixed) << 1);
     record.extend(row.ids[piece.tokens.clone()].iter().flat_map(|id| id.to_le_bytes()));
     if let Some(mask) = row.mask {
         record.extend(mask[piece.tokens.clone()].iter().map(|&counts| u8::from(counts)));
@@ -116,6 +116,7 @@ struct Stored {
     row: u64,
     tokens: Range<usize>,
     mask: Option<Range<usize>>,
+    mixed: bool,
 }
 
 fn stored(bytes: &[u8]) -> Vec<Stored> {
@@ -128,16 +129,17 @@ fn stored(bytes: &[u8]) -> Vec<Stored> {
         let (offset, count, shard) = (four(16), four(20) as usize, four(24));
         let start = at + HEAD_BYTES;
         let tokens = start..start + 4 * count;
-        let mask = (bytes[at + 36] == 1).then(|| tokens.end..tokens.end + count);
+        let flags = bytes[at + 36];
+        let mask = (flags & 1 == 1).then(|| tokens.end..tokens.end + count);
         at = mask.as_ref().map_or(tokens.end, |mask| mask.end);
-        all.push(Stored { id, offset, shard, row, tokens, mask });
+        all.push(Stored { id, offset, shard, row, tokens, mask, mixed: flags & 2 == 2 });
     }
-    all.sort_by_key(|piece| (piece.id, piece.offset));
+    all.sort_by_key(|piece| (piece.id, piece.offset, piece.shard, piece.row));
     all
 }
 
 /// Writes the documents of a bucket.
-fn bucket(
+pub(super) fn bucket(
     bytes: &[u8],
     shards: &Shards<'_>,
     format: &mut dyn Format,
@@ -145,14 +147,49 @@ fn bucket(
 ) -> Result<(), InspectError> {
     let (mut ids, mut mask) = (Vec::new(), Vec::new());
     for pieces in stored(bytes).chunk_by(|a, b| a.id == b.id) {
-        ids.clear();
-        mask.clear();
-        for piece in pieces {
-            if piece.offset as usize != ids.len() {
-                let Stored { id, offset, .. } = piece;
+        for copy in copies(pieces, shards)? {
+            ids.clear();
+            mask.clear();
+            for piece in &copy {
+                let four = |four: &[u8]| u32::from_le_bytes(four.try_into().expect("four bytes"));
+                ids.extend(bytes[piece.tokens.clone()].chunks_exact(4).map(four));
+                if let Some(range) = piece.mask.clone() {
+                    mask.extend(bytes[range].iter().map(|&counts| counts == 1));
+                }
+            }
+            let entry = Entry {
+                ids: &ids,
+                mask: (!ids.is_empty() && mask.len() == ids.len()).then_some(mask.as_slice()),
+                shard: shards.name(copy[0].shard as usize),
+                row: copy[0].row,
+                document: Some(copy[0].id),
+            };
+            split.add(&entry, format);
+            format.add(&entry).map_err(InspectError::io(Path::new("export")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Joins the pieces of a document, sorted by offset: once, or as often as a mix has it. A mix ends where its budget ends, so it
+/// may have a part of a document, which is an entry then; elsewhere a gap is damage.
+fn copies<'a>(pieces: &'a [Stored], shards: &Shards<'_>) -> Result<Vec<Vec<&'a Stored>>, InspectError> {
+    let mut copies: Vec<(usize, Vec<&Stored>)> = Vec::new();
+    for piece in pieces {
+        let (start, length) = (piece.offset as usize, piece.tokens.len() / 4);
+        match copies.iter_mut().find(|(end, _)| *end == start && start > 0) {
+            Some((end, copy)) => {
+                *end += length;
+                copy.push(piece);
+            }
+            None if piece.mixed || start == 0 && copies.is_empty() => {
+                copies.push((length + start, vec![piece]))
+            }
+            None => {
+                let before = copies.last().map_or(0, |(end, _)| *end);
                 let message = format!(
-                    "document {id} has a piece at token {offset}, and {} tokens before it",
-                    ids.len()
+                    "document {} has a piece at token {start}, and {before} tokens before it",
+                    piece.id
                 );
                 let help = "`gristmill verify DATASET` tells what differs; build it again";
                 return Err(InspectError::format(
@@ -161,22 +198,7 @@ fn bucket(
                     help,
                 ));
             }
-            let four = |four: &[u8]| u32::from_le_bytes(four.try_into().expect("four bytes"));
-            ids.extend(bytes[piece.tokens.clone()].chunks_exact(4).map(four));
-            if let Some(range) = piece.mask.clone() {
-                mask.extend(bytes[range].iter().map(|&counts| counts == 1));
-            }
         }
-        let first = &pieces[0];
-        let entry = Entry {
-            ids: &ids,
-            mask: (mask.len() == ids.len()).then_some(mask.as_slice()),
-            shard: shards.name(first.shard as usize),
-            row: first.row,
-            document: Some(first.id),
-        };
-        split.add(&entry, format);
-        format.add(&entry).map_err(InspectError::io(Path::new("export")))?;
     }
-    Ok(())
+    Ok(copies.into_iter().map(|(_, copy)| copy).collect())
 }

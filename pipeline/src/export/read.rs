@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// Column of tuned data: whether each token counts in the loss.
 const LOSS_MASK: &str = "loss_mask";
+/// Column of a mix, which may take a document several times, and the last time a part of it.
+const SOURCE: &str = "source";
 
 /// The shards of a split.
 pub(super) struct Shards<'a> {
@@ -32,6 +34,8 @@ pub(super) struct Row<'a> {
     pub(super) shard: &'a str,
     pub(super) shard_number: usize,
     pub(super) number: u64,
+    /// Whether it is of a mix, which may have a document several times, or a part of it.
+    pub(super) mixed: bool,
 }
 
 /// A part of a document in a row.
@@ -81,7 +85,8 @@ impl<'a> Shards<'a> {
                         .map_err(|message| damaged(&path, format!("row {number}: {message}")))?;
                     let Decoded { ids, mask, pieces } = &row;
                     let mask = columns.mask.is_some().then_some(mask.as_slice());
-                    see(Row { ids, mask, pieces, shard: name, shard_number, number })?;
+                    let mixed = batch.column_by_name(SOURCE).is_some();
+                    see(Row { ids, mask, pieces, shard: name, shard_number, number, mixed })?;
                     number += 1;
                 }
             }

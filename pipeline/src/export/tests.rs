@@ -118,3 +118,35 @@ fn widths_and_masks() {
     assert_eq!(read("a.ds.index"), ends);
     assert_eq!(read("a.ds.metadata"), b"tokenizer.json blake3 hash|4\n4\n4.00 T");
 }
+
+/// Pieces of one document in a bucket: offset and tokens of each.
+fn joined(pieces: &[(u32, &[u32])], mixed: bool) -> Result<Vec<Vec<u32>>, String> {
+    let folder = dataset("export-joined");
+    let dataset = Dataset::open(&folder.0).unwrap();
+    let tokens = dataset.manifest.tokens.clone().unwrap();
+    let shards = read::Shards::of(&dataset, &tokens, "train");
+    let mut bytes = Vec::new();
+    for (number, (offset, ids)) in pieces.iter().enumerate() {
+        let piece =
+            read::Piece { document: schemas::DocId::new("a", "b"), offset: *offset, tokens: 0..ids.len() };
+        let (shard, number) = ("s", number as u64);
+        let row = read::Row { ids, mask: None, pieces: &[piece], shard, shard_number: 0, number, mixed };
+        let mut record = Vec::new();
+        documents::encode(&row, 0, &mut record);
+        bytes.extend(record);
+    }
+    let mut kept = Kept::default();
+    documents::bucket(&bytes, &shards, &mut (&mut kept), &mut Split::default()).map_err(|e| e.to_string())?;
+    Ok(kept.0.into_iter().map(|entry| entry.0).collect())
+}
+
+#[test]
+fn pieces_are_joined_once_or_as_often_as_a_mix_has_them() {
+    let pieces: [(u32, &[u32]); 3] = [(2, &[7, 8]), (0, &[5, 6]), (4, &[9])];
+    assert_eq!(joined(&pieces, false).unwrap(), [[5, 6, 7, 8, 9]]);
+    let again: Vec<(u32, &[u32])> = [&pieces[..], &pieces[..2]].concat();
+    assert_eq!(joined(&again, true).unwrap(), [&[5, 6, 7, 8, 9][..], &[5, 6, 7, 8]]);
+    assert!(joined(&again, false).unwrap_err().contains("a piece at token 0, and 2 tokens before it"));
+    assert_eq!(joined(&[pieces[1], pieces[2]], true).unwrap(), [&[5, 6][..], &[9]]);
+    assert!(joined(&[pieces[1], pieces[2]], false).unwrap_err().contains("a piece at token 4, and 2 tokens"));
+}

@@ -16,6 +16,8 @@ struct Asked {
     told: String,
     reason: Option<String>,
     date: Option<String>,
+    /// As an earlier record has it.
+    copy_of: Option<DocId>,
     found: bool,
     /// Whether it had been forgotten before.
     before: bool,
@@ -50,8 +52,8 @@ impl Targets {
             told: told.clone(),
             reason: request.reason.clone(),
             date: request.date.clone(),
-            found: false,
             before,
+            ..Asked::default()
         };
         for url in &request.urls {
             let hash = url_hash(url);
@@ -74,7 +76,8 @@ impl Targets {
                 ..Asked::default()
             };
             if let Some(id) = DocId::parse(&record.id) {
-                targets.ids.insert(id, asked.clone());
+                let copy_of = record.copy_of.as_deref().and_then(DocId::parse);
+                targets.ids.insert(id, Asked { copy_of, ..asked.clone() });
             }
             // A copy had an address of its own that nobody asked to forget; it goes again by its twin or its id.
             if let Some(hash) = record.url_blake3.clone().filter(|_| record.copy_of.is_none()) {
@@ -160,6 +163,7 @@ impl Targets {
             gone.reason = gone.reason.take().or_else(|| asked.reason.clone());
             gone.date = gone.date.take().or_else(|| asked.date.clone());
             gone.url = gone.url.take().or_else(|| url.map(str::to_owned));
+            gone.copy_of = gone.copy_of.or(asked.copy_of);
         }
     }
 

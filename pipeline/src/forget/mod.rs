@@ -13,6 +13,7 @@
 //! were trained and vocabularies that were learned keep what they have.
 
 mod find;
+mod footer;
 mod lines;
 mod place;
 mod record;

@@ -114,6 +114,13 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Of a work that failed nothing stays, on a full disk least of all; what cannot be removed goes with the next.
+        drop(remove(&self.part));
+    }
+}
+
 fn remove(folder: &Path) -> Result<(), InspectError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(InspectError::io(folder)(error)),

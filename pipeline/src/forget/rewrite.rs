@@ -3,6 +3,7 @@
 //!
 //! The level of zstd stands in no file: 1 where there are token ids, 3 elsewhere, as the sinks write by default.
 
+use super::footer::{self, Content};
 use crate::inspect::{InspectError, table::Head, table::Part};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -40,14 +41,20 @@ pub(super) fn rewrite(
     let full = |error| InspectError::io(&beside)(std::io::Error::other(error));
     let properties = properties(head.metadata());
     let mut writer = ArrowWriter::try_new(file, head.schema().clone(), Some(properties)).map_err(full)?;
+    let mut content = Content::default();
     for group in 0..head.metadata().num_row_groups() {
         for batch in read(path, head, group)? {
             let batch = change(batch.map_err(|error| damaged()(error.into()))?)?;
+            content.add(&batch);
             if batch.num_rows() > 0 {
                 writer.write(&batch).map_err(full)?;
             }
         }
         writer.flush().map_err(full)?;
+    }
+    let pairs = head.metadata().file_metadata().key_value_metadata().into_iter().flatten();
+    for pair in pairs.filter(|pair| footer::is_ours(&pair.key)) {
+        writer.append_key_value_metadata(content.pair(&pair.key));
     }
     writer.finish().map_err(full)?;
     fs::rename(&beside, path).map_err(InspectError::io(&beside))
@@ -71,9 +78,13 @@ fn read(path: &Path, head: &ArrowReaderMetadata, group: usize) -> Result<Batches
 
 fn properties(metadata: &ParquetMetaData) -> WriterProperties {
     let file = metadata.file_metadata();
-    let pairs = file
-        .key_value_metadata()
-        .map(|pairs| pairs.iter().filter(|pair| pair.key != ARROW_SCHEMA).cloned().collect::<Vec<_>>());
+    let pairs = file.key_value_metadata().map(|pairs| {
+        pairs
+            .iter()
+            .filter(|pair| pair.key != ARROW_SCHEMA && !footer::is_ours(&pair.key))
+            .cloned()
+            .collect::<Vec<_>>()
+    });
     let version = if file.version() == 2 { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
     let mut builder = WriterProperties::builder()
         .set_writer_version(version)

@@ -103,3 +103,46 @@ fn pieces_go_out_of_all_columns_of_a_row() {
         "{error}"
     );
 }
+
+#[test]
+fn what_a_footer_tells_of_rows_is_made_anew() {
+    use super::rewrite::rewrite;
+    use crate::inspect::table::{Head, Part};
+    use parquet::file::metadata::KeyValue;
+    let folder = dataset("forget-footer");
+    let path = folder.0.join("told.parquet");
+    let write = |batch: &RecordBatch, told: &[(&str, &str)]| {
+        let pairs = told.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned()));
+        let properties = parquet::file::properties::WriterProperties::builder()
+            .set_key_value_metadata(Some(pairs.collect()))
+            .build();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer =
+            parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+    };
+    let told = || -> std::collections::BTreeMap<String, String> {
+        let part = Part::open(&path).unwrap();
+        let Head::Parquet(head) = &part.head else { panic!("it is Parquet") };
+        let pairs = head.metadata().file_metadata().key_value_metadata().unwrap().iter();
+        let ours = pairs.filter(|pair| pair.key != "ARROW:schema");
+        ours.map(|pair| (pair.key.clone(), pair.value.clone().unwrap())).collect()
+    };
+    let keys = ["gristmill.rows", "gristmill.tokens", "gristmill.content_xxh3_128"];
+    let stale = [("a", "b"), (keys[0], "3"), (keys[1], "17"), (keys[2], "0")];
+    write(&masked(), &stale);
+    rewrite(&Part::open(&path).unwrap(), &mut |batch| Ok(batch.slice(0, 2))).unwrap();
+    let first = told();
+    assert_eq!((first[keys[0]].as_str(), first[keys[1]].as_str(), first["a"].as_str()), ("2", "11", "b"));
+    let mut bytes = Vec::new();
+    for row in [1..7_i32, 7..13] {
+        bytes.extend(6_u32.to_le_bytes());
+        bytes.extend(row.flat_map(i32::to_le_bytes));
+    }
+    assert_eq!(first[keys[2]], format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes)));
+    // A shard that told nothing of its rows tells nothing.
+    write(&masked(), &stale[..1]);
+    rewrite(&Part::open(&path).unwrap(), &mut Ok).unwrap();
+    assert_eq!(told().len(), 1);
+}
