@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the tokens and the loss mask of `tokenize.chat` against `apply_chat_template` of transformers.
 
-    pip install transformers
+    pip install transformers jinja2 pyarrow
     python chat_mask.py --gristmill target/release/gristmill [--corpus TEXTS.jsonl]
 
 Trains a tokenizer with the special tokens of all layouts, makes chats out of the texts by a seed, and compares ids and mask of every chat in
@@ -9,6 +9,7 @@ every layout, through the tokenizer_config.json of our dataset. Chats whose mess
 purpose, for ours are text. Exit code 1 where something differs.
 """
 import argparse
+import glob
 import json
 import os
 import random
@@ -69,7 +70,10 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             run = lambda *command: subprocess.run([binary, *command], cwd=folder, check=True, capture_output=True)
             with open(os.path.join(folder, "chats.jsonl"), "w", encoding="utf-8") as out:
-                out.writelines(json.dumps(row) + "\n" for row in rows)
+                by_offset = {}
+                for row in rows:
+                    by_offset[out.tell()] = row
+                    out.write(json.dumps(row) + "\n")
             special = [part for token in SPECIALS for part in ("--special", token)]
             corpus = os.path.abspath(args.corpus)
             run("tokenizer", "train", corpus, "--vocab-size", "4000", "--split", split, "--out", "tokenizer.json", *special)
@@ -79,11 +83,11 @@ def main():
                 run("build", f"{layout}.toml", "--workdir", layout)
                 dataset = os.path.join(folder, layout, "dataset")
                 tokenizer = AutoTokenizer.from_pretrained(dataset)
-                parts = sorted(os.path.join(at, name) for at, _, names in os.walk(os.path.join(dataset, "documents")) for name in names if name.endswith(".parquet"))
-                found = [row for part in parts for row in pyarrow.parquet.read_table(part, columns=["row", "tokens", "loss_mask"]).to_pylist()]
+                parts = glob.glob(os.path.join(dataset, "sink.parquet", "*.parquet"))
+                found = [row for part in sorted(parts) for row in pyarrow.parquet.read_table(part).to_pylist()]
                 differ = 0
                 for row in found:
-                    messages = json.loads(row["row"])["messages"]
+                    messages = by_offset[int(row["source"].rsplit(":")[-1])]["messages"]
                     expected = tokenizer.apply_chat_template(
                         messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
                     )

@@ -131,7 +131,7 @@ const BUILD: Build = |settings| {
     let specials = named.into_iter().map(|name| (known[&name], name)).map(|(id, name)| (name, id)).collect();
     Ok(Made::Global(Box::new(Chats {
         inner,
-        layout: Layouter { template: config.template, eos: config.eos, specials },
+        layout: Layouter { template: config.template, eos: config.eos, specials, lengths: lengths(&json) },
     })))
 };
 
@@ -176,6 +176,33 @@ struct Layouter {
     template: Template,
     eos: String,
     specials: FastMap<String, i32>,
+    /// Bytes of each token of a byte-level tokenizer; of another none.
+    lengths: Arc<[usize]>,
+}
+
+/// How many bytes the tokens of a byte-level tokenizer stand for: as many as they have symbols.
+fn lengths(json: &serde_json::Value) -> Arc<[usize]> {
+    let vocab = json["model"]["vocab"].as_object().filter(|_| json["decoder"]["type"] == "ByteLevel");
+    let mut lengths = Vec::new();
+    for (token, id) in vocab.into_iter().flatten() {
+        let id = id.as_u64().unwrap_or(0) as usize;
+        lengths.resize(lengths.len().max(id + 1), 0);
+        lengths[id] = token.chars().count();
+    }
+    lengths.into()
+}
+
+/// The first token that has a byte at or behind `from` of a text.
+fn token_at(from: usize, text: &str, ids: &[i32], lengths: &[usize]) -> usize {
+    let length = |id: &i32| lengths.get(*id as usize).copied().unwrap_or(0);
+    // Some tokenizers put a space in front of a text.
+    let mut ahead = from + ids.iter().map(length).sum::<usize>().saturating_sub(text.len());
+    let is_before = |id: &&i32| {
+        let before = length(id) <= ahead;
+        ahead -= if before { length(id) } else { 0 };
+        before
+    };
+    ids.iter().take_while(is_before).count()
 }
 
 /// The kind before its judge: nothing to see first.
@@ -283,13 +310,14 @@ fn chats(batch: &RecordBatch) -> Result<Vec<Result<Vec<Message>, Refusal>>, Stag
 type Encoded = FastMap<String, Option<Vec<i32>>>;
 
 impl Tokenize {
-    /// Encodes every text of the parts, and that of it which is not learned.
+    /// Encodes every text of the parts; where lengths of tokens are not known, also what stands before an answer alone.
     fn encode<'a>(&self, parts: impl Iterator<Item = &'a Part>) -> Result<Encoded, StageError> {
         let mut texts: Vec<&str> = Vec::new();
         for part in parts {
             if let Part::Text(text, from) = part {
                 texts.push(text);
-                texts.extend(from.map(|from| &text[..from]));
+                let before = from.filter(|_| self.layout.lengths.is_empty());
+                texts.extend(before.map(|from| &text[..from]));
             }
         }
         texts.sort_unstable();
@@ -321,6 +349,9 @@ impl Tokenize {
                     let plain = match from {
                         None => ids.len(),
                         // A token that reaches over the border is learned.
+                        Some(from) if !self.layout.lengths.is_empty() => {
+                            token_at(*from, text, ids, &self.layout.lengths)
+                        }
                         Some(from) => {
                             let before = ids_of(&text[..*from])?;
                             before.iter().zip(ids).take_while(|(a, b)| a == b).count()

@@ -78,3 +78,36 @@ impl Splitter {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::ConfigValue as _;
+    use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+    use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
+
+    #[test]
+    fn pieces_are_those_of_the_pre_tokenizer_that_is_written() {
+        let texts = [
+            "",
+            "a",
+            "We'LL pay 12345 €!!\r\n\r\n  indented\t\tHTMLPage naïve ２３",
+            "\n\n x\n",
+            "日本語、テスト 12",
+        ];
+        for name in Split::NAMES {
+            let split = Split::read(&schemas::Value::String(name.to_owned())).unwrap();
+            let written: PreTokenizerWrapper = serde_json::from_value(split.pre_tokenizer()).unwrap();
+            for text in texts {
+                let mut reference = PreTokenizedString::from(text);
+                written.pre_tokenize(&mut reference).unwrap();
+                let splits = reference.get_splits(OffsetReferential::Original, OffsetType::Byte);
+                let expected: Vec<(usize, usize)> = splits.iter().map(|(_, offsets, _)| *offsets).collect();
+                let mut found = Vec::new();
+                assert!(split.splitter().each(text, |start, end| found.push((start, end))));
+                let expected: Vec<_> = expected.into_iter().filter(|(start, end)| start < end).collect();
+                assert_eq!(found, expected, "{name}: {text:?}");
+            }
+        }
+    }
+}
