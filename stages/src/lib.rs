@@ -24,6 +24,7 @@ pub const ALL: &[Spec] = &[
     clean::whitespace::SPEC,
     decontaminate::ngram::SPEC,
     dedup::exact::SPEC,
+    dedup::lines::SPEC,
     dedup::minhash::SPEC,
     dedup::url::SPEC,
     extract::html::SPEC,

@@ -5,6 +5,7 @@ mod cluster;
 pub(crate) mod driver;
 pub mod exact;
 pub mod keep;
+pub mod lines;
 pub mod minhash;
 mod one_per_key;
 mod signature;
