@@ -26,6 +26,7 @@ pub const ALL: &[Spec] = &[
     dedup::exact::SPEC,
     dedup::lines::SPEC,
     dedup::minhash::SPEC,
+    dedup::substring::SPEC,
     dedup::url::SPEC,
     extract::html::SPEC,
     filter::c4::SPEC,

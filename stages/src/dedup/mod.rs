@@ -9,4 +9,5 @@ pub mod lines;
 pub mod minhash;
 mod one_per_key;
 mod signature;
+pub mod substring;
 pub mod url;
