@@ -105,7 +105,7 @@ fn score(
     let done = memory::settle(global, &batches, 16)?;
     let (mut found, mut wrong) = (BTreeMap::<(&str, usize), [u64; 2]>::new(), 0);
     let mut lost: Vec<&str> = Vec::new();
-    let mut row = 0;
+    let mut row = 0_usize;
     for batch in &batches {
         let outcome = done.judge(batch)?;
         let told = outcome

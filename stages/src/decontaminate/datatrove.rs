@@ -3,9 +3,9 @@
 //! Words are those of its normalisation, n-grams are compared by XXH64. Of an n-gram that several sets have the last by name is told.
 
 use super::items::{Item, Set};
-use super::letters::Letters;
 use super::{Find, Finder};
 use crate::text::datatrove::Words;
+use crate::text::letters::Letters;
 use crate::text::xxh64::xxh64;
 use schemas::hash::{FastMap, FastSet};
 

@@ -5,7 +5,6 @@ mod cut;
 mod datatrove;
 mod items;
 mod judge;
-mod letters;
 mod nemo;
 pub mod ngram;
 mod ours;
@@ -14,7 +13,7 @@ mod report;
 mod strength;
 mod table;
 
-use letters::Letters;
+use crate::text::letters::Letters;
 use std::ops::Range;
 
 /// Characters of what was found that are told.

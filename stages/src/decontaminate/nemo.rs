@@ -5,8 +5,8 @@
 //! is taken, and the search goes on behind it.
 
 use super::items::Set;
-use super::letters::Letters;
 use super::{Find, Finder};
+use crate::text::letters::Letters;
 use crate::text::words::is_alphanumeric;
 use schemas::hash::FastMap;
 use std::collections::BTreeSet;

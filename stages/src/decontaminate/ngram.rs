@@ -34,13 +34,13 @@ use super::cut::Cut;
 use super::datatrove::Datatrove;
 use super::items::{self, Set};
 use super::judge::Found;
-use super::letters::Letters;
 use super::nemo::Nemo;
 use super::ours::Ours;
 use super::records::{
     FIND_BYTES, FINDS_MAX, Group, ID_BYTES, ITEM_BYTES, doc_id, id_bytes, numbers, place_bytes, read_place,
 };
 use super::report::Report;
+use crate::text::letters::Letters;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use schemas::{

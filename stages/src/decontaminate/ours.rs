@@ -8,9 +8,9 @@
 
 use super::anchors::{Anchors, Place};
 use super::items::{Item, Set};
-use super::letters::{Letters, PADDING};
 use super::strength::Strength;
 use super::{Find, Finder};
+use crate::text::letters::{Letters, PADDING};
 use memchr::memmem;
 use schemas::hash::FastMap;
 use std::ops::Range;

@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod datatrove;
 pub mod files;
 pub mod langid;
+pub mod letters;
 pub mod linear;
 pub mod lines;
 pub mod misspellings;

@@ -49,6 +49,29 @@ pub fn sentences(text: &str) -> usize {
     count
 }
 
+/// Where each sentence of the rule-based sentencizer ends, in bytes; none of an empty text. White space between two sentences belongs to
+/// the second.
+pub fn sentence_ends(text: &str) -> Vec<usize> {
+    let tables = Tables::get();
+    let (mut ends, mut ended, mut last) = (Vec::new(), false, 0);
+    for token in tokens(text) {
+        let is_end = tables.ends_sentence(token);
+        if ended && !is_end && !is_punctuation(token) {
+            ends.push(last);
+            ended = false;
+        }
+        ended |= is_end;
+        // White space that is a token is followed by a word, or ends the text.
+        last = if token == GAP {
+            text.len()
+        } else {
+            token.as_ptr().addr() - text.as_ptr().addr() + token.len()
+        };
+    }
+    ends.extend(Some(last).filter(|_| !text.is_empty()));
+    ends
+}
+
 fn is_punctuation(token: &str) -> bool {
     token != GAP && token.chars().all(|c| c.general_category_group() == GeneralCategoryGroup::Punctuation)
 }

@@ -47,6 +47,27 @@ fn sentences_end_with_a_mark_and_the_punctuation_behind_it() {
     }
 }
 
+/// What datatrove 0.10.1 gives, asked once.
+#[test]
+fn ends_of_sentences_are_those_of_spacy() {
+    let cases: &[(&str, &[usize])] = &[
+        ("", &[]),
+        ("He went. She stayed! (Why?) So.", &[8, 22, 27, 31]),
+        ("One.  ", &[4, 6]),
+        ("One. ", &[4]),
+        ("One.  Two\n\n. Three", &[4, 12, 18]),
+        ("Mr. Smith went... ok? \n\nNew line! \"Yes.\" he said.", &[21, 35, 40, 49]),
+        ("No end", &[6]),
+        (" Lead. x", &[6, 8]),
+        ("终于。 好。再见", &[9, 22]),
+        ("a.b. C. d?! e", &[4, 11, 13]),
+        ("é. ü! z", &[3, 7, 9]),
+    ];
+    for (text, ends) in cases {
+        assert_eq!(sentence_ends(text), *ends, "{text:?}");
+    }
+}
+
 #[test]
 fn long_chunks_take_linear_time() {
     for text in [

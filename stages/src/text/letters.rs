@@ -12,13 +12,13 @@ use unicode_normalization::char::decompose_compatible;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 /// Zero bytes behind the row, so that a window at any start lies in it.
-pub(super) const PADDING: usize = 16;
+pub const PADDING: usize = 16;
 /// Bytes of ASCII taken at once.
 const BLOCK: usize = 64;
 
 /// The row of a text.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Letters {
+pub struct Letters {
     /// The row, then [`PADDING`].
     padded: Vec<u8>,
     len: usize,
@@ -28,7 +28,7 @@ pub(super) struct Letters {
 
 impl Letters {
     /// Reads a text.
-    pub(super) fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let mut letters = Self::default();
         letters.read(text);
         letters
@@ -38,7 +38,7 @@ impl Letters {
     ///
     /// # Panics
     /// When the text has 4 GiB: documents are far shorter.
-    pub(super) fn read(&mut self, text: &str) {
+    pub fn read(&mut self, text: &str) {
         assert!(u32::try_from(text.len()).is_ok(), "documents are below 4 GiB");
         self.clear();
         let bytes = text.as_bytes();
@@ -57,7 +57,7 @@ impl Letters {
     }
 
     /// The byte of the text that each byte of the row comes from, and the length of the text.
-    pub(super) fn offsets(text: &str) -> Vec<usize> {
+    pub fn offsets(text: &str) -> Vec<usize> {
         let (mut letters, mut offsets, mut apart) = (Self::default(), Vec::new(), true);
         for (at, c) in text.char_indices() {
             apart = if c.is_ascii() { letters.ascii(&[c as u8], apart) } else { letters.other(c, apart) };
@@ -68,28 +68,28 @@ impl Letters {
     }
 
     /// The row.
-    pub(super) fn row(&self) -> &[u8] {
+    pub fn row(&self) -> &[u8] {
         &self.padded[..self.len]
     }
 
     /// The row and the zeros behind it.
-    pub(super) fn padded(&self) -> &[u8] {
+    pub fn padded(&self) -> &[u8] {
         &self.padded[..self.len + PADDING]
     }
 
     /// Where words start in the row, ascending.
-    pub(super) fn starts(&self) -> &[u32] {
+    pub fn starts(&self) -> &[u32] {
         &self.starts[..self.words]
     }
 
     /// The words.
-    pub(super) fn words(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn words(&self) -> impl Iterator<Item = &[u8]> {
         let ends = self.starts().iter().skip(1).map(|end| *end as usize).chain([self.len]);
         self.starts().iter().zip(ends).map(|(start, end)| &self.padded[*start as usize..end])
     }
 
     /// Whether a word starts or the row ends at this place.
-    pub(super) fn is_border(&self, at: usize) -> bool {
+    pub fn is_border(&self, at: usize) -> bool {
         at == self.len || self.starts().binary_search(&(at as u32)).is_ok()
     }
 
