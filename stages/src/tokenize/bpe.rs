@@ -12,12 +12,20 @@
 //! ""                 → drop empty (0, limit 1)
 //! ```
 
+mod added;
+mod automaton;
+mod bytes;
 mod cache;
 mod encode;
 mod json;
 mod merge;
+mod normal;
+mod pattern;
+mod route;
 mod split;
+mod splitter;
 pub mod train;
+mod view;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;

@@ -1,12 +1,13 @@
 //! The encoder: text to ids by a tokenizer.json.
 //!
-//! Where the file is a plain byte-level BPE with GPT-2's split (what training makes; GPT-2's own file), text is split,
-//! looked up and merged here, many times faster than through an `Encoding`; every other file goes through the
-//! tokenizers crate. Both give the same ids, which tests hold.
+//! Published tokenizers are of few shapes. Those that [`Route::read`] knows are encoded here, many times faster than
+//! through an `Encoding`; every other file goes through the tokenizers crate. Both give the same ids, which tests hold.
 
+use super::added::{Added, Piece};
 use super::cache::Cache;
-use super::merge::{Merges, Scratch};
-use super::split::split;
+use super::merge::Scratch;
+use super::route::Route;
+use super::view::View;
 use regex::Regex;
 use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -15,18 +16,26 @@ use tokenizers::Tokenizer;
 /// A tokenizer that gives ids and nothing else. Shared by threads.
 pub(super) struct Encoder {
     tokenizer: Tokenizer,
-    fast: Option<Merges>,
+    fast: Option<Fast>,
     special: Option<Regex>,
-    parse: bool,
     /// As many as there were calls at one time; each is taken for a call and comes back warm.
     spare: Mutex<Vec<Memory>>,
+}
+
+/// What is encoded here, and not by the tokenizers crate.
+struct Fast {
+    added: Added,
+    route: Route,
+    cache: Cache,
 }
 
 /// What one call after another uses.
 #[derive(Default)]
 pub(super) struct Memory {
-    cache: Cache,
-    scratch: Scratch,
+    pub(super) view: View,
+    pub(super) scratch: Scratch,
+    pub(super) ends: Vec<u32>,
+    pub(super) text: String,
 }
 
 impl Encoder {
@@ -40,13 +49,13 @@ impl Encoder {
         // Many published files cut every text to the length of their model.
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?.with_padding(None);
         tokenizer.set_encode_special_tokens(!parse);
-        let fast = if is_plain(&value) { Merges::read(&value["model"]) } else { None };
         let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
         let names = added.iter().filter(|token| token["special"] == true);
         let mut names: Vec<String> = names.filter_map(|t| t["content"].as_str().map(regex::escape)).collect();
         names.retain(|name| !name.is_empty());
         let special = if names.is_empty() { None } else { Regex::new(&names.join("|")).ok() };
-        Ok(Self { tokenizer, fast, special, parse, spare: Mutex::default() })
+        let fast = Fast::read(&value, &tokenizer, parse);
+        Ok(Self { tokenizer, fast, special, spare: Mutex::default() })
     }
 
     /// The id of a token.
@@ -66,7 +75,12 @@ impl Encoder {
 
     /// Takes memory for a run of calls of [`Encoder::encode`].
     pub(super) fn lend(&self) -> Memory {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut memory = spare.unwrap_or_default();
+        if let Some(fast) = &self.fast {
+            fast.cache.renew(&mut memory.view);
+        }
+        memory
     }
 
     /// Gives memory back, with what it learnt.
@@ -79,41 +93,39 @@ impl Encoder {
     /// # Errors
     /// What the tokenizers crate says, such as a model that has no token for unknown text.
     pub(super) fn encode(&self, text: &str, memory: &mut Memory, out: &mut Vec<i32>) -> Result<(), String> {
-        if let Some(merges) = &self.fast
-            && !(self.parse && self.special_count(text) > 0)
-        {
-            let Memory { cache, scratch } = memory;
-            let mut start = 0;
-            for word in split(text) {
-                let end = start + word.len();
-                cache.encode(text.as_bytes(), (start, end), out, |word, out| {
-                    merges.encode(word, scratch, out)
-                });
-                start = end;
-            }
-            return Ok(());
+        if let Some(Fast { added, route, cache }) = &self.fast {
+            return added.pieces(text, |piece| match piece {
+                Piece::Text(range) => route.encode(&text[range], cache, memory, out),
+                Piece::Token(id) => {
+                    out.push(id);
+                    Ok(())
+                }
+            });
         }
+        self.encode_slowly(text, out)
+    }
+
+    fn encode_slowly(&self, text: &str, out: &mut Vec<i32>) -> Result<(), String> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
         out.extend(encoding.get_ids().iter().map(|&id| id as i32));
         Ok(())
     }
 }
 
-/// Whether splitting, merging and nothing else make the ids.
-fn is_plain(json: &Value) -> bool {
-    let split = &json["pre_tokenizer"];
-    let added = json["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-    json["normalizer"].is_null()
-        && split["type"] == "ByteLevel"
-        && split["add_prefix_space"] == false
-        && split["use_regex"] != false
-        && added.iter().all(|token| token["special"] == true)
+impl Fast {
+    fn read(json: &Value, tokenizer: &Tokenizer, parse: bool) -> Option<Self> {
+        let route = Route::read(json, tokenizer)?;
+        let id = |name: &str| tokenizer.token_to_id(name);
+        let added = Added::read(&json["added_tokens"], (parse, route.normalises()), id)?;
+        Some(Self { added, route, cache: Cache::default() })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tokenize::bpe::json;
+    use crate::tokenize::bpe::split::split;
     use crate::tokenize::bpe::train::train;
     use proptest::prelude::*;
     use std::sync::LazyLock;
@@ -127,9 +139,13 @@ mod tests {
         json::write(&train(words.iter().map(|w| (w.as_bytes(), 3)), 500, 2, EOS))
     });
 
+    /// Names of special tokens as text, and parsed.
+    static ENCODERS: LazyLock<[Encoder; 2]> =
+        LazyLock::new(|| [false, true].map(|parse| Encoder::read(&TRAINED, parse).unwrap()));
+
     /// Encodes twice (cold, warm), holds the ids against the tokenizers crate and decodes them.
     fn check(text: &str, parse: bool) {
-        let encoder = Encoder::read(&TRAINED, parse).unwrap();
+        let encoder = &ENCODERS[usize::from(parse)];
         assert!(encoder.fast.is_some());
         let expected: Vec<i32> = encoder
             .tokenizer
@@ -166,7 +182,7 @@ mod tests {
     #[test]
     fn a_special_name_in_the_text_is_text_unless_it_is_to_be_parsed() {
         let ids = |parse| {
-            let encoder = Encoder::read(&TRAINED, parse).unwrap();
+            let encoder = &ENCODERS[usize::from(parse)];
             let mut ids = Vec::new();
             encoder.encode(EOS, &mut encoder.lend(), &mut ids).unwrap();
             ids
@@ -177,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_long_word_takes_no_long_time() {
-        let encoder = Encoder::read(&TRAINED, false).unwrap();
+        let encoder = &ENCODERS[0];
         let mut ids = Vec::new();
         encoder.encode(&"themill".repeat(100_000), &mut encoder.lend(), &mut ids).unwrap();
         assert!(ids.len() > 100_000);

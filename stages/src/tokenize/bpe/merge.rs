@@ -1,17 +1,21 @@
-//! Merging: from the bytes of one pre-token to ids, by the rank of pairs.
+//! Merging: from the symbols of one pre-token to ids, by the rank of pairs.
 //!
-//! Byte-pair encoding (Sennrich, Haddow and Birch 2016) starts from one symbol a byte and joins the neighbouring pair of
-//! the lowest rank, the leftmost first, until no neighbours are in the table. Short words are scanned again for
-//! each merge; long ones keep their pairs in a heap, so that a pre-token of megabytes costs n log n.
+//! Byte-pair encoding (Sennrich, Haddow and Birch 2016) joins the neighbouring pair of the lowest rank, the leftmost
+//! first, until no neighbours are in the table. Short words are searched again for each merge; long ones keep their pairs
+//! in a heap, so that a pre-token of megabytes costs n log n.
 
-use schemas::hash::FastMap;
 use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Longest word, in bytes, that is scanned instead of put into a heap.
-const SCAN_BYTES_MAX: usize = 48;
-const NO_RANK: u32 = u32::MAX;
+/// Most symbols of a word that is searched instead of put into a heap.
+const SCAN_MAX: usize = 64;
+pub(super) const NO_RANK: u32 = u32::MAX;
+/// Bits of an id in the table of pairs: two ids and a rank share 64 bits.
+const ID_BITS: u32 = 20;
+const RANK_BITS: u32 = 64 - 2 * ID_BITS;
+/// A pair that no vocabulary has: both ids are the largest, and so is the rank.
+const NO_PAIR: u64 = u64::MAX;
 
 /// The symbol that stands for a byte in the JSON of byte-level tokenizers (GPT-2 `encoder.py`, `bytes_to_unicode`):
 /// itself where printable, else the next unused code point from 256 on.
@@ -27,81 +31,138 @@ pub(super) fn symbols() -> [char; 256] {
 }
 
 /// Ranks of pairs, and what they become.
-pub(super) struct Merges {
-    bytes: Vec<u32>,
-    /// Rank and id of the merged token, by pair.
-    pairs: FastMap<(u32, u32), (u32, u32)>,
+pub(super) struct Pairs {
+    /// Left id, right id, rank from the highest bit down, by hash of the pair; a power of two of places.
+    table: Box<[u64]>,
+    /// One bit by hash of a pair that is there: most pairs are not, and the bits fit a nearer cache than the table.
+    sieve: Box<[u64]>,
+    merged: Vec<u32>,
 }
 
-/// Memory that one merge after another uses.
+/// Memory that one word after another uses.
 #[derive(Default)]
 pub(super) struct Scratch {
-    ids: Vec<u32>,
-    ranks: Vec<u32>,
+    /// Symbols in, ids out.
+    pub(super) ids: Vec<u32>,
     next: Vec<u32>,
     previous: Vec<u32>,
     heap: BinaryHeap<Reverse<(u32, u32)>>,
 }
 
-impl Merges {
-    /// Reads the `model` of a tokenizer.json; `None` when it is not a plain byte-level BPE.
-    pub(super) fn read(model: &Value) -> Option<Self> {
-        let unset = |key: &str| matches!(&model[key], Value::Null | Value::Bool(false)) || model[key] == "";
-        let plain = ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"];
-        if model["type"] != "BPE" || !plain.into_iter().all(unset) {
-            return None;
-        }
-        let vocab = model["vocab"].as_object()?;
-        let id = |token: &str| vocab.get(token)?.as_u64().and_then(|id| u32::try_from(id).ok());
-        let bytes = symbols().iter().map(|c| id(c.encode_utf8(&mut [0; 4]))).collect::<Option<_>>()?;
-        let mut pairs = FastMap::default();
-        for (rank, merge) in model["merges"].as_array()?.iter().enumerate() {
+impl Pairs {
+    /// Reads the `merges` of a tokenizer.json; `None` where they do not fit the vocabulary or the table.
+    pub(super) fn read(merges: &Value, id: impl Fn(&str) -> Option<u32>) -> Option<Self> {
+        let mut pairs = Vec::new();
+        let merges = merges.as_array()?;
+        for merge in merges {
             let (left, right) = match merge {
                 Value::String(both) => both.split_once(' ')?,
                 both => (both[0].as_str()?, both[1].as_str()?),
             };
-            let merged = id(&format!("{left}{right}"))?;
-            pairs.insert((id(left)?, id(right)?), (u32::try_from(rank).ok()?, merged));
+            pairs.push((id(left)?, id(right)?, id(&format!("{left}{right}"))?));
         }
-        Some(Self { bytes, pairs })
+        let fits = |&(left, right, _): &(u32, u32, u32)| left.max(right) >> ID_BITS == 0;
+        if pairs.len() >= (1 << RANK_BITS) - 1 || !pairs.iter().all(fits) {
+            return None;
+        }
+        let places = (pairs.len() * 2 + 2).next_power_of_two();
+        let bits = (pairs.len() * 8).next_power_of_two().max(64);
+        let (table, sieve) = (vec![NO_PAIR; places], vec![0; bits / 64]);
+        let merged = pairs.iter().map(|&(_, _, merged)| merged).collect();
+        let mut made = Self { table: table.into(), sieve: sieve.into(), merged };
+        for (rank, &(left, right, _)) in (0..).zip(&pairs) {
+            let pair = pair(left, right);
+            let mut at = hash(pair) as usize & (made.table.len() - 1);
+            // A pair that stands there twice has the rank of the last.
+            while made.table[at] != NO_PAIR && made.table[at] >> RANK_BITS != pair {
+                at = (at + 1) & (made.table.len() - 1);
+            }
+            made.table[at] = pair << RANK_BITS | rank;
+            let (word, bit) = made.bit(hash(pair));
+            made.sieve[word] |= bit;
+        }
+        Some(made)
     }
 
-    /// Appends the ids of a word.
-    pub(super) fn encode(&self, word: &[u8], scratch: &mut Scratch, out: &mut Vec<i32>) {
-        scratch.ids.clear();
-        scratch.ids.extend(word.iter().map(|&byte| self.bytes[byte as usize]));
-        if word.len() <= SCAN_BYTES_MAX {
-            self.scan(scratch);
+    #[inline]
+    fn bit(&self, hash: u64) -> (usize, u64) {
+        ((hash >> 38) as usize & (self.sieve.len() - 1), 1 << (hash >> 32 & 63))
+    }
+
+    /// The rank of a pair, [`NO_RANK`] where it is none.
+    #[inline]
+    pub(super) fn rank(&self, left: u32, right: u32) -> u32 {
+        let pair = pair(left, right);
+        let hash = hash(pair);
+        let (word, bit) = self.bit(hash);
+        if self.sieve[word] & bit == 0 {
+            return NO_RANK;
+        }
+        let mut at = hash as usize & (self.table.len() - 1);
+        loop {
+            let found = self.table[at & (self.table.len() - 1)];
+            if found >> RANK_BITS == pair {
+                return found as u32 & ((1 << RANK_BITS) - 1);
+            }
+            if found == NO_PAIR {
+                return NO_RANK;
+            }
+            at += 1;
+        }
+    }
+
+    /// Merges the symbols of `scratch` to ids.
+    pub(super) fn merge(&self, scratch: &mut Scratch) {
+        if scratch.ids.len() <= SCAN_MAX {
+            self.scan(&mut scratch.ids, |at, ids| self.rank(ids[at], ids[at + 1]));
         } else {
             self.heap(scratch);
         }
-        out.extend(scratch.ids.iter().map(|&id| id as i32));
     }
 
-    fn rank(&self, left: u32, right: u32) -> u32 {
-        self.pairs.get(&(left, right)).map_or(NO_RANK, |&(rank, _)| rank)
-    }
-
-    fn scan(&self, Scratch { ids, ranks, .. }: &mut Scratch) {
-        ranks.clear();
-        ranks.extend(ids.windows(2).map(|pair| self.rank(pair[0], pair[1])));
-        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|&(_, rank)| rank) {
-            if rank == NO_RANK {
-                break;
-            }
-            ids[at] = self.pairs[&(ids[at], ids[at + 1])].1;
-            ids.remove(at + 1);
-            ranks.remove(at);
-            if at > 0 {
-                ranks[at - 1] = self.rank(ids[at - 1], ids[at]);
-            }
-            if at + 1 < ids.len() {
-                ranks[at] = self.rank(ids[at], ids[at + 1]);
+    /// Merges at most [`SCAN_MAX`] symbols. `first` is the rank of the pair at a place before any merge.
+    #[inline]
+    pub(super) fn scan(&self, ids: &mut Vec<u32>, first: impl Fn(usize, &[u32]) -> u32) {
+        // The rank above the place, so that the least is the next pair, the leftmost of equals. Places stay where they are.
+        let mut keys = [NO_RANK; SCAN_MAX];
+        let (mut next, mut previous) = ([0_u8; SCAN_MAX], [0_u8; SCAN_MAX]);
+        let key = |rank: u32, at: usize| if rank == NO_RANK { NO_RANK } else { rank << 8 | at as u32 };
+        let end = ids.len();
+        for at in 0..end {
+            next[at] = at as u8 + 1;
+            previous[at] = (at as u8).wrapping_sub(1);
+            if at + 1 < end {
+                keys[at] = key(first(at, ids), at);
             }
         }
+        let searched = end.next_multiple_of(8);
+        loop {
+            let least = keys[..searched].iter().copied().min().unwrap_or(NO_RANK);
+            if least == NO_RANK {
+                break;
+            }
+            let at = (least & 0xff) as usize;
+            let right = next[at] as usize;
+            let after = next[right] as usize;
+            let merged = self.merged[(least >> 8) as usize];
+            ids[at] = merged;
+            ids[right] = NO_RANK;
+            keys[right] = NO_RANK;
+            next[at] = after as u8;
+            keys[at] = NO_RANK;
+            if after < end {
+                previous[after] = at as u8;
+                keys[at] = key(self.rank(merged, ids[after]), at);
+            }
+            if at > 0 {
+                let before = previous[at] as usize;
+                keys[before] = key(self.rank(ids[before], merged), before);
+            }
+        }
+        ids.retain(|&id| id != NO_RANK);
     }
 
-    fn heap(&self, Scratch { ids, next, previous, heap, .. }: &mut Scratch) {
+    fn heap(&self, Scratch { ids, next, previous, heap }: &mut Scratch) {
         const GONE: u32 = u32::MAX;
         let end = ids.len() as u32;
         next.clear();
@@ -119,12 +180,10 @@ impl Merges {
                 continue;
             }
             // An entry is stale when one of its two symbols has been merged since.
-            let Some(&(found, merged)) = self.pairs.get(&(ids[at as usize], ids[right as usize])) else {
-                continue;
-            };
-            if found != rank {
+            if self.rank(ids[at as usize], ids[right as usize]) != rank {
                 continue;
             }
+            let merged = self.merged[rank as usize];
             ids[at as usize] = merged;
             ids[right as usize] = GONE;
             let after = next[right as usize];
@@ -142,4 +201,15 @@ impl Merges {
         }
         ids.retain(|&id| id != GONE);
     }
+}
+
+#[inline]
+const fn pair(left: u32, right: u32) -> u64 {
+    (left as u64) << ID_BITS | right as u64
+}
+
+#[inline]
+const fn hash(pair: u64) -> u64 {
+    let product = pair.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 32
 }

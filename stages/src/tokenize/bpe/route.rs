@@ -1,0 +1,59 @@
+//! The ways to encode text here: what a tokenizer.json must be for each.
+
+use super::bytes::Bytes;
+use super::cache::Cache;
+use super::encode::Memory;
+use super::normal::Normal;
+use super::splitter::Splitter;
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+/// A way from text to ids.
+pub(super) enum Route {
+    /// Byte-level BPE.
+    Bytes { normal: Normal, splitter: Splitter, model: Bytes },
+}
+
+impl Route {
+    /// Finds the way for a tokenizer; `None` where it is none of those known.
+    pub(super) fn read(json: &Value, tokenizer: &Tokenizer) -> Option<Self> {
+        let normal = Normal::read(&json["normalizer"], tokenizer.get_normalizer())?;
+        let splitter = Splitter::read(&json["pre_tokenizer"])?;
+        Some(Self::Bytes { normal, splitter, model: Bytes::read(&json["model"])? })
+    }
+
+    /// Whether names of added tokens may look different in normalised text.
+    pub(super) fn normalises(&self) -> bool {
+        let Self::Bytes { normal, .. } = self;
+        !matches!(normal, Normal::None)
+    }
+
+    /// Appends the ids of a text that holds no added token.
+    ///
+    /// # Errors
+    /// What the tokenizers crate says of text that it must be asked about.
+    pub(super) fn encode(
+        &self,
+        text: &str,
+        cache: &Cache,
+        memory: &mut Memory,
+        out: &mut Vec<i32>,
+    ) -> Result<(), String> {
+        let Self::Bytes { normal, splitter, model } = self;
+        let Memory { view, scratch, ends, text: spare } = memory;
+        let text = normal.of(text, spare)?;
+        let spaced;
+        let text = if splitter.add_space && !text.starts_with(' ') && !text.is_empty() {
+            spaced = format!(" {text}");
+            &spaced
+        } else {
+            text
+        };
+        ends.clear();
+        splitter.split(text.as_bytes(), ends);
+        view.encode(cache, (text.as_bytes(), ends), out, |word, out| {
+            model.encode(word, scratch, out);
+            Ok(())
+        })
+    }
+}
