@@ -4,6 +4,7 @@ pub mod clean;
 pub mod dedup;
 pub mod extract;
 pub mod filter;
+pub mod mix;
 pub mod pack;
 pub mod sink;
 pub mod source;
