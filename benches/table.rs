@@ -9,9 +9,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{self, Options};
 use pipeline::recipe::Recipe;
-use schemas::memory::{self, Done, Stream};
+use schemas::memory::{self, Done};
 use schemas::observe::Silent;
-use schemas::{Global, Made, Outcome, Records, Regroup, Settings, Source, Stage, column};
+use schemas::{Global, Made, Outcome, Regroup, Settings, Source, Stage, column};
 use stages::source::warc::write;
 use std::error::Error;
 use std::fs;
@@ -261,14 +261,8 @@ fn judge(global: &dyn Global, done: &Done, batches: &[RecordBatch]) -> Result<Ve
 }
 
 fn regroup_all(regroup: &dyn Regroup, batches: &[RecordBatch]) -> Result<usize, Failure> {
-    let mut records = Records::default();
-    batches.iter().try_for_each(|batch| regroup.map(batch, &mut records).map(drop))?;
-    let mut rows = 0;
-    regroup.reduce(&mut Stream::sorted(records), &mut |batch| {
-        rows += batch.num_rows();
-        Ok(())
-    })?;
-    Ok(rows)
+    let made = memory::regroup(regroup, batches)?;
+    Ok(made.folders.iter().flatten().map(RecordBatch::num_rows).sum())
 }
 
 const TOKENS: &str = "[tokenizer]\nvocab_size = 4096\n[dataset]\nlength = 512\n";

@@ -28,7 +28,7 @@ pub use id::DocId;
 pub use manifest::Manifest;
 pub use observe::{Event, Observer};
 pub use record::{House, Push, Record, Records, Sorted, Sorter};
-pub use shuffle::{Global, Judge, Note, Notes, Regroup, Settled};
+pub use shuffle::{Emit, Global, Judge, Note, Notes, Planned, Regroup, Settled, Tally};
 pub use sink::{Sink, Writer, Written};
 pub use source::{Context, Intake, Intakes, Source, SourceError, Split, Stamp};
 pub use spec::{Build, Made, Reason, Spec};

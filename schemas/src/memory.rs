@@ -1,8 +1,8 @@
-//! The house in memory: runs a [`Global`] without a working folder, for tests, benchmarks and examples.
+//! The house in memory: runs a [`Global`] or a [`Regroup`] without a working folder, for tests, benchmarks and examples.
 
 use crate::{
-    DocId, Global, House, Judge, Note, Notes, Outcome, Push, Record, Records, Settled, Sorted, Sorter,
-    StageError, column,
+    DocId, Global, House, Judge, Note, Notes, Outcome, Push, Record, Records, Regroup, Settled, Sorted,
+    Sorter, StageError, Tally, column,
 };
 use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
@@ -110,4 +110,63 @@ pub fn settle(global: &dyn Global, batches: &[RecordBatch], partitions: usize) -
     let mut notes = Noted::default();
     let settled = global.settle(&mut Stream::sorted(reduced), &InMemory, &mut notes)?;
     Ok(Done { judge: global.judge(&settled)?, settled, notes: notes.0 })
+}
+
+/// What a regroup made.
+#[derive(Debug, Default)]
+pub struct Regrouped {
+    /// The batches of each folder, in order.
+    pub folders: Vec<Vec<RecordBatch>>,
+    /// What it said of the rows of each batch.
+    pub outcomes: Vec<Outcome>,
+    /// Files of its plan.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Notes of its plan.
+    pub notes: Vec<String>,
+}
+
+/// Counts, plans, maps and reduces.
+///
+/// # Errors
+/// Those of the regroup.
+pub fn regroup(work: &dyn Regroup, batches: &[RecordBatch]) -> Result<Regrouped, StageError> {
+    let mut made = Regrouped::default();
+    if work.counts() {
+        let mut tally = Tally::new();
+        batches.iter().try_for_each(|batch| work.count(batch, &mut tally))?;
+        if let Some(plan) = work.plan(&tally)? {
+            (made.files, made.notes) = (plan.files, plan.notes);
+            return reduced(plan.work.as_ref(), batches, made);
+        }
+    }
+    reduced(work, batches, made)
+}
+
+fn reduced(
+    work: &dyn Regroup,
+    batches: &[RecordBatch],
+    mut made: Regrouped,
+) -> Result<Regrouped, StageError> {
+    let (folders, parts) = (work.folders().len(), work.parts());
+    let mut sorted = vec![Records::default(); folders * parts];
+    let mut mapped = Records::default();
+    for batch in batches {
+        mapped.clear();
+        made.outcomes.push(work.map(batch, &mut mapped)?);
+        for Record { key, value } in mapped.iter() {
+            let (folder, part) = work.place(key);
+            sorted[folder * parts + part].push(key, value);
+        }
+    }
+    let mut sorted = sorted.into_iter();
+    for folder in 0..folders {
+        let streams = sorted.by_ref().take(parts).map(|r| Box::new(Stream::sorted(r)) as Box<dyn Sorted>);
+        let mut rows = Vec::new();
+        work.reduce(folder, streams.collect(), &mut |batch| {
+            rows.push(batch);
+            Ok(())
+        })?;
+        made.folders.push(rows);
+    }
+    Ok(made)
 }

@@ -70,6 +70,19 @@ impl Records {
         self.bytes.extend_from_slice(value);
     }
 
+    /// Adds a record whose value is these parts one behind the other.
+    ///
+    /// # Panics
+    /// As [`Records::push`].
+    pub fn push_parts(&mut self, key: &[u8], value: &[&[u8]]) {
+        let length = |bytes: usize| u32::try_from(bytes).expect("keys and values are below 4 GiB");
+        let bytes = value.iter().map(|part| part.len()).sum();
+        self.index.push((self.bytes.len() as u64, length(key.len()), length(bytes)));
+        self.bytes.reserve(key.len() + bytes);
+        self.bytes.extend_from_slice(key);
+        value.iter().for_each(|part| self.bytes.extend_from_slice(part));
+    }
+
     /// All records in the order of the list.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         self.index.iter().map(|&entry| self.record(entry))

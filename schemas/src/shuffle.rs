@@ -93,6 +93,12 @@ impl<S: Stage> Judge for S {
     }
 }
 
+/// Sums by a name of the counter's own, small: what must be known of all rows before one is mapped.
+pub type Tally = BTreeMap<Vec<u8>, u64>;
+
+/// Where a regroup hands its rows, in order.
+pub type Emit<'a> = dyn FnMut(RecordBatch) -> Result<(), StageError> + 'a;
+
 /// Work that makes other rows out of all rows: packing documents into sequences.
 pub trait Regroup: Send + Sync {
     /// The schema of the rows that it makes, asked before any row moves.
@@ -101,23 +107,65 @@ pub trait Regroup: Send + Sync {
     /// A column that is read is missing or has another type.
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError>;
 
+    /// Whether all rows must be counted before one is mapped. Then the house counts them, and what [`Regroup::plan`] makes of the
+    /// sums does the work.
+    fn counts(&self) -> bool {
+        false
+    }
+
+    /// Adds what is to be known of a batch.
+    ///
+    /// # Errors
+    /// As [`Regroup::output`].
+    fn count(&self, _batch: &RecordBatch, _tally: &mut Tally) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Makes the work of what was counted of all rows; `None` where nothing is counted.
+    ///
+    /// # Errors
+    /// What cannot be done with these rows, as `Invalid`.
+    fn plan(&self, _tally: &Tally) -> Result<Option<Planned>, StageError> {
+        Ok(None)
+    }
+
     /// Writes the records of a batch and says of every row whether it went in.
     ///
     /// # Errors
     /// As [`Regroup::output`].
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<Outcome, StageError>;
 
-    /// The folders that the rows are sorted into, such as `train` and `validation`; the first byte of each key is the
-    /// index of its folder, and each is a partition of its own.
+    /// The folders that the rows are sorted into, such as `train` and `validation`.
     fn folders(&self) -> Vec<&'static str>;
 
-    /// Makes rows from the sorted records of one folder and hands them on in order.
+    /// How many streams of records each folder is made of. Each is sorted for itself, and all are read at once.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// Folder and part of a key: its first byte is the index of its folder, and there is one part.
+    fn place(&self, key: &[u8]) -> (usize, usize) {
+        (usize::from(key[0]), 0)
+    }
+
+    /// Makes rows from the sorted records of one folder, a stream a part, and hands them on in order.
     ///
     /// # Errors
-    /// `Io` from the stream; whatever `emit` returns.
+    /// `Io` from the streams; whatever `emit` returns.
     fn reduce(
         &self,
-        sorted: &mut dyn Sorted,
-        emit: &mut dyn FnMut(RecordBatch) -> Result<(), StageError>,
+        folder: usize,
+        parts: Vec<Box<dyn Sorted + '_>>,
+        emit: &mut Emit<'_>,
     ) -> Result<(), StageError>;
+}
+
+/// What a [`Regroup`] made of its counts.
+pub struct Planned {
+    /// What does the work.
+    pub work: Box<dyn Regroup>,
+    /// Files that belong to the dataset: name and bytes.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What a person should be told before the work begins.
+    pub notes: Vec<String>,
 }

@@ -6,8 +6,8 @@
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use schemas::column::{ID, TEXT, TOKENS};
-use schemas::memory::{self, Done, Stream};
-use schemas::{Global, Made, Records, Regroup, Settings, token};
+use schemas::memory::{self, Done};
+use schemas::{Global, Made, Regroup, Settings, token};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -137,27 +137,16 @@ fn write_ids(folder: &std::path::Path, batches: &[RecordBatch]) -> Result<()> {
 
 /// Packs everything and holds every row against the documents. Rows, padding, length.
 fn packed(toml: &str, batches: &[RecordBatch]) -> Result<(usize, usize, usize)> {
-    let regroup = regroup(toml)?;
-    let mut records = Records::default();
-    for batch in batches {
-        regroup.map(batch, &mut records)?;
-    }
+    let made = memory::regroup(&*regroup(toml)?, batches)?;
     let (mut rows, mut pad, mut length, mut first) = (0, 0, 0, Vec::new());
-    for folder in 0..regroup.folders().len() as u8 {
-        let mut part = Records::default();
-        records.iter().filter(|r| r.key[0] == folder).for_each(|r| part.push(r.key, r.value));
-        let mut stream = Stream::sorted(part);
-        let mut emit = |batch: RecordBatch| {
-            rows += batch.num_rows();
-            let pads = batch.column_by_name(token::PAD).expect("of the schema").as_primitive::<Int32Type>();
-            pad += pads.values().iter().map(|&pad| pad as usize).sum::<usize>();
-            length = batch.column(0).as_list::<i32>().value_length(0) as usize;
-            if first.len() < 2 {
-                first.push(batch);
-            }
-            Ok(())
-        };
-        regroup.reduce(&mut stream, &mut emit)?;
+    for batch in made.folders.into_iter().flatten() {
+        rows += batch.num_rows();
+        let pads = batch.column_by_name(token::PAD).expect("of the schema").as_primitive::<Int32Type>();
+        pad += pads.values().iter().map(|&pad| pad as usize).sum::<usize>();
+        length = batch.column(0).as_list::<i32>().value_length(0) as usize;
+        if first.len() < 2 {
+            first.push(batch);
+        }
     }
     verify(&first, batches)?;
     Ok((rows, pad, length))

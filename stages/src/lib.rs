@@ -5,6 +5,7 @@ pub mod decontaminate;
 pub mod dedup;
 pub mod extract;
 pub mod filter;
+pub mod mix;
 pub mod pack;
 pub mod sink;
 pub mod source;

@@ -13,7 +13,7 @@ use crate::forget;
 use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
 use schemas::manifest::{self, File as FileRow, Tokens};
-use schemas::{Event, Made, Manifest, Regroup, Sink, Sorted, StageError, token};
+use schemas::{Event, Made, Manifest, Planned, Regroup, Sink, Sorted, StageError, Tally, token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,9 @@ pub(super) fn counts_of(row: &manifest::Node) -> Counts {
     let manifest::Node { rows_in, kept, edited, blank, .. } = *row;
     Counts { rows_in, kept, edited, dropped: row.dropped.clone(), blank }
 }
+
+/// How rows come into their order: what a reader needs to know to make the same.
+const SHUFFLE: &str = "pieces by xxh3-128 of document and piece, rows of a window by splitmix64";
 
 /// Rows of each file, by its path.
 type Rows = BTreeMap<PathBuf, u64>;
@@ -112,13 +115,44 @@ impl Commit<'_> {
     fn regroups(&mut self) -> Result<(), RunError> {
         for at in 0..self.run.dag.nodes.len() {
             if let Made::Regroup(regroup) = &self.node(at).made {
-                let sequences = self.regroup(at, regroup.as_ref())?;
+                let planned = self.plan(at, regroup.as_ref())?;
+                let work = planned.as_ref().map_or(regroup, |planned| &planned.work);
+                let sequences = self.regroup(at, work.as_ref())?;
                 for reader in self.run.dag.readers(at) {
                     self.counts[reader] = Counts { rows_in: sequences, kept: sequences, ..Counts::default() };
                 }
             }
         }
         Ok(())
+    }
+
+    /// Counts all rows for a regroup that needs it, and writes the files of what it planned.
+    fn plan(&self, at: usize, regroup: &dyn Regroup) -> Result<Option<Planned>, RunError> {
+        if !regroup.counts() {
+            return Ok(None);
+        }
+        let (run, name) = (self.run, &self.node(at).name);
+        let jobs = run.streams.of[at].len();
+        run.observer.event(Event::Phase { name: &format!("count {name}"), total: jobs as u64 });
+        let tallies = run.lanes(jobs, |stream| {
+            let mut tally = Tally::new();
+            for batch in rows_of(&run.workdir, run.dag, at, run.streams.input_key(at, stream))? {
+                regroup.count(&batch?, &mut tally).map_err(RunError::stage(name))?;
+            }
+            run.observer.event(Event::Advance { units: 1 });
+            Ok(tally)
+        })?;
+        let mut all = Tally::new();
+        tallies.into_iter().flatten().for_each(|(key, count)| *all.entry(key).or_default() += count);
+        let planned = regroup.plan(&all).map_err(RunError::stage(name))?;
+        for (file, bytes) in planned.iter().flat_map(|planned| &planned.files) {
+            let path = self.folder.join(file);
+            fs::write(&path, bytes).map_err(RunError::io(&path))?;
+        }
+        for message in planned.iter().flat_map(|planned| &planned.notes) {
+            run.observer.event(Event::Note { message: &format!("{name}: {message}") });
+        }
+        Ok(planned)
     }
 
     fn regroup(&self, at: usize, regroup: &dyn Regroup) -> Result<u64, RunError> {
@@ -131,11 +165,14 @@ impl Commit<'_> {
         };
         let traces: Vec<Mutex<Option<TraceWriter>>> =
             (0..streams.len()).map(trace).collect::<Result<_, _>>()?;
-        let folders = regroup.folders();
+        let (folders, parts) = (regroup.folders(), regroup.parts());
         let shuffle = run.shuffle(
             at,
-            folders.len(),
-            |key| usize::from(key[0]),
+            folders.len() * parts,
+            |key| {
+                let (folder, part) = regroup.place(key);
+                folder * parts + part
+            },
             |stream, batch, records| {
                 let outcome = regroup.map(batch, records).map_err(RunError::stage(&node.name))?;
                 let mut trace = traces[stream].lock().expect("a stream has one thread");
@@ -150,9 +187,10 @@ impl Commit<'_> {
             run.note(at, stream, trace.is_some());
             trace.map_or(Ok(()), |t| t.finish(node.spec))?;
         }
-        let counts = run.lanes(folders.len(), |n| {
-            let mut sorted = shuffle.merge(n).map_err(RunError::stage(&node.name))?;
-            self.reduce(at, regroup, folders[n], &mut sorted)
+        let counts = run.lanes(folders.len(), |folder| {
+            let sorted = |part| Ok(Box::new(shuffle.merge(folder * parts + part)?) as Box<dyn Sorted>);
+            let sorted: Result<Vec<_>, StageError> = (0..parts).map(sorted).collect();
+            self.reduce(at, regroup, folder, sorted.map_err(RunError::stage(&node.name))?)
         })?;
         shuffle.remove().map_err(RunError::stage(&node.name))?;
         Ok(counts.iter().sum())
@@ -163,21 +201,22 @@ impl Commit<'_> {
         &self,
         at: usize,
         regroup: &dyn Regroup,
-        folder: &'static str,
-        sorted: &mut dyn Sorted,
+        number: usize,
+        sorted: Vec<Box<dyn Sorted>>,
     ) -> Result<u64, RunError> {
+        let folder = regroup.folders()[number];
+        let metadata = self.metadata_of(at, folder)?;
         let mut writers = Vec::new();
         for reader in self.run.dag.readers(at) {
             let node = self.node(reader);
             let Made::Sink(sink) = &node.made else { unreachable!("only sinks read a regroup") };
             let path = self.folder.join(&node.folder).join(folder);
             fs::create_dir_all(&path).map_err(RunError::io(&path))?;
-            let writer =
-                sink.open(&path, &node.input, &self.metadata).map_err(RunError::stage(&node.name))?;
+            let writer = sink.open(&path, &node.input, &metadata).map_err(RunError::stage(&node.name))?;
             writers.push((node, writer));
         }
         let (mut rows, mut tokens) = (0, 0);
-        let emitted = regroup.reduce(sorted, &mut |batch| {
+        let emitted = regroup.reduce(number, sorted, &mut |batch| {
             rows += batch.num_rows() as u64;
             tokens += tokens_in(&batch);
             writers.iter_mut().try_for_each(|(_, writer)| writer.write(&batch))
@@ -190,6 +229,38 @@ impl Commit<'_> {
         *self.tokens.lock().expect("no thread panics while it counts").entry((at, folder)).or_default() +=
             tokens;
         Ok(rows)
+    }
+
+    /// What a token shard tells of itself in its footer, before what only its rows tell.
+    fn metadata_of(&self, at: usize, folder: &str) -> Result<Vec<(String, String)>, RunError> {
+        let shown = &self.node(at).shown;
+        let unquoted = |key: &str| shown.get(key).map(|value| value.trim_matches('"').to_owned());
+        let layout =
+            if unquoted("layout").as_deref() == Some("documents") { "documents" } else { "sequences" };
+        let seed = unquoted("seed").unwrap_or_default();
+        let mut pairs = vec![
+            ("gristmill.schema_version", token::VERSION.to_string()),
+            ("gristmill.split", folder.to_owned()),
+            ("gristmill.layout", layout.to_owned()),
+            ("gristmill.shuffle", format!("seed {seed}, {SHUFFLE}")),
+        ];
+        if layout == "sequences" {
+            pairs.extend(unquoted("length").map(|length| ("gristmill.sequence_length", length)));
+            pairs.extend(unquoted("method").map(|method| ("gristmill.packing", method)));
+        }
+        for node in 0..self.run.dag.nodes.len() {
+            if matches!(self.node(node).made, Made::Global(_)) {
+                let settled = &self.run.settlement(node)?.settled;
+                let fact = |name: &str| settled.facts.get(name).map(u64::to_string);
+                pairs.extend(fact("vocab_size").map(|size| ("gristmill.vocab_size", size)));
+                pairs.extend(fact("eos_id").map(|id| ("gristmill.eos_id", id)));
+                let tokenizer = settled.files.get(manifest::TOKENIZER);
+                let hash = tokenizer.map(|bytes| blake3::hash(bytes).to_hex().to_string());
+                pairs.extend(hash.map(|hash| ("gristmill.tokenizer", hash)));
+            }
+        }
+        let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Ok(self.metadata.iter().cloned().chain(pairs).collect())
     }
 
     /// Writes the rows of every sink that reads documents.
@@ -296,6 +367,10 @@ impl Commit<'_> {
     ) -> Option<Tokens> {
         let nodes = &self.run.dag.nodes;
         let at = nodes.iter().position(|node| matches!(node.made, Made::Regroup(_)))?;
+        // Rows of any length are no sequences: whoever reads them packs them first.
+        if nodes[at].shown.get("layout").is_some_and(|layout| layout.contains("documents")) {
+            return None;
+        }
         let folders: Vec<&String> = self.run.dag.readers(at).map(|n| &nodes[n].folder).collect();
         let is_parquet = |folder: &&&String| {
             let inside =

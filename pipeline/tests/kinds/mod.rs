@@ -231,9 +231,11 @@ impl Regroup for Pairs {
     }
     fn reduce(
         &self,
-        sorted: &mut dyn Sorted,
-        emit: &mut dyn FnMut(RecordBatch) -> Result<(), StageError>,
+        _folder: usize,
+        mut parts: Vec<Box<dyn Sorted + '_>>,
+        emit: &mut schemas::Emit<'_>,
     ) -> Result<(), StageError> {
+        let sorted = &mut parts[0];
         let mut half: Option<String> = None;
         while let Some(record) = sorted.next()? {
             let text = String::from_utf8(record.value.to_vec()).unwrap();

@@ -2,16 +2,20 @@
 //!
 //! Both are zstd with data page version 1 and a fixed `created_by`, so that old readers open them and equal rows make
 //! equal bytes, however they came in batches. Documents: row groups of at most 16 Ki rows or 64 MiB of values, a Bloom
-//! filter on `id`. Token sequences: `input_ids` PLAIN without dictionary or statistics, row groups of 4 MiB of values
-//! (1 Mi tokens), pages of 32 Ki tokens: the layout that every client measured could read, at 1.1 bytes a token.
+//! filter on `id`. Token sequences: lists PLAIN without dictionary, `input_ids` without statistics, row groups of 1 Mi tokens,
+//! pages of 32 Ki tokens with a page index: the layout that every client measured could read, at 1.1 bytes a token. The
+//! footer of a token shard tells what the build knows of it, and its rows, tokens and the hash of its ids.
 //!
 //! ```text
-//! part-00000.parquet  part-00001.parquet  …     each up to shard_rows rows or shard_bytes bytes
+//! part-00000.parquet  part-00001.parquet  …     each up to shard_rows rows, shard_tokens tokens or shard_bytes bytes
 //! ```
+
+mod footer;
 
 use super::rechunk::{Chunk, Rechunk};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use footer::Content;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -30,6 +34,8 @@ config! {
         shard_rows: u64 = 1_000_000, in 1..=1_000_000_000;
         /// A file ends with the row group that brings it to this many bytes.
         shard_bytes: u64 = 268_435_456, in 1..=1_099_511_627_776;
+        /// A file of token sequences ends with the row group that brings it to this many tokens, padding included.
+        shard_tokens: u64 = 134_217_728, in 1..=1_099_511_627_776;
         /// Level of zstd; 0 takes 3 for documents and 1 for token sequences.
         compression_level: u64 = 0, in 0..=22;
     }
@@ -40,7 +46,7 @@ const BUILD: Build = |settings| Ok(Made::Sink(Box::new(ParquetSink::new(settings
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "sink.parquet",
-    version: 1,
+    version: 2,
     summary: "Writes Parquet shards of documents or token sequences.",
     keys: Config::KEYS,
     reasons: &[],
@@ -53,7 +59,9 @@ const CHUNK_ROWS: usize = 256;
 const CHUNK_BYTES: usize = 4 << 20;
 const GROUP_ROWS: usize = 16 << 10;
 const DOCUMENT_GROUP_BYTES: usize = 64 << 20;
+/// Of `input_ids` alone: 512 sequences of 2,048.
 const TOKEN_GROUP_BYTES: usize = 4 << 20;
+/// Of `input_ids`: 16 sequences of 2,048.
 const TOKEN_PAGE_BYTES: usize = 128 << 10;
 const BLOOM_FILTER_FPP: f64 = 0.01;
 
@@ -72,7 +80,8 @@ impl ParquetSink {
 
     /// Writes exactly one file, which appears under its name when it is complete.
     pub fn single_file(path: &Path) -> Self {
-        let all = Config { shard_rows: u64::MAX, shard_bytes: u64::MAX, ..Config::default() };
+        let most = u64::MAX;
+        let all = Config { shard_rows: most, shard_bytes: most, shard_tokens: most, ..Config::default() };
         Self { config: all, single: Some(path.to_owned()) }
     }
 }
@@ -98,10 +107,12 @@ impl Sink for ParquetSink {
             folder: folder.to_owned(),
             config: self.config.clone(),
             single: self.single.clone(),
+            tokens,
             open: None,
             written: Vec::new(),
         };
-        shards.chunks = Some(Rechunk::new(schema, CHUNK_ROWS.min(shards.rows_max()), CHUNK_BYTES));
+        let chunks = Rechunk::new(schema, CHUNK_ROWS.min(shards.rows_max()), CHUNK_BYTES);
+        shards.chunks = Some(chunks.measuring(tokens.then_some(token::INPUT_IDS)));
         Ok(Box::new(shards))
     }
 }
@@ -138,13 +149,20 @@ fn properties(
             .set_column_statistics_enabled(ColumnPath::from(column::TEXT), EnabledStatistics::None);
         return Ok(builder.build());
     }
-    let ids = ColumnPath::new(vec![token::INPUT_IDS.into(), "list".into(), "item".into()]);
-    Ok(builder
+    let leaf = |name: &str| ColumnPath::new(vec![name.into(), "list".into(), "item".into()]);
+    let ids = leaf(token::INPUT_IDS);
+    let source = ColumnPath::from(token::SOURCE);
+    // Ids of documents hardly come twice in a row group, and lengths and offsets are short as they are.
+    let builder = builder
+        .set_dictionary_enabled(false)
+        .set_column_dictionary_enabled(source, true)
         .set_column_encoding(ids.clone(), Encoding::PLAIN)
-        .set_column_dictionary_enabled(ids.clone(), false)
-        .set_column_statistics_enabled(ids.clone(), EnabledStatistics::None)
-        .set_column_data_page_size_limit(ids, TOKEN_PAGE_BYTES)
-        .build())
+        .set_column_data_page_size_limit(ids, TOKEN_PAGE_BYTES);
+    let lists = [token::INPUT_IDS, token::LOSS_MASK, token::DOC_LENS, token::DOC_IDS, token::DOC_OFFSETS];
+    let builder = lists.into_iter().fold(builder, |builder, name| {
+        builder.set_column_statistics_enabled(leaf(name), EnabledStatistics::None)
+    });
+    Ok(builder.build())
 }
 
 struct Shards {
@@ -155,6 +173,8 @@ struct Shards {
     folder: PathBuf,
     config: Config,
     single: Option<PathBuf>,
+    /// Whether the rows are token sequences.
+    tokens: bool,
     open: Option<Shard>,
     written: Vec<Written>,
 }
@@ -165,6 +185,7 @@ struct Shard {
     rows: u64,
     group_rows: usize,
     group_bytes: usize,
+    content: Content,
 }
 
 impl Shards {
@@ -181,7 +202,8 @@ impl Shards {
             let file = File::create(&path).map_err(StageError::io(&path))?;
             let writer = ArrowWriter::try_new(file, self.schema.clone(), Some(self.properties.clone()))
                 .map_err(at(&path))?;
-            self.open = Some(Shard { path, writer, rows: 0, group_rows: 0, group_bytes: 0 });
+            let content = Content::default();
+            self.open = Some(Shard { path, writer, rows: 0, group_rows: 0, group_bytes: 0, content });
         }
         Ok(self.open.as_mut().expect("a shard was just opened"))
     }
@@ -190,11 +212,17 @@ impl Shards {
     fn write_chunk(&mut self, chunk: &Chunk) -> Result<(), StageError> {
         let (mut batch, mut bytes) = (chunk.batch.clone(), chunk.bytes);
         while batch.num_rows() > 0 {
-            let (rows_max, group_bytes_max) = (self.config.shard_rows, self.group_bytes);
+            let (group_bytes_max, tokens) = (self.group_bytes, self.tokens);
+            let Config { shard_rows: rows_max, shard_tokens: tokens_max, shard_bytes: bytes_max, .. } =
+                self.config;
             let shard = self.open_shard()?;
             let room = usize::try_from(rows_max - shard.rows).unwrap_or(usize::MAX);
             let count = batch.num_rows().min(room);
-            shard.writer.write(&batch.slice(0, count)).map_err(at(&shard.path))?;
+            let part = batch.slice(0, count);
+            shard.writer.write(&part).map_err(at(&shard.path))?;
+            if tokens {
+                shard.content.add(&part);
+            }
             shard.rows += count as u64;
             shard.group_rows += count;
             shard.group_bytes += std::mem::take(&mut bytes);
@@ -203,9 +231,8 @@ impl Shards {
                 shard.writer.flush().map_err(at(&shard.path))?;
                 (shard.group_rows, shard.group_bytes) = (0, 0);
             }
-            let full =
-                shard.rows >= rows_max || shard.writer.bytes_written() as u64 >= self.config.shard_bytes;
-            if full {
+            let ended = shard.group_rows == 0 && shard.content.ids() >= tokens_max;
+            if ended || shard.rows >= rows_max || shard.writer.bytes_written() as u64 >= bytes_max {
                 self.close()?;
             }
         }
@@ -214,6 +241,9 @@ impl Shards {
 
     fn close(&mut self) -> Result<(), StageError> {
         let Some(mut shard) = self.open.take() else { return Ok(()) };
+        if self.tokens {
+            shard.content.pairs().into_iter().for_each(|pair| shard.writer.append_key_value_metadata(pair));
+        }
         shard.writer.finish().map_err(at(&shard.path))?;
         shard.writer.inner().sync_all().map_err(StageError::io(&shard.path))?;
         self.written.push(Written { path: shard.path, rows: shard.rows });
@@ -266,103 +296,4 @@ fn at(path: &Path) -> impl FnOnce(ParquetError) -> StageError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::files::scratch;
-    use arrow::array::{ArrayRef, Int32Array, ListArray, StringArray};
-    use arrow::datatypes::Int32Type;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use std::fs;
-    use std::sync::Arc;
-
-    fn documents(count: usize) -> RecordBatch {
-        let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(|n| format!("{n:032x}"))));
-        let text: ArrayRef =
-            Arc::new(StringArray::from_iter_values((0..count).map(|n| "word ".repeat(n % 50))));
-        let row: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(|_| "{}")));
-        RecordBatch::try_from_iter([(column::ID, ids), (column::TEXT, text), (column::ROW, row)]).unwrap()
-    }
-
-    fn write(sink: &ParquetSink, folder: &Path, batch: &RecordBatch, cuts: &[usize]) -> Vec<Written> {
-        let metadata = [("manifest".to_owned(), "m".to_owned())];
-        let mut writer = sink.open(folder, &batch.schema(), &metadata).unwrap();
-        let mut start = 0;
-        for end in cuts.iter().copied().chain([batch.num_rows()]) {
-            writer.write(&batch.slice(start, end - start)).unwrap();
-            start = end;
-        }
-        writer.finish().unwrap()
-    }
-
-    #[test]
-    fn shards_have_their_rows_and_do_not_depend_on_batches() {
-        let folder = scratch("parquet-sink");
-        let batch = documents(1000);
-        let sink = ParquetSink::new(Config { shard_rows: 300, ..Config::default() });
-        let mut all = Vec::new();
-        for cuts in [&[][..], &[1, 7, 300, 301, 999]] {
-            let written = write(&sink, &folder, &batch, cuts);
-            assert_eq!(written.iter().map(|w| w.rows).collect::<Vec<_>>(), [300, 300, 300, 100]);
-            assert!(written[3].path.ends_with("part-00003.parquet"));
-            all.push(written.iter().map(|w| fs::read(&w.path).unwrap()).collect::<Vec<_>>());
-        }
-        assert!(all[0] == all[1], "the bytes depend on how the rows came in");
-        let read =
-            ParquetRecordBatchReaderBuilder::try_new(File::open(folder.join("part-00001.parquet")).unwrap())
-                .unwrap();
-        assert_eq!(read.metadata().file_metadata().created_by(), Some(CREATED_BY));
-        assert!(read.metadata().row_group(0).column(0).bloom_filter_offset().is_some());
-        let read = read.build().unwrap().next().unwrap().unwrap();
-        assert_eq!(read, batch.slice(300, 300).project(&[0, 1]).unwrap());
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn token_sequences_are_plain_without_statistics() {
-        let folder = scratch("parquet-tokens");
-        let item = Arc::new(arrow::datatypes::Field::new("item", arrow::datatypes::DataType::Int32, false));
-        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
-            (0..700).map(|n| Some((0..2048).map(move |t| Some(n * t)))),
-        );
-        let lists = ListArray::new(item, lists.offsets().clone(), lists.values().clone(), None);
-        let pad: ArrayRef = Arc::new(Int32Array::from(vec![0; 700]));
-        let batch =
-            RecordBatch::try_from_iter([(token::INPUT_IDS, Arc::new(lists) as ArrayRef), (token::PAD, pad)])
-                .unwrap();
-        let path = folder.join("one.parquet");
-        let written = write(&ParquetSink::single_file(&path), &folder, &batch, &[]);
-        assert_eq!(written, [Written { path: path.clone(), rows: 700 }]);
-        assert!(!super::super::beside(&path).exists());
-        let read = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
-        assert_eq!(read.metadata().num_row_groups(), 2);
-        let ids = read.metadata().row_group(0).column(0);
-        assert!(ids.statistics().is_none() && ids.dictionary_page_offset().is_none());
-        let rows: usize = read.build().unwrap().map(|b| b.unwrap().num_rows()).sum();
-        assert_eq!(rows, 700);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn no_row_makes_one_file() {
-        let folder = scratch("parquet-none");
-        let written = write(&ParquetSink::new(Config::default()), &folder, &documents(0), &[]);
-        assert_eq!((written.len(), written[0].rows), (1, 0));
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_is_an_error_that_names_the_file() {
-        let folder = scratch("parquet-full");
-        std::os::unix::fs::symlink("/dev/full", folder.join("part-00000.parquet")).unwrap();
-        let batch = documents(1000);
-        let mut writer = ParquetSink::new(Config::default()).open(&folder, &batch.schema(), &[]).unwrap();
-        let error = writer.write(&batch).and_then(|()| writer.finish()).unwrap_err();
-        assert!(
-            matches!(&error, StageError::Io { path, .. } if path.ends_with("part-00000.parquet")),
-            "{error}"
-        );
-        assert!(error.to_string().contains("No space left"), "{error}");
-        fs::remove_dir_all(folder).unwrap();
-    }
-}
+mod tests;

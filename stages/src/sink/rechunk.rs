@@ -20,6 +20,8 @@ pub(crate) struct Rechunk {
     waiting: Vec<RecordBatch>,
     rows: usize,
     bytes: usize,
+    /// The one column whose values are counted; all where there is none.
+    measured: Option<&'static str>,
 }
 
 /// A full chunk with the bytes of its values.
@@ -30,7 +32,12 @@ pub(crate) struct Chunk {
 
 impl Rechunk {
     pub(crate) const fn new(schema: SchemaRef, rows_max: usize, bytes_max: usize) -> Self {
-        Self { schema, rows_max, bytes_max, waiting: Vec::new(), rows: 0, bytes: 0 }
+        Self { schema, rows_max, bytes_max, waiting: Vec::new(), rows: 0, bytes: 0, measured: None }
+    }
+
+    /// Counts the values of one column alone.
+    pub(crate) fn measuring(self, column: Option<&'static str>) -> Self {
+        Self { measured: column, ..self }
     }
 
     /// Takes rows and hands every full chunk to `take`.
@@ -39,7 +46,7 @@ impl Rechunk {
         batch: &RecordBatch,
         mut take: impl FnMut(Chunk) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
-        let sizes = row_bytes(batch);
+        let sizes = row_bytes(batch, self.measured);
         let mut start = 0;
         for (at, size) in sizes.iter().enumerate() {
             self.rows += 1;
@@ -62,7 +69,11 @@ impl Rechunk {
     }
 
     fn chunk(&mut self) -> Result<Chunk, StageError> {
-        let batch = concat_batches(&self.schema, &self.waiting)?;
+        // One batch is handed on as it is: nothing is copied.
+        let batch = match self.waiting.as_slice() {
+            [batch] => batch.clone(),
+            batches => concat_batches(&self.schema, batches)?,
+        };
         let chunk = Chunk { batch, bytes: self.bytes };
         self.waiting.clear();
         (self.rows, self.bytes) = (0, 0);
@@ -71,9 +82,12 @@ impl Rechunk {
 }
 
 /// Bytes of the values of each row: their lengths, and eight for whatever has none.
-fn row_bytes(batch: &RecordBatch) -> Vec<usize> {
+fn row_bytes(batch: &RecordBatch, measured: Option<&str>) -> Vec<usize> {
     let mut sizes = vec![0; batch.num_rows()];
-    for column in batch.columns() {
+    let schema = batch.schema();
+    let is_measured = |name: &str| measured.is_none_or(|measured| measured == name);
+    let columns = schema.fields().iter().zip(batch.columns());
+    for (_, column) in columns.filter(|(field, _)| is_measured(field.name())) {
         let length = value_bytes(column.as_ref());
         sizes.iter_mut().enumerate().for_each(|(row, size)| *size += length(row));
     }

@@ -1,50 +1,45 @@
 //! Laws of packing: every token once and in order, rows whole, few padded, the same whatever the order of the input.
 
 use super::*;
-use arrow::array::AsArray as _;
-use arrow::datatypes::Int32Type;
+use arrow::array::{Array, ArrayRef, AsArray as _, Int32Array, ListArray, StringArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{Field, Int32Type};
 use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
-use schemas::Record;
+use schemas::hash::Rng;
+use schemas::memory::{self, Regrouped};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 type Documents = Vec<(String, Vec<i32>)>;
 type Found = Vec<(Vec<i32>, i32, Vec<(String, i32, i32)>)>;
 
-struct Stream<'a>(Vec<Record<'a>>, usize);
-
-impl Sorted for Stream<'_> {
-    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
-        self.1 += 1;
-        Ok(self.0.get(self.1 - 1).copied())
-    }
+fn list(lengths: impl Iterator<Item = usize>, values: ArrayRef) -> ArrayRef {
+    let item = Arc::new(Field::new("item", values.data_type().clone(), false));
+    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, None))
 }
 
 fn input(documents: &[(String, Vec<i32>)]) -> RecordBatch {
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values(documents.iter().map(|(id, _)| id)));
     let values =
         Arc::new(Int32Array::from_iter_values(documents.iter().flat_map(|(_, tokens)| tokens.clone())));
-    let tokens = list(documents.iter().map(|(_, tokens)| tokens.len()), values).unwrap();
+    let tokens = list(documents.iter().map(|(_, tokens)| tokens.len()), values);
     RecordBatch::try_from_iter([(ID, ids), (TOKENS, tokens)]).unwrap()
+}
+
+fn made(config: &Config, batches: &[RecordBatch]) -> Result<Regrouped, StageError> {
+    let pack = Pack::new(config.clone()).map_err(|errors| StageError::Invalid(errors[0].to_string()))?;
+    memory::regroup(&pack, batches)
 }
 
 /// Packs as the house does: records of all batches, sorted, one folder after the other.
 fn pack(config: &Config, documents: &[(String, Vec<i32>)], rows_per_batch: usize) -> [Found; 2] {
-    let pack = Pack(config.clone());
-    let mut records = Records::default();
-    for part in documents.chunks(rows_per_batch) {
-        pack.map(&input(part), &mut records).unwrap();
-    }
-    records.sort();
-    [TRAIN, VALIDATION].map(|folder| {
-        let mut stream = Stream(records.iter().filter(|record| record.key[0] == folder).collect(), 0);
-        let mut found = Found::new();
-        let mut emit = |batch: RecordBatch| {
-            found.extend((0..batch.num_rows()).map(|row| read(&batch, row)));
-            Ok(())
-        };
-        pack.reduce(&mut stream, &mut emit).unwrap();
-        found
-    })
+    let batches: Vec<RecordBatch> = documents.chunks(rows_per_batch).map(input).collect();
+    let made = made(config, &batches).unwrap();
+    let found = |batches: &Vec<RecordBatch>| {
+        let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| read(batch, row)));
+        rows.collect::<Found>()
+    };
+    [found(&made.folders[0]), found(&made.folders[1])]
 }
 
 fn read(batch: &RecordBatch, row: usize) -> (Vec<i32>, i32, Vec<(String, i32, i32)>) {
@@ -131,8 +126,8 @@ fn concat_pads_the_last_row_alone() {
 fn documents_that_cannot_be_packed_are_dropped_with_a_reason() {
     let batch = input(&[("a".into(), vec![]), ("b".into(), vec![1, -2]), ("c".into(), vec![1])]);
     let mut records = Records::default();
-    let outcome = Pack(Config::default()).map(&batch, &mut records).unwrap();
-    let expected = [Drop::Empty.verdict(0, 1.0), Drop::NegativeId.verdict(-2, 0.0), Verdict::Kept];
+    let outcome = Pack::new(Config::default()).unwrap().map(&batch, &mut records).unwrap();
+    let expected = [Drop::Empty.verdict(0.0, 1.0), Drop::NegativeId.verdict(-2.0, 0.0), Verdict::Kept];
     assert_eq!(outcome.verdicts, expected);
     assert_eq!(records.len(), 1);
 }
@@ -141,9 +136,59 @@ fn documents_that_cannot_be_packed_are_dropped_with_a_reason() {
 fn a_sliced_batch_packs_its_own_rows() {
     let all = documents(&[3, 4, 5]);
     let mut records = Records::default();
-    Pack(config(8, Method::BestFit)).map(&input(&all).slice(1, 1), &mut records).unwrap();
+    let pack = Pack::new(config(8, Method::BestFit)).unwrap();
+    pack.map(&input(&all).slice(1, 1), &mut records).unwrap();
     let piece = piece::read(records.iter().next().unwrap()).unwrap();
-    assert_eq!((piece.document, piece.tokens), all[1].clone());
+    assert_eq!((piece.document.to_owned(), piece.tokens().collect::<Vec<_>>()), all[1].clone());
+}
+
+#[test]
+fn a_row_may_be_a_document() {
+    let all = documents(&[3, 40, 5, 1, 0]);
+    let config = Config { layout: Layout::Documents, ..config(8, Method::BestFit) };
+    let [mut rows, _] = pack(&config, &all, 2);
+    assert_eq!(
+        [rows.clone(), Found::new()],
+        pack(&config, &all.iter().rev().cloned().collect::<Vec<_>>(), 3)
+    );
+    rows.sort_by_key(|row| row.2[0].0.clone());
+    let expected: Found = all[..4]
+        .iter()
+        .map(|(id, tokens)| (tokens.clone(), 0, vec![(id.clone(), 0, tokens.len() as i32)]))
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn a_mask_goes_with_its_tokens() {
+    let all = documents(&[11, 5, 3, 2]);
+    let learned = |id: i32| id % 3 == 0;
+    let batch = input(&all);
+    let masks = all.iter().map(|(_, tokens)| tokens.len());
+    // The last document has a mask that is too short.
+    let masks = list(masks.map(|n| if n == 2 { 1 } else { n }), {
+        let values = all.iter().flat_map(|(_, tokens)| tokens.iter().copied()).take(20);
+        Arc::new(values.map(|id| Some(learned(id))).collect::<arrow::array::BooleanArray>())
+    });
+    let batch = RecordBatch::try_from_iter([
+        (ID, batch.column(0).clone()),
+        (TOKENS, batch.column(1).clone()),
+        (token::LOSS_MASK, masks),
+    ])
+    .unwrap();
+    for method in [Method::BestFit, Method::Concat] {
+        let made = made(&config(8, method), std::slice::from_ref(&batch)).unwrap();
+        let dropped = Drop::MaskLength.verdict(1.0, 2.0);
+        assert_eq!(made.outcomes[0].verdicts[3], dropped);
+        let rows = &made.folders[0][0];
+        assert_eq!(rows.schema(), token::schema_with(true, false));
+        let ids = rows.column(0).as_list::<i32>();
+        let (ids, masks) =
+            (ids.values().as_primitive::<Int32Type>(), rows.column(1).as_list::<i32>().values());
+        let masks: Vec<bool> = masks.as_boolean().iter().flatten().collect();
+        assert_eq!(masks, ids.values().iter().map(|&id| id != 0 && learned(id)).collect::<Vec<_>>());
+        assert!(masks.iter().any(|&learned| learned));
+    }
 }
 
 #[test]
@@ -169,6 +214,155 @@ fn little_is_padded() {
     let [rows, _] = pack(&config(512, Method::BestFit), &documents(&lengths), 700);
     let pad: i32 = rows.iter().map(|row| row.1).sum();
     assert!((pad as usize) < total / 500, "{pad} of {total}");
+}
+
+/// Documents of sources `a`, `b`, `c`, as (source, tokens of each).
+fn sources(sets: &[(&str, Vec<usize>)]) -> Vec<(String, Vec<i32>, String)> {
+    let lengths: Vec<usize> = sets.iter().flat_map(|(_, lengths)| lengths.clone()).collect();
+    let names = sets.iter().flat_map(|(name, lengths)| lengths.iter().map(move |_| (*name).to_owned()));
+    documents(&lengths).into_iter().zip(names).map(|((id, tokens), name)| (id, tokens, name)).collect()
+}
+
+fn mix_input(documents: &[(String, Vec<i32>, String)]) -> RecordBatch {
+    let pairs: Documents = documents.iter().map(|(id, tokens, _)| (id.clone(), tokens.clone())).collect();
+    let batch = input(&pairs);
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(documents.iter().map(|(.., name)| name)));
+    let [ids, tokens] = [0, 1].map(|at| batch.column(at).clone());
+    RecordBatch::try_from_iter([(ID, ids), (TOKENS, tokens), ("set", names)]).unwrap()
+}
+
+fn mix_config(mix: &[&str], budget_tokens: u64) -> Config {
+    Config {
+        mix: mix.iter().map(|&line| line.to_owned()).collect(),
+        mix_column: "set".to_owned(),
+        budget_tokens: Some(budget_tokens),
+        ..config(8, Method::BestFit)
+    }
+}
+
+/// Source and documents of each training row.
+fn rows_of(made: &Regrouped, folder: usize) -> Vec<(String, Vec<String>)> {
+    let of = |batch: &RecordBatch, row: usize| {
+        let sources = batch.column_by_name(token::SOURCE).unwrap().as_string::<i32>();
+        let documents = read(batch, row).2.into_iter().map(|(id, ..)| id).collect();
+        (sources.value(row).to_owned(), documents)
+    };
+    let batches = made.folders[folder].iter();
+    batches.flat_map(|batch| (0..batch.num_rows()).map(move |row| of(batch, row))).collect()
+}
+
+#[test]
+fn a_mix_gives_each_source_its_share_and_tells_what_it_took() {
+    let all = sources(&[("a", vec![5; 400]), ("b", vec![4; 100]), ("c", vec![3; 300])]);
+    let config = mix_config(&["a = 0.5", "b = 0.4", "c = 0.1"], 1600);
+    let made = made(&config, &[mix_input(&all)]).unwrap();
+    let rows = rows_of(&made, 0);
+    assert_eq!(rows.len(), 200);
+    let count = |name: &str, rows: &[(String, Vec<String>)]| rows.iter().filter(|row| row.0 == name).count();
+    for places in 1..=rows.len() {
+        for (name, share) in [("a", 0.5), ("b", 0.4), ("c", 0.1)] {
+            let error = count(name, &rows[..places]) as f64 - share * places as f64;
+            assert!(error.abs() < 1.0, "{name}: {error} after {places}");
+        }
+    }
+    let of: BTreeMap<&String, &String> = all.iter().map(|(id, _, name)| (id, name)).collect();
+    assert!(rows.iter().all(|(name, documents)| documents.iter().all(|id| of[id] == name)));
+    // 80 rows of 8 tokens are 640 of the 400 that `b` has: once all, and 60 of 100 documents twice.
+    let mut times: BTreeMap<&String, usize> = BTreeMap::new();
+    rows.iter()
+        .filter(|row| row.0 == "b")
+        .flat_map(|row| &row.1)
+        .for_each(|id| *times.entry(id).or_default() += 1);
+    assert_eq!((times.len(), times.values().sum::<usize>(), times.values().max()), (100, 160, Some(&2)));
+    let dropped = made.outcomes[0].verdicts.iter().zip(&all).filter(|(v, _)| **v != Verdict::Kept);
+    let dropped: Vec<(&str, &str)> = dropped
+        .map(|(verdict, document)| match verdict {
+            Verdict::Dropped { reason, .. } => (*reason, document.2.as_str()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(dropped.iter().all(|&(reason, name)| reason == "over_quota" && name != "b"));
+    // 20 rows of two documents of 3 tokens are 40; tokens for full rows are there, which is 160.
+    let kept = |name| 300 - dropped.iter().filter(|d| d.1 == name).count();
+    assert!((54..=56).contains(&kept("c")), "{}", kept("c"));
+    let told: serde_json::Value = serde_json::from_slice(&made.files["mix.json"]).unwrap();
+    assert_eq!(told["rows"], 200);
+    assert_eq!(
+        told["sources"][1],
+        serde_json::json!({
+            "name": "b", "share": 0.4, "documents": 100, "tokens": 400, "rows": 80, "epochs": 1.6, "held_out_tokens": 0,
+        })
+    );
+    assert!(made.notes.is_empty());
+}
+
+#[test]
+fn what_a_mix_cannot_do_is_told() {
+    let all = mix_input(&sources(&[("web", vec![5; 40]), ("code", vec![4; 10])]));
+    let error = |config: &Config| made(config, std::slice::from_ref(&all)).unwrap_err().to_string();
+    let none = "no training document has the source";
+    let near = mix_config(&["web = 1", "coed = 1"], 80);
+    assert_eq!(error(&near), format!("{none} `coed` in `set`; did you mean `code`?"));
+    let far = mix_config(&["code = 1", "wikipedia = 1"], 80);
+    assert_eq!(error(&far), format!("{none} `wikipedia` in `set`; there are `web`"));
+    let column = Config { mix_column: "sett".into(), ..near.clone() };
+    assert_eq!(error(&column), "column `sett` of `mix_column` is missing; did you mean `set`?");
+    let alone = Config { mix: Vec::new(), ..near };
+    assert!(error(&alone).contains("`budget_tokens`: is about a mix, and there is none"));
+    // Documents that the mix does not name go, each with the reason.
+    let part = made(&mix_config(&["web = 1"], 80), std::slice::from_ref(&all)).unwrap();
+    let strangers = part.outcomes[0].verdicts.iter().filter(|v| **v == Drop::NotInMix.verdict(0.0, 0.0));
+    assert_eq!(strangers.count(), 10);
+    // More than a source has is cut to what `epochs_max` gives, and told.
+    let cut = made(&mix_config(&["web = 1", "code = 1"], 8000), &[all]).unwrap();
+    assert_eq!(rows_of(&cut, 0).len(), 40);
+    assert!(cut.notes[0].contains("the mix ends after 320 of 8000 tokens"), "{:?}", cut.notes);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn a_mix_depends_on_seed_and_documents_alone(
+        a in prop::collection::vec(1_usize..20, 1..60),
+        b in prop::collection::vec(1_usize..20, 1..60),
+        weights in (1_u32..9, 1_u32..9),
+        seed in 0_u64..3,
+        rows in 1_u64..60,
+        concat: bool,
+    ) {
+        let mut all = sources(&[("a", a), ("b", b)]);
+        let lines = [format!("a = {}", weights.0), format!("b = {}", weights.1)];
+        let config = Config {
+            seed,
+            validation: 0.2,
+            window_tokens: 1024,
+            method: if concat { Method::Concat } else { Method::BestFit },
+            ..mix_config(&[&lines[0], &lines[1]], rows * 8)
+        };
+        let packed = |all: &[(String, Vec<i32>, String)], size: usize| {
+            let batches: Vec<RecordBatch> = all.chunks(size).map(mix_input).collect();
+            made(&config, &batches)
+        };
+        // Too few tokens for a row are an error whatever the order.
+        let Ok(first) = packed(&all, 7) else { return Ok(()) };
+        all.reverse();
+        let again = packed(&all, 11).unwrap();
+        prop_assert_eq!(&first.folders, &again.folders);
+        prop_assert_eq!(&first.files, &again.files);
+        let rows = rows_of(&first, 0);
+        let whole = u64::from(weights.0 + weights.1);
+        let mut given = [0_u64; 2];
+        for (places, (name, _)) in rows.iter().enumerate() {
+            given[usize::from(name == "b")] += 1;
+            for (given, weight) in given.iter().zip([weights.0, weights.1]) {
+                let error = (given * whole).abs_diff(u64::from(weight) * (places as u64 + 1));
+                prop_assert!(error < whole, "{given} after {places}");
+            }
+        }
+        // Held-out documents are there once, and in no training row.
+        let held: Vec<String> = rows_of(&first, 1).into_iter().flat_map(|row| row.1).collect();
+        prop_assert!(rows.iter().all(|row| row.1.iter().all(|id| !held.contains(id))));
+    }
 }
 
 proptest! {
