@@ -7,7 +7,7 @@
 
 With `--golden`, families of near-duplicates are made of short documents of `datatrove_documents.py` and spread over files; each line is
 `[file, text, hash of the signature or null, cluster or null, whether it is removed]`. Otherwise both build the files, one task a file, and the
-dropped documents are compared by file and line; both run on one core. Exit code 1: they differ.
+dropped documents are compared by file and row; both run on one core. Exit code 1: they differ.
 """
 import argparse
 import gzip
@@ -116,11 +116,11 @@ def golden(path, out):
 
 RECIPE = """name = "parity"
 
-[[source]]
+[sources.files]
 kind = "source.jsonl"
 paths = {paths}
 
-[[stage]]
+[[stages]]
 kind = "dedup.minhash"
 dialect = "datatrove-0.10"
 """
@@ -128,31 +128,33 @@ dialect = "datatrove-0.10"
 
 def compare(paths, program):
     paths = sorted(map(os.path.abspath, paths))
-    files = []
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            files.append([json.loads(line)["text"] for line in file])
+    files, rows = [], {}
+    for rank, path in enumerate(paths):
+        texts, start = [], 0
+        with open(path, "rb") as file:
+            for line in file:
+                rows[os.path.basename(path), start] = (rank, len(texts))
+                texts.append(json.loads(line)["text"])
+                start += len(line)
+        files.append(texts)
     size = sum(len(text.encode()) for texts in files for text in texts)
     with tempfile.TemporaryDirectory() as folder:
         before = seconds(resource.RUSAGE_SELF)
         found, _ = cluster(files, folder)
         theirs_s = seconds(resource.RUSAGE_SELF) - before
-        theirs = {(rank, row + 1) for (rank, row), (_, removed) in found.items() if removed}
-        recipe = os.path.join(folder, "parity.toml")
+        theirs = {place for place, (_, removed) in found.items() if removed}
+        recipe, work = (os.path.join(folder, name) for name in ("parity.toml", "work"))
         with open(recipe, "w", encoding="utf-8") as file:
             file.write(RECIPE.format(paths=json.dumps(paths)))
         before = seconds(resource.RUSAGE_CHILDREN)
-        work = os.path.join(folder, "work")
-        subprocess.run([program, "build", recipe, "--out", work, "--threads", "1"], check=True, stdout=subprocess.DEVNULL)
+        command = [program, "build", recipe, "--workdir", work, "--threads", "1"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         ours_s = seconds(resource.RUSAGE_CHILDREN) - before
-        query = "select source from dropped where node = 'dedup.minhash'"
-        said = subprocess.run([program, "inspect", work, "--sql", query, "--json"], check=True, capture_output=True, text=True)
-        ours = set()
-        for row in json.loads(said.stdout):
-            path, line = row["source"].rsplit(":", 1)
-            ours.add(([os.path.basename(p) for p in paths].index(os.path.basename(path)), int(line)))
-    total = sum(map(len, files))
-    print(f"{total} documents, {size / 1e6:.1f} MB; dropped: datatrove {len(theirs)}, ours {len(ours)}, both {len(ours & theirs)}")
+        command = [program, "inspect", work, "--sql", "select source from dropped where stage = 'dedup.minhash'", "--json"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True)
+        sources = (row["source"].rsplit(":", 1) for row in json.loads(said.stdout))
+        ours = {rows[os.path.basename(path), int(start)] for path, start in sources}
+    print(f"{len(rows)} documents, {size / 1e6:.1f} MB; dropped: datatrove {len(theirs)}, ours {len(ours)}, both {len(ours & theirs)}")
     print(f"CPU seconds: datatrove {theirs_s:.2f} ({size / theirs_s / 1e6:.2f} MB/s), ours {ours_s:.2f} ({size / ours_s / 1e6:.2f} MB/s)")
     print(f"ratio {theirs_s / ours_s:.1f}")
     return int(ours != theirs)

@@ -52,7 +52,7 @@ pub struct Cluster {
     pub size: u64,
     /// The one that stays.
     pub kept: Named,
-    /// The first of the others, by id.
+    /// The others that are least like it.
     pub members: Vec<Member>,
 }
 
@@ -61,7 +61,7 @@ pub struct Cluster {
 pub struct Member {
     /// The document.
     pub document: Named,
-    /// What was measured.
+    /// How like the one that stays it is, where the node measures that.
     pub value: Option<f64>,
 }
 
@@ -183,26 +183,33 @@ fn of_node(node: &Node, part: &Part, sources: &[Source]) -> Result<Dups, Inspect
         rows: node.rows_in,
         dropped,
         sizes,
-        largest: clusters(part, &largest, sources)?,
+        largest: clusters(part, &largest, is_share, sources)?,
         values: if is_share && dropped > 0 { classes.collect() } else { Vec::new() },
         bands: Bands::of(node),
     })
 }
 
 /// The groups with these sizes and kept documents.
-fn clusters(part: &Part, largest: &[(u64, u128)], sources: &[Source]) -> Result<Vec<Cluster>, InspectError> {
+fn clusters(
+    part: &Part,
+    largest: &[(u64, u128)],
+    is_share: bool,
+    sources: &[Source],
+) -> Result<Vec<Cluster>, InspectError> {
     let kept: Vec<String> = largest.iter().map(|(_, id)| format!("{id:032x}")).collect();
-    let mut members: BTreeMap<&str, BTreeMap<String, Option<f64>>> =
-        kept.iter().map(|id| (id.as_str(), BTreeMap::new())).collect();
+    // Numbers from 0 on are ordered as their bits are.
+    let mut members: BTreeMap<&str, BTreeSet<(Option<u64>, String)>> =
+        kept.iter().map(|id| (id.as_str(), BTreeSet::new())).collect();
     visit(part, &mut |id, twin, value| {
         if let Some(members) = members.get_mut(twin) {
-            members.insert(id.to_owned(), value);
+            members.insert((value.map(|value| value.max(0.0).to_bits()), id.to_owned()));
             if members.len() > MEMBERS {
                 members.pop_last();
             }
         }
     })?;
-    let all = members.values().flat_map(BTreeMap::keys).chain(&kept).map(String::as_str).collect();
+    let ids = members.values().flatten().map(|(_, id)| id);
+    let all = ids.chain(&kept).map(String::as_str).collect();
     let texts = texts(sources, &all)?;
     let named = |id: &str| {
         let (url, text) = texts.get(id).cloned().unwrap_or_default();
@@ -210,7 +217,10 @@ fn clusters(part: &Part, largest: &[(u64, u128)], sources: &[Source]) -> Result<
         Named { id: id.to_owned(), url, start }
     };
     let clusters = largest.iter().zip(&kept).map(|((size, _), id)| {
-        let member = |(id, value): (&String, &Option<f64>)| Member { document: named(id), value: *value };
+        let member = |(value, id): &(Option<u64>, String)| Member {
+            document: named(id),
+            value: value.map(f64::from_bits).filter(|_| is_share),
+        };
         Cluster { size: *size, kept: named(id), members: members[id.as_str()].iter().map(member).collect() }
     });
     Ok(clusters.collect())

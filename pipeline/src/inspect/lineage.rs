@@ -39,7 +39,7 @@ pub struct Origin {
     pub kind: Option<String>,
     /// File, by the name that the source gave it.
     pub file: String,
-    /// Place in the file as the source counts: byte of a WARC record (`MEMBER+BYTE` within a gzip stream), line, or row.
+    /// Place in the file as the source counts: byte of a record or line (`MEMBER+BYTE` within a gzip stream), or row.
     pub position: String,
     /// `WARC-Record-ID`.
     pub record_id: Option<String>,
@@ -48,11 +48,15 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Whether it is a record of an archive.
+    pub fn is_archived(&self) -> bool {
+        matches!(self.kind.as_deref(), Some("source.warc" | "source.crawl"))
+    }
+
     /// What the position counts.
     pub fn unit(&self) -> &'static str {
         match self.kind.as_deref() {
-            Some("source.warc" | "source.crawl") => "byte",
-            Some("source.jsonl") => "line",
+            Some("source.warc" | "source.crawl" | "source.jsonl") => "byte",
             Some("source.parquet") => "row",
             _ => "place",
         }

@@ -247,7 +247,9 @@ impl Meta {
     pub fn groups_grid(&self, most: usize) -> Grid {
         let mut grid = Grid::new(&["file", "group", "first row", "rows", "offset", "bytes", "ratio"]);
         grid.rows.extend(self.groups.iter().take(most).map(|group| {
-            let file = group.file.rsplit('/').next().unwrap_or_default();
+            // With its folder: the parts of `train` and `validation` have one name.
+            let start = group.file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+            let file = &group.file[start..];
             let ratio = group.uncompressed_bytes as f64 / group.compressed_bytes.max(1) as f64;
             let numbers = [group.group, group.first_row, group.rows, group.offset, group.compressed_bytes];
             let numbers = numbers.map(Json::from);

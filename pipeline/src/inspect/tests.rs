@@ -162,6 +162,25 @@ fn tokens_are_words_with_borders() {
 }
 
 #[test]
+fn tokens_that_are_masked_are_told() {
+    let folder = dataset("mask");
+    let path = folder.0.join("tokens/train/part-00000.parquet");
+    let file = std::fs::File::open(&path).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let batch = reader.build().unwrap().next().unwrap().unwrap();
+    let mut mask = arrow::array::ListBuilder::new(arrow::array::BooleanBuilder::new());
+    mask.append_value([true, false, true, false, false, true].map(Some));
+    let schema = batch.schema();
+    let columns = schema.fields().iter().map(|f| f.name().clone()).zip(batch.columns().to_vec());
+    let masked = columns.chain([("loss_mask".to_owned(), Arc::new(mask.finish()) as ArrayRef)]);
+    write(&path, &RecordBatch::try_from_iter(masked).unwrap());
+    let vocabulary = Vocabulary::read(&folder.0.join("tokenizer.json")).unwrap();
+    let row = token_row(&Table::open(&[path]).unwrap(), 0, &vocabulary, None).unwrap();
+    let learned: Vec<_> = row.pieces.iter().map(|piece| piece.learned.clone().unwrap()).collect();
+    assert_eq!(learned, [[true, false, true], [false, false, true]]);
+}
+
+#[test]
 fn rows_are_read_by_number_across_files() {
     let folder = folder("rows");
     for (file, first) in [("a.parquet", 0), ("b.parquet", 7)] {

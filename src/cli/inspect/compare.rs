@@ -29,7 +29,9 @@ fn nodes_grid(nodes: &[NodeChange]) -> Grid {
     for change in nodes {
         let mut name = change.node.clone();
         for (what, [left, right]) in &change.differs {
-            let side = |value: &Option<String>| value.clone().map_or(Json::Null, Json::from);
+            let shown = |value: &String| value.parse().map_or_else(|_| value.clone(), thousands);
+            let side =
+                |value: &Option<String>| value.as_ref().map_or(Json::Null, |value| shown(value).into());
             grid.rows.push(vec![
                 std::mem::take(&mut name).into(),
                 what.clone().into(),

@@ -94,8 +94,8 @@ fn group(cluster: &Cluster, style: &Style) -> String {
         text += &format!("{:indent$}{}\n", "", style.paint(Ink::Dim, &start));
     }
     for member in &cluster.members {
-        let value = member.value.map_or_else(|| "–".to_owned(), |value| format!("{:<6}", number(value)));
-        text += &format!("{:indent$}{value}  {}\n", "", name(&member.document));
+        let value = member.value.map_or_else(String::new, |value| format!("{:<8}", number(value)));
+        text += &format!("{:indent$}{value}{}\n", "", name(&member.document));
     }
     let more = cluster.size.saturating_sub(1 + cluster.members.len() as u64);
     if more > 0 {

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Places of tokens shown; `--json` has all.
 const PLACES_MAX: usize = 12;
+/// Records that may stand before a page at its place: its request, and what is told of it.
+const BEFORE_MAX: usize = 4;
 /// Folders in folders of an archive that are looked into.
 const DEPTH_MAX: usize = 3;
 
@@ -50,6 +52,7 @@ fn told(document: &Ancestry, dataset: &Dataset) -> Json {
     if let Some((path, record)) = document.origin.as_ref().and_then(|origin| record(origin, dataset)) {
         json["record"] = json!({
             "path": path,
+            "position": record.position.to_string(),
             "type": record.kind(),
             "id": record.headers.get("WARC-Record-ID"),
             "url": record.url(),
@@ -120,7 +123,7 @@ fn up(document: &Ancestry, dataset: &Dataset) -> Vec<(&'static str, String)> {
     pairs.push(("source", format!("{} at {} {}{by}", origin.file, origin.unit(), origin.position)));
     pairs.extend(origin.fetched_at.clone().map(|time| ("fetched", time)));
     pairs.extend(origin.record_id.clone().map(|id| ("record", id)));
-    if origin.unit() == "byte" {
+    if origin.is_archived() {
         pairs.push(("archive", archive(origin, dataset)));
     }
     pairs
@@ -128,41 +131,44 @@ fn up(document: &Ancestry, dataset: &Dataset) -> Vec<(&'static str, String)> {
 
 fn archive(origin: &Origin, dataset: &Dataset) -> String {
     let Some((path, record)) = record(origin, dataset) else {
-        return format!("{} is not found from here", origin.file);
+        return format!("{} with such a record is not found from here", origin.file);
     };
-    let id = record.headers.get("WARC-Record-ID");
-    let same = match (&origin.record_id, id) {
-        (Some(told), Some(id)) if told != id => format!(", but its id is {id}"),
-        _ => String::new(),
-    };
-    let kind = record.kind();
-    format!(
-        "{}: {kind} of {} bytes, {}{same}",
-        path.display(),
-        thousands(record.length),
-        record.date().unwrap_or("no date")
-    )
+    let (kind, size) = (record.kind(), thousands(record.length));
+    format!("{kind} of {size} bytes at byte {} of {}", record.position, shortest(&path).display())
+}
+
+/// A path from the folder of the command, where it lies below it.
+fn shortest(path: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path)
 }
 
 /// The record of an origin, where its archive is found.
+///
+/// A crawl names the byte where the request of a page begins; the page is the next record that has the id of the document.
 fn record(origin: &Origin, dataset: &Dataset) -> Option<(PathBuf, Record)> {
-    if origin.unit() != "byte" {
+    if !origin.is_archived() {
         return None;
     }
     // `MEMBER+BYTE` is within one gzip stream, which is read from its beginning.
     let member = origin.position.split('+').next()?.parse().ok()?;
     let path = find(origin, dataset)?;
     let mut records = Reader::new(File::open(&path).ok()?, member).ok()?;
-    let record = loop {
-        let record = records.next_record().ok()??;
-        if record.position.to_string() == origin.position {
-            break record;
-        }
-        if record.position.in_file() > member {
-            return None;
-        }
+    let mut record = records.next_record().ok()??;
+    while record.position.in_file() == member && record.position.to_string() != origin.position {
+        record = records.next_record().ok()??;
+    }
+    let is_it = |record: &Record| match &origin.record_id {
+        Some(id) => record.headers.get("WARC-Record-ID") == Some(id),
+        None => true,
     };
-    Some((path, record))
+    for _ in 0..BEFORE_MAX {
+        if is_it(&record) {
+            return Some((path, record));
+        }
+        record = records.next_record().ok()??;
+    }
+    None
 }
 
 fn find(origin: &Origin, dataset: &Dataset) -> Option<PathBuf> {

@@ -94,11 +94,12 @@ impl<'a> Text<'a> {
                 covered[at..end].fill(true);
             }
         }
-        let mut last = false;
+        let is_covered = |piece: &Piece<'_>| covered[piece.words.clone()].iter().all(|covered| *covered);
+        let mut last = self.pieces.iter().find(|piece| !piece.words.is_empty()).is_some_and(is_covered);
         for piece in &mut self.pieces {
-            // What has no word goes with what stands before it.
+            // What has no word goes with what stands before it, or behind it at the start.
             if !piece.words.is_empty() {
-                last = covered[piece.words.clone()].iter().all(|covered| *covered);
+                last = is_covered(piece);
             }
             piece.shared = last;
         }

@@ -15,7 +15,8 @@ fn lay(stats: &Stats, style: &Style) -> String {
     let mut text = format!("{} rows\n\n{}", thousands(stats.rows), style.grid(&stats.grid(), None));
     for column in &stats.columns {
         let bars = if column.histogram.is_empty() { lengths(column) } else { classes(&column.histogram) };
-        if !bars.is_empty() {
+        // One class is said by the range already.
+        if bars.len() > 1 {
             let title = format!("{}: {}", column.name, column.measure.unwrap_or("lengths"));
             text += &format!("\n{}{}", style.rule(&title), style.histogram(&bars));
         }
