@@ -96,6 +96,7 @@ mod tests {
                 piece_lengths: vec![2, 3],
                 begins: vec![true, false],
                 padding: 1,
+                mask: vec![],
             };
             gradients(row, 5, learned);
         }

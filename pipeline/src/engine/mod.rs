@@ -6,6 +6,7 @@
 
 mod barrier;
 mod commit;
+mod direct;
 mod error;
 mod feed;
 mod frames;
@@ -25,6 +26,7 @@ mod table;
 mod tidy;
 mod trace;
 
+pub use direct::{Told, direct};
 pub use error::RunError;
 pub(crate) use lock::Lock as Hold;
 pub use plan::{NodePlan, Plan, plan};

@@ -26,7 +26,7 @@
 
 mod units;
 
-use super::keep::{IdBytes, Keep, Ranker, doc_id, rank_id};
+use super::keep::{IdBytes, Keep, QUALITY, Ranker, doc_id, rank_id};
 use crate::text::spacy;
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -100,12 +100,13 @@ impl Global for Lines {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         column::require(input, column::TEXT, &DataType::Utf8)?;
         column::require(input, column::ID, &DataType::Utf8)?;
+        self.0.keep.check(input, QUALITY)?;
         Ok(input.clone())
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let texts = column::utf8(batch, column::TEXT)?;
-        let ranker = Ranker::new(self.0.keep, batch)?;
+        let ranker = Ranker::new(self.0.keep, QUALITY, batch)?;
         let mut value = Vec::new();
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
             value.clear();

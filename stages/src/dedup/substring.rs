@@ -19,7 +19,7 @@
 
 mod winnow;
 
-use super::keep::{IdBytes, Keep, Ranker, doc_id, rank_id};
+use super::keep::{IdBytes, Keep, QUALITY, Ranker, doc_id, rank_id};
 use crate::text::letters::Letters;
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -129,12 +129,13 @@ impl Global for Substring {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         column::require(input, column::TEXT, &DataType::Utf8)?;
         column::require(input, column::ID, &DataType::Utf8)?;
+        self.config.keep.check(input, QUALITY)?;
         Ok(input.clone())
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let texts = column::utf8(batch, column::TEXT)?;
-        let ranker = Ranker::new(self.config.keep, batch)?;
+        let ranker = Ranker::new(self.config.keep, QUALITY, batch)?;
         let (mut letters, mut value) = (Letters::default(), Vec::new());
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
             value.clear();

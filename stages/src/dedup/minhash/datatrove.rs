@@ -13,7 +13,7 @@
 //! document takes 14 records of about 110 bytes and the length of its file's name on disk; in memory it takes 24 bytes, and only if it
 //! has a pair.
 
-use super::{Clusters, Drop, STAYS, gone};
+use super::{Drop, Kept, STAYS, gone};
 use crate::dedup::cluster::Twin;
 use crate::dedup::keep::{doc_id, id_bytes};
 use crate::text::datatrove::Words;
@@ -150,7 +150,8 @@ pub(super) struct Datatrove;
 impl Global for Datatrove {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         column::require(input, column::TEXT, &DataType::Utf8)?;
-        super::columns(input)
+        column::require(input, column::ID, &DataType::Utf8)?;
+        Ok(super::columns(input))
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
@@ -211,7 +212,7 @@ impl Global for Datatrove {
             let root = groups.root(at);
             if root != at {
                 let kept = ids[root as usize];
-                let size = groups.size[root as usize] as f32;
+                let size = f64::from(groups.size[root as usize]);
                 notes.note(*id, &gone(&Twin { id: kept, similarity: size }))?;
                 notes.note(kept, STAYS)?;
             }
@@ -221,7 +222,7 @@ impl Global for Datatrove {
 
     fn judge(&self, _settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
         // One document of a cluster stays, so the size of the cluster is held against 1.
-        Ok(Box::new(Clusters { reason: Drop::SameCluster, limit: 1.0 }))
+        Ok(Box::new(Kept { reason: Drop::SameCluster, limit: 1.0 }))
     }
 }
 
