@@ -91,7 +91,7 @@ fn score(
             let ends: Vec<usize> = host.match_indices('\n').map(|(at, _)| at + 1).collect();
             let at = if ends.is_empty() { host.len() } else { ends[rng.below(ends.len() as u64) as usize] };
             let text =
-                format!("{}{}\n{}", &host[..at], write(&format!("{}{answer}", item.query)), &host[at..]);
+                format!("{}\n{}\n{}", &host[..at], write(&format!("{}{answer}", item.query)), &host[at..]);
             rows.push((format!("planted {n} {form}"), text));
         }
     }

@@ -44,8 +44,8 @@ impl Strength {
 }
 
 fn is_content(word: &[u8]) -> bool {
-    // A single letter is the rest of `don't` or the name of a choice.
-    word.len() > 1 && !contains(FORM, word)
+    // A single letter is the rest of `don't` or the name of a choice; a number of one digit is what is asked.
+    (word.len() > 1 || word.first().is_some_and(u8::is_ascii_digit)) && !contains(FORM, word)
 }
 
 fn contains(list: &[&str], word: &[u8]) -> bool {
@@ -105,6 +105,7 @@ mod tests {
         check("What is erythema", Strength::Rare);
         check("Which is an example of conduction", Strength::Rare);
         check("The theory of rational expectations", Strength::Rare);
+        check("Find 3 over 4 1 over 8", Strength::Rare);
         check("Which of the following is true", Strength::Answer);
         check("What are you doing next", Strength::Answer);
         check("The coronary arteries", Strength::Answer);

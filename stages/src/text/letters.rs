@@ -138,6 +138,19 @@ impl Letters {
     fn other(&mut self, c: char, apart: bool) -> bool {
         use GeneralCategory::{Format, NonspacingMark, SpacingMark};
         let alone = stands_alone(c);
+        match c {
+            // Dashes, quotes and dots: most of what is beyond ASCII in Western text.
+            '\u{2010}'..='\u{2027}' => return true,
+            // Han, which has neither case nor marks.
+            '\u{4e00}'..='\u{9fff}' => {
+                self.reserve(1);
+                self.starts[self.words] = self.len as u32;
+                self.words += 1;
+                self.letter(c);
+                return true;
+            }
+            _ => {}
+        }
         if !c.is_alphanumeric() {
             // A mark belongs to the letter before it; a soft hyphen or joiner is as good as not there.
             let part = c >= '\u{300}' || c == '\u{ad}';

@@ -29,7 +29,7 @@ impl Unit {
         let plain: Vec<String> = match self {
             Self::C4Spans => return spans(text),
             Self::Line => text.split('\n').map(plain).collect(),
-            Self::Paragraph => paragraphs(text).map(|lines| words(lines)).collect(),
+            Self::Paragraph => paragraphs(text).map(words).collect(),
         };
         let solid = plain.iter().enumerate().filter(|(_, plain)| !plain.is_empty());
         solid.map(|(number, plain)| (number as u32, sha1(plain))).collect()
