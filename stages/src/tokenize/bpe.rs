@@ -21,6 +21,7 @@ mod json;
 mod merge;
 mod normal;
 mod pattern;
+mod plain;
 mod route;
 mod split;
 mod splitter;

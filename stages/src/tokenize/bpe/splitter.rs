@@ -4,14 +4,29 @@
 //! covers is a piece too. GPT-2's own pattern is that of `encoder.py`; other patterns stand in the file.
 
 use super::automaton::Automaton;
+use super::plain::Plain;
 use serde_json::Value;
 
 /// The pattern of GPT-2, which the pre-tokenizer `ByteLevel` stands for.
 pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+/// OpenAI's cl100k as published in tokenizer.json files, and Llama 3.
+pub(super) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Qwen 2 and 3.
+pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// OpenAI's o200k and Llama 4.
+pub(super) const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Mistral's tekken.
+pub(super) const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+struct Stage {
+    automaton: Automaton,
+    plain: Option<Plain>,
+}
+
 /// Splits by one pattern after another.
 pub(super) struct Splitter {
-    stages: Vec<Automaton>,
+    stages: Vec<Stage>,
     /// Whether a text that begins with another character gets a space in front.
     pub(super) add_space: bool,
 }
@@ -33,7 +48,7 @@ impl Splitter {
             return None;
         }
         if bytes["use_regex"] != false {
-            stages.push(Automaton::new(GPT2)?);
+            stages.push(Stage::new(GPT2)?);
         }
         Some(Self { stages, add_space })
     }
@@ -46,12 +61,15 @@ impl Splitter {
     }
 
     fn piece(&self, stage: usize, text: &[u8], (from, to): (usize, usize), ends: &mut Vec<u32>) {
-        let Some(automaton) = self.stages.get(stage) else {
+        let Some(Stage { automaton, plain }) = self.stages.get(stage) else {
             ends.push(to as u32);
             return;
         };
         let last = stage + 1 == self.stages.len();
         let piece = &text[from..to];
+        if last && let Some(plain) = plain {
+            return plain.split(automaton, piece, from, ends);
+        }
         let (mut at, mut gap) = (0, 0);
         while at < piece.len() {
             let end = automaton.end(piece, at);
@@ -85,21 +103,28 @@ const fn width(first: u8) -> usize {
     }
 }
 
-fn stage(json: &Value) -> Option<Automaton> {
+impl Stage {
+    fn new(pattern: &str) -> Option<Self> {
+        Some(Self { automaton: Automaton::new(pattern)?, plain: Plain::of(pattern) })
+    }
+}
+
+fn stage(json: &Value) -> Option<Stage> {
     if json["type"] == "Digits" {
-        return Automaton::numbers(json["individual_digits"] == true);
+        let automaton = Automaton::numbers(json["individual_digits"] == true)?;
+        return Some(Stage { automaton, plain: None });
     }
     if json["type"] != "Split" {
         return None;
     }
-    let automaton = Automaton::new(json["pattern"]["Regex"].as_str()?)?;
+    let stage = Stage::new(json["pattern"]["Regex"].as_str()?)?;
     let inverted = json["invert"] == true;
     let fits = match json["behavior"].as_str()? {
         "Isolated" => true,
-        "Removed" => inverted && automaton.covers(),
+        "Removed" => inverted && stage.automaton.covers(),
         _ => false,
     };
-    fits.then_some(automaton)
+    fits.then_some(stage)
 }
 
 #[cfg(test)]
