@@ -218,7 +218,8 @@ fn mask_type() -> DataType {
 fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
     let has =
         |name: &str| input.field_with_name(name).is_ok_and(|field| *field.data_type() == DataType::Utf8);
-    if !has(ROW) && !has("messages") && !has("conversations") && !(has("prompt") && has("completion")) {
+    let pair = has("prompt") && has("completion");
+    if ![ROW, "messages", "conversations"].into_iter().any(has) && !pair {
         let found = input.fields().iter().map(|field| field.name().clone()).collect();
         return Err(StageError::ColumnMissing { column: "messages", found });
     }

@@ -63,7 +63,7 @@ pub fn fulfil(order: &Order<'_>) -> Result<Delivery, StageError> {
     let units = |tokens: usize| (tokens / TOLD_TOKENS) as u64;
     reading.observer.event(Event::Phase { name: "merge pairs", total: units(order.vocab_size) });
     let mut told = |tokens: usize| {
-        if tokens % TOLD_TOKENS == 0 {
+        if tokens.is_multiple_of(TOLD_TOKENS) {
             reading.observer.event(Event::Advance { units: 1 });
         }
     };

@@ -7,9 +7,9 @@
 
 use super::cells::{Cell, Words};
 use super::pairs::{Pairs, ids, key};
-use schemas::hash::{FastMap, FastSet};
+use schemas::hash::FastSet;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// What one side of a merged pair gains and loses, by the id of the neighbour.
 #[derive(Clone, Copy, Default)]
@@ -59,7 +59,7 @@ pub(super) struct Race<C> {
     around: Around,
     /// What the merged places of a pair counted. Where the pair comes up again, as the parts of a token that another
     /// pair makes too, the `BpeTrainer` of the tokenizers crate goes on from that number; so does this race.
-    merged: FastMap<u64, u64>,
+    merged: BTreeMap<u64, u64>,
     /// Pairs that may not become a token.
     closed: FastSet<u64>,
     min_frequency: u64,
@@ -76,7 +76,7 @@ impl<C: Cell> Race<C> {
             queue: BinaryHeap::new(),
             least: u64::MAX,
             around: Around::default(),
-            merged: FastMap::default(),
+            merged: BTreeMap::new(),
             closed: FastSet::default(),
             min_frequency: min_frequency.max(1),
         };
