@@ -4,7 +4,8 @@
 //! is one file with the sorted records of every partition, one partition behind the other.
 
 use super::runs::{RunReader, RunWriter};
-use schemas::{Record, Sorted, StageError};
+use schemas::record::leading;
+use schemas::{Record, Records, Sorted, StageError};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs;
@@ -120,6 +121,8 @@ struct Entry {
     key: u32,
     value: u32,
     start: u64,
+    /// The first bytes of the key, which tell most records apart.
+    leading: u64,
 }
 
 impl Spiller {
@@ -143,10 +146,21 @@ impl Spiller {
         }
         let length = |part: &[u8]| u32::try_from(part.len()).expect("keys and values are below 4 GiB");
         let start = self.bytes.len() as u64;
-        self.index.push(Entry { partition: partition as u32, key: length(key), value: length(value), start });
+        let (partition, leading) = (partition as u32, leading(key));
+        self.index.push(Entry { partition, key: length(key), value: length(value), start, leading });
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         Ok(())
+    }
+
+    /// Takes records, each into the partition of its key.
+    pub(super) fn take(
+        &mut self,
+        shuffle: &Shuffle,
+        records: &Records,
+        partition: impl Fn(&[u8]) -> usize,
+    ) -> Result<(), StageError> {
+        records.iter().try_for_each(|record| self.push(shuffle, partition(record.key), record))
     }
 
     /// Writes what is held as one run.
@@ -160,7 +174,10 @@ impl Spiller {
             let end = middle + entry.value as usize;
             Record { key: &bytes[entry.start as usize..middle], value: &bytes[middle..end] }
         };
-        index.sort_unstable_by(|a, b| a.partition.cmp(&b.partition).then_with(|| record(a).cmp(&record(b))));
+        index.sort_unstable_by(|a, b| {
+            let first = (a.partition, a.leading).cmp(&(b.partition, b.leading));
+            first.then_with(|| record(a).cmp(&record(b)))
+        });
         let path = shuffle.new_file();
         let mut run = RunWriter::create(&path).map_err(StageError::io(&path))?;
         let mut segments = Vec::new();

@@ -1,18 +1,21 @@
 //! Which of several equal documents stays: a total order over documents, written as bytes that sort.
 //!
-//! A rank is 8 bytes of number (big-endian, the smallest is best), the place in the source for `first`, a zero byte and
-//! the 16 bytes of the document id. Two documents never share a rank, so no choice ever depends on the order of
-//! batches, splits or threads.
+//! A rank ends with the 16 bytes of the document id, so two documents never share one, and no choice ever depends on the
+//! order of batches, splits or threads. The smallest rank is best.
 //!
 //! ```text
 //! keep = "first"    earliest fetched_at, then source ("a.jsonl:9" before "a.jsonl:10"), then id
 //! keep = "newest"   latest fetched_at, then id
 //! keep = "longest"  most bytes of text, then id
+//! keep = "quality"  highest number in the column of quality, then longest, then id
+//! keep = "licence"  any value in the column `licence` before none, then longest, then id
+//! keep = "best"     quality, then newest, then licence, then longest, then id
 //! ```
 //!
-//! A document without a readable `fetched_at` ranks behind all that have one.
+//! A document without a readable `fetched_at` or number ranks behind all that have one.
 
-use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Schema};
 use schemas::{DocId, StageError, choice, column};
 
 choice! {
@@ -24,13 +27,44 @@ choice! {
         Newest = "newest",
         /// The one with the longest text.
         Longest = "longest",
+        /// The one with the highest quality.
+        Quality = "quality",
+        /// One that declares a licence.
+        Licence = "licence",
+        /// By quality, date, licence and length, in this order.
+        Best = "best",
+    }
+}
+
+/// The column that `filter.quality` writes.
+pub(super) const QUALITY: &str = "quality";
+
+impl Keep {
+    /// Checks that the column of quality is there and holds numbers, where the policy reads it. `best` does without.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(super) fn check(self, schema: &Schema, quality: &str) -> Result<(), StageError> {
+        let kind = schema.field_with_name(quality).ok().map(|field| field.data_type());
+        match (self, kind) {
+            (Self::Quality, None) => Err(StageError::Invalid(format!(
+                "keep = \"quality\" reads the column `{quality}`, which is not there; put `filter.quality` before, or name another \
+                 column in `quality_column`"
+            ))),
+            (Self::Quality | Self::Best, Some(kind))
+                if !matches!(kind, DataType::Float64 | DataType::Utf8) =>
+            {
+                Err(StageError::Invalid(format!(
+                    "`{quality}` has type {kind}, and quality is a number or its text"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// Bytes of a document id inside a record.
 pub(super) const ID_BYTES: usize = 16;
-/// Bytes of the number that leads a rank.
-const NUMBER_BYTES: usize = 8;
 
 /// A document id as bytes that sort as its digits do.
 pub(super) type IdBytes = [u8; ID_BYTES];
@@ -60,14 +94,17 @@ pub(super) struct Ranker<'a> {
     times: Option<&'a StringArray>,
     sources: Option<&'a StringArray>,
     texts: Option<&'a StringArray>,
+    licences: Option<&'a StringArray>,
+    quality: Option<&'a ArrayRef>,
 }
 
 impl<'a> Ranker<'a> {
-    /// Borrows what the policy reads; only the id must be there.
+    /// Borrows what the policy reads; only the id must be there. `quality` names the column of quality.
     ///
     /// # Errors
     /// A missing id; a column of another type.
-    pub(super) fn new(keep: Keep, batch: &'a RecordBatch) -> Result<Self, StageError> {
+    pub(super) fn new(keep: Keep, quality: &str, batch: &'a RecordBatch) -> Result<Self, StageError> {
+        keep.check(batch.schema_ref(), quality)?;
         let optional = |name| batch.column_by_name(name).map(|_| column::utf8(batch, name)).transpose();
         Ok(Self {
             keep,
@@ -75,6 +112,8 @@ impl<'a> Ranker<'a> {
             times: optional(column::FETCHED_AT)?,
             sources: optional(column::SOURCE)?,
             texts: optional(column::TEXT)?,
+            licences: optional(column::LICENCE)?,
+            quality: batch.column_by_name(quality),
         })
     }
 
@@ -83,21 +122,57 @@ impl<'a> Ranker<'a> {
     /// # Errors
     /// A bad id.
     pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
-        let value =
-            |column: Option<&'a StringArray>| column.filter(|c| c.is_valid(row)).map_or("", |c| c.value(row));
-        let number = match self.keep {
-            Keep::First => micros(value(self.times)).unwrap_or(u64::MAX),
-            Keep::Newest => micros(value(self.times)).map_or(u64::MAX, |t| !t - 1),
-            Keep::Longest => u64::MAX - value(self.texts).len() as u64,
-        };
-        out.extend_from_slice(&number.to_be_bytes());
-        if self.keep == Keep::First {
-            write_place(value(self.sources), out);
+        match self.keep {
+            Keep::First => {
+                let time = micros(value(self.times, row)).unwrap_or(u64::MAX);
+                out.extend_from_slice(&time.to_be_bytes());
+                write_place(value(self.sources, row), out);
+                out.push(0);
+            }
+            Keep::Newest => out.extend_from_slice(&self.age(row)),
+            Keep::Longest => out.extend_from_slice(&self.shortness(row)),
+            Keep::Quality => out.extend([&self.badness(row)[..], &self.shortness(row)].concat()),
+            Keep::Licence => out.extend([&self.silence(row)[..], &self.shortness(row)].concat()),
+            Keep::Best => {
+                out.extend([self.badness(row), self.age(row)].concat());
+                out.extend([&self.silence(row)[..], &self.shortness(row)].concat());
+            }
         }
-        out.push(0);
         out.extend_from_slice(&id_bytes(self.ids, row)?);
         Ok(())
     }
+
+    fn age(&self, row: usize) -> [u8; 8] {
+        micros(value(self.times, row)).map_or(u64::MAX, |t| !t - 1).to_be_bytes()
+    }
+
+    fn shortness(&self, row: usize) -> [u8; 4] {
+        let length = value(self.texts, row).len();
+        (u32::MAX - u32::try_from(length).unwrap_or(u32::MAX)).to_be_bytes()
+    }
+
+    fn silence(&self, row: usize) -> [u8; 1] {
+        [u8::from(value(self.licences, row).is_empty())]
+    }
+
+    fn badness(&self, row: usize) -> [u8; 8] {
+        let column = self.quality.filter(|column| column.is_valid(row));
+        let number = column.and_then(|column| {
+            let numbers = column.as_any().downcast_ref::<Float64Array>();
+            let texts = || column.as_any().downcast_ref::<StringArray>()?.value(row).parse().ok();
+            numbers.map(|numbers| numbers.value(row)).or_else(texts)
+        });
+        // The bits of numbers from the greatest to the smallest sort as they grow.
+        let bits = number.filter(|n: &f64| !n.is_nan()).map_or(u64::MAX, |n| match n.to_bits() {
+            bits if bits >> 63 == 1 => bits,
+            bits => !(bits | 1 << 63),
+        });
+        bits.to_be_bytes()
+    }
+}
+
+fn value(column: Option<&StringArray>, row: usize) -> &str {
+    column.filter(|column| column.is_valid(row)).map_or("", |column| column.value(row))
 }
 
 /// `file:number` with the number padded to 20 digits, so that places sort as a reader counts them. Zero bytes end a
@@ -111,13 +186,6 @@ fn write_place(source: &str, out: &mut Vec<u8>) {
         }
         None => out.extend(source.bytes().filter(|b| *b != 0)),
     }
-}
-
-/// Splits a rank off the start of a value: the rank and what follows it.
-pub(super) fn split_rank(value: &[u8]) -> (&[u8], &[u8]) {
-    let place =
-        value[NUMBER_BYTES..].iter().position(|b| *b == 0).expect("a zero byte ends the place of a rank");
-    value.split_at(NUMBER_BYTES + place + 1 + ID_BYTES)
 }
 
 /// The id that ends a rank.
@@ -166,27 +234,74 @@ mod tests {
     use arrow::array::ArrayRef;
     use std::sync::Arc;
 
-    fn check_order(keep: Keep, better: (&str, &str, &str), worse: (&str, &str, &str)) {
-        let rank = |(time, source, text): (&str, &str, &str)| {
-            let one = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
-            let batch = RecordBatch::try_from_iter([
-                (column::ID, one("000102030405060708090a0b0c0d0e0f")),
-                (column::FETCHED_AT, one(time)),
-                (column::SOURCE, one(source)),
-                (column::TEXT, one(text)),
-            ])
-            .unwrap();
-            let mut out = Vec::new();
-            Ranker::new(keep, &batch).unwrap().write(0, &mut out).unwrap();
-            out.extend_from_slice(b"rest");
-            let (rank, rest) = split_rank(&out);
-            assert_eq!(
-                (rest, doc_id(&rank_id(rank)).to_string()),
-                (&b"rest"[..], "000102030405060708090a0b0c0d0e0f".into())
-            );
-            rank.to_vec()
+    /// Ranks a document with these columns; a quality that is empty is null.
+    fn rank(keep: Keep, columns: &[(&'static str, &str)]) -> Vec<u8> {
+        let one = |value: &str| {
+            Arc::new(StringArray::from(vec![Some(value).filter(|v| !v.is_empty())])) as ArrayRef
         };
-        assert!(rank(better) < rank(worse), "{keep:?}: {better:?} against {worse:?}");
+        let id = "000102030405060708090a0b0c0d0e0f";
+        let columns = columns.iter().map(|(name, value)| match *name {
+            QUALITY => {
+                let number: Option<f64> = value.parse().ok();
+                (*name, Arc::new(Float64Array::from(vec![number])) as ArrayRef)
+            }
+            _ => (*name, one(value)),
+        });
+        let batch = RecordBatch::try_from_iter(columns.chain([(column::ID, one(id))])).unwrap();
+        let mut out = Vec::new();
+        Ranker::new(keep, QUALITY, &batch).unwrap().write(0, &mut out).unwrap();
+        assert_eq!(doc_id(&rank_id(&out)).to_string(), id);
+        out
+    }
+
+    fn check_order(keep: Keep, better: (&str, &str, &str), worse: (&str, &str, &str)) {
+        let of = |(time, source, text)| {
+            rank(keep, &[(column::FETCHED_AT, time), (column::SOURCE, source), (column::TEXT, text)])
+        };
+        assert!(of(better) < of(worse), "{keep:?}: {better:?} against {worse:?}");
+    }
+
+    /// Documents of (quality, date, licence, text), from the best to the worst.
+    fn check_worth(keep: Keep, documents: &[(&str, &str, &str, &str)]) {
+        let of = |(quality, time, licence, text): &(&str, &str, &str, &str)| {
+            let columns = [(QUALITY, *quality), (column::FETCHED_AT, *time), (column::LICENCE, *licence)];
+            rank(keep, &[&columns[..], &[(column::TEXT, *text)]].concat())
+        };
+        assert!(documents.is_sorted_by(|a, b| of(a) < of(b)), "{keep:?}");
+    }
+
+    #[test]
+    fn worth() {
+        let (old, new) = ("2024-01-31T23:59:59Z", "2024-02-01T00:00:00Z");
+        let numbers = ["inf", "2", "0.5", "0.25", "0", "-0.25", "-3", ""].map(|q| (q, new, "", "text"));
+        check_worth(Keep::Quality, &numbers);
+        check_worth(
+            Keep::Quality,
+            &[("0.5", old, "", "long"), ("0.5", new, "MIT", "so"), ("nan", old, "", "longest")],
+        );
+        check_worth(
+            Keep::Licence,
+            &[("", old, "MIT", "so"), ("0.5", new, "", "long"), ("0.9", new, "", "so")],
+        );
+        check_worth(
+            Keep::Best,
+            &[
+                ("0.9", old, "", "a"),
+                ("0.5", new, "MIT", "long"),
+                ("0.5", new, "MIT", "so"),
+                ("0.5", new, "", "longest"),
+                ("0.5", old, "MIT", "longest"),
+                ("", new, "MIT", "longest"),
+            ],
+        );
+    }
+
+    #[test]
+    fn quality_must_be_there() {
+        let message = |schema: Schema| Keep::Quality.check(&schema, "score").unwrap_err().to_string();
+        let field = arrow::datatypes::Field::new("score", DataType::Int64, true);
+        assert!(message(Schema::empty()).contains("`score`, which is not there"));
+        assert!(message(Schema::new(vec![field])).contains("`score` has type Int64"));
     }
 
     #[test]

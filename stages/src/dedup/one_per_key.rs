@@ -3,7 +3,7 @@
 //! Map: key → rank. Reduce: the first rank of a key stays; every other document is written with the one that stays,
 //! which is what is noted of it. No document takes memory.
 
-use super::keep::{IdBytes, Keep, Ranker, doc_id, rank_id};
+use super::keep::{IdBytes, Keep, QUALITY, Ranker, doc_id, rank_id};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use schemas::{
@@ -29,12 +29,13 @@ pub(super) struct OnePerKey<K> {
 impl<K: Key> Global for OnePerKey<K> {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         column::require(input, K::COLUMN, &DataType::Utf8)?;
+        self.keep.check(input, QUALITY)?;
         same_with_id(input)
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let values = column::utf8(batch, K::COLUMN)?;
-        let ranker = Ranker::new(self.keep, batch)?;
+        let ranker = Ranker::new(self.keep, QUALITY, batch)?;
         let mut rank = Vec::new();
         for row in (0..values.len()).filter(|row| values.is_valid(*row)) {
             rank.clear();
