@@ -67,6 +67,19 @@ impl Works {
         listener.end();
         result
     }
+
+    /// Runs a DAG of one source, one global and one sink with progress, without a cache; `None` when it is another.
+    pub(super) fn direct(
+        &self,
+        dag: &Dag,
+        options: &Options,
+        told: engine::Told<'_>,
+    ) -> Result<Option<Report>, RunError> {
+        let listener = self.progress.start();
+        let result = engine::direct(dag, options, &listener, told);
+        listener.end();
+        result
+    }
 }
 
 /// The working folder of a build.

@@ -1,6 +1,7 @@
 //! `gristmill stage KIND`: one stage alone over JSON lines or Parquet; fields that it does not read pass through.
 //!
-//! The stage runs in the engine like in any build, in a folder of its own beside the output that is removed at the end.
+//! The stage runs in the engine like in any build, in a folder of its own beside the output that is removed at the end. One that
+//! must see all rows first runs there without a cache, and gives the same.
 
 use super::build::Works;
 use super::output::style;
@@ -8,8 +9,9 @@ use super::{cells, funnel, wrong};
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
+use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
-use schemas::{Made, Settings, Spec, Value, column, config::closest};
+use schemas::{Made, Settings, Spec, Value, Verdict, column, config::closest};
 use serde_json::{Map, Value as Json};
 use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
 use std::fs::{self, File};
@@ -162,19 +164,19 @@ fn block(name: &str, kind: &str, pairs: Pairs) -> Block {
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Input bytes for each byte of memory that is lent for sorting, and the least and the most of it in MiB.
+const INPUT_FOR_MEMORY: u64 = 8;
+const MEMORY_MIB: [u64; 2] = [64, 1024];
+
 fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
     let mut name = args.out.file_name().ok_or("`--out` names no file")?.to_owned();
     name.push(format!(".{}.work", std::process::id()));
     let folder = args.out.with_file_name(name);
+    let input_mib = fs::metadata(&args.input)?.len() >> 20;
+    let memory_mib = (input_mib / INPUT_FOR_MEMORY).clamp(MEMORY_MIB[0], MEMORY_MIB[1]) as usize;
     let works =
-        Works { workdir: Some(folder.clone()), threads: args.threads, memory_mib: 512, ..Works::default() };
-    let result =
-        works.run(dag, &works.options(&dag.name, Path::new("."))).map_err(Failure::from).and_then(|report| {
-            if let Some(path) = &args.dropped {
-                write_dropped(&folder.join("dataset").join("dropped"), path)?;
-            }
-            Ok(report)
-        });
+        Works { workdir: Some(folder.clone()), threads: args.threads, memory_mib, ..Works::default() };
+    let result = run_in(args, dag, &works, &folder);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
@@ -188,40 +190,99 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes all dropped rows as JSON lines: the row as it was read, and under `dropped` why it is out.
-fn write_dropped(folder: &Path, path: &Path) -> Result<(), Failure> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let mut out = BufWriter::new(File::create(&part)?);
-    let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?,
-        Err(_) => Vec::new(),
+fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<Report, Failure> {
+    let options = works.options(&dag.name, Path::new("."));
+    let mut dropped = args.dropped.as_deref().map(Dropped::create).transpose()?;
+    let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| match &mut dropped {
+        Some(dropped) => dropped.take(node, batch, verdicts),
+        None => Ok(()),
     };
-    files.sort();
-    for file in files {
-        for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
-            let batch = batch?;
-            for row in 0..batch.num_rows() {
-                writeln!(out, "{}", Json::Object(dropped_row(&batch, row)))?;
+    let report = match works.direct(dag, &options, &mut told)? {
+        Some(report) => report,
+        None => {
+            let report = works.run(dag, &options)?;
+            if let Some(dropped) = &mut dropped {
+                dropped.take_all(&folder.join("dataset").join("dropped"))?;
             }
+            report
         }
-    }
-    out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-    fs::rename(&part, path)?;
-    Ok(())
+    };
+    dropped.map_or(Ok(()), Dropped::finish)?;
+    Ok(report)
 }
 
-fn dropped_row(batch: &RecordBatch, row: usize) -> Map<String, Json> {
-    let value = |name: &str| -> Json {
-        let text = cells::text(batch, name, row).map(Json::from);
-        text.or_else(|| cells::number(batch, name, row).map(Json::from)).unwrap_or_default()
-    };
-    let read = value(column::ROW).as_str().and_then(|text| serde_json::from_str(text).ok());
+/// Writes dropped rows as JSON lines: the row as it was read, and under `dropped` why it is out.
+struct Dropped<'a> {
+    out: BufWriter<File>,
+    part: PathBuf,
+    path: &'a Path,
+}
+
+impl<'a> Dropped<'a> {
+    fn create(path: &'a Path) -> std::io::Result<Self> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        Ok(Self { out: BufWriter::new(File::create(&part)?), part: part.into(), path })
+    }
+
+    /// Writes the dropped rows of a batch.
+    fn take(&mut self, node: &str, batch: &RecordBatch, verdicts: &[Verdict]) -> std::io::Result<()> {
+        for (row, verdict) in verdicts.iter().enumerate() {
+            let Verdict::Dropped { reason, value, limit, twin } = verdict else { continue };
+            let twin = twin.map(|twin| twin.to_string());
+            let why = [
+                ("stage", Json::from(node)),
+                ("reason", Json::from(*reason)),
+                ("value", Json::from(*value)),
+                ("limit", Json::from(*limit)),
+                ("twin", Json::from(twin)),
+            ];
+            let row = dropped_row(batch, row, why.map(|(name, value)| (name.to_owned(), value)));
+            writeln!(self.out, "{}", Json::Object(row))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of the tables of dropped rows.
+    fn take_all(&mut self, folder: &Path) -> Result<(), Failure> {
+        let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
+            Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?,
+            Err(_) => Vec::new(),
+        };
+        files.sort();
+        for file in files {
+            for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
+                let batch = batch?;
+                for row in 0..batch.num_rows() {
+                    let why = ["stage", "reason", "value", "limit", "twin"]
+                        .map(|name| (name.to_owned(), cell(&batch, name, row)));
+                    writeln!(self.out, "{}", Json::Object(dropped_row(&batch, row, why)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the file its name.
+    fn finish(self) -> Result<(), Failure> {
+        self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&self.part, self.path)?;
+        Ok(())
+    }
+}
+
+fn cell(batch: &RecordBatch, name: &str, row: usize) -> Json {
+    let text = cells::text(batch, name, row).map(Json::from);
+    text.or_else(|| cells::number(batch, name, row).map(Json::from)).unwrap_or_default()
+}
+
+fn dropped_row(batch: &RecordBatch, row: usize, why: [(String, Json); 5]) -> Map<String, Json> {
+    let read = cell(batch, column::ROW, row).as_str().and_then(|text| serde_json::from_str(text).ok());
     let mut object: Map<String, Json> = read.unwrap_or_else(|| {
-        let fields = [column::URL, column::SOURCE, column::TEXT].map(|name| (name.to_owned(), value(name)));
+        let fields = [column::URL, column::SOURCE, column::TEXT];
+        let fields = fields.map(|name| (name.to_owned(), cell(batch, name, row)));
         fields.into_iter().filter(|(_, v)| !v.is_null()).collect()
     });
-    let why = ["stage", "reason", "value", "limit", "twin"].map(|name| (name.to_owned(), value(name)));
     object.insert("dropped".into(), Json::Object(why.into_iter().filter(|(_, v)| !v.is_null()).collect()));
     object
 }

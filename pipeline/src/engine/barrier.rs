@@ -12,14 +12,21 @@ use super::shuffle::{Merge, Shuffle, Spiller};
 use crate::dag::Hash;
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
-use schemas::{DocId, Event, Global, House, Made, Notes, Push, Record, Records, Sorted, Sorter, StageError};
+use schemas::{
+    DocId, Event, Global, House, Made, Notes, Observer, Push, Record, Records, Sorted, Sorter, StageError,
+};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Partitions of a shuffle: a constant, so that results never depend on threads.
-const PARTITIONS: usize = 16;
+pub(super) const PARTITIONS: usize = 16;
+
+/// The partition of a key.
+pub(super) fn partition(key: &[u8]) -> usize {
+    (xxhash_rust::xxh3::xxh3_64(key) % PARTITIONS as u64) as usize
+}
 
 impl Run<'_> {
     /// What a global node settled, made or read when it is first asked for.
@@ -43,33 +50,17 @@ impl Run<'_> {
 
     fn settle(&self, node: usize, global: &dyn Global, key: Hash) -> Result<(), RunError> {
         let name = &self.dag.nodes[node].name;
-        let failed = || RunError::stage(name);
         let folder = self.workdir.scratch().join(name);
         let reduced = self.reduce(node, global)?;
-        // A sorter is filled while another is read and notes are taken.
-        let budget = self.memory_bytes / 3;
-        let desk = Desk {
-            folder: folder.clone(),
-            budget,
-            sorters: AtomicUsize::new(0),
-            spilled: &self.spilled[node],
-        };
-        let mut notes = NoteSorter(desk.disk_sorter().map_err(failed())?);
-        let mut sorted = reduced.merge(0).map_err(failed())?;
-        let settled = global.settle(&mut sorted, &desk, &mut notes).map_err(failed())?;
-        drop(sorted);
-        let mut notes = Box::new(notes.0).sorted().map_err(failed())?;
-        let hand = Hand { node, stream: 0 };
-        settled::write(&self.workdir.settled(key), hand, &settled, notes.as_mut())?;
-        drop(notes);
+        let (path, hand) = (self.workdir.settled(key), Hand { node, stream: 0 });
+        let desk = (folder.clone(), self.memory_bytes);
+        settle_all(global, name, &reduced, desk, &self.spilled[node], (&path, hand))?;
         fs::remove_dir_all(&folder).map_err(RunError::io(&folder))
     }
 
     /// Maps all rows and reduces them to one partition.
     fn reduce(&self, node: usize, global: &dyn Global) -> Result<Shuffle, RunError> {
         let name = &self.dag.nodes[node].name;
-        let failed = || RunError::stage(name);
-        let partition = |key: &[u8]| (xxhash_rust::xxh3::xxh3_64(key) % PARTITIONS as u64) as usize;
         let map = |_, batch: &RecordBatch, records: &mut Records| {
             global.map(batch, records).map_err(RunError::stage(name))
         };
@@ -77,18 +68,9 @@ impl Run<'_> {
         self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
         let folder = self.workdir.scratch().join(name).join("reduced");
         // Half of the memory is for reading what was mapped.
-        let reduced = Shuffle::create(&folder, 1, self.thread_budget() / 2).map_err(failed())?;
-        let spillers = Spillers::new(&reduced);
-        let reduce = |partition: usize| {
-            let mut sorted = mapped.merge(partition)?;
-            spillers
-                .lend(|spiller| global.reduce(&mut sorted, &mut Output { shuffle: &reduced, spiller }))?;
-            self.observer.event(Event::Advance { units: 1 });
-            Ok(())
-        };
-        let done: Result<(), StageError> =
-            self.pool.install(|| (0..PARTITIONS).into_par_iter().try_for_each(reduce));
-        done.and_then(|()| spillers.finish()).and_then(|()| mapped.remove()).map_err(failed())?;
+        let budget = self.thread_budget() / 2;
+        let reduced = reduce_all(global, &mapped, &folder, budget, &self.pool, self.observer)
+            .map_err(RunError::stage(name))?;
         self.spilled[node].fetch_add(reduced.spilled(), Ordering::Relaxed);
         Ok(reduced)
     }
@@ -113,9 +95,7 @@ impl Run<'_> {
             for batch in rows_of(&self.workdir, self.dag, node, self.streams.input_key(node, stream))? {
                 records.clear();
                 map(stream, &batch?, &mut records)?;
-                let spilled = spillers.lend(|spiller| {
-                    records.iter().try_for_each(|r| spiller.push(&shuffle, partition(r.key), r))
-                });
+                let spilled = spillers.lend(|spiller| spiller.take(&shuffle, &records, &partition));
                 spilled.map_err(RunError::stage(name))?;
             }
             self.observer.event(Event::Advance { units: 1 });
@@ -131,18 +111,60 @@ impl Run<'_> {
     }
 }
 
+/// Reduces what was mapped to one partition and removes it; `budget` is the memory of one thread for the output.
+pub(super) fn reduce_all(
+    global: &dyn Global,
+    mapped: &Shuffle,
+    folder: &Path,
+    budget: usize,
+    pool: &rayon::ThreadPool,
+    observer: &dyn Observer,
+) -> Result<Shuffle, StageError> {
+    let reduced = Shuffle::create(folder, 1, budget)?;
+    let spillers = Spillers::new(&reduced);
+    let reduce = |partition: usize| {
+        let mut sorted = mapped.merge(partition)?;
+        spillers.lend(|spiller| global.reduce(&mut sorted, &mut Output { shuffle: &reduced, spiller }))?;
+        observer.event(Event::Advance { units: 1 });
+        Ok(())
+    };
+    let done: Result<(), StageError> = pool.install(|| (0..PARTITIONS).into_par_iter().try_for_each(reduce));
+    done.and_then(|()| spillers.finish()).and_then(|()| mapped.remove())?;
+    Ok(reduced)
+}
+
+/// Settles what was reduced and writes it to a file of the cache. The desk has a folder and memory.
+pub(super) fn settle_all(
+    global: &dyn Global,
+    name: &str,
+    reduced: &Shuffle,
+    (folder, memory_bytes): (PathBuf, usize),
+    spilled: &AtomicUsize,
+    (path, hand): (&Path, Hand),
+) -> Result<(), RunError> {
+    let failed = || RunError::stage(name);
+    // A sorter is filled while another is read, notes are taken, and the global holds what it is lent.
+    let desk = Desk { folder, budget: memory_bytes / 4, sorters: AtomicUsize::new(0), spilled };
+    let mut notes = NoteSorter(desk.disk_sorter().map_err(failed())?);
+    let mut sorted = reduced.merge(0).map_err(failed())?;
+    let settled = global.settle(&mut sorted, &desk, &mut notes).map_err(failed())?;
+    drop(sorted);
+    let mut notes = Box::new(notes.0).sorted().map_err(failed())?;
+    settled::write(path, hand, &settled, notes.as_mut())
+}
+
 /// The spillers of a shuffle: never more than there are threads.
-struct Spillers<'a> {
+pub(super) struct Spillers<'a> {
     shuffle: &'a Shuffle,
     idle: Mutex<Vec<Spiller>>,
 }
 
 impl<'a> Spillers<'a> {
-    fn new(shuffle: &'a Shuffle) -> Self {
+    pub(super) fn new(shuffle: &'a Shuffle) -> Self {
         Self { shuffle, idle: Mutex::default() }
     }
 
-    fn lend<T>(&self, work: impl FnOnce(&mut Spiller) -> T) -> T {
+    pub(super) fn lend<T>(&self, work: impl FnOnce(&mut Spiller) -> T) -> T {
         let idle = || self.idle.lock().expect("no thread panics while it takes a spiller");
         let free = idle().pop();
         let mut spiller = free.unwrap_or_else(|| Spiller::new(self.shuffle));
@@ -151,7 +173,7 @@ impl<'a> Spillers<'a> {
         result
     }
 
-    fn finish(self) -> Result<(), StageError> {
+    pub(super) fn finish(self) -> Result<(), StageError> {
         let idle = self.idle.into_inner().expect("no thread panics while it takes a spiller");
         idle.into_iter().try_for_each(|mut spiller| spiller.spill(self.shuffle))
     }
@@ -189,6 +211,10 @@ impl<'a> Desk<'a> {
 impl House for Desk<'_> {
     fn sorter(&self) -> Result<Box<dyn Sorter + '_>, StageError> {
         Ok(Box::new(self.disk_sorter()?))
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.budget
     }
 }
 

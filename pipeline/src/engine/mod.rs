@@ -6,6 +6,7 @@
 
 mod barrier;
 mod commit;
+mod direct;
 mod error;
 mod feed;
 mod frames;
@@ -24,6 +25,7 @@ mod table;
 mod tidy;
 mod trace;
 
+pub use direct::{Told, direct};
 pub use error::RunError;
 pub use plan::{NodePlan, Plan, plan};
 pub use report::{Committed, NodeReport, Report};

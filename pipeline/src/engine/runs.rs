@@ -2,22 +2,23 @@
 
 use schemas::Record;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Take, Write};
 use std::path::Path;
 
 const WRITE_BYTES: usize = 64 << 10;
+/// Bytes of the two lengths.
+const LENGTHS: usize = 8;
 
 /// Writes a record.
 pub(super) fn write_record(out: &mut impl Write, Record { key, value }: Record<'_>) -> io::Result<()> {
-    out.write_all(&(key.len() as u32).to_le_bytes())?;
-    out.write_all(&(value.len() as u32).to_le_bytes())?;
+    out.write_all(&(key.len() as u64 | (value.len() as u64) << 32).to_le_bytes())?;
     out.write_all(key)?;
     out.write_all(value)
 }
 
 /// Bytes that a record takes in a file.
 pub(super) fn record_bytes(record: Record<'_>) -> u64 {
-    (8 + record.key.len() + record.value.len()) as u64
+    (LENGTHS + record.key.len() + record.value.len()) as u64
 }
 
 /// Writes a run.
@@ -69,7 +70,16 @@ impl RunReader {
 
     /// Moves to the next record; `false` at the end.
     pub(super) fn advance(&mut self) -> io::Result<bool> {
-        let mut lengths = [0; 8];
+        // Nearly every record lies in the buffer as a whole.
+        if let Some((record, _)) = split_record(self.file.buffer()) {
+            let bytes = record_bytes(record) as usize;
+            self.key = record.key.len();
+            self.bytes.clear();
+            self.bytes.extend_from_slice(&self.file.buffer()[LENGTHS..bytes]);
+            self.file.consume(bytes);
+            return Ok(true);
+        }
+        let mut lengths = [0; LENGTHS];
         match self.file.read_exact(&mut lengths[..1]) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
             other => other?,
@@ -97,7 +107,7 @@ pub(super) fn split_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((Record { key, value }, rest))
 }
 
-fn lengths_of(bytes: [u8; 8]) -> (usize, usize) {
+fn lengths_of(bytes: [u8; LENGTHS]) -> (usize, usize) {
     let both = u64::from_le_bytes(bytes);
     (both as u32 as usize, (both >> 32) as usize)
 }

@@ -15,6 +15,8 @@ use std::sync::Mutex;
 
 /// Bytes of notes that are read for one look.
 const BLOCK_BYTES: u64 = 4 << 10;
+/// Bytes of notes that are held in memory, where there are no more.
+const HELD_BYTES_MAX: u64 = 4 << 20;
 const READ_BYTES: usize = 64 << 10;
 const COUNTS: &[u8] = b"counts";
 
@@ -123,8 +125,21 @@ fn read(path: &Path) -> io::Result<Option<(Settled, Notes)>> {
         }
         start += record_bytes(record);
     }
-    let file = Mutex::new(File::open(path)?);
-    Ok(Some((settled, Notes { file, path: path.to_owned(), index, end: start })))
+    let first = index.first().map_or(start, |(_, first)| *first);
+    let mut file = File::open(path)?;
+    let held = match start - first {
+        bytes if bytes <= HELD_BYTES_MAX => {
+            let mut held = vec![0; bytes as usize];
+            file.seek(SeekFrom::Start(first))?;
+            file.read_exact(&mut held)?;
+            Some(held)
+        }
+        _ => None,
+    };
+    Ok(Some((
+        settled,
+        Notes { file: Mutex::new(file), path: path.to_owned(), index, first, end: start, held },
+    )))
 }
 
 /// Notes on disk.
@@ -133,7 +148,10 @@ struct Notes {
     path: PathBuf,
     /// First id and first byte of each block.
     index: Vec<(DocId, u64)>,
+    first: u64,
     end: u64,
+    /// All notes, where they are few.
+    held: Option<Vec<u8>>,
 }
 
 impl Notes {
@@ -145,6 +163,12 @@ impl Notes {
         for row in order {
             let behind = self.index.partition_point(|(first, _)| *first <= ids[row]);
             let Some(at) = behind.checked_sub(1) else { continue };
+            if let Some(held) = &self.held {
+                let (start, end) = self.range(at);
+                notes[row] =
+                    search(&held[(start - self.first) as usize..(end - self.first) as usize], ids[row]);
+                continue;
+            }
             if block != Some(at) {
                 self.read(at, &mut bytes)?;
                 block = Some(at);
@@ -154,9 +178,12 @@ impl Notes {
         Ok(notes)
     }
 
+    fn range(&self, block: usize) -> (u64, u64) {
+        (self.index[block].1, self.index.get(block + 1).map_or(self.end, |(_, start)| *start))
+    }
+
     fn read(&self, block: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let start = self.index[block].1;
-        let end = self.index.get(block + 1).map_or(self.end, |(_, start)| *start);
+        let (start, end) = self.range(block);
         bytes.resize((end - start) as usize, 0);
         let mut file = self.file.lock().expect("no thread panics while it reads notes");
         file.seek(SeekFrom::Start(start))?;
@@ -203,7 +230,8 @@ mod tests {
     #[test]
     fn notes_files_and_facts_are_found_again() {
         let path = std::env::temp_dir().join(format!("gristmill-settled-{}/file", std::process::id()));
-        for count in [0, 1, 3000] {
+        // The last has more notes than are held in memory.
+        for count in [0, 1, 3000, 150_000] {
             let mut records = Records::default();
             for n in (0..count).filter(|n| n % 3 != 1) {
                 (0..=n % 4).for_each(|_| records.push(&id(n).to_bytes(), &[1, n as u8]));

@@ -8,6 +8,7 @@ use schemas::record::leading;
 use schemas::{Record, Records, Sorted, StageError};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,7 +99,7 @@ impl Shuffle {
                 heap.push(Reverse(Head(run)));
             }
         }
-        Ok(Merge { heap, current: None })
+        Ok(Merge { heap, started: false })
     }
 
     pub(super) fn remove(&self) -> Result<(), StageError> {
@@ -220,27 +221,29 @@ impl Ord for Head {
 
 /// Runs merged into one sorted stream.
 pub(super) struct Merge {
+    /// The run whose record was given last is the first of them.
     heap: BinaryHeap<Reverse<Head>>,
-    /// The run whose record was given last.
-    current: Option<RunReader>,
+    started: bool,
 }
 
 impl Merge {
-    fn step(&mut self) -> io::Result<bool> {
-        if let Some(mut run) = self.current.take()
-            && run.advance()?
-        {
-            self.heap.push(Reverse(Head(run)));
+    fn step(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.started, true) {
+            return Ok(());
         }
-        self.current = self.heap.pop().map(|Reverse(Head(run))| run);
-        Ok(self.current.is_some())
+        if let Some(mut first) = self.heap.peek_mut()
+            && !first.0.0.advance()?
+        {
+            PeekMut::pop(first);
+        }
+        Ok(())
     }
 }
 
 impl Sorted for Merge {
     fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
         self.step().map_err(StageError::io(Path::new("a sorted run")))?;
-        Ok(self.current.as_ref().map(RunReader::record))
+        Ok(self.heap.peek().map(|Reverse(Head(run))| run.record()))
     }
 }
 

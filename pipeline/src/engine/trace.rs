@@ -126,7 +126,7 @@ fn same(before: &ArrayRef, after: &ArrayRef, dropped: &BooleanArray) -> BooleanA
 }
 
 /// Rows that have no value in any column that the node reads.
-fn blank(node: &Node, batch: &RecordBatch) -> BooleanArray {
+pub(super) fn blank(node: &Node, batch: &RecordBatch) -> BooleanArray {
     // A node may read several columns of which each row has one: a page has `html` or `text`.
     let columns: Vec<&ArrayRef> = node.reads.iter().filter_map(|name| batch.column_by_name(name)).collect();
     let is_blank = |row: usize| !columns.is_empty() && columns.iter().all(|c| c.is_null(row));

@@ -203,7 +203,8 @@ mod tests {
             for size in [20, 100, 600, 3000] {
                 let (mut squares, mut sum) = (0.0, 0.0);
                 const TRIALS: u64 = 200;
-                for key in 0..TRIALS {
+                // Not from the seed of the functions, or shingles would be their masks.
+                for key in 1000..1000 + TRIALS {
                     // Two sets of 9/10 of the union each share 8/10 of it.
                     let (a, b) = (set(key, 0, size / 10 * 9), set(key, size / 10, size));
                     let (a, b) = (signature(family, &a), signature(family, &b));

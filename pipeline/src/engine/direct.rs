@@ -1,0 +1,322 @@
+//! One source, one global and one sink, without a cache: what `gristmill stage` runs.
+//!
+//! A build keeps every row and every verdict under a key, so that nothing is done twice. A stage alone is run once, and
+//! most of its time would go into what nobody reads again. Here rows wait for their judge in one file that goes with the run; map,
+//! sort, reduce, settle and judge are those of a build, and so is the result.
+
+use super::barrier::{Spillers, reduce_all, settle_all};
+use super::error::RunError;
+use super::report::{Committed, Counts, NodeReport, Report};
+use super::seal::Hand;
+use super::settled::Settlement;
+use super::shuffle::Shuffle;
+use super::{Options, Workdir, surprise};
+use crate::dag::{Dag, conform};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use rayon::prelude::*;
+use schemas::{Context, Event, Global, Made, Observer, Outcome, Records, Sink, Source, Split, Verdict};
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Bytes of input from which on the rows that wait are compressed: less disk then counts for more than time.
+const PLAIN_BYTES_MAX: u64 = 4 << 30;
+const BUFFER_BYTES: usize = 256 << 10;
+const ZSTD_LEVEL: i32 = 1;
+
+/// Is given every batch with the word on its rows, and the name of the node that spoke; in order.
+pub type Told<'a> = &'a mut dyn FnMut(&str, &RecordBatch, &[Verdict]) -> Result<(), std::io::Error>;
+
+/// Runs a DAG of one source, one global and one sink; `None` when it is another.
+///
+/// # Errors
+/// See [`RunError`]; those of `told` as `Io`.
+pub fn direct(
+    dag: &Dag,
+    options: &Options,
+    observer: &dyn Observer,
+    told: Told<'_>,
+) -> Result<Option<Report>, RunError> {
+    let [source, global, sink] = dag.nodes.as_slice() else { return Ok(None) };
+    let (Made::Source(source), Made::Global(global), Made::Sink(sink)) =
+        (&source.made, &global.made, &sink.made)
+    else {
+        return Ok(None);
+    };
+    let start = Instant::now();
+    let workdir = Workdir(options.workdir.clone());
+    fs::create_dir_all(workdir.scratch()).map_err(RunError::io(&workdir.scratch()))?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
+    let pool = pool.map_err(|e| RunError::io(&workdir.0)(std::io::Error::other(e)))?;
+    let archive = workdir.archive(&dag.nodes[0].name);
+    let context = Context { base: &options.base, archive: &archive, observer };
+    let named = || RunError::source(&dag.nodes[0].name);
+    source.prepare(&context).map_err(named())?;
+    let splits = source.splits(&context).map_err(named())?;
+    let mut work = Work {
+        dag,
+        memory_bytes: options.memory_bytes,
+        workdir,
+        observer,
+        pool,
+        told,
+        counts: vec![Counts::default(); 3],
+        spilled: AtomicUsize::new(0),
+    };
+    let (rows, mapped) = work.map(source.as_ref(), &splits, global.as_ref())?;
+    let settlement = work.settle(global.as_ref(), mapped)?;
+    work.judge(rows, &settlement, sink.as_ref())?;
+    let surprises = surprise::find(dag, &work.counts);
+    surprise::refuse(&surprises)?;
+    Ok(Some(work.report(splits, surprises, start.elapsed().as_secs_f64())))
+}
+
+struct Work<'a> {
+    dag: &'a Dag,
+    memory_bytes: usize,
+    workdir: Workdir,
+    observer: &'a dyn Observer,
+    pool: rayon::ThreadPool,
+    told: Told<'a>,
+    /// Of source, global and sink.
+    counts: Vec<Counts>,
+    spilled: AtomicUsize,
+}
+
+impl Work<'_> {
+    /// Reads all rows into the file in which they wait, and maps them.
+    fn map(
+        &mut self,
+        source: &dyn Source,
+        splits: &[Split],
+        global: &dyn Global,
+    ) -> Result<(Rows, Shuffle), RunError> {
+        let dag = self.dag;
+        let [node, reader] = [&dag.nodes[0], &dag.nodes[1]];
+        let scratch = self.workdir.scratch();
+        let shuffle =
+            Shuffle::create(&scratch.join("mapped"), super::barrier::PARTITIONS, self.thread_budget())
+                .map_err(RunError::stage(&reader.name))?;
+        let spillers = Spillers::new(&shuffle);
+        let bytes = splits.iter().map(|split| split.end - split.start).sum();
+        let mut rows = RowsWriter::create(scratch.join("rows"), &reader.input, bytes)?;
+        self.phase(&reader.name, splits.len());
+        for split in splits {
+            let mut intakes = source.read(split).map_err(RunError::source(&node.name))?;
+            let mut ended = false;
+            while !ended {
+                let mut wave = Vec::new();
+                while wave.len() < 2 * self.pool.current_num_threads() && !ended {
+                    match intakes.next().transpose().map_err(RunError::source(&node.name))? {
+                        None => ended = true,
+                        Some(intake) => {
+                            let outcome = Outcome {
+                                verdicts: intake.verdicts,
+                                columns: Vec::new(),
+                                signals: Vec::new(),
+                            };
+                            let batch = self.pass(0, &intake.batch, &outcome)?;
+                            let batch = conform(batch, &reader.input)
+                                .map_err(|e| RunError::stage(&reader.name)(e.into()))?;
+                            if batch.num_rows() > 0 {
+                                rows.write(&batch)?;
+                                wave.push(batch);
+                            }
+                        }
+                    }
+                }
+                let map = |batch: &RecordBatch| {
+                    let mut records = Records::default();
+                    global.map(batch, &mut records)?;
+                    spillers.lend(|spiller| spiller.take(&shuffle, &records, super::barrier::partition))
+                };
+                let mapped = self.pool.install(|| wave.par_iter().try_for_each(map));
+                mapped.map_err(RunError::stage(&reader.name))?;
+            }
+            let unchanged = source.stamp(split).and_then(|now| now.refuse_change(&split.stamp));
+            unchanged.map_err(RunError::source(&node.name))?;
+            self.observer.event(Event::Advance { units: 1 });
+        }
+        spillers.finish().map_err(RunError::stage(&reader.name))?;
+        self.spilled.fetch_add(shuffle.spilled(), Ordering::Relaxed);
+        Ok((rows.finish()?, shuffle))
+    }
+
+    fn settle(&self, global: &dyn Global, mapped: Shuffle) -> Result<Settlement, RunError> {
+        let name = &self.dag.nodes[1].name;
+        self.observer.event(Event::Phase {
+            name: &format!("settle {name}"),
+            total: super::barrier::PARTITIONS as u64,
+        });
+        let scratch = self.workdir.scratch();
+        let reduced = reduce_all(
+            global,
+            &mapped,
+            &scratch.join("reduced"),
+            self.thread_budget() / 2,
+            &self.pool,
+            self.observer,
+        )
+        .map_err(RunError::stage(name))?;
+        self.spilled.fetch_add(reduced.spilled(), Ordering::Relaxed);
+        let path = scratch.join("settled");
+        let desk = (scratch.join("desk"), self.memory_bytes);
+        settle_all(global, name, &reduced, desk, &self.spilled, (&path, Hand { node: 1, stream: 0 }))?;
+        let judge = |settled: &_| global.judge(settled).map_err(RunError::stage(name));
+        Settlement::open(&path, judge)
+    }
+
+    /// Judges the rows that waited and writes those that stay.
+    fn judge(&mut self, rows: Rows, settlement: &Settlement, sink: &dyn Sink) -> Result<(), RunError> {
+        let dag = self.dag;
+        let [node, reader] = [&dag.nodes[1], &dag.nodes[2]];
+        let folder = self.workdir.scratch().join("out");
+        fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+        let mut writer = sink.open(&folder, &reader.input, &[]).map_err(RunError::stage(&reader.name))?;
+        self.phase(&format!("behind {}", node.name), 0);
+        let (mut rows, mut ended) = (rows.open()?, false);
+        while !ended {
+            let mut wave = Vec::new();
+            while wave.len() < 2 * self.pool.current_num_threads() && !ended {
+                match rows.next().transpose()? {
+                    Some(batch) => wave.push(batch),
+                    None => ended = true,
+                }
+            }
+            let judge = |batch: &RecordBatch| settlement.judge(batch);
+            let outcomes: Result<Vec<Outcome>, _> =
+                self.pool.install(|| wave.par_iter().map(judge).collect());
+            let outcomes = outcomes.map_err(RunError::stage(&node.name))?;
+            for (batch, outcome) in wave.iter().zip(&outcomes) {
+                let out = self.pass(1, batch, outcome)?;
+                if out.num_rows() > 0 {
+                    let out =
+                        conform(out, &reader.input).map_err(|e| RunError::stage(&reader.name)(e.into()))?;
+                    writer.write(&out).map_err(RunError::stage(&reader.name))?;
+                    self.counts[2].rows_in += out.num_rows() as u64;
+                }
+            }
+        }
+        writer.finish().map_err(RunError::stage(&reader.name))?;
+        self.counts[2].kept = self.counts[2].rows_in;
+        self.conserve()
+    }
+
+    /// Counts and tells of what a node said, and gives the rows that stay.
+    fn pass(&mut self, at: usize, batch: &RecordBatch, outcome: &Outcome) -> Result<RecordBatch, RunError> {
+        let node = &self.dag.nodes[at];
+        let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
+        let blank = super::trace::blank(node, batch);
+        let counts = &mut self.counts[at];
+        outcome.verdicts.iter().zip(blank.values()).for_each(|(verdict, blank)| counts.add(verdict, blank));
+        (self.told)(&node.name, batch, &outcome.verdicts).map_err(RunError::io(Path::new("dropped rows")))?;
+        let rows = batch.num_rows() as u64;
+        let dropped = rows - out.num_rows() as u64;
+        self.observer.event(Event::Rows { node: &node.name, rows, dropped });
+        Ok(out)
+    }
+
+    /// Rows in = rows kept + rows dropped; rows in = rows that the node before kept.
+    fn conserve(&self) -> Result<(), RunError> {
+        let given = [self.counts[0].rows_in, self.counts[0].kept, self.counts[1].kept];
+        for ((node, counts), rows_in) in self.dag.nodes.iter().zip(&self.counts).zip(given) {
+            let (kept, dropped) = (counts.kept, counts.dropped_rows());
+            if counts.rows_in != rows_in || kept + dropped != rows_in {
+                return Err(RunError::Conservation { node: node.name.clone(), rows_in, kept, dropped });
+            }
+        }
+        Ok(())
+    }
+
+    fn phase(&self, name: &str, total: usize) {
+        self.observer.event(Event::Phase { name, total: total as u64 });
+    }
+
+    fn thread_budget(&self) -> usize {
+        self.memory_bytes / self.pool.current_num_threads()
+    }
+
+    fn report(self, splits: Vec<Split>, surprises: Vec<super::Surprising>, seconds: f64) -> Report {
+        let (dag, spilled) = (self.dag, self.spilled.into_inner());
+        let mut names = vec![splits.into_iter().map(|split| split.name).collect(), Vec::new(), Vec::new()];
+        let nodes = dag.nodes.iter().zip(self.counts).enumerate().map(|(at, (node, counts))| NodeReport {
+            name: node.name.clone(),
+            kind: node.spec.kind.to_owned(),
+            version: node.spec.version,
+            inputs: node.inputs.iter().map(|&n| dag.nodes[n].name.clone()).collect(),
+            hash: node.hash.to_string(),
+            settings: node.shown.clone(),
+            facts: node.facts.clone(),
+            splits: std::mem::take(&mut names[at]),
+            counts,
+            computed: 1,
+            cached: 0,
+            spilled_runs: if at == 1 { spilled } else { 0 },
+            traces: Vec::new(),
+        });
+        Report {
+            name: dag.name.clone(),
+            build: String::new(),
+            committed: Committed::Written,
+            nodes: nodes.collect(),
+            surprises,
+            seconds,
+        }
+    }
+}
+
+/// Writes rows that wait.
+struct RowsWriter {
+    stream: StreamWriter<Box<dyn Write>>,
+    path: PathBuf,
+    compressed: bool,
+}
+
+impl RowsWriter {
+    fn create(path: PathBuf, schema: &SchemaRef, input_bytes: u64) -> Result<Self, RunError> {
+        let compressed = input_bytes > PLAIN_BYTES_MAX;
+        let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&path).map_err(RunError::io(&path))?);
+        let out: Box<dyn Write> = match compressed {
+            true => {
+                Box::new(zstd::Encoder::new(file, ZSTD_LEVEL).map_err(RunError::io(&path))?.auto_finish())
+            }
+            false => Box::new(file),
+        };
+        let stream = StreamWriter::try_new(out, schema).map_err(RunError::arrow(&path))?;
+        Ok(Self { stream, path, compressed })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        self.stream.write(batch).map_err(RunError::arrow(&self.path))
+    }
+
+    fn finish(mut self) -> Result<Rows, RunError> {
+        self.stream.finish().map_err(RunError::arrow(&self.path))?;
+        self.stream.flush().map_err(RunError::arrow(&self.path))?;
+        Ok(Rows { path: self.path, compressed: self.compressed })
+    }
+}
+
+/// Rows that wait in a file.
+struct Rows {
+    path: PathBuf,
+    compressed: bool,
+}
+
+impl Rows {
+    fn open(self) -> Result<impl Iterator<Item = Result<RecordBatch, RunError>>, RunError> {
+        let file =
+            BufReader::with_capacity(BUFFER_BYTES, File::open(&self.path).map_err(RunError::io(&self.path))?);
+        let bytes: Box<dyn Read> = match self.compressed {
+            true => Box::new(zstd::Decoder::with_buffer(file).map_err(RunError::io(&self.path))?),
+            false => Box::new(file),
+        };
+        let stream = StreamReader::try_new(bytes, None).map_err(RunError::arrow(&self.path))?;
+        Ok(stream.map(move |batch| batch.map_err(RunError::arrow(&self.path))))
+    }
+}
