@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 const COMMANDS: [&str; 18] = [
     "demo", "new", "check", "plan", "build", "run", "train", "trace", "eval", "generate", "inspect",
-    "explain", "verify", "export", "forget", "stage", "fit", "stages",
+    "explain", "verify", "export", "forget", "stage", "fit", "stages", "tokenizer",
 ];
 
 fn here(args: &[&str]) -> Done {

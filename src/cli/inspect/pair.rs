@@ -1,6 +1,6 @@
 //! `gristmill inspect DATASET --pair DOCUMENT`: a dropped duplicate beside the document that stays, with the shingles that they share.
 //!
-//! A text is cut into pieces at white space, and around characters that are words of their own. The words of a piece are those that the
+//! A text is cut into pieces at white space, or around every letter where these are words of their own. The words of a piece are those that the
 //! node compares, so a piece is shared when all its words are in shingles of both texts.
 
 use super::View;
@@ -61,17 +61,27 @@ struct Piece<'a> {
 
 impl<'a> Text<'a> {
     fn new(text: &'a str, ngram: usize, datatrove: bool) -> Self {
-        let (mut pieces, mut words) = (Vec::new(), Vec::new());
-        let mut hashes = Vec::new();
-        for piece in cut_up(text) {
-            let start = words.len();
-            if datatrove {
-                words.extend(Words::of(piece).ngram_hashes(1));
-            } else {
-                shingles(piece, 1, &mut hashes);
-                words.extend_from_slice(&hashes);
+        let hashes = |text: &str| match datatrove {
+            true => Words::of(text).ngram_hashes(1).collect(),
+            false => {
+                let mut hashes = Vec::new();
+                shingles(text, 1, &mut hashes);
+                hashes
             }
-            pieces.push(Piece { text: piece, words: start..words.len(), shared: false });
+        };
+        let cut = |letters: bool| {
+            let (mut pieces, mut words) = (Vec::new(), Vec::new());
+            for piece in cut_up(text, letters) {
+                let start = words.len();
+                words.extend(hashes(piece));
+                pieces.push(Piece { text: piece, words: start..words.len(), shared: false });
+            }
+            (pieces, words)
+        };
+        // Whether letters of scripts without spaces are words depends on the text as a whole.
+        let (mut pieces, mut words) = cut(true);
+        if words != hashes(text) {
+            (pieces, words) = cut(false);
         }
         let mut made = Self { pieces, words, ngram, shingles: BTreeSet::new() };
         made.shingles = made.runs().map(|(_, hash)| hash).collect();
@@ -124,19 +134,23 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Cuts a text at white space, and around each character of a script without spaces.
-fn cut_up(text: &str) -> Vec<&str> {
-    let alone = |c: char| matches!(c, '\u{2e80}'..='\u{a4cf}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}');
+/// Cuts a text at white space, and where `letters` are words, before each of a script without spaces.
+fn cut_up(text: &str, letters: bool) -> Vec<&str> {
+    let alone = |c: char| {
+        let script = matches!(c,
+            '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{2e80}'..='\u{a4cf}'
+            | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}');
+        letters && script && c.is_alphabetic()
+    };
     let mut pieces = Vec::new();
     for word in text.split_whitespace() {
         let mut start = 0;
-        for (at, c) in word.char_indices().filter(|(_, c)| alone(*c)) {
-            pieces.extend([&word[start..at], &word[at..at + c.len_utf8()]]);
-            start = at + c.len_utf8();
+        for (at, _) in word.char_indices().filter(|(at, c)| *at > 0 && alone(*c)) {
+            pieces.push(&word[start..at]);
+            start = at;
         }
         pieces.push(&word[start..]);
     }
-    pieces.retain(|piece| !piece.is_empty());
     pieces
 }
 

@@ -51,22 +51,22 @@ const CLUSTER_SIZE: &str = "cluster_size";
 const LEADERS_MAX: usize = 256;
 
 choice! {
-    /// What near-duplicates of near-duplicates are.
-    pub enum Clusters {
-        /// A document goes only if one that stays is similar to it.
-        Cover = "cover",
-        /// One document stays of each connected component.
-        Components = "components",
-    }
-}
-
-choice! {
     /// Whose rules are meant.
     pub enum Dialect {
         /// The house's own.
         Ours = "gristmill",
         /// Those of datatrove 0.10.1.
         Datatrove = "datatrove-0.10",
+    }
+}
+
+choice! {
+    /// What near-duplicates of near-duplicates are.
+    pub enum Clusters {
+        /// A document goes only if one that stays is similar to it.
+        Cover = "cover",
+        /// One document stays of each connected component.
+        Components = "components",
     }
 }
 
@@ -155,8 +155,8 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
-/// The columns after the judge.
-fn columns(input: &SchemaRef) -> SchemaRef {
+/// The columns of the input, and those of clusters.
+fn with_cluster(input: &SchemaRef) -> SchemaRef {
     let cluster = Field::new(CLUSTER, DataType::Utf8, false);
     let size = Field::new(CLUSTER_SIZE, DataType::Int64, false);
     column::with(input, [cluster, size])
@@ -169,7 +169,7 @@ impl Global for MinHash {
         column::require(input, column::TEXT, &DataType::Utf8)?;
         column::require(input, column::ID, &DataType::Utf8)?;
         self.0.keep.check(input, &self.0.quality_column)?;
-        Ok(columns(input))
+        Ok(with_cluster(input))
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
