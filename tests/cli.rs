@@ -11,9 +11,26 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 18] = [
-    "demo", "new", "check", "plan", "build", "run", "train", "trace", "eval", "generate", "inspect",
-    "explain", "verify", "export", "forget", "stage", "fit", "stages", "tokenizer",
+const COMMANDS: [&str; 19] = [
+    "demo",
+    "new",
+    "check",
+    "plan",
+    "build",
+    "run",
+    "train",
+    "trace",
+    "eval",
+    "generate",
+    "inspect",
+    "explain",
+    "verify",
+    "export",
+    "forget",
+    "stage",
+    "fit",
+    "stages",
+    "tokenizer",
 ];
 
 fn here(args: &[&str]) -> Done {

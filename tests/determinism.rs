@@ -19,7 +19,7 @@ fn build(folder: &Folder, workdir: &str, more: &[&str]) {
 #[test]
 fn a_dataset_is_the_same_at_any_threads_and_memory() {
     let folder = Folder::new("threads");
-    corpus::write_all(&folder.0, 11, 240);
+    corpus::write_all(&folder.0, 11, 480);
     build(&folder, "one", &["--threads", "1"]);
     let expected = tree(&folder.join("one/dataset"));
     for kept in ["documents/", "tokens/train/", "tokens/validation/", "ledger/", "dropped/", "tokenizer.json"]

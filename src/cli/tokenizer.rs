@@ -21,6 +21,10 @@ const BYTES: usize = 256;
 const VOCAB_SIZE_MAX: usize = 1 << 20;
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples: gristmill tokenizer train corpus/ --vocab-size 32000 --out tokenizer/tokenizer.json\n          \
+    gristmill tokenizer report tokenizer/tokenizer.json corpus/ --json"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
