@@ -27,7 +27,7 @@ pub use fit::{Fit, Fitted, Fitting};
 pub use id::DocId;
 pub use manifest::Manifest;
 pub use observe::{Event, Observer};
-pub use record::{House, Push, Record, Records, Sorted, Sorter};
+pub use record::{House, PARTITIONS, Push, Record, Records, Sorted, Sorter, partition};
 pub use shuffle::{Emit, Global, Judge, Note, Notes, Planned, Regroup, Settled, Tally};
 pub use sink::{Sink, Writer, Written};
 pub use source::{Context, Intake, Intakes, Source, SourceError, Split, Stamp};

@@ -5,7 +5,9 @@ use crate::{
     Sorter, StageError, Tally, column,
 };
 use arrow::array::RecordBatch;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 /// Records that are read in their order.
 #[derive(Debug)]
@@ -35,13 +37,36 @@ impl Sorter for Records {
     }
 }
 
-/// Sorts in memory.
-#[derive(Debug, Clone, Copy)]
-pub struct InMemory;
+/// Sorts in memory, and holds the files that it was asked for.
+#[derive(Debug, Default)]
+pub struct InMemory {
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
+}
 
 impl House for InMemory {
     fn sorter(&self) -> Result<Box<dyn Sorter + '_>, StageError> {
         Ok(Box::new(Records::default()))
+    }
+
+    fn file(&self, name: &str) -> Result<Box<dyn Write + '_>, StageError> {
+        self.files.borrow_mut().insert(name.to_owned(), Vec::new());
+        Ok(Box::new(Held { house: self, name: name.to_owned() }))
+    }
+}
+
+/// One of the files.
+struct Held<'a> {
+    house: &'a InMemory,
+    name: String,
+}
+
+impl Write for Held<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.house.files.borrow_mut().get_mut(&self.name).expect("the file was made").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -108,7 +133,9 @@ pub fn settle(global: &dyn Global, batches: &[RecordBatch], partitions: usize) -
         global.reduce(&mut Stream::sorted(part), &mut reduced as &mut dyn Push)?;
     }
     let mut notes = Noted::default();
-    let settled = global.settle(&mut Stream::sorted(reduced), &InMemory, &mut notes)?;
+    let house = InMemory::default();
+    let mut settled = global.settle(&mut Stream::sorted(reduced), &house, &mut notes)?;
+    settled.files.extend(house.files.into_inner());
     Ok(Done { judge: global.judge(&settled)?, settled, notes: notes.0 })
 }
 

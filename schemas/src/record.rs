@@ -4,6 +4,7 @@
 //! big-endian numbers sorts by number.
 
 use crate::StageError;
+use std::io::Write;
 
 /// One record: a key to sort and group by, and a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,14 @@ pub trait Sorter: Push {
     fn sorted(self: Box<Self>) -> Result<Box<dyn Sorted>, StageError>;
 }
 
+/// Partitions that records are sorted in: a constant, so that results never depend on threads.
+pub const PARTITIONS: usize = 16;
+
+/// The partition of a key. Work that keeps records of its own by partition reads only those that it is given the like of.
+pub fn partition(key: &[u8]) -> usize {
+    (xxhash_rust::xxh3::xxh3_64(key) % PARTITIONS as u64) as usize
+}
+
 /// What the house lends to work that sorts in several passes.
 pub trait House {
     /// A sorter within the memory budget of the run.
@@ -48,6 +57,12 @@ pub trait House {
     /// # Errors
     /// `Io`.
     fn sorter(&self) -> Result<Box<dyn Sorter + '_>, StageError>;
+
+    /// A new file of the dataset, for what may be larger than memory. It counts once the work has settled.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn file(&self, name: &str) -> Result<Box<dyn Write + '_>, StageError>;
 
     /// Bytes that the work may hold beside its sorters. A result must not depend on it.
     fn memory_bytes(&self) -> usize {

@@ -13,20 +13,18 @@ use crate::dag::Hash;
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use schemas::{
-    DocId, Event, Global, House, Made, Notes, Observer, Push, Record, Records, Sorted, Sorter, StageError,
+    DocId, Event, Global, House, Made, Notes, Observer, PARTITIONS, Push, Record, Records, Sorted, Sorter,
+    StageError, partition,
 };
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Partitions of a shuffle: a constant, so that results never depend on threads.
-pub(super) const PARTITIONS: usize = 16;
-
-/// The partition of a key.
-pub(super) fn partition(key: &[u8]) -> usize {
-    (xxhash_rust::xxh3::xxh3_64(key) % PARTITIONS as u64) as usize
-}
+/// What is written to a file of the dataset at once.
+const FILE_BUFFER_BYTES: usize = 256 << 10;
 
 impl Run<'_> {
     /// What a global node settled, made or read when it is first asked for.
@@ -144,13 +142,14 @@ pub(super) fn settle_all(
 ) -> Result<(), RunError> {
     let failed = || RunError::stage(name);
     // A sorter is filled while another is read, notes are taken, and the global holds what it is lent.
-    let desk = Desk { folder, budget: memory_bytes / 4, sorters: AtomicUsize::new(0), spilled };
+    let (budget, sorters) = (memory_bytes / 4, AtomicUsize::new(0));
+    let desk = Desk { folder, budget, sorters, spilled, files: Mutex::default() };
     let mut notes = NoteSorter(desk.disk_sorter().map_err(failed())?);
     let mut sorted = reduced.merge(0).map_err(failed())?;
     let settled = global.settle(&mut sorted, &desk, &mut notes).map_err(failed())?;
     drop(sorted);
     let mut notes = Box::new(notes.0).sorted().map_err(failed())?;
-    settled::write(path, hand, &settled, notes.as_mut())
+    settled::write(path, hand, &settled, &desk.files(), notes.as_mut())
 }
 
 /// The spillers of a shuffle: never more than there are threads.
@@ -198,9 +197,15 @@ struct Desk<'a> {
     budget: usize,
     sorters: AtomicUsize,
     spilled: &'a AtomicUsize,
+    /// Files that were asked for, and where they lie.
+    files: Mutex<BTreeMap<String, PathBuf>>,
 }
 
 impl<'a> Desk<'a> {
+    fn files(&self) -> BTreeMap<String, PathBuf> {
+        self.files.lock().expect("no thread panics while it names a file").clone()
+    }
+
     fn disk_sorter(&self) -> Result<DiskSorter<'a>, StageError> {
         let number = self.sorters.fetch_add(1, Ordering::Relaxed);
         let shuffle = Shuffle::create(&self.folder.join(number.to_string()), 1, self.budget)?;
@@ -211,6 +216,14 @@ impl<'a> Desk<'a> {
 impl House for Desk<'_> {
     fn sorter(&self) -> Result<Box<dyn Sorter + '_>, StageError> {
         Ok(Box::new(self.disk_sorter()?))
+    }
+
+    fn file(&self, name: &str) -> Result<Box<dyn Write + '_>, StageError> {
+        let path = self.folder.join(format!("{name}.file"));
+        let file = fs::create_dir_all(&self.folder).and_then(|()| File::create(&path));
+        let file = file.map_err(StageError::io(&path))?;
+        self.files.lock().expect("no thread panics while it names a file").insert(name.to_owned(), path);
+        Ok(Box::new(BufWriter::with_capacity(FILE_BUFFER_BYTES, file)))
     }
 
     fn memory_bytes(&self) -> usize {

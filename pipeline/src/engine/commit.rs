@@ -343,7 +343,8 @@ impl Commit<'_> {
             if !matches!(self.node(at).made, Made::Global(_)) {
                 continue;
             }
-            let settled = &self.run.settlement(at)?.settled;
+            let settlement = self.run.settlement(at)?;
+            let settled = &settlement.settled;
             facts.extend(settled.facts.clone());
             for (name, bytes) in &settled.files {
                 if let Some((other, known)) = owners.insert(name, (at, bytes))
@@ -354,6 +355,15 @@ impl Commit<'_> {
                 }
                 let path = self.folder.join(name);
                 fs::write(&path, bytes).map_err(RunError::io(&path))?;
+            }
+            for name in settlement.large() {
+                let path = self.folder.join(name);
+                if path.exists() {
+                    let message =
+                        format!("settles into `{name}`, which another node has; give it a name of its own");
+                    return Err(RunError::stage(&self.node(at).name)(StageError::Invalid(message)));
+                }
+                settlement.copy(name, &path)?;
             }
         }
         Ok(facts)

@@ -17,7 +17,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use rayon::prelude::*;
-use schemas::{Context, Event, Global, Made, Observer, Outcome, Records, Sink, Source, Split, Verdict};
+use schemas::{
+    Context, Event, Global, Made, Observer, Outcome, PARTITIONS, Records, Sink, Source, Split, Verdict,
+    partition,
+};
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -99,9 +102,8 @@ impl Work<'_> {
         let dag = self.dag;
         let [node, reader] = [&dag.nodes[0], &dag.nodes[1]];
         let scratch = self.workdir.scratch();
-        let shuffle =
-            Shuffle::create(&scratch.join("mapped"), super::barrier::PARTITIONS, self.thread_budget())
-                .map_err(RunError::stage(&reader.name))?;
+        let shuffle = Shuffle::create(&scratch.join("mapped"), PARTITIONS, self.thread_budget())
+            .map_err(RunError::stage(&reader.name))?;
         let spillers = Spillers::new(&shuffle);
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
         let mut rows = RowsWriter::create(scratch.join("rows"), &reader.input, bytes)?;
@@ -133,7 +135,7 @@ impl Work<'_> {
                 let map = |batch: &RecordBatch| {
                     let mut records = Records::default();
                     global.map(batch, &mut records)?;
-                    spillers.lend(|spiller| spiller.take(&shuffle, &records, super::barrier::partition))
+                    spillers.lend(|spiller| spiller.take(&shuffle, &records, partition))
                 };
                 let mapped = self.pool.install(|| wave.par_iter().try_for_each(map));
                 mapped.map_err(RunError::stage(&reader.name))?;
@@ -149,10 +151,7 @@ impl Work<'_> {
 
     fn settle(&self, global: &dyn Global, mapped: Shuffle) -> Result<Settlement, RunError> {
         let name = &self.dag.nodes[1].name;
-        self.observer.event(Event::Phase {
-            name: &format!("settle {name}"),
-            total: super::barrier::PARTITIONS as u64,
-        });
+        self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
         let scratch = self.workdir.scratch();
         let reduced = reduce_all(
             global,

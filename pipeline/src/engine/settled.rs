@@ -1,13 +1,15 @@
 //! What a global settled, as it lies in the cache: files, facts, and the notes on documents, looked up by id.
 //!
-//! The file has one record for the counts of files and facts, one for each of these, and the notes sorted by id: 16 bytes
-//! of id; how often (`u64`, little-endian) and the value. In memory stands the first id of every 4 KiB of notes.
+//! The file has one record for the counts of files, facts and pieces, one for each of these, and the notes sorted by id: 16 bytes
+//! of id; how often (`u64`, little-endian) and the value. In memory stands the first id of every 4 KiB of notes. A file that may be larger than
+//! memory lies in pieces, of which only the place is held.
 
 use super::error::RunError;
 use super::runs::{RunReader, record_bytes, split_record, write_record};
 use super::seal::{self, Hand, SealedWriter};
 use arrow::array::RecordBatch;
 use schemas::{DocId, Judge, Note, Outcome, Record, Settled, Sorted, StageError, column};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -19,12 +21,15 @@ const BLOCK_BYTES: u64 = 4 << 10;
 const HELD_BYTES_MAX: u64 = 4 << 20;
 const READ_BYTES: usize = 64 << 10;
 const COUNTS: &[u8] = b"counts";
+/// Bytes of a piece of a file.
+const PIECE_BYTES: u64 = 1 << 20;
 
-/// Writes what was settled; `notes` are sorted by id.
+/// Writes what was settled; `large` are the files that lie on disk, `notes` are sorted by id.
 pub(super) fn write(
     path: &Path,
     hand: Hand,
     settled: &Settled,
+    large: &BTreeMap<String, PathBuf>,
     notes: &mut dyn Sorted,
 ) -> Result<(), RunError> {
     let mut file = SealedWriter::create(path, hand)?;
@@ -32,10 +37,26 @@ pub(super) fn write(
     let mut put = |key: &[u8], value: &[u8]| {
         write_record(&mut file, Record { key, value }).map_err(RunError::io(&part))
     };
-    let counts = [settled.files.len() as u64, settled.facts.len() as u64].map(u64::to_le_bytes);
+    let mut pieces = 0;
+    for path in large.values() {
+        pieces += path.metadata().map_err(RunError::io(path))?.len().div_ceil(PIECE_BYTES);
+    }
+    let counts = [settled.files.len() as u64, settled.facts.len() as u64, pieces].map(u64::to_le_bytes);
     put(COUNTS, counts.as_flattened())?;
     settled.files.iter().try_for_each(|(name, bytes)| put(name.as_bytes(), bytes))?;
     settled.facts.iter().try_for_each(|(name, n)| put(name.as_bytes(), &n.to_le_bytes()))?;
+    let mut piece = Vec::new();
+    for (name, path) in large {
+        let mut file = File::open(path).map_err(RunError::io(path))?;
+        loop {
+            piece.clear();
+            let read = (&mut file).take(PIECE_BYTES).read_to_end(&mut piece).map_err(RunError::io(path))?;
+            if read == 0 {
+                break;
+            }
+            put(name.as_bytes(), &piece)?;
+        }
+    }
     let mut note: Option<(Vec<u8>, Note)> = None;
     let bytes_of = |note: &Note| [&note.times.to_le_bytes()[..], &note.value].concat();
     while let Some(Record { key, value }) = notes.next().map_err(RunError::stage("notes"))? {
@@ -61,7 +82,11 @@ pub(super) struct Settlement {
     pub(super) settled: Settled,
     judge: Box<dyn Judge>,
     notes: Notes,
+    large: Pieces,
 }
+
+/// Files that lie in pieces: first byte and length of each piece.
+type Pieces = BTreeMap<String, Vec<(u64, u64)>>;
 
 impl Settlement {
     /// Reads a file that is whole.
@@ -70,8 +95,24 @@ impl Settlement {
         judge: impl FnOnce(&Settled) -> Result<Box<dyn Judge>, RunError>,
     ) -> Result<Self, RunError> {
         let wrong = || RunError::Cache { path: path.to_owned(), message: "this is no settlement".into() };
-        let (settled, notes) = read(path).map_err(RunError::io(path))?.ok_or_else(wrong)?;
-        Ok(Self { judge: judge(&settled)?, settled, notes })
+        let (settled, large, notes) = read(path).map_err(RunError::io(path))?.ok_or_else(wrong)?;
+        Ok(Self { judge: judge(&settled)?, settled, notes, large })
+    }
+
+    /// Names of the files that lie in pieces.
+    pub(super) fn large(&self) -> impl Iterator<Item = &String> {
+        self.large.keys()
+    }
+
+    /// Copies a file that lies in pieces.
+    pub(super) fn copy(&self, name: &str, to: &Path) -> Result<(), RunError> {
+        let mut out = File::create(to).map_err(RunError::io(to))?;
+        let mut from = File::open(&self.notes.path).map_err(RunError::io(&self.notes.path))?;
+        for &(start, length) in self.large.get(name).into_iter().flatten() {
+            from.seek(SeekFrom::Start(start)).map_err(RunError::io(&self.notes.path))?;
+            io::copy(&mut (&mut from).take(length), &mut out).map_err(RunError::io(to))?;
+        }
+        Ok(())
     }
 
     /// Judges a batch by what was noted of its rows.
@@ -91,30 +132,36 @@ impl Settlement {
 }
 
 /// `None` when the content is of another kind.
-fn read(path: &Path) -> io::Result<Option<(Settled, Notes)>> {
+fn read(path: &Path) -> io::Result<Option<(Settled, Pieces, Notes)>> {
     let mut reader = RunReader::of(seal::open(path)?, READ_BYTES);
     let mut at = 0;
-    let mut next = |reader: &mut RunReader| -> io::Result<bool> {
+    let next = |reader: &mut RunReader, at: &mut u64| -> io::Result<bool> {
         let more = reader.advance()?;
-        at += if more { record_bytes(reader.record()) } else { 0 };
+        *at += if more { record_bytes(reader.record()) } else { 0 };
         Ok(more)
     };
     let number = |value: &[u8]| value.try_into().ok().map(u64::from_le_bytes);
-    if !next(&mut reader)? || reader.record().key != COUNTS {
+    if !next(&mut reader, &mut at)? || reader.record().key != COUNTS {
         return Ok(None);
     }
     let counts = reader.record().value.as_chunks::<8>().0;
-    let &[files, facts] = counts else { return Ok(None) };
+    let &[files, facts, pieces] = counts else { return Ok(None) };
     let mut settled = Settled::default();
     let name = |reader: &RunReader| String::from_utf8_lossy(reader.record().key).into_owned();
     for _ in 0..u64::from_le_bytes(files) {
-        next(&mut reader)?;
+        next(&mut reader, &mut at)?;
         settled.files.insert(name(&reader), reader.record().value.to_vec());
     }
     for _ in 0..u64::from_le_bytes(facts) {
-        next(&mut reader)?;
+        next(&mut reader, &mut at)?;
         let Some(fact) = number(reader.record().value) else { return Ok(None) };
         settled.facts.insert(name(&reader), fact);
+    }
+    let mut large = Pieces::new();
+    for _ in 0..u64::from_le_bytes(pieces) {
+        next(&mut reader, &mut at)?;
+        let length = reader.record().value.len() as u64;
+        large.entry(name(&reader)).or_default().push((at - length, length));
     }
     let (mut index, mut start) = (Vec::<(DocId, u64)>::new(), at);
     while reader.advance()? {
@@ -138,6 +185,7 @@ fn read(path: &Path) -> io::Result<Option<(Settled, Notes)>> {
     };
     Ok(Some((
         settled,
+        large,
         Notes { file: Mutex::new(file), path: path.to_owned(), index, first, end: start, held },
     )))
 }
@@ -242,8 +290,15 @@ mod tests {
                 facts: [("size".to_owned(), count)].into(),
             };
             let hand = Hand { node: 0, stream: 0 };
-            write(&path, hand, &settled, &mut Stream::sorted(records)).unwrap();
+            let (file, copy) = (path.with_extension("file"), path.with_extension("copy"));
+            let bytes: Vec<u8> = (0..count * 20).map(|n| (n % 251) as u8).collect();
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&file, &bytes).unwrap();
+            let large = [("big".to_owned(), file)].into();
+            write(&path, hand, &settled, &large, &mut Stream::sorted(records)).unwrap();
             let found = Settlement::open(&path, |_| Ok(Box::new(KeepAll))).unwrap();
+            found.copy("big", &copy).unwrap();
+            assert_eq!(std::fs::read(copy).unwrap(), bytes);
             assert_eq!(found.settled, settled);
             let ids: Vec<DocId> = (0..count + 5).map(id).collect();
             for (n, note) in found.notes.find(&ids).unwrap().into_iter().enumerate() {

@@ -17,6 +17,9 @@
 //! On disk, while sorted, a document takes `bands` times 36 bytes and the length of its rank's policy, and 4 bytes a
 //! shingle. In memory it takes nothing; the house lends a fixed piece for what is compared with.
 //!
+//! A finished set can leave an `index` beside its dataset. A later build that names it in `against` drops what is a near-duplicate of a document
+//! there, at the cost of reading the bands of the index once; nothing of the older set is worked on again.
+//!
 //! `dialect = "datatrove-0.10"` drops the documents that datatrove 0.10.1 drops from the same files with FineWeb's settings, 5 words and
 //! 14 × 8: it measures nothing, and of the documents that pairs join it keeps one, also where others of them have none like them left. The
 //! other keys have no part in it.
@@ -27,9 +30,12 @@
 
 pub mod datatrove;
 pub(super) mod document;
+mod index;
 pub(super) mod probe;
 
 use self::document::{BAND_BYTES, Gathered, LEADS, LOOKS, write_seat, write_set};
+use self::index::{Cursors, Elder, Index, NEW};
+use self::probe::Probe;
 use super::cluster::{Twin, components, cover};
 use super::keep::{ID_BYTES, Keep, QUALITY, Ranker, doc_id, rank_id};
 use super::signature::{Family, WORDS, bands, signature};
@@ -37,8 +43,8 @@ use crate::text::shingles::Shingler;
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use schemas::{
-    Build, Config as _, Global, House, Judge, KeyError, Made, Note, Notes, Outcome, Push, Reason, Records,
-    Settled, Sorted, Spec, StageError, Verdict, choice, column, config,
+    Build, Config as _, DocId, FilePaths, Global, House, Judge, KeyError, Made, Note, Notes, Outcome, Push,
+    Reason, Records, Settled, Sorted, Sorter, Spec, StageError, Verdict, choice, column, config,
 };
 use std::sync::Arc;
 
@@ -91,6 +97,10 @@ config! {
         keep: Keep = Keep::Longest;
         /// Column of quality that `keep` may ask for: numbers, the highest is best.
         quality_column: String = QUALITY.into();
+        /// Name of the index that is left beside the dataset for `against` of later ones, such as `minhash.index`. Empty: none.
+        index: String = String::new();
+        /// Indexes of earlier datasets, or the folders of these: what is a near-duplicate of a document there goes, with its id as the twin.
+        against: FilePaths = FilePaths::default();
     }
 }
 
@@ -142,7 +152,16 @@ const BUILD: Build = |settings| {
             help: Some("lower `bands` or `rows`".into()),
         }]);
     }
-    Ok(Made::Global(Box::new(MinHash(config))))
+    if !config.index.is_empty() && !index::is_name(&config.index) {
+        let help = format!("write a plain name such as `minhash{}`", index::ENDING);
+        return Err(vec![KeyError {
+            key: "index".into(),
+            message: format!("`{}` is not a name for an index", config.index),
+            help: Some(help),
+        }]);
+    }
+    let elders = index::open(&config, settings)?;
+    Ok(Made::Global(Box::new(MinHash { config, elders })))
 };
 
 /// The registry line.
@@ -162,18 +181,37 @@ fn with_cluster(input: &SchemaRef) -> SchemaRef {
     column::with(input, [cluster, size])
 }
 
-struct MinHash(Config);
+struct MinHash {
+    config: Config,
+    /// What earlier datasets left.
+    elders: Vec<Index>,
+}
+
+impl MinHash {
+    fn keeps_index(&self) -> bool {
+        !self.config.index.is_empty()
+    }
+
+    /// Hands a new document on by its rank, behind those of indexes, if it shares a bucket.
+    fn push_ranked(&self, document: &mut Gathered, ranked: &mut dyn Sorter) -> Result<(), StageError> {
+        match document.ranked() {
+            Some((rank, value)) if self.elders.is_empty() => ranked.push(rank, value),
+            Some((rank, value)) => ranked.push(&[&[NEW], rank].concat(), value),
+            None => Ok(()),
+        }
+    }
+}
 
 impl Global for MinHash {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         column::require(input, column::TEXT, &DataType::Utf8)?;
         column::require(input, column::ID, &DataType::Utf8)?;
-        self.0.keep.check(input, &self.0.quality_column)?;
+        self.config.keep.check(input, &self.config.quality_column)?;
         Ok(with_cluster(input))
     }
 
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
-        let Config { ngram, bands: count, rows, family, keep, quality_column, .. } = &self.0;
+        let Config { ngram, bands: count, rows, family, keep, quality_column, .. } = &self.config;
         let texts = column::utf8(batch, column::TEXT)?;
         let ranker = Ranker::new(*keep, quality_column, batch)?;
         let mut shingler = Shingler::default();
@@ -198,7 +236,7 @@ impl Global for MinHash {
     }
 
     fn reduce(&self, sorted: &mut dyn Sorted, out: &mut dyn Push) -> Result<(), StageError> {
-        let mut bucket = Bucket::default();
+        let mut bucket = Bucket::new(&self.elders);
         while let Some(record) = sorted.next()? {
             if record.key.len() == ID_BYTES {
                 out.push(record.key, record.value)?;
@@ -215,13 +253,23 @@ impl Global for MinHash {
         house: &dyn House,
         notes: &mut dyn Notes,
     ) -> Result<Settled, StageError> {
-        let mut ranked = house.sorter()?;
-        let mut document = Gathered::default();
+        let (mut ranked, mut sets) =
+            (house.sorter()?, self.keeps_index().then(|| house.sorter()).transpose()?);
+        let (mut document, mut value, mut probe) = (Gathered::default(), Vec::new(), Probe::default());
         loop {
             let record = reduced.next()?;
             if record.is_none_or(|record| !document.is_of(record.key)) {
-                if let Some((rank, value)) = document.ranked() {
-                    ranked.push(rank, value)?;
+                if let Some(elder) = Elder::of(document.id()) {
+                    let rank = elder.ranked(&self.elders, document.seats(), &mut value)?;
+                    ranked.push(&rank, &value)?;
+                } else if !document.id().is_empty() {
+                    if let Some(sets) = &mut sets {
+                        probe.fill(document.shingles());
+                        value.clear();
+                        probe.distinct().iter().for_each(|hash| value.extend_from_slice(&hash.to_le_bytes()));
+                        sets.push(document.id(), &value)?;
+                    }
+                    self.push_ranked(&mut document, ranked.as_mut())?;
                 }
                 document.start(record.map_or(&[], |record| record.key));
             }
@@ -230,25 +278,34 @@ impl Global for MinHash {
                 None => break,
             }
         }
-        let goes = |worse, twin: Twin| {
+        // Sorted before anything else is, so that it waits on disk.
+        let mut sets = sets.map(Sorter::sorted).transpose()?;
+        let mut out = house.sorter()?;
+        let goes = |worse: DocId, twin: Twin| {
+            if sets.is_some() {
+                out.push(&worse.to_bytes(), &[])?;
+            }
             notes.note(worse, &gone(&twin))?;
             notes.note(twin.id, STAYS)
         };
-        match self.0.clusters {
-            Clusters::Cover => cover(ranked.sorted()?, house, self.0.similarity_min, goes)?,
-            Clusters::Components => components(ranked.sorted()?, house, self.0.similarity_min, goes)?,
+        match self.config.clusters {
+            Clusters::Cover => cover(ranked.sorted()?, house, self.config.similarity_min, goes)?,
+            Clusters::Components => components(ranked.sorted()?, house, self.config.similarity_min, goes)?,
+        }
+        if let Some(sets) = &mut sets {
+            index::write(&self.config, sets.as_mut(), out.sorted()?.as_mut(), house)?;
         }
         Ok(Settled::default())
     }
 
     fn judge(&self, _settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
-        Ok(Box::new(Kept { reason: Drop::NearDuplicate, limit: self.0.similarity_min }))
+        Ok(Box::new(Kept { reason: Drop::NearDuplicate, limit: self.config.similarity_min }))
     }
 }
 
 /// The documents that share one band, met from the best to the worst.
-#[derive(Default)]
-struct Bucket {
+struct Bucket<'a> {
+    elders: Cursors<'a>,
     band: Vec<u8>,
     /// Rank of the last one, which is told of when it is known whether another follows.
     last: Vec<u8>,
@@ -257,12 +314,18 @@ struct Bucket {
     value: Vec<u8>,
 }
 
-impl Bucket {
+impl<'a> Bucket<'a> {
+    fn new(elders: &'a [Index]) -> Self {
+        let (band, last, value) = (Vec::new(), Vec::new(), Vec::new());
+        Self { elders: Cursors::new(elders), band, last, before: 0, value }
+    }
+
     fn take(&mut self, band: &[u8], rank: &[u8], out: &mut dyn Push) -> Result<(), StageError> {
         debug_assert_eq!(band.len(), BAND_BYTES, "what is no id is a band");
         if self.band != band {
             self.close(out)?;
             self.band.extend_from_slice(band);
+            self.seat_elders(out)?;
         } else if self.last == rank {
             // A document that is read twice is its own twin: not a duplicate of another.
             return Ok(());
@@ -275,6 +338,19 @@ impl Bucket {
         self.last.clear();
         self.last.extend_from_slice(rank);
         Ok(())
+    }
+
+    /// The documents of indexes that have the band lead in it.
+    fn seat_elders(&mut self, out: &mut dyn Push) -> Result<(), StageError> {
+        let Self { elders, band, before, value, .. } = self;
+        write_seat(band, LEADS, value);
+        elders.find(band, |elder| {
+            if *before < LEADERS_MAX {
+                *before += 1;
+                out.push(elder.key(), value)?;
+            }
+            Ok(())
+        })
     }
 
     /// Ends the bucket. Nothing is told of one with a single document.

@@ -87,12 +87,35 @@ impl Gathered {
         let (length, rest) =
             self.set.split_first_chunk().expect("the set of a document comes before its seats");
         let (rank, shingles) = rest.split_at(u32::from_le_bytes(*length) as usize);
-        self.value.clear();
-        self.value.push((self.seats.len() / SEAT_BYTES) as u8);
-        self.value.extend_from_slice(&self.seats);
-        self.value.extend_from_slice(shingles);
+        write_ranked(&self.seats, shingles, &mut self.value);
         Some((rank, &self.value))
     }
+
+    /// Its key.
+    pub(in crate::dedup) fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// Its seats as they came.
+    pub(in crate::dedup) fn seats(&self) -> &[u8] {
+        &self.seats
+    }
+
+    /// The hashes of its shingles, repeats included.
+    pub(in crate::dedup) fn shingles(&self) -> impl ExactSizeIterator<Item = u32> {
+        let rest = self.set.split_first_chunk().map_or(&[][..], |(length, rest)| {
+            rest.get(u32::from_le_bytes(*length) as usize..).unwrap_or_default()
+        });
+        rest.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+}
+
+/// Writes the record of a document by its rank.
+pub(in crate::dedup) fn write_ranked(seats: &[u8], shingles: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.push((seats.len() / SEAT_BYTES) as u8);
+    out.extend_from_slice(seats);
+    out.extend_from_slice(shingles);
 }
 
 /// A document that shares a bucket with another, read from its record by rank.

@@ -104,6 +104,9 @@ impl House for Narrow {
     fn sorter(&self) -> Result<Box<dyn schemas::Sorter + '_>, StageError> {
         Ok(Box::new(Records::default()))
     }
+    fn file(&self, name: &str) -> Result<Box<dyn std::io::Write + '_>, StageError> {
+        unreachable!("{name} is not asked for")
+    }
     fn memory_bytes(&self) -> usize {
         self.0
     }
@@ -256,4 +259,95 @@ proptest! {
         shuffled.sort_by_key(|(name, _)| schemas::hash::seed(seed, name, 0));
         prop_assert_eq!(run(&shuffled, size, 4), expected);
     }
+}
+
+/// A folder for indexes, removed at the end.
+struct Folder(std::path::PathBuf);
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gristmill-index-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Settles texts with these settings and leaves their index here.
+    fn index(&self, name: &str, set: &[(&str, schemas::Value)], batch: &RecordBatch) -> String {
+        let set = [set, &[("index", "minhash.index".into())]].concat();
+        let done = schemas::memory::settle(build(&SPEC, &set).as_ref(), std::slice::from_ref(batch), 5);
+        let path = self.0.join(name);
+        std::fs::write(&path, &done.unwrap().settled.files["minhash.index"]).unwrap();
+        path.to_string_lossy().into_owned()
+    }
+}
+impl std::ops::Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn against(paths: &[&str]) -> (&'static str, schemas::Value) {
+    ("against", paths.iter().map(|path| schemas::Value::from(*path)).collect::<Vec<_>>().into())
+}
+
+fn verdicts(set: &[(&str, schemas::Value)], batches: &[RecordBatch]) -> Vec<Vec<Verdict>> {
+    let outcomes = driver::run(build(&SPEC, set).as_ref(), batches, 7).unwrap();
+    outcomes.into_iter().map(|outcome| outcome.verdicts).collect()
+}
+
+/// What is added crawl by crawl is what all crawls at once would have kept, earlier ones first.
+#[test]
+fn sets_added_one_by_one_are_judged_as_one_set() {
+    let folder = Folder::new("law");
+    for seed in 0..4 {
+        let texts = family(seed, 120);
+        let parts: Vec<RecordBatch> =
+            [0..50, 50..90, 90..120].map(|part| ranked(&texts).slice(part.start, part.len())).into();
+        let first = ("keep", schemas::Value::from("first"));
+        let expected = verdicts(std::slice::from_ref(&first), &parts);
+        let (mut indexes, mut found) = (Vec::<String>::new(), Vec::new());
+        for (n, part) in parts.iter().enumerate() {
+            let set = [first.clone(), against(&indexes.iter().map(String::as_str).collect::<Vec<_>>())];
+            found.extend(verdicts(&set, std::slice::from_ref(part)));
+            indexes.push(folder.index(&format!("{seed}-{n}.index"), &set, part));
+        }
+        let gone = |verdicts: &[Verdict]| verdicts.iter().filter(|v| **v != Verdict::Kept).count();
+        assert!(gone(&expected[1]) > 0 && gone(&expected[2]) > 0, "the law is about something");
+        assert_eq!(found, expected, "seed {seed}");
+        // The folder that has the indexes stands for them.
+        let set = [first.clone(), against(&[&folder.0.to_string_lossy()])];
+        assert!(verdicts(&set, &parts[..1])[0].iter().all(|verdict| *verdict != Verdict::Kept));
+        indexes.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    }
+}
+
+#[test]
+fn an_index_that_does_not_fit_is_refused() {
+    let folder = Folder::new("refused");
+    let texts = family(1, 40);
+    let path = folder.index("a.index", &[], &ranked(&texts));
+    let refused = |set: &[(&str, schemas::Value)]| {
+        let set = set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        (SPEC.build)(&schemas::Settings::new(set))
+            .err()
+            .map(|errors| errors[0].to_string())
+            .unwrap_or_default()
+    };
+    assert_eq!(refused(&[against(&[&path])]), "");
+    for other in
+        [("family", "minhash-rs".into()), ("rows", 5.into()), ("ngram", 4.into()), ("bands", 20.into())]
+    {
+        let message = refused(&[other.clone(), against(&[&path])]);
+        assert!(
+            message.contains("family mul32") && message.contains("a.index` was made by"),
+            "{other:?}: {message}"
+        );
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    for cut in [0, 7, 40, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        assert!(refused(&[against(&[&path])]).contains("is no whole index"), "{cut} of {}", bytes.len());
+    }
+    assert!(refused(&[("index", "a/b.index".into())]).contains("not a name"));
+    assert!(refused(&[("index", "b".into())]).contains("not a name"));
+    assert!(refused(&[against(&["nowhere.index"])]).contains("cannot read"));
 }
