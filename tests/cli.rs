@@ -203,6 +203,61 @@ fn a_stage_alone_keeps_what_it_does_not_read() {
     assert!(left.is_empty(), "left over: {left:?}");
 }
 
+/// A stage that must see all rows first has no cache, and gives what a build gives.
+#[test]
+fn a_stage_that_sees_all_rows_first_gives_what_a_build_gives() {
+    let folder = Folder::new("stage-global");
+    let text = |n: usize| {
+        let prose = corpus::prose(&mut schemas::hash::Rng::new(n as u64 % 60), 40);
+        if n % 3 == 0 { prose.to_uppercase() } else { prose }
+    };
+    let mut rows: Vec<String> =
+        (0..100).map(|n| json!({ "id": format!("d{n}"), "text": text(n), "n": n }).to_string()).collect();
+    rows.insert(50, "not json".into());
+    folder.write("in.jsonl", rows.join("\n"));
+    folder.write(
+        "recipe.toml",
+        r#"
+        name = "same"
+        [sources.in]
+        kind = "source.jsonl"
+        paths = ["in.jsonl"]
+        row = true
+        [[stages]]
+        kind = "dedup.minhash"
+        [[stages]]
+        kind = "sink.jsonl"
+        name = "out"
+        "#,
+    );
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let built = lines(&folder.join("work/dataset/out/part-00000.jsonl"));
+    for threads in ["1", "3"] {
+        let args =
+            ["stage", "dedup.minhash", "--in", "in.jsonl", "--out", "out.jsonl", "--dropped", "gone.jsonl"];
+        let more = ["--json", "--threads", threads];
+        let counts = gristmill(&[&args[..], &more].concat(), &folder.0).expect(0).json();
+        assert_conserved(&json!({ "nodes": counts }));
+        let kept = lines(&folder.join("out.jsonl"));
+        let of = |rows: &[Value]| -> Vec<(Value, Value)> {
+            rows.iter().map(|row| (row["n"].clone(), row["cluster_size"].clone())).collect()
+        };
+        assert_eq!(kept.len(), 60);
+        assert_eq!(of(&kept), of(&built), "{threads} threads");
+        let gone = lines(&folder.join("gone.jsonl"));
+        assert_eq!(gone.len(), 41);
+        assert_eq!(gone[0]["dropped"]["reason"], "bad_json");
+        assert_eq!(
+            (&gone[1]["dropped"]["reason"], &gone[1]["dropped"]["value"]),
+            (&json!("near_duplicate"), &json!(1.0))
+        );
+        assert_eq!(gone[1]["dropped"]["twin"].as_str().unwrap().len(), 32);
+    }
+    let left: Vec<_> =
+        tree(&folder.0).into_keys().filter(|name| name.contains(".work") || name.contains(".part")).collect();
+    assert!(left.is_empty(), "left over: {left:?}");
+}
+
 /// A column that no stage reads goes from Parquet to Parquet.
 #[test]
 fn a_stage_over_parquet_keeps_other_columns() {

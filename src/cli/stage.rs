@@ -183,6 +183,10 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
+    if let (Err(_), Some(dropped)) = (&result, &args.dropped) {
+        // The error says more than that a file which may not be there cannot be removed.
+        drop(fs::remove_file(part(dropped)));
+    }
     let report = result?;
     funnel::warn(&report, works.progress);
     if args.json {
@@ -214,6 +218,13 @@ fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<R
     Ok(report)
 }
 
+/// A file until it is complete.
+fn part(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
+}
+
 /// Writes dropped rows as JSON lines: the row as it was read, and under `dropped` why it is out.
 struct Dropped<'a> {
     out: BufWriter<File>,
@@ -223,9 +234,8 @@ struct Dropped<'a> {
 
 impl<'a> Dropped<'a> {
     fn create(path: &'a Path) -> std::io::Result<Self> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        Ok(Self { out: BufWriter::new(File::create(&part)?), part: part.into(), path })
+        let part = part(path);
+        Ok(Self { out: BufWriter::new(File::create(&part)?), part, path })
     }
 
     /// Writes the dropped rows of a batch.
