@@ -2,7 +2,7 @@
 //!
 //! Eight words with two words of content in a row are hardly met by chance. Fewer are common speech more or less often: `What
 //! happens if you swallow gum?` almost never, `The theory of rational expectations` in books on economics, `Which of the following is
-//! true?` in each quiz, `The coronary arteries` in each text on them. `docs/decontamination.md` has the figures.
+//! true?` in each quiz, `The coronary arteries` in each text on them. `docs/dedup.md` has the figures.
 
 /// What it takes to say that a document holds a question whose words it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

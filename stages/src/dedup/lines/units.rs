@@ -71,7 +71,10 @@ fn sentences(text: &str) -> Vec<&str> {
 }
 
 fn spans(text: &str) -> Vec<(u32, u64)> {
-    let plain: Vec<String> = sentences(text).into_iter().map(normalize).collect();
+    // White space alone is a sentence only at the end of a text.
+    let solid =
+        sentences(text).into_iter().filter(|sentence| !sentence.trim_matches(is_python_space).is_empty());
+    let plain: Vec<String> = solid.map(normalize).collect();
     let spans = plain.windows(SPAN_SENTENCES).enumerate();
     let solid = spans.filter(|(_, span)| span.iter().any(|sentence| !sentence.is_empty()));
     solid.map(|(number, span)| (number as u32, xxh64(span.join(" ").as_bytes()))).collect()
