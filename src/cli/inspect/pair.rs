@@ -165,7 +165,7 @@ fn lay(pair: &Pair, texts: &[Text<'_>; 2], counts: &str, style: &Style) -> Strin
     let heads = [("kept", &pair.kept, Ink::Green), ("dropped", &pair.dropped, Ink::Red)];
     let heads = heads.map(|(word, side, ink)| (cut(&format!("{word} {}", name(side)), width), ink));
     let head = heads.map(|(text, ink)| style.paint(ink, &pad(&text, width)));
-    out += &format!("{}\n", head.join(GAP));
+    out += &format!("{}\n", head.join(GAP).trim_end());
     for (left, right) in segments(texts) {
         let sides = [(left, &texts[0]), (right, &texts[1])];
         let [left, right] = sides.map(|(segment, text)| lines(&segment, text, width, style));
@@ -181,7 +181,7 @@ fn lay(pair: &Pair, texts: &[Text<'_>; 2], counts: &str, style: &Style) -> Strin
     let legend = if style.colour {
         "green: in a shingle that both have; red: in none"
     } else {
-        "[in brackets]: in no shingle that both have"
+        "⟦in brackets⟧: in no shingle that both have"
     };
     out + &format!("{}\n\n", style.paint(Ink::Dim, legend))
 }
@@ -253,7 +253,7 @@ fn lines(segment: &Segment, text: &Text<'_>, width: usize, style: &Style) -> Vec
         if !style.colour && !piece.shared {
             let edge = |other: Option<&Piece<'_>>| other.is_none_or(|other| other.shared);
             let (first, last) = (edge(at.checked_sub(1).map(|at| &pieces[at])), edge(pieces.get(at + 1)));
-            shown = format!("{}{shown}{}", if first { "[" } else { "" }, if last { "]" } else { "" });
+            shown = format!("{}{shown}{}", if first { "⟦" } else { "" }, if last { "⟧" } else { "" });
         }
         let shown = cut(&shown, width);
         let ink = if piece.shared { Ink::Green } else { Ink::Red };
@@ -294,12 +294,12 @@ mod tests {
         let (a, b) = marked("One two, three -- four five six", "one two three FOUR 5 six", 3);
         assert_eq!(
             (a.as_str(), b.as_str()),
-            ("One two, three -- four [five six]", "one two three FOUR [5 six]")
+            ("One two, three -- four ⟦five six⟧", "one two three FOUR ⟦5 six⟧")
         );
         let (a, b) = marked("我们 去", "我们去", 2);
         assert_eq!((a.as_str(), b.as_str()), ("我 们 去", "我 们 去"));
         let (a, b) = marked("one", "two", 5);
-        assert_eq!((a.as_str(), b.as_str()), ("[one]", "[two]"));
+        assert_eq!((a.as_str(), b.as_str()), ("⟦one⟧", "⟦two⟧"));
     }
 
     #[test]
