@@ -27,6 +27,7 @@ mod split;
 mod splitter;
 mod train;
 mod view;
+mod words;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;

@@ -5,6 +5,7 @@ use super::cache::Cache;
 use super::encode::Memory;
 use super::normal::Normal;
 use super::splitter::Splitter;
+use super::words::Words;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -12,11 +13,16 @@ use tokenizers::Tokenizer;
 pub(super) enum Route {
     /// Byte-level BPE.
     Bytes { normal: Normal, splitter: Splitter, model: Bytes },
+    /// A tokenizer whose words, parted by white space, know nothing of each other.
+    Words(Box<Words>),
 }
 
 impl Route {
     /// Finds the way for a tokenizer; `None` where it is none of those known.
     pub(super) fn read(json: &Value, tokenizer: &Tokenizer) -> Option<Self> {
+        if let Some(words) = Words::read(json, tokenizer) {
+            return Some(Self::Words(Box::new(words)));
+        }
         let normal = Normal::read(&json["normalizer"], tokenizer.get_normalizer())?;
         let splitter = Splitter::read(&json["pre_tokenizer"])?;
         Some(Self::Bytes { normal, splitter, model: Bytes::read(&json["model"])? })
@@ -24,8 +30,7 @@ impl Route {
 
     /// Whether names of added tokens may look different in normalised text.
     pub(super) fn normalises(&self) -> bool {
-        let Self::Bytes { normal, .. } = self;
-        !matches!(normal, Normal::None)
+        !matches!(self, Self::Bytes { normal: Normal::None, .. })
     }
 
     /// Appends the ids of a text that holds no added token.
@@ -39,8 +44,11 @@ impl Route {
         memory: &mut Memory,
         out: &mut Vec<i32>,
     ) -> Result<(), String> {
-        let Self::Bytes { normal, splitter, model } = self;
         let Memory { view, scratch, ends, text: spare } = memory;
+        let (normal, splitter, model) = match self {
+            Self::Words(words) => return words.encode(text, cache, (view, ends), out),
+            Self::Bytes { normal, splitter, model } => (normal, splitter, model),
+        };
         let text = normal.of(text, spare)?;
         let spaced;
         let text = if splitter.add_space && !text.starts_with(' ') && !text.is_empty() {
