@@ -16,6 +16,7 @@ mod added;
 mod automaton;
 mod bytes;
 mod cache;
+mod chars;
 mod encode;
 mod json;
 mod merge;

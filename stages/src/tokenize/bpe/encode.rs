@@ -95,7 +95,10 @@ impl Encoder {
     pub(super) fn encode(&self, text: &str, memory: &mut Memory, out: &mut Vec<i32>) -> Result<(), String> {
         if let Some(Fast { added, route, cache }) = &self.fast {
             return added.pieces(text, |piece| match piece {
-                Piece::Text(range) => route.encode(&text[range], cache, memory, out),
+                Piece::Text(range) => {
+                    let first = range.start == 0;
+                    route.encode((&text[range], first), cache, memory, out)
+                }
                 Piece::Token(id) => {
                     out.push(id);
                     Ok(())

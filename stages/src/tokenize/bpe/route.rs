@@ -2,6 +2,7 @@
 
 use super::bytes::Bytes;
 use super::cache::Cache;
+use super::chars::Chars;
 use super::encode::Memory;
 use super::normal::Normal;
 use super::splitter::Splitter;
@@ -13,6 +14,8 @@ use tokenizers::Tokenizer;
 pub(super) enum Route {
     /// Byte-level BPE.
     Bytes { normal: Normal, splitter: Splitter, model: Bytes },
+    /// BPE on characters, as SentencePiece trains it.
+    Chars(Chars),
     /// A tokenizer whose words, parted by white space, know nothing of each other.
     Words(Box<Words>),
 }
@@ -22,6 +25,9 @@ impl Route {
     pub(super) fn read(json: &Value, tokenizer: &Tokenizer) -> Option<Self> {
         if let Some(words) = Words::read(json, tokenizer) {
             return Some(Self::Words(Box::new(words)));
+        }
+        if let Some(chars) = Chars::read(json) {
+            return Some(Self::Chars(chars));
         }
         let normal = Normal::read(&json["normalizer"], tokenizer.get_normalizer())?;
         let splitter = Splitter::read(&json["pre_tokenizer"])?;
@@ -33,19 +39,28 @@ impl Route {
         !matches!(self, Self::Bytes { normal: Normal::None, .. })
     }
 
-    /// Appends the ids of a text that holds no added token.
+    /// Appends the ids of a text that holds no added token, `first` where it begins a document.
     ///
     /// # Errors
     /// What the tokenizers crate says of text that it must be asked about.
     pub(super) fn encode(
         &self,
-        text: &str,
+        (text, first): (&str, bool),
         cache: &Cache,
         memory: &mut Memory,
         out: &mut Vec<i32>,
     ) -> Result<(), String> {
         let Memory { view, scratch, ends, text: spare } = memory;
         let (normal, splitter, model) = match self {
+            Self::Chars(chars) => {
+                let text = chars.text(text, first, spare);
+                ends.clear();
+                chars.split(text, ends);
+                return view.encode(cache, (text.as_bytes(), ends), out, |word, out| {
+                    chars.encode(word, scratch, out);
+                    Ok(())
+                });
+            }
             Self::Words(words) => return words.encode(text, cache, (view, ends), out),
             Self::Bytes { normal, splitter, model } => (normal, splitter, model),
         };
