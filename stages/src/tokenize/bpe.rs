@@ -384,4 +384,6 @@ impl Stage for Tokenize {
 }
 
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;

@@ -58,6 +58,12 @@ impl Encoder {
         Ok(Self { tokenizer, fast, special, spare: Mutex::default() })
     }
 
+    /// Whether texts are encoded here and not by the tokenizers crate.
+    #[cfg(test)]
+    pub(super) fn is_fast(&self) -> bool {
+        self.fast.is_some()
+    }
+
     /// The id of a token.
     pub(super) fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
