@@ -1,4 +1,7 @@
-//! Measures training, encoding and packing on gzipped JSON lines: `tokens_speed FILE.jsonl.gz … [--out FOLDER]`.
+//! Measures training, encoding and packing on JSON lines: `tokens_speed FILE.jsonl[.gz] … [--out FOLDER]`.
+//!
+//! With `--tokenizer FILE`, encoding alone by that tokenizer.json: MB per second cold and warm, the ratio of the two, and the
+//! hash over all ids that `benches/peers/encode_speed.py` prints for the tokenizers of others.
 //!
 //! One thread, documents in memory. Rows of the first packed batches are decoded and held against the documents. With
 //! `--out`, tokenizer.json and the ids of each document go to a folder, to be held against other tools.
@@ -20,9 +23,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[expect(clippy::print_stdout, reason = "the table is what the example is for")]
 fn main() -> Result<()> {
     let (mut files, mut out, mut arguments) = (Vec::new(), None, std::env::args().skip(1));
+    let mut tokenizer = None;
     while let Some(argument) = arguments.next() {
         if argument == "--out" {
             out = arguments.next().map(PathBuf::from);
+        } else if argument == "--tokenizer" {
+            tokenizer = arguments.next();
         } else {
             files.push(PathBuf::from(argument));
         }
@@ -34,7 +40,11 @@ fn main() -> Result<()> {
         println!("{work:24} {seconds:8.3} s  {:8.1} MB/s of text", megabytes / seconds)
     };
 
-    let train = global()?;
+    if let Some(file) = tokenizer {
+        let batches: Vec<RecordBatch> = batches.iter().map(without_names).collect::<Result<_>>()?;
+        return encode_alone(&file, &batches);
+    }
+    let train = global("")?;
     let (done, seconds) = timed(|| Ok(memory::settle(&*train, &batches, 1)?))?;
     report("count, train, settle", seconds);
     println!("{:?}", done.settled.facts);
@@ -67,6 +77,57 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Leaves out documents on which tools differ: those that hold the beginning of a special token.
+fn without_names(batch: &RecordBatch) -> Result<RecordBatch> {
+    let texts = batch.column(1).as_string::<i32>();
+    let plain = texts.iter().map(|text| Some(!text.unwrap_or_default().contains("<|")));
+    Ok(arrow::compute::filter_record_batch(batch, &plain.collect())?)
+}
+
+/// Encodes by a tokenizer.json, four times.
+#[expect(clippy::print_stdout, reason = "the table is what the example is for")]
+fn encode_alone(file: &str, batches: &[RecordBatch]) -> Result<()> {
+    let bytes: usize = batches.iter().map(|b| b.column(1).as_string::<i32>().value_data().len()).sum();
+    let load = global(&format!("file = {file:?}\nappend_eos = false"))?;
+    let done = memory::settle(&*load, &[], 1)?;
+    let mut speeds = Vec::new();
+    for _ in 0..4 {
+        let start = Instant::now();
+        for batch in batches {
+            std::hint::black_box(done.judge(batch)?);
+        }
+        speeds.push(bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
+    }
+    let warm = speeds[1..].iter().copied().fold(0.0, f64::max);
+    let encoded = encoded(&*load, &done, batches)?;
+    println!("{:.2} MB, {} documents", bytes as f64 / 1e6, tokens(&encoded).count());
+    println!(
+        "cold {:.1}  warm {warm:.1} MB/s  warm/cold {:.2}  ids {}",
+        speeds[0],
+        warm / speeds[0],
+        checksum(&encoded)
+    );
+    Ok(())
+}
+
+/// FNV-1a over the ids, `u32::MAX` behind each document, in 64 lanes that are folded in order.
+fn checksum(batches: &[RecordBatch]) -> String {
+    const START: u64 = 0xcbf2_9ce4_8422_2325;
+    let step = |state: u64, value: u64| (state ^ value).wrapping_mul(0x100_0000_01b3);
+    let (mut lanes, mut at) = ([START; 64], 0);
+    let mut add = |value: u32| {
+        lanes[at % 64] = step(lanes[at % 64], u64::from(value));
+        at += 1;
+    };
+    for (_, ids) in tokens(batches) {
+        ids.iter().for_each(|&id| add(id as u32));
+        add(u32::MAX);
+    }
+    let filled = at;
+    (filled..filled.next_multiple_of(64)).for_each(|at| lanes[at % 64] = step(lanes[at % 64], 0));
+    format!("{:016x}", lanes.into_iter().fold(START, step))
+}
+
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     let start = Instant::now();
     let made = work()?;
@@ -76,8 +137,11 @@ fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
 fn read(files: &[PathBuf]) -> Result<Vec<RecordBatch>> {
     let mut rows = Vec::new();
     for file in files {
-        let lines = BufReader::new(flate2::read::MultiGzDecoder::new(std::fs::File::open(file)?)).lines();
-        for line in lines {
+        let opened = std::fs::File::open(file)?;
+        let packed = file.extension().is_some_and(|end| end == "gz");
+        let opened: Box<dyn std::io::Read> =
+            if packed { Box::new(flate2::read::MultiGzDecoder::new(opened)) } else { Box::new(opened) };
+        for line in BufReader::new(opened).lines() {
             let row: serde_json::Value = serde_json::from_str(&line?)?;
             let field = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
             rows.push((field("id"), field("text")));
@@ -99,8 +163,8 @@ fn made(kind: &str, toml: &str) -> Result<Made> {
     (spec.build)(&settings).map_err(|errors| format!("{errors:?}").into())
 }
 
-fn global() -> Result<Box<dyn Global>> {
-    match made("tokenize.bpe", "")? {
+fn global(toml: &str) -> Result<Box<dyn Global>> {
+    match made("tokenize.bpe", toml)? {
         Made::Global(global) => Ok(global),
         _ => Err("tokenize.bpe is a global".into()),
     }

@@ -16,6 +16,7 @@ mod added;
 mod automaton;
 mod bytes;
 mod cache;
+mod chars;
 mod encode;
 mod json;
 mod merge;
@@ -27,6 +28,7 @@ mod split;
 mod splitter;
 pub mod train;
 mod view;
+mod words;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;
@@ -387,5 +389,7 @@ impl Stage for Tokenize {
     }
 }
 
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 //! that nobody waits for: who finds it taken leaves the word for the next time. The cache answers what the merges
 //! would, so it can be lost, full or late without a change in output.
 
-use super::view::{Answer, View};
+use super::view::View;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use xxhash_rust::xxh3::xxh3_64;
@@ -99,17 +99,6 @@ impl Cache {
     /// Brings a view of this cache, or an empty one, up to date.
     pub(super) fn renew(&self, view: &mut View) {
         view.table = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner).table);
-    }
-}
-
-impl Found {
-    /// The answer that lies in the slot.
-    #[inline]
-    pub(super) fn inline(self) -> Option<Answer> {
-        match self {
-            Self::Inline([first, second, third], count) => Some([first, second, third, count as i32]),
-            _ => None,
-        }
     }
 }
 

@@ -58,6 +58,12 @@ impl Encoder {
         Ok(Self { tokenizer, fast, special, spare: Mutex::default() })
     }
 
+    /// Whether texts are encoded here and not by the tokenizers crate.
+    #[cfg(test)]
+    pub(super) fn is_fast(&self) -> bool {
+        self.fast.is_some()
+    }
+
     /// The id of a token.
     pub(super) fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
@@ -95,7 +101,10 @@ impl Encoder {
     pub(super) fn encode(&self, text: &str, memory: &mut Memory, out: &mut Vec<i32>) -> Result<(), String> {
         if let Some(Fast { added, route, cache }) = &self.fast {
             return added.pieces(text, |piece| match piece {
-                Piece::Text(range) => route.encode(&text[range], cache, memory, out),
+                Piece::Text(range) => {
+                    let first = range.start == 0;
+                    route.encode((&text[range], first), cache, memory, out)
+                }
                 Piece::Token(id) => {
                     out.push(id);
                     Ok(())

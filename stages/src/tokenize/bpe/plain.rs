@@ -223,7 +223,7 @@ impl Rules {
     /// sure, and none is left out before the last.
     #[inline(always)]
     fn starts(self, window: &[u8; WINDOW], masks: &Masks) -> u64 {
-        let &Masks { letter, lower, digit, space, line, blank, quote, wide } = masks;
+        let &Masks { letter, lower, digit, space, line, blank, wide, .. } = masks;
         let white = space | blank | line;
         let sign = !(letter | digit | white | wide);
         let sure = wide.trailing_zeros().saturating_sub(MARGIN).min(WINDOW as u32 - MARGIN);

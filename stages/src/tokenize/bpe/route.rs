@@ -2,9 +2,11 @@
 
 use super::bytes::Bytes;
 use super::cache::Cache;
+use super::chars::Chars;
 use super::encode::Memory;
 use super::normal::Normal;
 use super::splitter::Splitter;
+use super::words::Words;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -12,11 +14,21 @@ use tokenizers::Tokenizer;
 pub(super) enum Route {
     /// Byte-level BPE.
     Bytes { normal: Normal, splitter: Splitter, model: Bytes },
+    /// BPE on characters, as SentencePiece trains it.
+    Chars(Chars),
+    /// A tokenizer whose words, parted by white space, know nothing of each other.
+    Words(Box<Words>),
 }
 
 impl Route {
     /// Finds the way for a tokenizer; `None` where it is none of those known.
     pub(super) fn read(json: &Value, tokenizer: &Tokenizer) -> Option<Self> {
+        if let Some(words) = Words::read(json, tokenizer) {
+            return Some(Self::Words(Box::new(words)));
+        }
+        if let Some(chars) = Chars::read(json) {
+            return Some(Self::Chars(chars));
+        }
         let normal = Normal::read(&json["normalizer"], tokenizer.get_normalizer())?;
         let splitter = Splitter::read(&json["pre_tokenizer"])?;
         Some(Self::Bytes { normal, splitter, model: Bytes::read(&json["model"])? })
@@ -24,23 +36,34 @@ impl Route {
 
     /// Whether names of added tokens may look different in normalised text.
     pub(super) fn normalises(&self) -> bool {
-        let Self::Bytes { normal, .. } = self;
-        !matches!(normal, Normal::None)
+        !matches!(self, Self::Bytes { normal: Normal::None, .. })
     }
 
-    /// Appends the ids of a text that holds no added token.
+    /// Appends the ids of a text that holds no added token, `first` where it begins a document.
     ///
     /// # Errors
     /// What the tokenizers crate says of text that it must be asked about.
     pub(super) fn encode(
         &self,
-        text: &str,
+        (text, first): (&str, bool),
         cache: &Cache,
         memory: &mut Memory,
         out: &mut Vec<i32>,
     ) -> Result<(), String> {
-        let Self::Bytes { normal, splitter, model } = self;
         let Memory { view, scratch, ends, text: spare } = memory;
+        let (normal, splitter, model) = match self {
+            Self::Chars(chars) => {
+                let text = chars.text(text, first, spare);
+                ends.clear();
+                chars.split(text, ends);
+                return view.encode(cache, (text.as_bytes(), ends), out, |word, out| {
+                    chars.encode(word, scratch, out);
+                    Ok(())
+                });
+            }
+            Self::Words(words) => return words.encode(text, cache, (view, ends), out),
+            Self::Bytes { normal, splitter, model } => (normal, splitter, model),
+        };
         let text = normal.of(text, spare)?;
         let spaced;
         let text = if splitter.add_space && !text.starts_with(' ') && !text.is_empty() {

@@ -6,6 +6,7 @@
 use super::automaton::Automaton;
 use super::plain::Plain;
 use serde_json::Value;
+use std::sync::{Arc, LazyLock};
 
 /// The pattern of GPT-2, which the pre-tokenizer `ByteLevel` stands for.
 pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -19,8 +20,12 @@ pub(super) const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M
 /// Mistral's tekken.
 pub(super) const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// Training and most small tokenizers split by it: compiled once.
+static GPT2_AUTOMATON: LazyLock<Arc<Automaton>> =
+    LazyLock::new(|| Arc::new(Automaton::new(GPT2).expect("the pattern is of the family")));
+
 struct Stage {
-    automaton: Automaton,
+    automaton: Arc<Automaton>,
     plain: Option<Plain>,
 }
 
@@ -48,7 +53,7 @@ impl Splitter {
             return None;
         }
         if bytes["use_regex"] != false {
-            stages.push(Stage::new(GPT2)?);
+            stages.push(Stage { automaton: GPT2_AUTOMATON.clone(), plain: Plain::of(GPT2) });
         }
         Some(Self { stages, add_space })
     }
@@ -105,13 +110,13 @@ const fn width(first: u8) -> usize {
 
 impl Stage {
     fn new(pattern: &str) -> Option<Self> {
-        Some(Self { automaton: Automaton::new(pattern)?, plain: Plain::of(pattern) })
+        Some(Self { automaton: Arc::new(Automaton::new(pattern)?), plain: Plain::of(pattern) })
     }
 }
 
 fn stage(json: &Value) -> Option<Stage> {
     if json["type"] == "Digits" {
-        let automaton = Automaton::numbers(json["individual_digits"] == true)?;
+        let automaton = Arc::new(Automaton::numbers(json["individual_digits"] == true)?);
         return Some(Stage { automaton, plain: None });
     }
     if json["type"] != "Split" {

@@ -11,9 +11,10 @@ use std::sync::Arc;
 const FRONT: usize = 1 << 12;
 const FRONT_SHIFT: u32 = u64::BITS - FRONT.trailing_zeros();
 /// Words of a block.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 
-/// Up to three ids, and how many. A greater number is no answer.
+/// Up to three ids, and how many; or the place of more of them in the arena, and how many; or the greatest number, and no
+/// answer.
 pub(super) type Answer = [i32; IDS_INLINE + 1];
 const NO_ANSWER: Answer = [0, 0, 0, i32::MAX];
 
@@ -30,8 +31,8 @@ pub(super) struct View {
     front: Box<[Front; FRONT]>,
     pub(super) table: Arc<Table>,
     answers: Box<[Answer; BLOCK]>,
-    /// Hashes and numbers of the words of a block that the front does not know; as long as a `u8` can count.
-    missed: Box<[(u64, u8); 256]>,
+    /// Hashes and numbers of the words of a block that the front does not know; one more than a block has.
+    missed: Box<[(u64, u32); BLOCK + 1]>,
     /// Ids of a block, and room to write a whole answer behind the last.
     ids: Box<[i32; (BLOCK + 1) * IDS_INLINE + 1]>,
 }
@@ -44,7 +45,7 @@ impl Default for View {
             front: front.unwrap_or_else(|_| unreachable!("as many as the type says")),
             table: Arc::new(Table::new(1)),
             answers: Box::new([NO_ANSWER; BLOCK]),
-            missed: Box::new([(0, 0); 256]),
+            missed: Box::new([(0, 0); BLOCK + 1]),
             ids: Box::new([0; (BLOCK + 1) * IDS_INLINE + 1]),
         }
     }
@@ -65,17 +66,24 @@ impl View {
     ) -> Result<(), E> {
         let mut start = 0;
         for ends in ends.chunks(BLOCK) {
+            // A word that is new may bring another table; places in the arena are those of this one.
+            let table = Arc::clone(&self.table);
             self.look_up(text, start, ends);
             let mut filled = 0;
             for (at, &end) in ends.iter().enumerate() {
                 let answer = self.answers[at];
-                if answer[IDS_INLINE] <= IDS_INLINE as i32 {
+                let [place, _, _, count] = answer;
+                if count <= IDS_INLINE as i32 {
                     self.ids[filled..filled + IDS_INLINE + 1].copy_from_slice(&answer);
-                    filled += answer[IDS_INLINE] as usize;
+                    filled += count as usize;
                 } else {
                     out.extend_from_slice(&self.ids[..filled]);
                     filled = 0;
-                    self.word(cache, (text, start, end as usize), out, &mut encode)?;
+                    if count < i32::MAX {
+                        table.list(place as usize, count as usize, out);
+                    } else {
+                        self.word(cache, (text, start, end as usize), out, &mut encode)?;
+                    }
                 }
                 start = end as usize;
             }
@@ -88,29 +96,37 @@ impl View {
     #[inline]
     fn look_up(&mut self, text: &[u8], base: usize, ends: &[u32]) {
         let Self { front, table, answers, missed, .. } = self;
-        let mut misses = 0_u8;
+        let mut misses = 0;
         let mut start = base;
-        for ((number, &end), answer) in (0_u8..).zip(ends).zip(answers.iter_mut()) {
+        for ((number, &end), answer) in (0_u32..).zip(ends).zip(answers.iter_mut()) {
             let key = short_key(text, start, end as usize);
             let hash = hash(key);
             let known = &front[(hash >> FRONT_SHIFT) as usize];
             *answer = known.answer;
-            missed[misses as usize] = (hash, number);
+            missed[misses] = (hash, number);
             // No branch: which words the front knows is what a processor cannot guess.
             let differs = (known.key.0 ^ key.0) | (known.key.1 ^ key.1);
-            misses += u8::from((differs != 0) | (key.1 == 0));
+            misses += usize::from((differs != 0) | (key.1 == 0));
             start = end as usize;
         }
-        let missed = &missed[..misses as usize];
+        let missed = &missed[..misses];
         std::hint::black_box(missed.iter().fold(0, |touched, &(hash, _)| touched | table.touch(hash)));
         for &(hash, number) in missed {
             let number = number as usize;
             let start = if number == 0 { base } else { ends[number - 1] as usize };
             let key = short_key(text, start, ends[number] as usize);
-            let answer = if key.1 == 0 { None } else { table.find_short(key, hash).inline() };
-            answers[number] = answer.unwrap_or(NO_ANSWER);
-            if let Some(answer) = answer {
-                front[(hash >> FRONT_SHIFT) as usize] = Front { key, answer };
+            answers[number] = NO_ANSWER;
+            if key.1 != 0 {
+                match table.find_short(key, hash) {
+                    Found::Inline([first, second, third], count) => {
+                        let answer = [first, second, third, count as i32];
+                        answers[number] = answer;
+                        front[(hash >> FRONT_SHIFT) as usize] = Front { key, answer };
+                    }
+                    // Not for the front: the place is that of this table.
+                    Found::Arena(place, count) => answers[number] = [place as i32, 0, 0, count as i32],
+                    Found::Empty(_) => {}
+                }
             }
         }
     }
