@@ -185,6 +185,33 @@ fn a_changed_limit_runs_only_what_lies_behind_it() {
 }
 
 #[test]
+fn a_reader_that_takes_more_columns_gets_them() {
+    let folder = Folder::new("columns");
+    let recipe = |documents: &str| {
+        folder.compile(&format!(
+            r#"
+            [sources.lines]
+            kind = "source.lines"
+            paths = ["*.txt"]
+            [[stages]]
+            kind = "dedup.text"
+            [[stages]]
+            kind = "pack.pairs"
+            [[stages]]
+            kind = "sink.parquet"
+            {documents}
+            "#
+        ))
+    };
+    let more = "[[stages]]\nkind = \"sink.parquet\"\nname = \"documents\"\ninput = [\"dedup.text\"]";
+    // Of the rows behind the deduplication, packing has texts kept; the sink needs all columns.
+    folder.run(&recipe(""), "w", 2);
+    folder.run(&recipe(more), "w", 2);
+    folder.run(&recipe(more), "fresh", 1);
+    assert!(folder.dataset("w") == folder.dataset("fresh"));
+}
+
+#[test]
 fn a_new_file_leaves_the_work_on_the_others() {
     let folder = Folder::new("file");
     folder.run(&folder.dag(4), "w", 2);

@@ -107,6 +107,11 @@ pub trait Regroup: Send + Sync {
     /// A column that is read is missing or has another type.
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError>;
 
+    /// The columns that it takes of those that it could get; `None` takes all. No other is kept for it.
+    fn takes(&self, _input: &SchemaRef) -> Option<Vec<String>> {
+        None
+    }
+
     /// Whether all rows must be counted before one is mapped. Then the house counts them, and what [`Regroup::plan`] makes of the
     /// sums does the work.
     fn counts(&self) -> bool {

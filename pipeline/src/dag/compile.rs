@@ -6,7 +6,7 @@ use super::make::{make, settings, train};
 use super::{Dag, Kinds, Node, key};
 use crate::recipe::{Block, Mistake, Mistakes, Recipe, load};
 use arrow::datatypes::{Schema, SchemaRef};
-use schemas::{Made, Spec};
+use schemas::{Made, Spec, column};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -51,6 +51,7 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
         let (draft, made, flow) = parts[old].take().expect("the order names each draft once");
         let spec = draft.spec.expect("a draft without a kind is a mistake");
         let (input, output) = flow.expect("a draft without columns is a mistake");
+        let input = taken(made.as_ref(), input);
         let settings = settings(&draft.block, recipe.base());
         Node {
             reads: reads(made.as_ref(), &input),
@@ -68,6 +69,16 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
         }
     });
     Ok(Dag { name: recipe.name.clone(), nodes: nodes.collect(), train })
+}
+
+/// The columns that a node is given: of a regroup those that it takes, and what is told of a row that it drops.
+fn taken(made: Option<&Made>, input: SchemaRef) -> SchemaRef {
+    let Some(Made::Regroup(regroup)) = made else { return input };
+    let Some(columns) = regroup.takes(&input) else { return input };
+    let told = [column::ID, column::URL, column::SOURCE];
+    let is_taken = |name: &str| told.contains(&name) || columns.iter().any(|column| column == name);
+    let fields = input.fields().iter().filter(|field| is_taken(field.name())).cloned();
+    SchemaRef::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The columns without which a stage says that it cannot work.

@@ -90,7 +90,7 @@ impl Run<'_> {
         let spillers = Spillers::new(&shuffle);
         self.lanes(jobs, |stream| {
             let mut records = Records::default();
-            for batch in rows_of(&self.workdir, self.dag, node, self.streams.input_key(node, stream))? {
+            for batch in rows_of(self, node, stream)? {
                 records.clear();
                 map(stream, &batch?, &mut records)?;
                 let spilled = spillers.lend(|spiller| spiller.take(&shuffle, &records, &partition));

@@ -136,7 +136,7 @@ impl Commit<'_> {
         run.observer.event(Event::Phase { name: &format!("count {name}"), total: jobs as u64 });
         let tallies = run.lanes(jobs, |stream| {
             let mut tally = Tally::new();
-            for batch in rows_of(&run.workdir, run.dag, at, run.streams.input_key(at, stream))? {
+            for batch in rows_of(run, at, stream)? {
                 regroup.count(&batch?, &mut tally).map_err(RunError::stage(name))?;
             }
             run.observer.event(Event::Advance { units: 1 });
@@ -187,10 +187,14 @@ impl Commit<'_> {
             run.note(at, stream, trace.is_some());
             trace.map_or(Ok(()), |t| t.finish(node.spec))?;
         }
+        // Here and not in the lanes: what a global settled is made again where it is torn, by one thread.
+        let told: Result<Vec<_>, _> = folders.iter().map(|folder| self.metadata_of(at, folder)).collect();
+        let told = told?;
         let counts = run.lanes(folders.len(), |folder| {
             let sorted = |part| Ok(Box::new(shuffle.merge(folder * parts + part)?) as Box<dyn Sorted>);
             let sorted: Result<Vec<_>, StageError> = (0..parts).map(sorted).collect();
-            self.reduce(at, regroup, folder, sorted.map_err(RunError::stage(&node.name))?)
+            let sorted = sorted.map_err(RunError::stage(&node.name))?;
+            self.reduce(at, regroup, (folder, &told[folder]), sorted)
         })?;
         shuffle.remove().map_err(RunError::stage(&node.name))?;
         Ok(counts.iter().sum())
@@ -201,18 +205,17 @@ impl Commit<'_> {
         &self,
         at: usize,
         regroup: &dyn Regroup,
-        number: usize,
+        (number, metadata): (usize, &[(String, String)]),
         sorted: Vec<Box<dyn Sorted>>,
     ) -> Result<u64, RunError> {
         let folder = regroup.folders()[number];
-        let metadata = self.metadata_of(at, folder)?;
         let mut writers = Vec::new();
         for reader in self.run.dag.readers(at) {
             let node = self.node(reader);
             let Made::Sink(sink) = &node.made else { unreachable!("only sinks read a regroup") };
             let path = self.folder.join(&node.folder).join(folder);
             fs::create_dir_all(&path).map_err(RunError::io(&path))?;
-            let writer = sink.open(&path, &node.input, &metadata).map_err(RunError::stage(&node.name))?;
+            let writer = sink.open(&path, &node.input, metadata).map_err(RunError::stage(&node.name))?;
             writers.push((node, writer));
         }
         let (mut rows, mut tokens) = (0, 0);
@@ -289,8 +292,7 @@ impl Commit<'_> {
             sink.open(&path, &node.input, &self.metadata).map_err(RunError::stage(&node.name))?;
         let mut rows = 0;
         for stream in 0..self.run.streams.of[at].len() {
-            let key = self.run.streams.input_key(at, stream);
-            for batch in rows_of(&self.run.workdir, self.run.dag, at, key)? {
+            for batch in rows_of(self.run, at, stream)? {
                 let batch = batch?;
                 rows += batch.num_rows() as u64;
                 writer.write(&batch).map_err(RunError::stage(&node.name))?;

@@ -3,7 +3,6 @@
 //! A feed is a small tree of branches, one per node that its rows reach. Branches whose trace is there are done again from
 //! it, in order; the work of the others runs on all threads, a wave of batches at a time, and is written in order.
 
-use super::Workdir;
 use super::error::RunError;
 use super::frames::{FrameReader, FrameWriter};
 use super::run::Run;
@@ -11,9 +10,11 @@ use super::seal::Hand;
 use super::trace::{Frame, TraceReader, TraceWriter};
 use crate::dag::{Dag, conform};
 use arrow::array::RecordBatch;
+use arrow::datatypes::Field;
 use rayon::prelude::*;
 use schemas::{Event, Made, Outcome, column};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Where the rows of a feed enter.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,35 @@ struct Branch {
     /// Whether its trace keeps the texts that came in: they are the source's own, and no other file has them.
     texts_before: bool,
     /// Where its rows go when a barrier or a sink reads them and they are not there yet.
-    rows: Option<FrameWriter>,
+    rows: Option<Rows>,
+}
+
+/// Rows on their way to a barrier or a sink, in the columns that these take.
+struct Rows {
+    file: FrameWriter,
+    columns: Vec<usize>,
+}
+
+impl Rows {
+    fn create(path: &Path, hand: Hand, dag: &Dag, node: usize) -> Result<Self, RunError> {
+        let columns = taken_columns(dag, node);
+        let schema = dag.nodes[node].output.project(&columns).expect("the columns are of this schema");
+        Ok(Self { file: FrameWriter::create(path, hand, &Arc::new(schema))?, columns })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
+        self.file.write(&batch.project(&self.columns).expect("the batch has the columns of its node"))
+    }
+}
+
+/// The columns of a node that a barrier or a sink behind it takes.
+pub(super) fn taken_columns(dag: &Dag, node: usize) -> Vec<usize> {
+    let takes = |field: &Field| {
+        let mut readers = dag.readers(node).filter(|&n| !matches!(dag.nodes[n].made, Made::Stage(_)));
+        readers.any(|n| dag.nodes[n].input.field_with_name(field.name()).is_ok())
+    };
+    let fields = dag.nodes[node].output.fields().iter().enumerate();
+    fields.filter(|(_, field)| takes(field)).map(|(at, _)| at).collect()
 }
 
 enum Trace {
@@ -52,7 +81,7 @@ impl Feed {
     pub(super) fn is_missing(self, run: &Run<'_>) -> Result<bool, RunError> {
         let key = run.streams.of[self.node][self.stream].key;
         if !run.has_trace(key)?
-            || (keeps_rows(run.dag, self.node) && !run.is_whole(&run.workdir.rows(key))?)
+            || (keeps_rows(run.dag, self.node) && !run.is_whole(&run.rows(self.node, self.stream))?)
         {
             return Ok(true);
         }
@@ -144,7 +173,7 @@ impl<'a> Batches<'a> {
         if let Made::Source(source) = &node.made {
             return Ok(Self::Source(source.read(run.split(feed)).map_err(RunError::source(&node.name))?));
         }
-        let path = run.workdir.rows(run.streams.input_key(feed.node, feed.stream));
+        let path = run.rows_into(feed.node, feed.stream);
         Ok(Self::Rows(Box::new(FrameReader::open(&path)?)))
     }
 
@@ -204,9 +233,9 @@ impl Work<'_> {
             (true, _) => Trace::There(Box::new(TraceReader::open(workdir, key)?)),
             (false, _) => Trace::Missing(Box::new(TraceWriter::new(workdir, key, hand))),
         };
-        let path = workdir.rows(key);
+        let path = self.run.rows(feed.node, feed.stream);
         let rows = match keeps_rows(dag, feed.node) && !self.run.is_whole(&path)? {
-            true => Some(FrameWriter::create(&path, hand, &node.output)?),
+            true => Some(Rows::create(&path, hand, dag, feed.node)?),
             false => None,
         };
         let at = self.branches.len();
@@ -335,7 +364,7 @@ impl Work<'_> {
     fn finish(self) -> Result<(), RunError> {
         for branch in self.branches {
             if let Some(rows) = branch.rows {
-                rows.finish()?;
+                rows.file.finish()?;
             }
             if let Trace::Missing(writer) = branch.trace {
                 writer.finish(self.run.dag.nodes[branch.node].spec)?;
@@ -345,15 +374,13 @@ impl Work<'_> {
     }
 }
 
-/// Reads the rows that a node gave in a stream, with the columns of the node that reads them.
+/// Reads the rows that come into a stream of a node, with the columns of the node.
 pub(super) fn rows_of(
-    workdir: &Workdir,
-    dag: &Dag,
+    run: &Run<'_>,
     reader: usize,
-    key: crate::dag::Hash,
+    stream: usize,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, RunError>> + use<>, RunError> {
-    let path = workdir.rows(key);
-    let schema = dag.nodes[reader].input.clone();
-    let frames = FrameReader::open(&path)?;
+    let schema = run.dag.nodes[reader].input.clone();
+    let frames = FrameReader::open(&run.rows_into(reader, stream))?;
     Ok(frames.map(move |batch| conform(batch?, &schema).map_err(RunError::arrow(Path::new("rows")))))
 }

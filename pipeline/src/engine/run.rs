@@ -1,7 +1,7 @@
 //! A whole run: sources, feeds, barriers in the order of the DAG, commit.
 
 use super::error::RunError;
-use super::feed::{Feed, run_feed};
+use super::feed::{Feed, run_feed, taken_columns};
 use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
 use super::settled::Settlement;
@@ -177,6 +177,24 @@ impl<'a> Run<'a> {
     /// The split that a source feeds.
     pub(super) fn split(&self, Feed { node, stream }: Feed) -> &Split {
         &self.streams.splits[node][self.streams.of[node][stream].split]
+    }
+
+    /// Where the rows behind a node lie. A file with fewer columns than the node gives has a name of its own: it is no use to a
+    /// reader that takes more.
+    pub(super) fn rows(&self, node: usize, stream: usize) -> PathBuf {
+        let (key, schema) = (self.streams.of[node][stream].key, &self.dag.nodes[node].output);
+        let columns = taken_columns(self.dag, node);
+        if columns.len() == schema.fields().len() {
+            return self.workdir.rows(key);
+        }
+        let names: Vec<&str> = columns.iter().map(|&at| schema.field(at).name().as_str()).collect();
+        self.workdir.rows(Hash::of(&[&key.0, names.join("\0").as_bytes()]))
+    }
+
+    /// Where the rows lie that come into a stream of a node.
+    pub(super) fn rows_into(&self, node: usize, stream: usize) -> PathBuf {
+        let (node, stream) = self.streams.of[node][stream].from.expect("a source has no input");
+        self.rows(node, stream)
     }
 
     /// Whether a file of the cache is there as it was written; a torn one is not there. Each is read once in a run.

@@ -80,12 +80,6 @@ impl Streams {
         Ok(streams)
     }
 
-    /// The key of the rows that come into a stream.
-    pub(super) fn input_key(&self, node: usize, stream: usize) -> Hash {
-        let (n, s) = self.of[node][stream].from.expect("a source has no input");
-        self.of[n][s].key
-    }
-
     /// The stream of `reader` that reads stream (`node`, `stream`): a reader has its inputs one behind the other.
     pub(super) fn reading(&self, dag: &Dag, reader: usize, node: usize, stream: usize) -> usize {
         let before = dag.nodes[reader].inputs.iter().take_while(|&&input| input != node);

@@ -9,9 +9,13 @@ use super::report::{Counts, Report};
 use super::seal::{self, Hand};
 use super::{Workdir, stream};
 use crate::dag::{Hash, Node};
-use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array};
-use arrow::compute::{filter, nullif};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt32Array,
+    new_null_array,
+};
+use arrow::compute::{filter, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use schemas::{DocId, Outcome, Spec, Verdict, column};
 use std::path::Path;
 use std::sync::Arc;
@@ -58,24 +62,24 @@ impl Frame {
                 Some(before) if before.data_type() == values.data_type() => same(before, values, &dropped),
                 _ => dropped.clone(),
             };
-            let sparse = nullif(values, &hide).map_err(RunError::arrow(Path::new(name)))?;
-            changes.push((Field::new(format!("n:{name}"), values.data_type().clone(), true), sparse));
+            let shown = sparse(values, &hide).map_err(RunError::arrow(Path::new(name)))?;
+            changes.push((Field::new(format!("n:{name}"), values.data_type().clone(), true), shown));
             changes.push((
                 Field::new(format!("h:{name}"), DataType::Boolean, false),
                 Arc::new(hide.clone()) as ArrayRef,
             ));
             let before = batch.column_by_name(name).filter(|_| texts_before && name == column::TEXT);
             if let Some(before) = before.filter(|before| *before.data_type() == DataType::Utf8) {
-                let sparse = nullif(before, &hide).map_err(RunError::arrow(Path::new(name)))?;
-                changes.push((Field::new(TEXT_BEFORE, DataType::Utf8, true), sparse));
+                let shown = sparse(before, &hide).map_err(RunError::arrow(Path::new(name)))?;
+                changes.push((Field::new(TEXT_BEFORE, DataType::Utf8, true), shown));
             }
         }
         let kept: BooleanArray = dropped.values().iter().map(|d| Some(!d)).collect();
         for name in DROPPED_COLUMNS {
             let texts = batch.column_by_name(name).filter(|values| *values.data_type() == DataType::Utf8);
             let Some(values) = texts else { continue };
-            let sparse = nullif(values, &kept).map_err(RunError::arrow(Path::new(name)))?;
-            changes.push((Field::new(format!("d:{name}"), DataType::Utf8, true), sparse));
+            let shown = sparse(values, &kept).map_err(RunError::arrow(Path::new(name)))?;
+            changes.push((Field::new(format!("d:{name}"), DataType::Utf8, true), shown));
         }
         Ok(Self { ledger: batch_of(ledger, rows), changes: batch_of(changes, rows), counts })
     }
@@ -103,6 +107,18 @@ impl Frame {
             columns.push((name.to_owned(), values));
         }
         Ok(Outcome { verdicts, columns, signals: Vec::new() })
+    }
+}
+
+/// The values with nulls in place of the hidden ones, of which no byte is kept.
+fn sparse(values: &ArrayRef, hide: &BooleanArray) -> Result<ArrayRef, ArrowError> {
+    match hide.true_count() {
+        0 => Ok(values.clone()),
+        hidden if hidden == values.len() => Ok(new_null_array(values.data_type(), values.len())),
+        _ => {
+            let shown = hide.values().iter().zip(0_u32..).map(|(hide, row)| (!hide).then_some(row));
+            take(values, &shown.collect::<UInt32Array>(), None)
+        }
     }
 }
 

@@ -217,6 +217,9 @@ impl Regroup for Pairs {
     fn output(&self, _input: &SchemaRef) -> Result<SchemaRef, StageError> {
         Ok(Arc::new(Schema::new(vec![Field::new("pair", DataType::Utf8, false)])))
     }
+    fn takes(&self, _input: &SchemaRef) -> Option<Vec<String>> {
+        Some(vec![column::TEXT.to_owned()])
+    }
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<Outcome, StageError> {
         for text in column::utf8(batch, column::TEXT)?.iter().flatten() {
             let hash = blake3::hash(text.as_bytes());

@@ -140,6 +140,14 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
+/// The row of each piece by best fit, and the number of rows: the packing alone, for measuring it.
+///
+/// # Panics
+/// When a piece is empty or longer than `length`.
+pub fn rows_by_best_fit(lengths: &[u32], length: usize) -> (Vec<u32>, usize) {
+    fit::best_fit(lengths, length)
+}
+
 const TRAIN: u8 = 0;
 const VALIDATION: u8 = 1;
 /// Even a small source is packed in windows of so many sequences.
@@ -249,6 +257,11 @@ impl Regroup for Pack {
         }
         let masked = has_mask(input)?;
         Ok(self.schema.get_or_init(|| token::schema_with(masked, self.mixes())).clone())
+    }
+
+    fn takes(&self, _input: &SchemaRef) -> Option<Vec<String>> {
+        let mix = self.mixes().then(|| self.config.mix_column.clone());
+        Some([TOKENS, token::LOSS_MASK].into_iter().map(str::to_owned).chain(mix).collect())
     }
 
     fn counts(&self) -> bool {
