@@ -24,6 +24,8 @@ pub struct Row {
     pub begins: Vec<bool>,
     /// Padding tokens at the end.
     pub padding: u32,
+    /// Whether each token is learned; empty where all are.
+    pub mask: Vec<bool>,
 }
 
 /// Rows side by side.
@@ -51,8 +53,13 @@ impl Batch {
         for row in rows {
             let mut start = 0;
             for (&length, &begins) in row.piece_lengths.iter().zip(&row.begins) {
-                let piece = &row.ids[start as usize..][..length as usize];
-                batch.push_piece(piece, start, begins.then_some(eos));
+                let range = start as usize..(start + length) as usize;
+                let first = batch.targets.len();
+                batch.push_piece(&row.ids[range.clone()], start, begins.then_some(eos));
+                // A target stands where the token before it does: token by token the mask goes along.
+                let masked = row.mask.get(range).unwrap_or_default();
+                let targets = batch.targets[first..].iter_mut().zip(masked);
+                targets.filter(|(_, learned)| !**learned).for_each(|(target, _)| *target = NO_TARGET);
                 start += length;
             }
             batch.ids.extend_from_slice(&row.ids[start as usize..]);
@@ -105,6 +112,7 @@ mod tests {
             piece_lengths: vec![3, 2, 1],
             begins: vec![true, false, true],
             padding: 2,
+            mask: Vec::new(),
         };
         let batch = Batch::new(&[row.clone(), row], 9);
         let none = NO_TARGET;
@@ -116,8 +124,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_learned_has_no_target() {
+        let mask = vec![false, true, true, true, false, true, false, false];
+        let row = Row {
+            ids: vec![5, 6, 9, 7, 8, 4, 0, 0],
+            piece_lengths: vec![3, 2, 1],
+            begins: vec![true, false, true],
+            padding: 2,
+            mask,
+        };
+        let batch = Batch::new(&[row], 9);
+        let none = NO_TARGET;
+        assert_eq!(batch.ids, [9, 5, 6, 7, 7, 9, 0, 0]);
+        assert_eq!(batch.targets, [none, 6, 9, none, none, 4, none, none]);
+    }
+
+    #[test]
     fn an_empty_piece_adds_nothing() {
-        let row = Row { ids: vec![5, 6], piece_lengths: vec![0, 2], begins: vec![true, true], padding: 0 };
+        let row = Row {
+            ids: vec![5, 6],
+            piece_lengths: vec![0, 2],
+            begins: vec![true, true],
+            padding: 0,
+            mask: vec![],
+        };
         assert_eq!(Batch::new(&[row], 9).targets, [5, 6]);
     }
 }

@@ -16,8 +16,8 @@ const STATE: &str = "state.json";
 const MOMENTS: &str = "optimizer.safetensors";
 const PREFIX: &str = "step-";
 const PART: &str = ".part";
-/// Raised when the layout of checkpoints changes.
-const VERSION: u32 = 2;
+/// Raised when the layout of checkpoints changes, or the order of the rows that their position stands in.
+const VERSION: u32 = 3;
 
 /// What a training is at a step, but for its tensors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,13 +51,14 @@ impl State {
     pub(crate) fn begin(
         settings: BTreeMap<String, String>,
         steps: u64,
+        seed: u64,
         dataset: &crate::data::Dataset,
     ) -> Self {
         Self {
             version: VERSION,
             step: 0,
             steps,
-            position: Position::default(),
+            position: dataset.begin(seed),
             settings,
             dataset_name: dataset.name.clone(),
             dataset: dataset.manifest_hash.clone(),
@@ -168,7 +169,8 @@ impl Checkpoints {
     /// The newest checkpoint whose files are whole; `passed` is told of others, and if none is whole.
     ///
     /// # Errors
-    /// `OtherRun` when it belongs to a training of other settings or another dataset.
+    /// `OtherRun` when it belongs to a training of other settings or another dataset, `OtherLayout` when another version of
+    /// the program wrote it: to begin anew would throw its work away.
     pub(crate) fn newest(
         &self,
         expected: &State,
@@ -184,6 +186,7 @@ impl Checkpoints {
                     }
                     return Err(TrainError::OtherRun { path: path.clone(), differences });
                 }
+                Err(error @ TrainError::OtherLayout { .. }) => return Err(error),
                 Err(error) => passed(&format!("checkpoint passed over: {error}")),
             }
         }
@@ -211,8 +214,8 @@ fn read(path: &Path) -> Result<Checkpoint, TrainError> {
     let bytes = fs::read(&file).map_err(TrainError::io(&file))?;
     let parsed: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&file))?;
     if parsed["version"] != VERSION {
-        let found = &parsed["version"];
-        return Err(TrainError::file(&file)(format!("layout {found} is not the known {VERSION}")));
+        let found = parsed["version"].as_u64().ok_or_else(|| TrainError::file(&file)("it has no version"))?;
+        return Err(TrainError::OtherLayout { path: path.to_owned(), found, known: VERSION });
     }
     let state: State = serde_json::from_value(parsed).map_err(TrainError::file(&file))?;
     if state.bytes() != bytes {

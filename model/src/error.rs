@@ -39,6 +39,21 @@ pub enum TrainError {
         /// Each key with both values.
         differences: Vec<String>,
     },
+    /// The folder holds a training that another version of the program began.
+    #[error(
+        "{}: the checkpoint has layout {found}, this program writes {known} and reads the rows in another order, so that \
+         some would come twice and others never; end the training with the version that began it, or begin anew in another folder \
+         with `--out`",
+        path.display()
+    )]
+    OtherLayout {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its layout.
+        found: u64,
+        /// That of this program.
+        known: u32,
+    },
     /// A parameter would never learn: a layer's backward is broken.
     #[error(
         "step {step}: tensor `{tensor}` received no gradient, so it would never learn; its layer is at fault"

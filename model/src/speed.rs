@@ -84,7 +84,13 @@ fn random_batch(config: &Config, length: u32, vocab: u32, step: u64) -> Batch {
     let row = |_| {
         let first = below(length);
         let ids = (0..length).map(|_| below(vocab)).collect();
-        Row { ids, piece_lengths: vec![first, length - first], begins: vec![false, true], padding: 0 }
+        Row {
+            ids,
+            piece_lengths: vec![first, length - first],
+            begins: vec![false, true],
+            padding: 0,
+            mask: vec![],
+        }
     };
     Batch::new(&(0..config.batch_sequences).map(row).collect::<Vec<_>>(), 0)
 }

@@ -1,8 +1,12 @@
 //! A tiny committed dataset, and small random rows, for tests.
 
 use crate::batch::Row;
-use arrow::array::{ArrayRef, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder};
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder,
+};
 use arrow::datatypes::{DataType, Field, Int32Type};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use schemas::hash::Rng;
 use schemas::manifest::{self, File, Manifest, Tokens};
 use schemas::token;
@@ -50,7 +54,7 @@ pub(crate) fn rows(count: usize, length: u32, vocab: u32, seed: u64) -> Vec<Row>
             });
             let ids = ids.collect();
             let piece_lengths = vec![first, length - padding - first];
-            Row { ids, piece_lengths, begins: vec![below(2) == 0, true], padding }
+            Row { ids, piece_lengths, begins: vec![below(2) == 0, true], padding, mask: vec![] }
         })
         .collect()
 }
@@ -65,7 +69,7 @@ fn lists(rows: &[Row], of: impl Fn(&Row) -> Vec<u32>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn shard(path: &Path, rows: &[Row]) {
+fn shard(path: &Path, rows: &[Row], (group_rows, plain): (usize, bool)) {
     let mut ids =
         ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
     for row in rows {
@@ -79,10 +83,27 @@ fn shard(path: &Path, rows: &[Row]) {
         lists(rows, |row| row.begins.iter().map(|&begins| u32::from(!begins)).collect()),
         Arc::new(rows.iter().map(|row| Some(row.padding.cast_signed())).collect::<Int32Array>()),
     ];
-    let batch = RecordBatch::try_new(token::schema(), columns).unwrap();
+    let mut batch = RecordBatch::try_new(token::schema(), columns).unwrap();
+    if rows.iter().any(|row| !row.mask.is_empty()) {
+        let field = Field::new("item", DataType::Boolean, false);
+        let mut masks = ListBuilder::new(BooleanBuilder::new()).with_field(field);
+        for row in rows {
+            masks.values().append_slice(&row.mask);
+            masks.append(true);
+        }
+        let named = batch.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        let columns = named.into_iter().zip(batch.columns().to_vec());
+        let mask: ArrayRef = Arc::new(masks.finish());
+        batch = RecordBatch::try_from_iter(columns.chain([("loss_mask".to_owned(), mask)])).unwrap();
+    }
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = std::fs::File::create(path).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, token::schema(), None).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_dictionary_enabled(!plain)
+        .set_data_page_row_count_limit(8);
+    let properties = properties.set_write_batch_size(8).build();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -117,6 +138,17 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
     if held_out > 0 {
         shards.push(("tokens/validation/part-00000.parquet", rows(held_out, length, vocab, 3)));
     }
+    dataset_with(folder, name, vocab_size, &shards, (1024, false));
+}
+
+/// Writes a dataset of given shards, with so many rows in a row group, and without dictionaries where it is plain.
+pub(crate) fn dataset_with(
+    folder: &Path,
+    name: &str,
+    vocab_size: u64,
+    shards: &[(&str, Vec<Row>)],
+    layout: (usize, bool),
+) {
     let mut files = BTreeMap::new();
     let mut list = |name: &str, rows: Option<u64>| {
         let bytes = std::fs::read(folder.join(name)).unwrap();
@@ -125,8 +157,8 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
         files.insert(name.to_owned(), file);
         blake3
     };
-    for (name, rows) in &shards {
-        shard(&folder.join(name), rows);
+    for (name, rows) in shards {
+        shard(&folder.join(name), rows, layout);
         list(name, Some(rows.len() as u64));
     }
     tokenizer(&folder.join(manifest::TOKENIZER));
@@ -144,7 +176,7 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
             vocab_size,
             eos_id: 0,
             train: 1,
-            validation: held_out as u64,
+            validation: 1,
             tokenizer,
         }),
     };

@@ -48,14 +48,15 @@ fn a_document_does_not_see_the_one_before_it() {
         let loss = |first: u32| {
             let mut ids = vec![first; 5];
             ids.extend([3, 1, 4, 1, 5, 9, 2]);
-            let row = Row { ids, piece_lengths: vec![5, 7], begins: vec![true, begins], padding: 0 };
+            let row =
+                Row { ids, piece_lengths: vec![5, 7], begins: vec![true, begins], padding: 0, mask: vec![] };
             let mut batch = Batch::new(&[row], 0);
             batch.targets[..5].fill(crate::batch::NO_TARGET);
             model.loss(&Arc::new(batch)).unwrap()
         };
         assert_eq!(loss(7), loss(20), "{architecture:?}");
         let ids = vec![3, 1, 4, 1, 5, 9, 2];
-        let alone = Row { ids, piece_lengths: vec![7], begins: vec![begins], padding: 0 };
+        let alone = Row { ids, piece_lengths: vec![7], begins: vec![begins], padding: 0, mask: vec![] };
         let alone = model.loss(&Arc::new(Batch::new(&[alone], 0))).unwrap();
         assert!((alone - loss(7)).abs() < 1e-9);
     }
@@ -92,7 +93,13 @@ fn cached_generation_agrees_with_the_whole_sequence() {
         assert!(whole.iter().zip(&last).all(|(a, b)| (a - b).abs() < 1e-5), "{architecture:?}");
         // And with the training pass: the loss of the last token from these logits is what it measures.
         // `Batch::new` puts 3 in front and moves the row by one: the inputs are `ids`, and 2 is the last target.
-        let row = Row { ids: vec![1, 4, 1, 5, 9, 2], piece_lengths: vec![6], begins: vec![true], padding: 0 };
+        let row = Row {
+            ids: vec![1, 4, 1, 5, 9, 2],
+            piece_lengths: vec![6],
+            begins: vec![true],
+            padding: 0,
+            mask: vec![],
+        };
         let mut batch = Batch::new(&[row], 3);
         assert_eq!(batch.ids, ids);
         batch.targets[..5].fill(crate::batch::NO_TARGET);

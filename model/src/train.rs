@@ -7,7 +7,7 @@ use crate::architecture::{Source, Transformer};
 use crate::batch::Batch;
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::Config;
-use crate::data::{Dataset, Stream};
+use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Place};
 use crate::error::TrainError;
 use crate::eval::perplexity::{Bytes, Evaluation, measure};
@@ -142,7 +142,7 @@ impl<'a> Training<'a> {
         let shape = config.shape(&dataset.tokens)?;
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
-        let begin = State::begin(config.to_table(), config.steps, dataset);
+        let begin = State::begin(config.to_table(), config.steps, config.seed, dataset);
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
         let (state, model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {
@@ -155,7 +155,7 @@ impl<'a> Training<'a> {
         if let Some(mut moments) = moments {
             restore(&mut optimizer, &model, &mut moments)?;
         }
-        let stream = Stream::new(&dataset.train, config.seed, state.position);
+        let stream = dataset.stream(state.position, Share::ALL)?;
         let metrics = Metrics::open(out, state.step)?;
         let clock =
             Clock { begun, since: (begun, state.step), open: config.seconds_max > 0.0 && state.step == 0 };

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn gradients_are_the_numeric_ones() {
         for learned in [false, true] {
-            let row = Row { ids: vec![3], piece_lengths: vec![1], begins: vec![true], padding: 0 };
+            let row =
+                Row { ids: vec![3], piece_lengths: vec![1], begins: vec![true], padding: 0, mask: vec![] };
             gradients(row, 1, learned);
             // A token twice, tokens never seen, two pieces with positions of their own, padding.
             let row = Row {
@@ -95,6 +96,7 @@ mod tests {
                 piece_lengths: vec![2, 3],
                 begins: vec![true, false],
                 padding: 1,
+                mask: vec![],
             };
             gradients(row, 5, learned);
         }

@@ -55,7 +55,10 @@ fn a_batch_larger_than_the_dataset_takes_rows_of_the_next_passes() {
     let state = fs::read_to_string(out.join("checkpoints/step-000000002/state.json")).unwrap();
     // 160 rows of 33 are four passes and 28 rows.
     let position: serde_json::Value = serde_json::from_str(&state).unwrap();
-    assert_eq!(position["position"], serde_json::json!({ "epoch": 4, "rows": 28 }));
+    let manifest = blake3::hash(&fs::read(data.join("manifest.json")).unwrap()).to_hex().to_string();
+    let expected =
+        serde_json::json!({ "dataset": manifest, "seed": config(2).seed, "epoch": 4, "sample": 28 });
+    assert_eq!(position["position"], expected);
 }
 
 #[test]
@@ -161,12 +164,23 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before_it() {
 }
 
 #[test]
+fn a_checkpoint_of_another_layout_is_refused_and_kept() {
+    let (_folder, data, out) = prepared("layout");
+    run(&data, &out, &config(2), &Silent).unwrap();
+    let path = out.join("checkpoints/step-000000002/state.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"version\": 3", "\"version\": 2")).unwrap();
+    refused(run(&data, &out, &config(4), &Silent), &["step-000000002", "has layout 2", "writes 3", "--out"]);
+    assert!(path.is_file());
+}
+
+#[test]
 fn a_step_altered_in_the_state_is_noticed_and_a_training_without_a_whole_checkpoint_begins_anew() {
     let (_folder, data, out) = prepared("state");
     let whole = run(&data, &out, &config(2), &Silent).unwrap();
     let path = out.join("checkpoints/step-000000002/state.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"rows\": 4", "\"rows\": 5")).unwrap();
+    fs::write(&path, text.replace("\"sample\": 4", "\"sample\": 5")).unwrap();
     let notes = Notes::default();
     assert_eq!(run(&data, &out, &config(2), &notes).unwrap(), whole);
     let notes = notes.0.into_inner().unwrap();

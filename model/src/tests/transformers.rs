@@ -71,7 +71,7 @@ fn batch(number: u32) -> Batch {
         place += used;
         ids.resize(CONTEXT as usize, 0);
         let (piece_lengths, begins) = pieces.iter().copied().unzip();
-        Row { ids, piece_lengths, begins, padding: CONTEXT - used }
+        Row { ids, piece_lengths, begins, padding: CONTEXT - used, mask: vec![] }
     };
     Batch::new(&BATCHES[number as usize % 2].iter().map(row).collect::<Vec<_>>(), 0)
 }
