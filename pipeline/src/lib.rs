@@ -5,5 +5,6 @@
 pub mod dag;
 mod digest;
 pub mod engine;
+pub mod forget;
 pub mod inspect;
 pub mod recipe;

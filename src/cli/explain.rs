@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::output::{emit, emit_json, fail, style};
+use pipeline::forget::Record;
 use pipeline::inspect::layout::{Ink, Style, cut, number, one_line, thousands};
 use pipeline::inspect::{Change, Dataset, Fate, Found, Life, Place, Step, explain};
 use stages::source::crawl::Refused;
@@ -48,6 +49,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             false => emit(&never_fetched(&refused), ExitCode::SUCCESS),
         };
     }
+    let forgotten = match &found {
+        Found::Nothing(_) => pipeline::forget::recorded(&dataset, &args.document),
+        _ => Ok(Vec::new()),
+    };
+    match forgotten {
+        Ok(records) if records.is_empty() => {}
+        Ok(records) if args.json => {
+            return emit_json(&serde_json::json!({ "forgotten": records }), ExitCode::SUCCESS);
+        }
+        Ok(records) => return emit(&was_forgotten(&records), ExitCode::SUCCESS),
+        Err(error) => return fail(&error),
+    }
     let code = if matches!(found, Found::Lives(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {
         return emit_json(&found, code);
@@ -74,6 +87,23 @@ fn never_fetched(refused: &Refused) -> String {
     let Refused { url, reason, detail } = refused;
     let detail = if detail.is_empty() { String::new() } else { format!(" ({})", one_line(detail)) };
     format!("{}\nnever fetched: the crawl refused it as {reason}{detail}\n", one_line(url))
+}
+
+fn was_forgotten(records: &[Record]) -> String {
+    let told = |record: &Record| {
+        let mut out = format!("{}\nforgotten on request", record.id);
+        if let Some(reason) = &record.reason {
+            out += &format!(": {}", one_line(reason));
+        }
+        if let Some(date) = &record.date {
+            out += &format!(" ({})", one_line(date));
+        }
+        if let Some(twin) = &record.copy_of {
+            out += &format!(", as a copy of {twin}");
+        }
+        out + "; nothing of it is in the dataset\n"
+    };
+    records.iter().map(told).collect()
 }
 
 fn names(documents: &[(String, Option<String>)]) -> String {

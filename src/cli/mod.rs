@@ -22,6 +22,7 @@ mod check;
 mod demo;
 mod explain;
 mod fit;
+mod forget;
 mod funnel;
 mod generate;
 mod history;
@@ -77,6 +78,8 @@ enum Command {
     Explain(explain::Args),
     /// Checks every file, count and sum of a dataset against its manifest.
     Verify(verify::Args),
+    /// Takes documents out of a dataset on request, and keeps them out.
+    Forget(forget::Args),
     /// Runs one stage alone over JSON lines or Parquet.
     Stage(stage::Args),
     /// Makes the weights of a kind that learns.
@@ -109,6 +112,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, kinds),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Forget(args) => forget::run(&args),
     }
 }
 

@@ -9,6 +9,7 @@ use super::trace::{Frame, TraceWriter};
 use super::{Workdir, parent, surprise, table, tidy};
 use crate::dag::{Hash, Node};
 use crate::digest::{Digest, digest};
+use crate::forget;
 use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
 use schemas::manifest::{self, File as FileRow, Tokens};
@@ -87,6 +88,13 @@ pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
     surprise::refuse(&surprise::find(run.dag, &commit.counts))?;
     let facts = commit.files()?;
     let manifest = commit.manifest(build, &facts)?;
+    let (manifest, gone) =
+        forget::again(&run.workdir.dataset(), &commit.folder, manifest).map_err(RunError::Forgotten)?;
+    if gone > 0 {
+        let message =
+            format!("{gone} documents stay out of the dataset: they were forgotten ({})", forget::FILE);
+        run.observer.event(Event::Note { message: &message });
+    }
     publish(&run.workdir, &commit.folder, &manifest)?;
     Ok(manifest)
 }

@@ -72,6 +72,12 @@ pub enum RunError {
         /// Expected and found.
         message: String,
     },
+    /// What the dataset before has forgotten cannot be taken out of this one.
+    #[error("nothing is committed, for forgotten documents would come back: {0}")]
+    Forgotten(
+        /// Why.
+        crate::inspect::InspectError,
+    ),
     /// A file of JSON cannot be read or written.
     #[error("{}: {error}", path.display())]
     Json {

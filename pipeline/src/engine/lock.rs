@@ -10,12 +10,12 @@ const OURS: [&str; 6] = ["archive", "cache", "dataset", "dataset.old", "dataset.
 
 /// Held until dropped, or until the process ends in whatever way.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    pub(super) fn take(workdir: &Path) -> Result<Self, RunError> {
+    pub(crate) fn take(workdir: &Path) -> Result<Self, RunError> {
         std::fs::create_dir_all(workdir).map_err(RunError::io(workdir))?;
         let path = workdir.join("lock");
         if !path.exists()

@@ -11,6 +11,7 @@ mod feed;
 mod frames;
 mod lock;
 mod plan;
+mod purge;
 mod reason;
 mod report;
 mod run;
@@ -25,7 +26,9 @@ mod tidy;
 mod trace;
 
 pub use error::RunError;
+pub(crate) use lock::Lock as Hold;
 pub use plan::{NodePlan, Plan, plan};
+pub use purge::{Purged, purge};
 pub use report::{Committed, NodeReport, Report};
 pub use run::run;
 pub use surprise::{Deed, Surprising};
@@ -72,12 +75,12 @@ impl Workdir {
     }
 
     /// The dataset while it is written.
-    fn unfinished(&self) -> PathBuf {
+    pub(crate) fn unfinished(&self) -> PathBuf {
         self.0.join("dataset.part")
     }
 
     /// The dataset before, for the moment in which another takes its place.
-    fn aside(&self) -> PathBuf {
+    pub(crate) fn aside(&self) -> PathBuf {
         self.0.join("dataset.old")
     }
 

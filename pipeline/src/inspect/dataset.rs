@@ -1,6 +1,7 @@
 //! A committed dataset: a folder whose manifest names every file in it.
 
 use super::{InspectError, Table, target};
+use crate::forget;
 use schemas::manifest::{self, Manifest, Node};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ impl Dataset {
     /// # Errors
     /// There is no manifest, or it cannot be read.
     pub fn open(path: &Path) -> Result<Self, InspectError> {
-        if !path.exists() {
+        if !path.exists() && forget::aside_of(path).is_none() {
             return Err(InspectError::io(path)(std::io::ErrorKind::NotFound.into()));
         }
         Self::find(path)?.ok_or_else(|| {
@@ -44,7 +45,9 @@ impl Dataset {
     /// As [`Dataset::open`], but `None` where there is no manifest.
     pub(crate) fn find(path: &Path) -> Result<Option<Self>, InspectError> {
         let roots = [path.to_owned(), path.join("dataset")];
-        let Some(root) = roots.into_iter().find(|root| root.join(manifest::FILE).is_file()) else {
+        let root = roots.iter().find(|root| root.join(manifest::FILE).is_file()).cloned();
+        // One that a kill has left without its name is a dataset all the same.
+        let Some(root) = root.or_else(|| roots.iter().find_map(|root| forget::aside_of(root))) else {
             return Ok(None);
         };
         let file = root.join(manifest::FILE);

@@ -7,13 +7,13 @@
 
 mod bias;
 mod cell;
-mod dataset;
+pub(crate) mod dataset;
 mod diff;
 mod error;
 mod explain;
-mod find;
+pub(crate) mod find;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod grid;
 mod jsonl;
 pub mod layout;
@@ -24,7 +24,7 @@ mod sketch;
 #[cfg(feature = "sql")]
 mod sql;
 mod stats;
-mod table;
+pub(crate) mod table;
 mod target;
 #[cfg(test)]
 mod tests;

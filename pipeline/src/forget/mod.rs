@@ -1,0 +1,171 @@
+//! Forgetting: documents go out of a committed dataset on request, and stay out.
+//!
+//! Everything that a dataset has of a document goes: its row among the documents, its tokens, its rows in ledgers, signals
+//! and dropped rows, and what was dropped as a copy of it, for that has the same text. Only the files that hold any of it
+//! are written again ([`rewrite`], [`lines`], [`sequences`]); all others keep their bytes. The sums of the manifest are those
+//! of a dataset that never had the documents, so that it verifies. What went stands in [`record::FILE`]: id, hash of the
+//! address, reason, never the text.
+//!
+//! The dataset is made whole beside the old one and put into its place ([`place`]): a kill leaves the one or the other. A
+//! build that replaces a dataset carries its record on and takes the same documents out before it commits ([`again`]).
+//!
+//! Not here: what lies outside of the dataset. The cache of a build is for [`crate::engine::purge`]; sources, archives, models that
+//! were trained and vocabularies that were learned keep what they have.
+
+mod find;
+mod footer;
+mod lines;
+mod place;
+mod record;
+mod rewrite;
+mod sequences;
+mod work;
+
+pub(crate) use place::aside_of;
+pub use place::recover;
+pub use record::{FILE, Record, recorded, records};
+
+use crate::inspect::{Dataset, InspectError};
+use find::Targets;
+use place::Place;
+use schemas::manifest::{self, Manifest};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Addresses as the dataset has them.
+    pub urls: Vec<String>,
+    /// Ids, 32 hexadecimal digits each.
+    pub ids: Vec<String>,
+    /// Records of another dataset: what went there is to go here.
+    pub records: Vec<Record>,
+    /// Why, for the record.
+    pub reason: Option<String>,
+    /// When, for the record.
+    pub date: Option<String>,
+    /// Whether the record has the address itself, not its hash alone.
+    pub keep_urls: bool,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// What went, copies included.
+    pub documents: Vec<Record>,
+    /// What was asked and is not in the dataset.
+    pub missing: Vec<String>,
+    /// What was asked and had been forgotten before.
+    pub before: Vec<String>,
+    /// Documents that stay although a forgotten one was dropped as a copy of them: they have the same text or nearly.
+    pub twins: Vec<Twin>,
+    /// Files that were written again.
+    pub rewritten: Vec<String>,
+    /// Files that are as they were.
+    pub untouched: u64,
+    /// Rows that went, by file.
+    pub rows: BTreeMap<String, u64>,
+    /// Training sequences that lost a piece and are padded in its place.
+    pub sequences_padded: u64,
+    /// Training sequences that held nothing else.
+    pub sequences_removed: u64,
+    /// Tokens that went.
+    pub tokens: u64,
+    /// Hexadecimal blake3 of the manifest before.
+    pub manifest_before: String,
+    /// And after; the same where nothing went.
+    pub manifest: String,
+}
+
+/// A document that stays and whose copy was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Twin {
+    /// The forgotten document.
+    pub forgotten: String,
+    /// The one that stays.
+    pub id: String,
+}
+
+/// Forgets documents; where none of them is in the dataset, nothing is written.
+///
+/// # Errors
+/// No dataset, a damaged file, one in a layout that has no rows to take out, another run at work there, a full disk. The
+/// dataset is as it was then.
+pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError> {
+    let root = root_of(root)?;
+    let place = Place::take(&root)?;
+    let dataset = Dataset::open(&root)?;
+    let before = record::read(&root)?;
+    let mut told = Forgotten { manifest_before: hash(&root)?, ..Forgotten::default() };
+    let mut targets = Targets::of_request(request, &before);
+    targets.resolve(&dataset)?;
+    told.before = targets.before();
+    told.missing = targets.missing();
+    told.manifest.clone_from(&told.manifest_before);
+    told.untouched = dataset.manifest.files.len() as u64;
+    if targets.is_empty() {
+        return Ok(told);
+    }
+    place.stage(&dataset)?;
+    let staged = Dataset { root: place.part().to_owned(), manifest: dataset.manifest };
+    let manifest = take_out(staged, &targets, &before, &mut told)?;
+    place.publish(&manifest)?;
+    told.manifest = hash(&root)?;
+    Ok(told)
+}
+
+/// Takes out of an unfinished dataset what the dataset that it will replace has forgotten, and carries the record on.
+///
+/// Gives how many documents went.
+pub(crate) fn again(
+    old: &Path,
+    unfinished: &Path,
+    manifest: Manifest,
+) -> Result<(Manifest, u64), InspectError> {
+    let before = record::read(old)?;
+    if before.is_empty() {
+        return Ok((manifest, 0));
+    }
+    let dataset = Dataset { root: unfinished.to_owned(), manifest };
+    let mut targets = Targets::of_records(&before);
+    targets.resolve(&dataset)?;
+    let mut told = Forgotten::default();
+    let manifest = take_out(dataset, &targets, &before, &mut told)?;
+    Ok((manifest, told.documents.len() as u64))
+}
+
+/// Writes again what holds a target, and the record; gives the manifest of what is there then.
+fn take_out(
+    dataset: Dataset,
+    targets: &Targets,
+    before: &[Record],
+    told: &mut Forgotten,
+) -> Result<Manifest, InspectError> {
+    told.twins = find::twins(&dataset, targets)?;
+    let changes = work::files(&dataset, targets)?;
+    told.documents = targets.records();
+    record::write(&dataset.root, before, &told.documents)?;
+    work::manifest(dataset, changes, told)
+}
+
+/// The dataset that a path means: itself, or `dataset` in the working folder of a build.
+fn root_of(path: &Path) -> Result<std::path::PathBuf, InspectError> {
+    for root in [path.to_owned(), path.join("dataset")] {
+        recover(&root)?;
+        if root.join(manifest::FILE).is_file() {
+            return Ok(root);
+        }
+    }
+    Dataset::open(path).map(|dataset| dataset.root)
+}
+
+fn hash(root: &Path) -> Result<String, InspectError> {
+    let path = root.join(manifest::FILE);
+    let bytes = std::fs::read(&path).map_err(InspectError::io(&path))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests;
