@@ -11,9 +11,9 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo", "new", "check", "plan", "build", "run", "train", "eval", "generate", "inspect",
-    "explain", "verify", "forget", "stage", "fit", "stages",
+    "explain", "verify", "export", "forget", "stage", "fit", "stages",
 ];
 
 fn here(args: &[&str]) -> Done {

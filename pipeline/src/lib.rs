@@ -5,6 +5,7 @@
 pub mod dag;
 mod digest;
 pub mod engine;
+pub mod export;
 pub mod forget;
 pub mod inspect;
 pub mod recipe;

@@ -21,6 +21,7 @@ mod cells;
 mod check;
 mod demo;
 mod explain;
+mod export;
 mod fit;
 mod forget;
 mod funnel;
@@ -78,6 +79,8 @@ enum Command {
     Explain(explain::Args),
     /// Checks every file, count and sum of a dataset against its manifest.
     Verify(verify::Args),
+    /// Writes the tokens of a dataset in the formats of other trainers.
+    Export(export::Args),
     /// Takes documents out of a dataset on request, and keeps them out.
     Forget(forget::Args),
     /// Runs one stage alone over JSON lines or Parquet.
@@ -112,6 +115,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, kinds),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Forget(args) => forget::run(&args),
     }
 }
