@@ -11,8 +11,8 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 17] = [
-    "demo", "new", "check", "plan", "build", "run", "train", "eval", "generate", "inspect",
+const COMMANDS: [&str; 18] = [
+    "demo", "new", "check", "plan", "build", "run", "train", "trace", "eval", "generate", "inspect",
     "explain", "verify", "export", "forget", "stage", "fit", "stages",
 ];
 

@@ -30,6 +30,7 @@ pub mod speed;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod train;
 
 pub use config::Config;

@@ -34,6 +34,7 @@ mod progress;
 mod schema;
 mod stage;
 mod stages;
+mod trace;
 mod train;
 mod verify;
 mod wrong;
@@ -69,6 +70,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Tells the documents that a training read at given steps.
+    Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
     Eval(train::EvalArgs),
     /// Continues a text with a trained model.
@@ -107,6 +110,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => train::eval(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Stage(args) => stage::run(&args, kinds),
