@@ -171,7 +171,7 @@ fn an_export_is_there_whole_or_not_at_all() {
     assert!(done.err.contains("tokens/train/part-00000.parquet: the file is not the one"), "{}", done.err);
     assert!(!folder.join("altered").exists());
     // Without tokens there is nothing to export.
-    folder.write("recipe.toml", corpus::recipe(30).split("[tokenizer]").next().unwrap().to_owned());
+    folder.write("recipe.toml", corpus::recipe(30).split("[tokenizer]").next().unwrap());
     gristmill(&["build", "recipe.toml", "--workdir", "texts"], &folder.0).expect(0);
     let done = gristmill(&["export", "texts", "--to", "npy", "--out", "none"], &folder.0).expect(1);
     assert!(done.err.contains("has no token shards"), "{}", done.err);

@@ -252,7 +252,7 @@ fn killed_at_any_moment_the_old_dataset_or_the_new_one_is_there() {
     let new = tree(&dataset);
     let mut rng = Rng::new(seed(6, "kills", 0));
     let (mut olds, mut news, mut kills) = (0, 0, 0);
-    for n in 0..30 {
+    for n in 0..16 {
         restore();
         let mut child = start(&["forget", "work", url], &folder.0);
         // Most moments are near the end, where files are written and folders change places.

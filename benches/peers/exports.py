@@ -6,15 +6,17 @@ DATASET is a dataset folder; each EXPORT a folder that `gristmill export DATASET
 their index says, .ds files by NumPy and, where datatrove is installed, by its own dataset class, .npy files by
 numpy.memmap. Exit code 0: every document is there once with its tokens; 1: something differs; 2: wrong use.
 
-Needs numpy and pyarrow; datatrove and torch for its own reader.
+Needs numpy and pyarrow; datatrove for its own merger, and torch too for its dataset class.
 """
 
 import csv
 import gzip
 import json
 import pathlib
+import shutil
 import struct
 import sys
+import tempfile
 
 import numpy as np
 
@@ -71,10 +73,10 @@ def datatrove(folder, split):
 def own_reader(path, data, ends, size, length=64):
     """Reads the file with datatrove's dataset class and compares tokens and positions in documents."""
     try:
+        import torch  # noqa: F401
         from datatrove.utils.dataset import DatatroveFileDataset
     except ImportError:
-        print("  datatrove or torch is not here: its own reader is left out")
-        return
+        return own_merger(path, data, ends)
     read = DatatroveFileDataset(str(path), length, token_size=size, return_positions=True)
     position, start = np.zeros(len(data), np.int64), 0
     for end in ends:
@@ -89,6 +91,27 @@ def own_reader(path, data, ends, size, length=64):
         expected = np.minimum(position[window], np.arange(length + 1))
         assert (found == expected).all(), f"datatrove's positions, window {n}"
     print(f"  datatrove's own reader: {len(read)} windows agree, positions too")
+
+
+def own_merger(path, data, ends):
+    """Lets datatrove read and merge the files, without shuffling, and compares what it writes."""
+    try:
+        from datatrove.pipeline.tokens.merger import DocumentTokenizerMerger
+    except ImportError:
+        print("  datatrove is not here: its own readers are left out")
+        return
+    with tempfile.TemporaryDirectory() as work:
+        for name in path.parent.glob(f"{path.name}*"):
+            (pathlib.Path(work) / "in").mkdir(exist_ok=True)
+            shutil.copy(name, pathlib.Path(work) / "in" / name.name)
+        DocumentTokenizerMerger(f"{work}/in", f"{work}/out", "merged", shuffle=False, progress=False).run()
+        (merged,) = pathlib.Path(work, "out").glob("*.ds")
+        assert (np.fromfile(merged, data.dtype) == data).all(), "tokens that datatrove read"
+        assert (np.fromfile(f"{merged}.index", np.uint64) == ends).all(), "document ends that datatrove read"
+        own = pathlib.Path(f"{merged}.metadata").read_text().split("\n")
+        told = pathlib.Path(f"{path}.metadata").read_text().split("\n")
+        assert own[1] == told[1], "the count of tokens that datatrove tells"
+    print(f"  datatrove's own merger read {len(ends)} documents and agrees")
 
 
 def npy(folder, split):

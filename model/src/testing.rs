@@ -1,7 +1,9 @@
 //! A tiny committed dataset, and small random rows, for tests.
 
 use crate::batch::Row;
-use arrow::array::{ArrayRef, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder};
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder,
+};
 use arrow::datatypes::{DataType, Field, Int32Type};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
@@ -67,7 +69,7 @@ fn lists(rows: &[Row], of: impl Fn(&Row) -> Vec<u32>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn shard(path: &Path, rows: &[Row], group_rows: usize) {
+fn shard(path: &Path, rows: &[Row], (group_rows, plain): (usize, bool)) {
     let mut ids =
         ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
     for row in rows {
@@ -81,14 +83,27 @@ fn shard(path: &Path, rows: &[Row], group_rows: usize) {
         lists(rows, |row| row.begins.iter().map(|&begins| u32::from(!begins)).collect()),
         Arc::new(rows.iter().map(|row| Some(row.padding.cast_signed())).collect::<Int32Array>()),
     ];
-    let batch = RecordBatch::try_new(token::schema(), columns).unwrap();
+    let mut batch = RecordBatch::try_new(token::schema(), columns).unwrap();
+    if rows.iter().any(|row| !row.mask.is_empty()) {
+        let field = Field::new("item", DataType::Boolean, false);
+        let mut masks = ListBuilder::new(BooleanBuilder::new()).with_field(field);
+        for row in rows {
+            masks.values().append_slice(&row.mask);
+            masks.append(true);
+        }
+        let named = batch.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        let columns = named.into_iter().zip(batch.columns().to_vec());
+        let mask: ArrayRef = Arc::new(masks.finish());
+        batch = RecordBatch::try_from_iter(columns.chain([("loss_mask".to_owned(), mask)])).unwrap();
+    }
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = std::fs::File::create(path).unwrap();
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group_rows))
+        .set_dictionary_enabled(!plain)
         .set_data_page_row_count_limit(8);
     let properties = properties.set_write_batch_size(8).build();
-    let mut writer = ArrowWriter::try_new(file, token::schema(), Some(properties)).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -123,16 +138,16 @@ pub(crate) fn dataset_of(folder: &Path, name: &str, vocab_size: u64, held_out: u
     if held_out > 0 {
         shards.push(("tokens/validation/part-00000.parquet", rows(held_out, length, vocab, 3)));
     }
-    dataset_with(folder, name, vocab_size, &shards, 1024);
+    dataset_with(folder, name, vocab_size, &shards, (1024, false));
 }
 
-/// Writes a dataset of given shards, with so many rows in a row group.
+/// Writes a dataset of given shards, with so many rows in a row group, and without dictionaries where it is plain.
 pub(crate) fn dataset_with(
     folder: &Path,
     name: &str,
     vocab_size: u64,
     shards: &[(&str, Vec<Row>)],
-    group_rows: usize,
+    layout: (usize, bool),
 ) {
     let mut files = BTreeMap::new();
     let mut list = |name: &str, rows: Option<u64>| {
@@ -143,7 +158,7 @@ pub(crate) fn dataset_with(
         blake3
     };
     for (name, rows) in shards {
-        shard(&folder.join(name), rows, group_rows);
+        shard(&folder.join(name), rows, layout);
         list(name, Some(rows.len() as u64));
     }
     tokenizer(&folder.join(manifest::TOKENIZER));

@@ -161,10 +161,10 @@ fn text(style: &Style, told: &Told) -> String {
     } else {
         let copies = documents.iter().filter(|record| record.copy_of.is_some()).count();
         let of =
-            format!("{} asked for, {} copies of these", documents.len() - copies, thousands(copies as u64));
+            format!("asked for: {}, copies of these: {}", documents.len() - copies, thousands(copies as u64));
         line(style.paint(
             Ink::Green,
-            &format!("forgotten: {} documents ({of})", thousands(documents.len() as u64)),
+            &format!("documents forgotten: {} ({of})", thousands(documents.len() as u64)),
         ));
         for record in documents.iter().take(TOLD_MAX) {
             let why = record.copy_of.as_ref().map_or_else(String::new, |id| format!("  copy of {id}"));
@@ -173,7 +173,7 @@ fn text(style: &Style, told: &Told) -> String {
         more(&mut line, documents.len());
         let f = &told.forgotten;
         line(format!(
-            "{} files written again, {} as they were; {} tokens gone from {} sequences, {} sequences gone",
+            "files written again: {}, as they were: {}; tokens gone: {}, sequences padded: {}, sequences gone: {}",
             f.rewritten.len(),
             thousands(f.untouched),
             thousands(f.tokens),

@@ -42,8 +42,11 @@ pub struct Rows {
     /// What was read of the shards that were used last, the latest at the end.
     heads: Mutex<VecDeque<(usize, ArrowReaderMetadata)>>,
     /// What stands beside the ids in row groups of shards, the latest at the end.
-    sides: Mutex<VecDeque<((usize, usize), Arc<Columns>)>>,
+    sides: Mutex<VecDeque<Side>>,
 }
+
+/// What stands beside the ids in row group (shard, group).
+type Side = ((usize, usize), Arc<Columns>);
 
 #[derive(Debug)]
 struct Shard {

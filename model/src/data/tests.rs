@@ -1,3 +1,5 @@
+//! The order over whole datasets: every row once, from any position, in any number of processes, and damage by name.
+
 use super::*;
 use crate::batch::Row;
 use crate::testing::{Folder, LENGTH, VOCAB, dataset_with, rows};
@@ -20,19 +22,33 @@ fn number(row: &Row) -> usize {
 
 /// A dataset of three shards in row groups of 16 rows, and what is in it.
 fn prepared(name: &str) -> (Folder, Vec<Row>) {
+    prepared_as(name, true, false)
+}
+
+/// The same in plain pages or behind dictionaries, with a loss mask or without.
+fn prepared_as(name: &str, plain: bool, masked: bool) -> (Folder, Vec<Row>) {
     let folder = Folder::new(name);
-    let shards = [
+    let mut shards = [
         ("tokens/train/part-00000.parquet", distinct(300, 0, 1)),
         ("tokens/train/part-00001.parquet", distinct(1, 300, 2)),
         ("tokens/train/part-00002.parquet", distinct(222, 301, 3)),
     ];
-    dataset_with(&folder.0, "ordered", VOCAB, &shards, 16);
+    if masked {
+        let mask = |row: &mut Row| row.mask = row.ids.iter().map(|id| id % 3 == 0).collect();
+        shards.iter_mut().for_each(|(_, rows)| rows.iter_mut().for_each(mask));
+    }
+    dataset_with(&folder.0, "ordered", VOCAB, &shards, (16, plain));
     (folder, shards.into_iter().flat_map(|(_, rows)| rows).collect())
 }
 
 #[test]
 fn an_epoch_has_every_row_once_as_it_was_written() {
-    let (folder, written) = prepared("order-epoch");
+    for (plain, masked) in [(true, false), (false, false), (true, true)] {
+        epoch(prepared_as(&format!("order-epoch-{plain}-{masked}"), plain, masked));
+    }
+}
+
+fn epoch((folder, written): (Folder, Vec<Row>)) {
     let dataset = Dataset::open(&folder.0).unwrap();
     let count = dataset.train.count();
     let mut stream = dataset.stream(dataset.begin(7), Share::ALL).unwrap();
@@ -85,9 +101,10 @@ fn stopped_at_a_hundred_points_and_gone_on_in_other_worlds_nothing_is_missing_or
         assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
         // Sample by sample the processes take turns; who is first depends on where they begin.
         let begin = (position.epoch * dataset.train.count() + position.sample) % world;
-        for round in 0..shares[0].len() {
-            seen.extend((0..world).map(|turn| shares[((begin + turn) % world) as usize][round].clone()));
-        }
+        let count = shares.iter().map(Vec::len).sum();
+        let mut shares: Vec<_> = shares.into_iter().map(Vec::into_iter).collect();
+        let turns = (0..world as usize).cycle().skip(begin as usize).take(count);
+        seen.extend(turns.map(|rank| shares[rank].next().unwrap()));
         position = ends[0];
     }
     let mut whole = dataset.stream(dataset.begin(7), Share::ALL).unwrap();

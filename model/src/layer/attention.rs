@@ -319,7 +319,7 @@ mod tests {
             piece_lengths: pieces_before.to_vec(),
             begins: (0..pieces_before.len()).map(|at| at % 2 == 0).collect(),
             padding: *padding,
-            mask: Vec::new(),
+            mask: vec![],
         };
         let batch = Batch::new(&vec![row; rows], 0);
         let heads = Heads { queries: heads.0, keys: heads.1, width: heads.2 };

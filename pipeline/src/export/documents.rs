@@ -177,14 +177,13 @@ fn copies<'a>(pieces: &'a [Stored], shards: &Shards<'_>) -> Result<Vec<Vec<&'a S
     let mut copies: Vec<(usize, Vec<&Stored>)> = Vec::new();
     for piece in pieces {
         let (start, length) = (piece.offset as usize, piece.tokens.len() / 4);
-        match copies.iter().position(|(end, _)| *end == start && start > 0) {
-            Some(at) => {
-                copies[at].0 += length;
-                copies[at].1.push(piece);
+        let is_first = copies.is_empty();
+        match copies.iter_mut().find(|(end, _)| *end == start && start > 0) {
+            Some((end, copy)) => {
+                *end += length;
+                copy.push(piece);
             }
-            None if piece.mixed || start == 0 && copies.is_empty() => {
-                copies.push((length + start, vec![piece]))
-            }
+            None if piece.mixed || start == 0 && is_first => copies.push((length + start, vec![piece])),
             None => {
                 let before = copies.last().map_or(0, |(end, _)| *end);
                 let message = format!(

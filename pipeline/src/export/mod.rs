@@ -213,9 +213,6 @@ fn digests(part: &Path) -> Result<BTreeMap<String, manifest::File>, InspectError
     for entry in fs::read_dir(part).map_err(InspectError::io(part))? {
         let path: PathBuf = entry.map_err(InspectError::io(part))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name == place::LOCK {
-            continue;
-        }
         let mut file = File::open(&path).map_err(InspectError::io(&path))?;
         let found = digest(&mut file).map_err(InspectError::io(&path))?;
         file.sync_all().map_err(InspectError::io(&path))?;

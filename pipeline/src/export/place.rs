@@ -4,15 +4,14 @@ use crate::inspect::InspectError;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-/// Held while an export is written; what has it is ours to remove.
-pub(super) const LOCK: &str = ".gristmill-export";
-
 /// A folder that is there whole or not at all.
 pub(super) struct Place {
     out: PathBuf,
+    /// The folder while it is written, under a name that nobody else gives.
     part: PathBuf,
+    lock: PathBuf,
     /// `None` when it is done.
-    lock: Option<File>,
+    held: Option<File>,
 }
 
 impl Place {
@@ -24,27 +23,25 @@ impl Place {
         }
         let whole = std::path::absolute(out).map_err(InspectError::io(out))?;
         let name = whole.file_name().unwrap_or_default().to_string_lossy();
-        let part = whole.with_file_name(format!(".{name}.gristmill-part"));
-        let path = part.join(LOCK);
-        if part.exists() && !path.exists() {
-            let message = format!("{} is there and is no unfinished export", part.display());
-            return Err(InspectError::question(message, "name another folder with `--out`, or remove it"));
-        }
-        fs::create_dir_all(&part).map_err(InspectError::io(&part))?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let lock = lock.map_err(InspectError::io(&path))?;
-        if lock.try_lock().is_err() {
+        let beside = |what: &str| whole.with_file_name(format!(".{name}.gristmill-{what}"));
+        let (part, lock) = (beside("part"), beside("lock"));
+        let above = whole.parent().unwrap_or(&whole);
+        fs::create_dir_all(above).map_err(InspectError::io(above))?;
+        let held = OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
+        let held = held.map_err(InspectError::io(&lock))?;
+        if held.try_lock().is_err() {
             let message = format!("another export to {} is at work", out.display());
             return Err(InspectError::question(message, "wait for it to end"));
         }
-        for entry in fs::read_dir(&part).map_err(InspectError::io(&part))? {
-            let old = entry.map_err(InspectError::io(&part))?.path();
-            if old != path {
-                let removed = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
-                removed.map_err(InspectError::io(&old))?;
+        let place = Self { out: whole.clone(), part, lock, held: Some(held) };
+        match fs::remove_dir_all(&place.part) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(InspectError::io(&place.part)(error));
             }
+            _ => {}
         }
-        Ok(Self { out: whole, part, lock: Some(lock) })
+        fs::create_dir(&place.part).map_err(InspectError::io(&place.part))?;
+        Ok(place)
     }
 
     pub(super) fn part(&self) -> &Path {
@@ -59,19 +56,20 @@ impl Place {
     /// Gives the folder its name.
     pub(super) fn publish(mut self) -> Result<(), InspectError> {
         let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(InspectError::io(path));
-        fs::remove_file(self.part.join(LOCK)).map_err(InspectError::io(&self.part))?;
         sync(&self.part)?;
         fs::rename(&self.part, &self.out).map_err(InspectError::io(&self.out))?;
-        self.lock = None;
-        sync(self.out.parent().unwrap_or(&self.out))
+        sync(self.out.parent().unwrap_or(&self.out))?;
+        self.held = None;
+        fs::remove_file(&self.lock).map_err(InspectError::io(&self.lock))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Of one that failed nothing stays; what cannot be removed, the next export removes.
-        if self.lock.take().is_some() {
+        if self.held.take().is_some() {
             drop(fs::remove_dir_all(&self.part));
+            drop(fs::remove_file(&self.lock));
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Exports of a small dataset, byte by byte, and what cannot be exported.
+
 use super::*;
 use crate::inspect::fixture::{dataset, id};
 use format::Entry;
@@ -11,9 +13,12 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().unwrap()
 }
 
+/// Ids, mask, document and row of an entry.
+type Given = (Vec<u32>, Option<Vec<bool>>, String, u64);
+
 /// Keeps what it is given.
 #[derive(Default)]
-struct Kept(Vec<(Vec<u32>, Option<Vec<bool>>, String, u64)>);
+struct Kept(Vec<Given>);
 
 impl Format for &mut Kept {
     fn add(&mut self, entry: &Entry<'_>) -> io::Result<()> {

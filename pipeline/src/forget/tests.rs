@@ -1,3 +1,5 @@
+//! A small dataset without some of its documents, and single rows without some of their pieces.
+
 use super::sequences::{Taken, without};
 use super::*;
 use crate::inspect::fixture::{URLS, dataset, id};
