@@ -533,3 +533,29 @@ fn a_strict_build_of_pages_is_committed() {
     let done = gristmill(&["build", "recipe.toml", "--strict", "--workdir", "w"], &folder.0).expect(0);
     assert!(!done.err.contains("warning"), "{}", done.err);
 }
+
+#[test]
+fn a_stage_leaves_an_index_that_the_next_one_reads() {
+    let folder = Folder::new("index");
+    let text =
+        |n: usize| (0..80).map(|k| format!("w{}", (n * 1000 + k * k) % 7919)).collect::<Vec<_>>().join(" ");
+    let rows = |texts: &[usize]| -> String {
+        texts.iter().map(|n| format!("{{\"id\":\"d{n}\",\"text\":\"{}\"}}\n", text(*n))).collect()
+    };
+    common::write(&folder.0, "old.jsonl", rows(&[1, 2, 3]));
+    common::write(&folder.0, "new.jsonl", rows(&[4, 2, 5]));
+    let stage = |input: &str, more: &[&str]| {
+        let args =
+            [&["stage", "dedup.minhash", "--in", input, "--out", "kept.jsonl", "--files", "files"], more]
+                .concat();
+        gristmill(&args, &folder.0)
+    };
+    stage("old.jsonl", &["--set", "index=minhash.index"]).expect(0);
+    stage("new.jsonl", &["--set", "against=[\"files/minhash.index\"]"]).expect(0);
+    let kept = std::fs::read_to_string(folder.0.join("kept.jsonl")).unwrap();
+    let ids: Vec<&str> = kept.lines().map(|line| &line[7..9]).collect();
+    assert_eq!(ids, ["d4", "d5"], "{kept}");
+    let refused =
+        stage("new.jsonl", &["--set", "against=[\"files/minhash.index\"]", "--set", "rows=5"]).expect(2);
+    assert!(refused.err.contains("what is mixed cannot be compared"), "{}", refused.err);
+}

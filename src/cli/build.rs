@@ -74,9 +74,10 @@ impl Works {
         dag: &Dag,
         options: &Options,
         told: engine::Told<'_>,
+        files: Option<&Path>,
     ) -> Result<Option<Report>, RunError> {
         let listener = self.progress.start();
-        let result = engine::direct(dag, options, &listener, told);
+        let result = engine::direct(dag, options, &listener, told, files);
         listener.end();
         result
     }

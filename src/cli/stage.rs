@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Where the dropped rows go as JSON lines, each with its reason.
     #[arg(long)]
     dropped: Option<PathBuf>,
+    /// Folder for the files that a stage makes beside rows: a trained tokenizer.json, the index of `dedup.minhash`, a report.
+    #[arg(long)]
+    files: Option<PathBuf>,
     /// A setting of the stage, `key=value`.
     #[arg(long = "set")]
     settings: Vec<String>,
@@ -204,7 +207,7 @@ fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<R
         Some(dropped) => dropped.take(node, batch, verdicts),
         None => Ok(()),
     };
-    let report = match works.direct(dag, &options, &mut told)? {
+    let report = match works.direct(dag, &options, &mut told, args.files.as_deref())? {
         Some(report) => report,
         None => {
             let report = works.run(dag, &options)?;

@@ -35,7 +35,8 @@ const ZSTD_LEVEL: i32 = 1;
 /// Is given every batch with the word on its rows, and the name of the node that spoke; in order.
 pub type Told<'a> = &'a mut dyn FnMut(&str, &RecordBatch, &[Verdict]) -> Result<(), std::io::Error>;
 
-/// Runs a DAG of one source, one global and one sink; `None` when it is another.
+/// Runs a DAG of one source, one global and one sink; `None` when it is another. What the global settles into files goes into the folder
+/// `files`.
 ///
 /// # Errors
 /// See [`RunError`]; those of `told` as `Io`.
@@ -44,6 +45,7 @@ pub fn direct(
     options: &Options,
     observer: &dyn Observer,
     told: Told<'_>,
+    files: Option<&Path>,
 ) -> Result<Option<Report>, RunError> {
     let [source, global, sink] = dag.nodes.as_slice() else { return Ok(None) };
     let (Made::Source(source), Made::Global(global), Made::Sink(sink)) =
@@ -74,6 +76,9 @@ pub fn direct(
     let (rows, mapped) = work.map(source.as_ref(), &splits, global.as_ref())?;
     let settlement = work.settle(global.as_ref(), mapped)?;
     work.judge(rows, &settlement, sink.as_ref())?;
+    if let Some(folder) = files {
+        settlement.write_files(folder)?;
+    }
     let surprises = surprise::find(dag, &work.counts);
     surprise::refuse(&surprises)?;
     Ok(Some(work.report(splits, surprises, start.elapsed().as_secs_f64())))

@@ -10,7 +10,7 @@ use super::seal::{self, Hand, SealedWriter};
 use arrow::array::RecordBatch;
 use schemas::{DocId, Judge, Note, Outcome, Record, Settled, Sorted, StageError, column};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -102,6 +102,16 @@ impl Settlement {
     /// Names of the files that lie in pieces.
     pub(super) fn large(&self) -> impl Iterator<Item = &String> {
         self.large.keys()
+    }
+
+    /// Writes all files into a folder, which is made.
+    pub(super) fn write_files(&self, folder: &Path) -> Result<(), RunError> {
+        fs::create_dir_all(folder).map_err(RunError::io(folder))?;
+        for (name, bytes) in &self.settled.files {
+            let path = folder.join(name);
+            fs::write(&path, bytes).map_err(RunError::io(&path))?;
+        }
+        self.large().try_for_each(|name| self.copy(name, &folder.join(name)))
     }
 
     /// Copies a file that lies in pieces.
