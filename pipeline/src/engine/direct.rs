@@ -247,7 +247,7 @@ impl Work<'_> {
 
     fn report(self, splits: Vec<Split>, surprises: Vec<super::Surprising>, seconds: f64) -> Report {
         let (dag, spilled) = (self.dag, self.spilled.into_inner());
-        let mut names = vec![splits.into_iter().map(|split| split.name).collect(), Vec::new(), Vec::new()];
+        let mut names = [splits.into_iter().map(|split| split.name).collect(), Vec::new(), Vec::new()];
         let nodes = dag.nodes.iter().zip(self.counts).enumerate().map(|(at, (node, counts))| NodeReport {
             name: node.name.clone(),
             kind: node.spec.kind.to_owned(),
