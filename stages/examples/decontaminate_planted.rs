@@ -26,8 +26,11 @@ const BATCH_ROWS: usize = 1024;
 /// Most bytes that a set may unpack to.
 const SET_BYTES_MAX: u64 = 1 << 30;
 
+/// Name of a form and how it is made.
+type Form = (&'static str, fn(&str) -> String);
+
 /// How an item is written where it is planted.
-const FORMS: [(&str, fn(&str) -> String); 5] = [
+const FORMS: [Form; 5] = [
     ("as it is", str::to_owned),
     ("capitals", str::to_uppercase),
     ("no punctuation", |text| text.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace()).collect()),

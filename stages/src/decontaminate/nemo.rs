@@ -8,7 +8,7 @@ use super::items::Set;
 use super::{Find, Finder};
 use crate::text::letters::Letters;
 use crate::text::words::is_alphanumeric;
-use schemas::hash::FastMap;
+use schemas::hash::{FastMap, FastSet};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -23,6 +23,8 @@ pub(super) struct Nemo {
     grams: FastMap<u128, (u32, u32, u32)>,
     /// Lengths that there are, the longest first.
     lens: Vec<usize>,
+    /// The first words of all n-grams, as many as the shortest has.
+    starts: FastSet<u64>,
     unusable: Vec<u64>,
 }
 
@@ -46,7 +48,14 @@ impl Nemo {
                 }
             }
         }
-        Self { grams, lens: lens.into_iter().rev().collect(), unusable }
+        let lens: Vec<usize> = lens.into_iter().rev().collect();
+        let mut starts = FastSet::default();
+        let items = sets.iter().flat_map(|set| &set.items);
+        for words in items.map(|item| words(&item.query)).filter(|words| words.len() >= WORDS_MIN.min(n)) {
+            let shortest = lens.last().copied().unwrap_or(1);
+            starts.extend(words.windows(shortest).map(start));
+        }
+        Self { grams, lens, starts, unusable }
     }
 }
 
@@ -59,7 +68,12 @@ fn words(text: &str) -> Vec<Word> {
     let mut small = String::new();
     let mut end = |from: usize, to: usize| {
         small.clear();
-        small.extend(text[from..to].chars().flat_map(char::to_lowercase));
+        if text[from..to].is_ascii() {
+            small.push_str(&text[from..to]);
+            small.make_ascii_lowercase();
+        } else {
+            small.extend(text[from..to].chars().flat_map(char::to_lowercase));
+        }
         words.push((xxh3_64(small.as_bytes()), from..to));
     };
     for (at, c) in text.char_indices() {
@@ -75,6 +89,11 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
+/// A hash that costs less than that of an n-gram, for most places of a text have none.
+fn start(words: &[Word]) -> u64 {
+    words.iter().fold(0, |all, (hash, _)| (all.rotate_left(5) ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 fn hash(words: &[Word]) -> u128 {
     let hashes: Vec<[u8; 8]> = words.iter().map(|(hash, _)| hash.to_le_bytes()).collect();
     xxh3_128(hashes.as_flattened())
@@ -83,8 +102,13 @@ fn hash(words: &[Word]) -> u128 {
 impl Finder for Nemo {
     fn find(&self, text: &str, _letters: &mut Letters, out: &mut Vec<Find>) {
         let words = words(text);
+        let Some(&shortest) = self.lens.last() else { return };
         let mut at = 0;
         while at < words.len() {
+            if words.get(at..at + shortest).is_none_or(|words| !self.starts.contains(&start(words))) {
+                at += 1;
+                continue;
+            }
             let found = self.lens.iter().find_map(|len| {
                 let gram = words.get(at..at + len)?;
                 self.grams.get(&hash(gram)).map(|found| (*len, *found))

@@ -100,16 +100,12 @@ const fn mix(hash: u64) -> u64 {
     hash ^ (hash >> 32)
 }
 
-/// Joins windows of `len` tokens, which ascend, into ranges of tokens.
-pub(super) fn joined(starts: impl IntoIterator<Item = u32>, len: u32) -> Vec<Range<u32>> {
-    let mut ranges: Vec<Range<u32>> = Vec::new();
-    for start in starts {
-        match ranges.last_mut() {
-            Some(last) if last.end >= start => last.end = start + len,
-            _ => ranges.push(start..start + len),
-        }
+/// Adds a window of `len` tokens to ranges of tokens; windows come ascending.
+pub(super) fn add(ranges: &mut Vec<Range<u32>>, start: u32, len: u32) {
+    match ranges.last_mut() {
+        Some(last) if last.end >= start => last.end = start + len,
+        _ => ranges.push(start..start + len),
     }
-    ranges
 }
 
 #[cfg(test)]
@@ -120,9 +116,14 @@ mod tests {
 
     #[test]
     fn ranges_are_joined() {
-        assert_eq!(joined([0, 1, 3, 9, 20], 4), [0..7, 9..13, 20..24]);
-        assert_eq!(joined([0, 4], 4), [0..8]);
-        assert_eq!(joined([], 4), Vec::<Range<u32>>::new());
+        let joined = |starts: &[u32]| {
+            let mut ranges = Vec::new();
+            starts.iter().for_each(|start| add(&mut ranges, *start, 4));
+            ranges
+        };
+        assert_eq!(joined(&[0, 1, 3, 9, 20]), [0..7, 9..13, 20..24]);
+        assert_eq!(joined(&[0, 4, 20]), [0..8, 20..24]);
+        assert_eq!(joined(&[]), Vec::<Range<u32>>::new());
     }
 
     #[test]
