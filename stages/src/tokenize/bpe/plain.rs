@@ -239,9 +239,9 @@ impl Rules {
             let joined = first(sign) & !(space << 1) & letter >> 1;
             // Line feeds behind signs belong to them.
             let behind = line & sign << 1;
-            let taken = line & !(behind + line);
+            let taken = line & !behind.wrapping_add(line);
             // White space before a line feed belongs to the line feed: not decided here.
-            let before = (first(run) + run) & !run & line;
+            let before = first(run).wrapping_add(run) & !run & line;
             if before != 0 {
                 let end = before.trailing_zeros();
                 let solid = lowest(end) & !white;
