@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use schemas::column::{ID, TOKENS};
 use schemas::hash::Rng;
 use schemas::memory::Stream;
-use schemas::{DocId, Made, Records, Regroup, Settings, Sink, token};
+use schemas::{DocId, Made, Records, Settings, Sink, token};
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
