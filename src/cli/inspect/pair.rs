@@ -16,6 +16,8 @@ use std::ops::Range;
 const NGRAM: usize = 5;
 /// Pieces shown at each end of a run that both texts have; the middle of a longer one is counted.
 const ENDS: usize = 12;
+/// What the node measured and what the texts have in common differ by no more than this where no later node edited the text that stays.
+const EQUAL: f64 = 1e-3;
 /// Multiplier of the combination of word hashes: 2^64 over the golden ratio, odd.
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Cells between the columns.
@@ -41,6 +43,9 @@ pub(super) fn show(dataset: &Dataset, document: &str, style: &Style) -> Result<V
         thousands(dropped as u64),
         thousands(shared.len() as u64)
     );
+    let told = pair.step.value.filter(|_| pair.bands.is_some() && !pair.datatrove);
+    let edited = told.is_some_and(|told| (told - likeness).abs() > EQUAL);
+    let counts = if edited { format!("{counts}; nodes behind it edited the text") } else { counts };
     Ok(View { text: lay(&pair, &texts, &counts, style), json })
 }
 
