@@ -209,7 +209,7 @@ fn a_stage_that_sees_all_rows_first_gives_what_a_build_gives() {
     let folder = Folder::new("stage-global");
     let text = |n: usize| {
         let prose = corpus::prose(&mut schemas::hash::Rng::new(n as u64 % 60), 40);
-        if n % 3 == 0 { prose.to_uppercase() } else { prose }
+        if n.is_multiple_of(3) { prose.to_uppercase() } else { prose }
     };
     let mut rows: Vec<String> =
         (0..100).map(|n| json!({ "id": format!("d{n}"), "text": text(n), "n": n }).to_string()).collect();
