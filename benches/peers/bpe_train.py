@@ -88,14 +88,16 @@ def run_child(name, args, folder):
     if done.returncode:
         print(f"{name}: {done.stderr.strip().splitlines()[-1:]}")
         return None
-    return json.load(open(out, encoding="utf-8"))
+    report = json.load(open(out, encoding="utf-8"))
+    return report | {"merges": [tuple(pair) for pair in report["merges"]]}
 
 
 def run_ours(args, folder):
     out = os.path.join(folder, "tokenizer.json")
     command = [args.gristmill, "tokenizer", "train", *args.corpus, "--vocab-size", str(args.vocab), "--out", out]
-    command += ["--threads", str(args.threads), "--json"]
-    pid = os.posix_spawn(args.gristmill, command, os.environ)
+    command += ["--threads", str(args.threads), "--progress", "none"]
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    pid = os.posix_spawn(args.gristmill, command, os.environ, file_actions=quiet)
     _, code, used = os.wait4(pid, 0)
     if code:
         sys.exit(f"gristmill: exit status {code}")
