@@ -24,6 +24,7 @@ use schemas::{
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -113,6 +114,7 @@ impl Work<'_> {
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
         let mut rows = RowsWriter::create(scratch.join("rows"), &reader.input, bytes)?;
         self.phase(&reader.name, splits.len());
+        let idle = Mutex::<Vec<Records>>::default();
         for split in splits {
             let mut intakes = source.read(split).map_err(RunError::source(&node.name))?;
             let mut ended = false;
@@ -138,9 +140,14 @@ impl Work<'_> {
                     }
                 }
                 let map = |batch: &RecordBatch| {
-                    let mut records = Records::default();
+                    // Memory of an earlier batch: fresh pages cost more than what is written to them.
+                    let idle = || idle.lock().expect("no thread panics while it takes records");
+                    let mut records = idle().pop().unwrap_or_default();
+                    records.clear();
                     global.map(batch, &mut records)?;
-                    spillers.lend(|spiller| spiller.take(&shuffle, &records, partition))
+                    let taken = spillers.lend(|spiller| spiller.take(&shuffle, &records, partition));
+                    idle().push(records);
+                    taken
                 };
                 let mapped = self.pool.install(|| wave.par_iter().try_for_each(map));
                 mapped.map_err(RunError::stage(&reader.name))?;
