@@ -386,6 +386,10 @@ proptest! {
         all.retain(|(_, tokens)| !tokens.is_empty());
         all.sort();
         prop_assert_eq!(found, all);
+        // Best fit cuts a document only where a whole sequence of it is full.
+        for (_, _, pieces) in packed.iter().flatten().filter(|_| !concat) {
+            prop_assert!(pieces.iter().all(|(_, offset, _)| offset % 8 == 0));
+        }
         for rows in packed.iter().filter(|_| concat) {
             prop_assert!(rows.iter().filter(|row| row.1 > 0).count() <= 1);
         }
