@@ -22,9 +22,9 @@ mod json;
 mod merge;
 mod normal;
 mod pattern;
+#[cfg_attr(not(target_arch = "x86_64"), path = "bpe/plain_none.rs")]
 mod plain;
 mod route;
-mod split;
 mod splitter;
 pub mod train;
 mod view;

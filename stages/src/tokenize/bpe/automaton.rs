@@ -174,7 +174,7 @@ const fn no_lower(word: u64) -> u64 {
 fn run(text: &[u8], mut at: usize, fold: u8) -> usize {
     while let Some(chunk) = text.get(at..at + 8) {
         let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
-        let other = no_lower(word | fold as u64 * ONES);
+        let other = no_lower(word | (fold as u64 * ONES));
         if other != 0 {
             return at + other.trailing_zeros() as usize / 8;
         }

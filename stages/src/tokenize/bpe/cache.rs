@@ -69,11 +69,10 @@ impl Cache {
     /// The key of a word, `short` where it fits a slot; `None` where the word is too long to be kept.
     #[inline]
     pub(super) fn key(word: &[u8], short: impl FnOnce() -> Key) -> Option<Key> {
-        match word.len() {
-            ..=KEY_BYTES_MAX => Some(short()),
-            ..=WORD_BYTES_MAX => Some((xxh3_64(word), LONG | word.len() as u64)),
-            _ => None,
+        if word.len() <= KEY_BYTES_MAX {
+            return Some(short());
         }
+        (word.len() <= WORD_BYTES_MAX).then(|| (xxh3_64(word), LONG | word.len() as u64))
     }
 
     /// Keeps a word that was not found through `view`, which is brought up to date.

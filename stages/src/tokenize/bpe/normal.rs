@@ -14,7 +14,7 @@ const COMPOSED_BYTE_MIN: u8 = 0xcc;
 /// The `normalizer` of a byte-level tokenizer.
 pub(super) enum Normal {
     None,
-    Form { compatible: bool, normaliser: NormalizerWrapper },
+    Form { compatible: bool, normaliser: Box<NormalizerWrapper> },
 }
 
 impl Normal {
@@ -34,7 +34,7 @@ impl Normal {
             "NFKC" => true,
             _ => return None,
         };
-        Some(Self::Form { compatible, normaliser: normaliser.clone() })
+        Some(Self::Form { compatible, normaliser: Box::new(normaliser.clone()) })
     }
 
     /// The text in normal form; `spare` holds it where it is another one.

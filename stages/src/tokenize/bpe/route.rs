@@ -13,7 +13,7 @@ use tokenizers::Tokenizer;
 /// A way from text to ids.
 pub(super) enum Route {
     /// Byte-level BPE.
-    Bytes { normal: Normal, splitter: Splitter, model: Bytes },
+    Bytes { normal: Normal, splitter: Splitter, model: Box<Bytes> },
     /// BPE on characters, as SentencePiece trains it.
     Chars(Chars),
     /// A tokenizer whose words, parted by white space, know nothing of each other.
@@ -31,7 +31,7 @@ impl Route {
         }
         let normal = Normal::read(&json["normalizer"], tokenizer.get_normalizer())?;
         let splitter = Splitter::read(&json["pre_tokenizer"])?;
-        Some(Self::Bytes { normal, splitter, model: Bytes::read(&json["model"])? })
+        Some(Self::Bytes { normal, splitter, model: Box::new(Bytes::read(&json["model"])?) })
     }
 
     /// Whether names of added tokens may look different in normalised text.

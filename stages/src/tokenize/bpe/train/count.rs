@@ -35,11 +35,14 @@ pub(crate) struct Counts {
     /// Long words, a length in four bytes before each.
     pieces: Vec<Vec<u8>>,
     held: usize,
+    /// Room for the ends of pre-tokens.
+    ends: Vec<u32>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), pieces: Vec::new(), held: 0 }
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Self { shards, pieces: Vec::new(), held: 0, ends: Vec::new() }
     }
 }
 
@@ -121,15 +124,11 @@ fn hash_of(key: [u64; 2]) -> u64 {
 
 impl Counts {
     /// Counts the words of a text, those longer than `bytes_max` in parts. Tells how many words there were and how many in
-    /// parts; `None` where the text cannot be split, and nothing is counted.
-    pub(crate) fn add_text(
-        &mut self,
-        splitter: &Splitter,
-        text: &str,
-        bytes_max: usize,
-    ) -> Option<(u64, u64)> {
+    /// parts.
+    pub(crate) fn add_text(&mut self, splitter: &Splitter, text: &str, bytes_max: usize) -> (u64, u64) {
         let (bytes, mut words, mut cut) = (text.as_bytes(), 0, 0);
-        let split = splitter.each(text, |start, end| {
+        let mut ends = std::mem::take(&mut self.ends);
+        splitter.each(text, &mut ends, |start, end| {
             words += 1;
             if end - start <= bytes_max {
                 self.add(bytes, start, end, 1);
@@ -140,7 +139,8 @@ impl Counts {
                 self.add(part, 0, part.len(), 1);
             }
         });
-        split.then_some((words, cut))
+        self.ends = ends;
+        (words, cut)
     }
 
     /// Counts the word `text[start..end]` so many times more.

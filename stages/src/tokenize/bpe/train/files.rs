@@ -47,7 +47,7 @@ pub struct Tally {
     pub files: u64,
     /// Documents whose words were counted.
     pub documents: u64,
-    /// Lines and rows without a text, or with one that is not UTF-8 or cannot be split.
+    /// Lines and rows without a text, or with one that is not UTF-8.
     pub rows_bad: u64,
     /// Bytes of text.
     pub text_bytes: u64,
@@ -210,10 +210,7 @@ impl Counter<'_> {
     }
 
     fn document(&mut self, text: &str) {
-        let Some((words, cut)) = self.counts.add_text(&self.splitter, text, WORD_BYTES_MAX) else {
-            self.tally.rows_bad += 1;
-            return;
-        };
+        let (words, cut) = self.counts.add_text(&self.splitter, text, WORD_BYTES_MAX);
         self.tally.words += words;
         self.tally.words_cut += cut;
         self.tally.documents += 1;

@@ -1,10 +1,8 @@
 //! The splits into pre-tokens that a tokenizer can be trained with.
 
-use super::super::split::split;
+use super::super::splitter::{self, CL100K, O200K, QWEN2};
 use schemas::choice;
 use serde_json::{Value, json};
-use tokenizers::pattern::Pattern as _;
-use tokenizers::utils::SysRegex;
 
 choice! {
     /// How a text is split before pairs are counted; no token crosses a border.
@@ -19,13 +17,6 @@ choice! {
         Qwen2 = "qwen2",
     }
 }
-
-/// Split pattern of tiktoken's `cl100k_base`, as tokenizer.json files have it.
-const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Split pattern of tiktoken's `o200k_base`.
-const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Split pattern of the tokenizer of Qwen 2.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl Split {
     /// The names of all.
@@ -51,31 +42,23 @@ impl Split {
 
     /// Makes what splits.
     pub fn splitter(self) -> Splitter {
-        Splitter(self.pattern().map(|pattern| SysRegex::new(pattern).expect("the pattern is a constant")))
+        Splitter(splitter::Splitter::read(&self.pre_tokenizer()).expect("the patterns are of the family"))
     }
 }
 
 /// Splits texts.
-pub struct Splitter(Option<SysRegex>);
+pub struct Splitter(splitter::Splitter);
 
 impl Splitter {
-    /// Tells the bytes of each pre-token, in order; `false` where the text is too tangled for the pattern.
-    #[must_use]
-    pub fn each(&self, text: &str, mut take: impl FnMut(usize, usize)) -> bool {
-        let Some(regex) = &self.0 else {
-            let mut start = 0;
-            for word in split(text) {
-                take(start, start + word.len());
-                start += word.len();
-            }
-            return true;
-        };
-        let Ok(pieces) = regex.find_matches(text) else { return false };
-        pieces
-            .into_iter()
-            .filter(|((start, end), _)| start < end)
-            .for_each(|((start, end), _)| take(start, end));
-        true
+    /// Tells the bytes of each pre-token, in order; `ends` is room for their ends.
+    pub fn each(&self, text: &str, ends: &mut Vec<u32>, mut take: impl FnMut(usize, usize)) {
+        ends.clear();
+        self.0.split(text.as_bytes(), ends);
+        let mut start = 0;
+        for &end in ends.iter() {
+            take(start, end as usize);
+            start = end as usize;
+        }
     }
 }
 
@@ -104,7 +87,7 @@ mod tests {
                 let splits = reference.get_splits(OffsetReferential::Original, OffsetType::Byte);
                 let expected: Vec<(usize, usize)> = splits.iter().map(|(_, offsets, _)| *offsets).collect();
                 let mut found = Vec::new();
-                assert!(split.splitter().each(text, |start, end| found.push((start, end))));
+                split.splitter().each(text, &mut Vec::new(), |start, end| found.push((start, end)));
                 let expected: Vec<_> = expected.into_iter().filter(|(start, end)| start < end).collect();
                 assert_eq!(found, expected, "{name}: {text:?}");
             }
