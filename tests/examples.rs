@@ -15,7 +15,7 @@ fn the_examples_have_no_mistakes() {
         train: Some(TrainKeys { keys: model::Config::KEYS, check: model::config::check }),
     };
     let place = std::env::temp_dir().join(format!("gristmill-examples-{}", std::process::id()));
-    for file in ["warc/a.warc.gz", "input/a.jsonl", "books.jsonl"] {
+    for file in ["warc/a.warc.gz", "input/a.jsonl", "books.jsonl", "eval/a.jsonl"] {
         let file = place.join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "{\"text\": \"one\"}\n").unwrap();
