@@ -123,7 +123,8 @@ const BUILD: Build = |settings| {
     Ok(Made::Global(if config.file.is_empty() {
         Box::new(Train { splitter: config.split.splitter(), config })
     } else {
-        Box::new(Load { json: read(&config, settings)?, config })
+        let (json, encoder) = read(&config, settings)?;
+        Box::new(Load { config, json, encoder: Arc::new(encoder) })
     }))
 };
 
@@ -145,7 +146,7 @@ fn mistake(key: &str, message: impl Into<String>, help: Option<String>) -> KeyEr
 }
 
 /// Reads the tokenizer.json and finds what does not fit it.
-fn read(config: &Config, settings: &Settings) -> Result<Vec<u8>, Vec<KeyError>> {
+fn read(config: &Config, settings: &Settings) -> Result<(Vec<u8>, Encoder), Vec<KeyError>> {
     let unused = settings.pairs().iter().filter(|(key, _)| TRAINING_KEYS.contains(&key.as_str()));
     let mut errors: Vec<KeyError> = unused
         .map(|(key, _)| {
@@ -164,18 +165,22 @@ fn read(config: &Config, settings: &Settings) -> Result<Vec<u8>, Vec<KeyError>> 
             return Err(errors);
         }
     };
-    match Encoder::read(&json, false) {
+    match encoder(config, &json) {
         Err(error) => {
-            errors.push(mistake("file", format!("{} is no tokenizer.json: {error}", path.display()), None))
+            errors.push(mistake("file", format!("{} is no tokenizer.json: {error}", path.display()), None));
+            Err(errors)
         }
-        Ok(encoder) if config.append_eos && encoder.id(&config.eos).is_none() => errors.push(mistake(
-            "eos",
-            format!("{} has no token `{}`", path.display(), config.eos),
-            Some("name a token of the file, or set `append_eos = false`".to_owned()),
-        )),
-        Ok(_) => {}
+        Ok(encoder) => {
+            if config.append_eos && encoder.id(&config.eos).is_none() {
+                errors.push(mistake(
+                    "eos",
+                    format!("{} has no token `{}`", path.display(), config.eos),
+                    Some("name a token of the file, or set `append_eos = false`".to_owned()),
+                ));
+            }
+            if errors.is_empty() { Ok((json, encoder)) } else { Err(errors) }
+        }
     }
-    if errors.is_empty() { Ok(json) } else { Err(errors) }
 }
 
 fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
@@ -183,13 +188,12 @@ fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
     Ok(with(input, [Field::new(TOKENS, tokens_type(), false)]))
 }
 
-fn settled(config: &Config, json: Vec<u8>) -> Result<Settled, StageError> {
-    let encoder = encoder(config, &json)?;
+fn settled(config: &Config, json: Vec<u8>, encoder: &Encoder) -> Settled {
     let eos = encoder.id(&config.eos).map(|id| ("eos_id".to_owned(), u64::from(id)));
     let told = transformers_config(eos.as_ref().map(|_| config.eos.as_str()));
     let facts = [("vocab_size".to_owned(), encoder.size())].into_iter().chain(eos).collect();
     let files = [(manifest::TOKENIZER.to_owned(), json), (manifest::TOKENIZER_CONFIG.to_owned(), told)];
-    Ok(Settled { files: files.into(), facts })
+    Settled { files: files.into(), facts }
 }
 
 /// What `transformers` reads beside a tokenizer.json. A document begins behind the end of another, so both ends are one token.
@@ -207,10 +211,18 @@ fn encoder(config: &Config, json: &[u8]) -> Result<Encoder, StageError> {
     Encoder::read(json, config.special_tokens == SpecialTokens::Parse).map_err(StageError::Invalid)
 }
 
-fn judge(config: &Config, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
+/// What judges by the settled tokenizer; `known` is one that was read already, and what it was read from.
+fn judge(
+    config: &Config,
+    settled: &Settled,
+    known: Option<(&[u8], &Arc<Encoder>)>,
+) -> Result<Box<dyn Judge>, StageError> {
     let json = settled.files.get(manifest::TOKENIZER);
-    let missing = || StageError::Invalid("no tokenizer was settled".to_owned());
-    let encoder = encoder(config, json.ok_or_else(missing)?)?;
+    let json = json.ok_or_else(|| StageError::Invalid("no tokenizer was settled".to_owned()))?;
+    let encoder = match known.filter(|(known, _)| known == json) {
+        Some((_, encoder)) => encoder.clone(),
+        None => Arc::new(encoder(config, json)?),
+    };
     Ok(Box::new(Tokenize {
         reject: config.special_tokens == SpecialTokens::Reject,
         eos: encoder.id(&config.eos).filter(|_| config.append_eos).map(|id| id as i32),
@@ -222,6 +234,8 @@ fn judge(config: &Config, settled: &Settled) -> Result<Box<dyn Judge>, StageErro
 struct Load {
     config: Config,
     json: Vec<u8>,
+    /// A large vocabulary takes half a second to read.
+    encoder: Arc<Encoder>,
 }
 
 impl Global for Load {
@@ -238,11 +252,11 @@ impl Global for Load {
     }
 
     fn settle(&self, _: &mut dyn Sorted, _: &dyn House, _: &mut dyn Notes) -> Result<Settled, StageError> {
-        settled(&self.config, self.json.clone())
+        Ok(settled(&self.config, self.json.clone(), &self.encoder))
     }
 
     fn judge(&self, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
-        judge(&self.config, settled)
+        judge(&self.config, settled, Some((&self.json, &self.encoder)))
     }
 }
 
@@ -308,7 +322,9 @@ impl Global for Train {
         let specials = [eos.as_str()];
         let plan = Plan { split: *split, ..Plan::new(*vocab_size as usize, *min_frequency, &specials) };
         let trained = train::learn::<StageError>(&plan, &sizes, give, &mut |_| {})?;
-        let mut settled = settled(&self.config, json::write(&trained))?;
+        let json = json::write(&trained);
+        let encoder = encoder(&self.config, &json)?;
+        let mut settled = settled(&self.config, json, &encoder);
         if trained.words_left_out > 0 {
             settled.facts.insert("words_left_out".to_owned(), trained.words_left_out);
         }
@@ -316,7 +332,7 @@ impl Global for Train {
     }
 
     fn judge(&self, settled: &Settled) -> Result<Box<dyn Judge>, StageError> {
-        judge(&self.config, settled)
+        judge(&self.config, settled, None)
     }
 }
 
@@ -329,7 +345,7 @@ fn count(value: &[u8]) -> Result<u64, StageError> {
 
 /// The settled stage.
 struct Tokenize {
-    encoder: Encoder,
+    encoder: Arc<Encoder>,
     reject: bool,
     eos: Option<i32>,
 }
