@@ -166,6 +166,7 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
     for spec in stages::ALL {
         let settings = match spec.kind {
             "filter.quality" => quality(warc.parent().ok_or("the archive has a parent")?, &texts)?,
+            "decontaminate.ngram" => benchmark(warc.parent().ok_or("the archive has a parent")?)?,
             _ => Settings::default(),
         };
         let seconds = match (spec.build)(&settings) {
@@ -197,6 +198,19 @@ fn kinds(warc: &Path) -> Result<(), Failure> {
     let (seconds, _) = best(|| judge(tokenize.as_ref(), &settled, &texts))?;
     row("tokenize.bpe (encode)", &texts, column::TEXT, seconds);
     Ok(())
+}
+
+/// Settings of `decontaminate.ngram` with a benchmark of a thousand questions that no page asks.
+fn benchmark(work: &Path) -> Result<Settings, Failure> {
+    let line = |n: usize| {
+        let question =
+            format!("Which of {n} millers turns the stone of mill {} before noon in winter?", n * 7);
+        format!("{}\n", serde_json::json!({ "question": question, "answer": format!("miller {n}") }))
+    };
+    let path = work.join("benchmark.jsonl");
+    fs::write(&path, (0..1000).map(line).collect::<String>())?;
+    let sets = toml::Value::from(vec![path.display().to_string()]);
+    Ok(Settings::new(vec![("sets".to_owned(), sets)]))
 }
 
 /// Settings of `filter.quality` with weights that tell every other document from the rest.
