@@ -141,9 +141,8 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut batch = Batch::default();
         while batch.verdicts.len() < BATCH_ROWS && batch.bytes < BATCH_BYTES {
-            let start = self.reader.read;
             match self.page() {
-                Some(page) => batch.push(&page, &format!("{}:{start}", self.name)),
+                Some((start, page)) => batch.push(&page, &format!("{}:{start}", self.name)),
                 None => break,
             }
         }
@@ -152,22 +151,23 @@ impl Iterator for Rows<'_> {
 }
 
 impl Rows<'_> {
-    /// The next response; records of other types are passed over.
-    fn page(&mut self) -> Option<Page> {
+    /// The next response and its first byte in the archive; records of other types are passed over.
+    fn page(&mut self) -> Option<(u64, Page)> {
         let config = &self.settings.config;
         let most = config.body_bytes_max.max(sitemap::BYTES_MAX) + 2 * HEADER_BYTES_MAX;
         loop {
             if self.broken || self.reader.fill_buf().ok()?.is_empty() {
                 return None;
             }
+            let start = self.reader.read;
             let (record, broken) = bounded(GzDecoder::new(&mut self.reader), most);
             self.broken = broken.is_some();
             let Some((headers, block)) = divide(&record) else {
                 self.broken = true;
-                return Some(Page { drop: Some((Drop::BrokenRecord, 1.0, 0.0)), ..Page::default() });
+                return Some((start, Page { drop: Some((Drop::BrokenRecord, 1.0, 0.0)), ..Page::default() }));
             };
             if header(headers, "WARC-Type") == Some("response") || self.broken {
-                return Some(self.response(headers, block));
+                return Some((start, self.response(headers, block)));
             }
         }
     }

@@ -114,5 +114,15 @@ fn splits_are_stable_and_cover_every_record() {
     assert!(splits.len() > 3);
     assert_eq!(splits, read::splits(&settings, &folder.0).unwrap());
     let rows = splits.iter().flat_map(|s| read::rows(&settings, s).unwrap());
-    assert_eq!(rows.map(|intake| intake.unwrap().batch.num_rows()).sum::<usize>(), 101);
+    let batches: Vec<_> = rows.map(|intake| intake.unwrap().batch).collect();
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 101);
+    // The place in `source` is that of the response record itself.
+    for source in batches.iter().flat_map(|batch| schemas::column::utf8(batch, "source").unwrap()) {
+        let (name, byte) = source.unwrap().rsplit_once(':').unwrap();
+        let archive = std::fs::read(folder.0.join(settings.hash()).join(name)).unwrap();
+        let mut head = [0; 200];
+        let member = &archive[byte.parse::<usize>().unwrap()..];
+        flate2::bufread::GzDecoder::new(member).read_exact(&mut head).unwrap();
+        assert!(String::from_utf8_lossy(&head).contains("WARC-Type: response"), "{source:?}");
+    }
 }
