@@ -559,3 +559,31 @@ fn a_stage_leaves_an_index_that_the_next_one_reads() {
         stage("new.jsonl", &["--set", "against=[\"files/minhash.index\"]", "--set", "rows=5"]).expect(2);
     assert!(refused.err.contains("what is mixed cannot be compared"), "{}", refused.err);
 }
+
+#[test]
+fn the_order_of_lines_does_not_decide_which_near_duplicates_stay() {
+    let folder = Folder::new("order");
+    let line = |n: usize| {
+        // Fifty texts of one length; of each three copies, one of them with another word.
+        let word = |k: usize| format!("w{:04}", (n % 50 * 977 + k * k * 31) % 9973);
+        let mut words: Vec<String> = (0..90).map(word).collect();
+        if n % 3 == 1 {
+            words[n % 90] = "other".to_owned();
+        }
+        json!({ "id": format!("d{n}"), "text": words.join(" ") }).to_string() + "\n"
+    };
+    let kept = |name: &str, order: &[usize]| {
+        common::write(&folder.0, name, order.iter().map(|n| line(*n)).collect::<String>());
+        let out = format!("kept-{name}");
+        gristmill(&["stage", "dedup.minhash", "--in", name, "--out", &out], &folder.0).expect(0);
+        let mut ids: Vec<String> =
+            lines(&folder.0.join(out)).iter().map(|row| row["id"].to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let forward: Vec<usize> = (0..150).collect();
+    let mixed: Vec<usize> = forward.iter().map(|n| n * 37 % 150).rev().collect();
+    let expected = kept("a.jsonl", &forward);
+    assert_eq!(expected.len(), 50);
+    assert_eq!(kept("b.jsonl", &mixed), expected);
+}

@@ -58,7 +58,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "dedup.exact",
-    version: 1,
+    version: 2,
     summary: "Keeps one of the documents that have the same text.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -5,21 +5,25 @@
 //!
 //! ```text
 //! keep = "first"    earliest fetched_at, then source ("a.jsonl:9" before "a.jsonl:10"), then id
-//! keep = "newest"   latest fetched_at, then id
-//! keep = "longest"  most bytes of text, then id
-//! keep = "quality"  highest number in the column of quality, then longest, then id
-//! keep = "licence"  any value in the column `licence` before none, then longest, then id
-//! keep = "best"     quality, then newest, then licence, then longest, then id
+//! keep = "newest"   latest fetched_at, then content, then id
+//! keep = "longest"  most bytes of text, then content, then id
+//! keep = "quality"  highest number in the column of quality, then longest, then content, then id
+//! keep = "licence"  any value in the column `licence` before none, then longest, then content, then id
+//! keep = "best"     quality, then newest, then licence, then longest, then content, then id
 //! ```
+//!
+//! Content is a hash of the whole object where it is carried along (column `row`), else of the text: an id follows from the place in the
+//! source, and what stays should not change when the same documents are read in another order.
 //!
 //! A document without a readable `fetched_at` or number ranks behind all that have one.
 
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Schema};
 use schemas::{DocId, StageError, choice, column};
+use xxhash_rust::xxh3::xxh3_64;
 
 choice! {
-    /// Which document of a group of duplicates stays. Ties go to the smallest id.
+    /// Which document of a group of duplicates stays. Ties are decided by a hash of what they hold, then by the smallest id.
     pub enum Keep {
         /// The one fetched first, then the one that stands first in its source.
         First = "first",
@@ -96,6 +100,8 @@ pub(super) struct Ranker<'a> {
     texts: Option<&'a StringArray>,
     licences: Option<&'a StringArray>,
     quality: Option<&'a ArrayRef>,
+    /// Whole objects, where they are carried along.
+    objects: Option<&'a StringArray>,
 }
 
 impl<'a> Ranker<'a> {
@@ -114,6 +120,7 @@ impl<'a> Ranker<'a> {
             texts: optional(column::TEXT)?,
             licences: optional(column::LICENCE)?,
             quality: batch.column_by_name(quality),
+            objects: optional(column::ROW)?,
         })
     }
 
@@ -137,6 +144,10 @@ impl<'a> Ranker<'a> {
                 out.extend([self.badness(row), self.age(row)].concat());
                 out.extend([&self.silence(row)[..], &self.shortness(row)].concat());
             }
+        }
+        if self.keep != Keep::First {
+            let content = value(self.objects.or(self.texts), row);
+            out.extend_from_slice(&xxh3_64(content.as_bytes()).to_be_bytes());
         }
         out.extend_from_slice(&id_bytes(self.ids, row)?);
         Ok(())

@@ -91,7 +91,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "dedup.url",
-    version: 1,
+    version: 2,
     summary: "Keeps one of the documents that come from the same address.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -30,7 +30,7 @@ fn form_does_not_count_and_short_texts_are_compared_whole() {
         ],
         "a near_duplicate 1 of 0.8 (b), b kept, c kept, d kept, e kept",
     );
-    check(&[("a", "one two"), ("b", "One-two")], "a kept, b near_duplicate 1 of 0.8 (a)");
+    check(&[("a", "one two!"), ("b", "One-two")], "a kept, b near_duplicate 1 of 0.8 (a)");
     check(&[("a", "..."), ("b", "...")], "a kept, b kept");
 }
 
@@ -155,7 +155,8 @@ fn the_cover_is_greedy_and_exact() {
         let ids: Vec<DocId> =
             (0..texts.len()).map(|n| DocId::parse(&id(&format!("d{n:06}"))).unwrap()).collect();
         let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_by_key(|n| (usize::MAX - texts[*n].len(), *n));
+        let content = |n: &usize| xxhash_rust::xxh3::xxh3_64(texts[*n].as_bytes());
+        order.sort_by_key(|n| (usize::MAX - texts[*n].len(), content(n), *n));
         let (mut kept, mut expected) = (Vec::<usize>::new(), Noted::default());
         for n in order {
             let similar = |k: &&usize| jaccard(&texts[n], &texts[**k]) >= 0.8;
