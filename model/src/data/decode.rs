@@ -48,6 +48,17 @@ impl Columns {
         self.batches.iter().map(|batch| batch.pads.len()).sum()
     }
 
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let flat = self.flat.as_ref().map_or(0, |flat| 4 * flat.capacity());
+        let of = |batch: &Batch| {
+            let lists = [batch.ids.as_ref(), Some(&batch.lengths), Some(&batch.offsets), batch.mask.as_ref()];
+            let lists = lists.into_iter().flatten().map(Array::get_array_memory_size).sum::<usize>();
+            lists + batch.pads.get_array_memory_size()
+        };
+        flat + self.batches.iter().map(of).sum::<usize>()
+    }
+
     /// Row `at`, which must have `length` tokens below `vocab`, all of them in pieces or padding.
     pub(super) fn row(&self, at: usize, length: u64, vocab: u64) -> Result<Row, String> {
         let (batch, inner) = self.batch(at)?;
