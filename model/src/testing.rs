@@ -94,7 +94,7 @@ fn shard(path: &Path, rows: &[Row], (group_rows, plain): (usize, bool)) {
         let named = batch.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
         let columns = named.into_iter().zip(batch.columns().to_vec());
         let mask: ArrayRef = Arc::new(masks.finish());
-        batch = RecordBatch::try_from_iter(columns.chain([("loss_mask".to_owned(), mask)])).unwrap();
+        batch = RecordBatch::try_from_iter(columns.chain([(token::LOSS_MASK.to_owned(), mask)])).unwrap();
     }
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = std::fs::File::create(path).unwrap();

@@ -5,11 +5,9 @@ use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use schemas::token;
 
-/// Column of tuned data alone: whether each token is learned.
-const LOSS_MASK: &str = "loss_mask";
 /// The columns that a row is made of, the ids first; the last only where there is one.
 pub(super) const NEEDED: [&str; 5] =
-    [token::INPUT_IDS, token::DOC_LENS, token::DOC_OFFSETS, token::PAD, LOSS_MASK];
+    [token::INPUT_IDS, token::DOC_LENS, token::DOC_OFFSETS, token::PAD, token::LOSS_MASK];
 
 /// Rows as they were decoded; a row is copied out when it is asked for.
 #[derive(Debug)]
@@ -48,6 +46,17 @@ impl Columns {
 
     pub(super) fn count(&self) -> usize {
         self.batches.iter().map(|batch| batch.pads.len()).sum()
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let flat = self.flat.as_ref().map_or(0, |flat| 4 * flat.capacity());
+        let of = |batch: &Batch| {
+            let lists = [batch.ids.as_ref(), Some(&batch.lengths), Some(&batch.offsets), batch.mask.as_ref()];
+            let lists = lists.into_iter().flatten().map(Array::get_array_memory_size).sum::<usize>();
+            lists + batch.pads.get_array_memory_size()
+        };
+        flat + self.batches.iter().map(of).sum::<usize>()
     }
 
     /// Row `at`, which must have `length` tokens below `vocab`, all of them in pieces or padding.
@@ -153,7 +162,7 @@ fn list(batch: &RecordBatch, name: &str) -> Result<ListArray, String> {
 }
 
 fn mask(batch: &RecordBatch) -> Result<Option<ListArray>, String> {
-    let Some(column) = batch.column_by_name(LOSS_MASK) else { return Ok(None) };
+    let Some(column) = batch.column_by_name(token::LOSS_MASK) else { return Ok(None) };
     let lists = column.as_list_opt::<i32>().filter(|lists| lists.values().as_boolean_opt().is_some());
     lists.cloned().map(Some).ok_or_else(|| "column `loss_mask` has no lists of true and false".to_owned())
 }

@@ -25,8 +25,11 @@ use std::sync::{Arc, Mutex};
 const BLOCK_TOKENS_MAX: u64 = 2 << 20;
 /// Shards whose footers and page indexes are kept in memory, about 1 MiB each at 128 Mi tokens.
 const HEADS_MAX: usize = 64;
-/// Row groups whose columns beside the ids are kept in memory for rows that are read alone: about 30 KiB each.
+/// Row groups whose columns beside the ids are kept in memory for rows that are read alone: about 30 KiB each, more where they
+/// have a mask of what is learned.
 const SIDES_MAX: usize = 1024;
+/// Memory of these columns, of all row groups; the one that is read may be larger.
+const SIDES_BYTES_MAX: usize = 64 << 20;
 /// Rows decoded together where they are read one behind the other.
 const CHUNK_ROWS: u32 = 256;
 
@@ -41,12 +44,39 @@ pub struct Rows {
     vocab: u64,
     /// What was read of the shards that were used last, the latest at the end.
     heads: Mutex<VecDeque<(usize, ArrowReaderMetadata)>>,
-    /// What stands beside the ids in row groups of shards, the latest at the end.
-    sides: Mutex<VecDeque<Side>>,
+    sides: Mutex<Sides>,
 }
 
-/// What stands beside the ids in row group (shard, group).
-type Side = ((usize, usize), Arc<Columns>);
+/// What stands beside the ids in row groups (shard, group), the one that was asked for last at the end.
+#[derive(Debug, Default)]
+struct Sides {
+    all: VecDeque<((usize, usize), Arc<Columns>)>,
+    bytes: usize,
+}
+
+impl Sides {
+    fn find(&mut self, key: (usize, usize)) -> Option<Arc<Columns>> {
+        let at = self.all.iter().rposition(|(other, _)| *other == key)?;
+        let found = self.all.remove(at)?;
+        let side = found.1.clone();
+        self.all.push_back(found);
+        Some(side)
+    }
+
+    /// Keeps one more, in place of those that were not asked for longest.
+    fn keep(&mut self, key: (usize, usize), side: &Arc<Columns>) {
+        // Another thread may have read it meanwhile.
+        if self.find(key).is_some() {
+            return;
+        }
+        self.bytes += side.bytes();
+        self.all.push_back((key, side.clone()));
+        while self.all.len() > SIDES_MAX || self.bytes > SIDES_BYTES_MAX && self.all.len() > 1 {
+            let Some((_, gone)) = self.all.pop_front() else { break };
+            self.bytes -= gone.bytes();
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Shard {
@@ -174,18 +204,14 @@ impl Rows {
     /// What stands beside the ids in a row group: small, and kept for the row groups that were asked last.
     fn side(&self, shard: usize, group: usize) -> Result<Arc<Columns>, TrainError> {
         let known = || self.sides.lock().expect("no thread panics while it looks up a row group");
-        if let Some((_, side)) = known().iter().find(|(key, _)| *key == (shard, group)) {
-            return Ok(side.clone());
+        if let Some(side) = known().find((shard, group)) {
+            return Ok(side);
         }
         let groups = &self.shards[shard].groups;
         let count = u32::try_from(groups[group + 1] - groups[group]).expect("rows of a group are u32");
         let all: Vec<u32> = (0..count).collect();
         let side = Arc::new(self.read_with(shard, group, &all, Some(Vec::new()))?);
-        let mut sides = known();
-        while sides.len() >= SIDES_MAX {
-            sides.pop_front();
-        }
-        sides.push_back(((shard, group), side.clone()));
+        known().keep((shard, group), &side);
         Ok(side)
     }
 
@@ -345,4 +371,23 @@ fn selection(wanted: &[u32], rows: usize) -> RowSelection {
         }
     }
     RowSelection::from_consecutive_ranges(ranges.into_iter(), rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_last_stays() {
+        let mut sides = Sides::default();
+        let side = Arc::new(Columns::of(&[], Some(vec![0; SIDES_BYTES_MAX / 4 / 4])).unwrap());
+        assert!(side.bytes() >= SIDES_BYTES_MAX / 4);
+        (0..3).for_each(|group| sides.keep((0, group), &side));
+        assert!(sides.find((0, 0)).is_some());
+        (3..5).for_each(|group| sides.keep((0, group), &side));
+        let there: Vec<bool> = (0..5).map(|group| sides.find((0, group)).is_some()).collect();
+        assert!(there[0] && there[4] && !there[1], "{there:?}");
+        assert_eq!(sides.bytes, sides.all.len() * side.bytes());
+        assert!(sides.bytes <= SIDES_BYTES_MAX);
+    }
 }

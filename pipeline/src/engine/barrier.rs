@@ -141,8 +141,8 @@ pub(super) fn settle_all(
     (path, hand): (&Path, Hand),
 ) -> Result<(), RunError> {
     let failed = || RunError::stage(name);
-    // A sorter is filled while another is read, notes are taken, and the global holds what it is lent.
-    let (budget, sorters) = (memory_bytes / 4, AtomicUsize::new(0));
+    // At most two sorters are filled, notes are taken and the global holds what it is lent, while others are read.
+    let (budget, sorters) = (memory_bytes / 5, AtomicUsize::new(0));
     let desk = Desk { folder, budget, sorters, spilled, files: Mutex::default() };
     let mut notes = NoteSorter(desk.disk_sorter().map_err(failed())?);
     let mut sorted = reduced.merge(0).map_err(failed())?;
@@ -193,7 +193,7 @@ impl Push for Output<'_> {
 /// The house, for one global that settles.
 struct Desk<'a> {
     folder: PathBuf,
-    /// Memory of one sorter. One is filled at a time, and notes beside it.
+    /// Memory of one sorter. At most two are filled at a time, and notes beside them.
     budget: usize,
     sorters: AtomicUsize,
     spilled: &'a AtomicUsize,

@@ -134,17 +134,20 @@ impl Commit<'_> {
         let (run, name) = (self.run, &self.node(at).name);
         let jobs = run.streams.of[at].len();
         run.observer.event(Event::Phase { name: &format!("count {name}"), total: jobs as u64 });
-        let tallies = run.lanes(jobs, |stream| {
+        let all = Mutex::new(Tally::new());
+        let locked = || all.lock().expect("no thread panics while it adds what it counted");
+        run.lanes(jobs, |stream| {
             let mut tally = Tally::new();
             for batch in rows_of(run, at, stream)? {
                 regroup.count(&batch?, &mut tally).map_err(RunError::stage(name))?;
             }
+            // Here and not at the end: a tally of each stream would be held until then.
+            let mut all = locked();
+            tally.into_iter().for_each(|(key, count)| *all.entry(key).or_default() += count);
             run.observer.event(Event::Advance { units: 1 });
-            Ok(tally)
+            Ok(())
         })?;
-        let mut all = Tally::new();
-        tallies.into_iter().flatten().for_each(|(key, count)| *all.entry(key).or_default() += count);
-        let planned = regroup.plan(&all).map_err(RunError::stage(name))?;
+        let planned = regroup.plan(&locked()).map_err(RunError::stage(name))?;
         for (file, bytes) in planned.iter().flat_map(|planned| &planned.files) {
             let path = self.folder.join(file);
             fs::write(&path, bytes).map_err(RunError::io(&path))?;

@@ -89,10 +89,10 @@ pub fn meta(table: &Table) -> Result<Meta, InspectError> {
         created_by: BTreeSet::new(),
         versions: BTreeSet::new(),
     };
-    let mut first_row = 0;
+    let (mut first_row, mut places) = (0, BTreeMap::new());
     for part in &table.parts {
         if let Head::Parquet(metadata) = &part.head {
-            meta.add(&part.path.display().to_string(), metadata.metadata(), first_row);
+            meta.add(&part.path.display().to_string(), metadata.metadata(), first_row, &mut places);
         }
         first_row += part.rows();
     }
@@ -104,7 +104,14 @@ pub fn meta(table: &Table) -> Result<Meta, InspectError> {
 }
 
 impl Meta {
-    fn add(&mut self, name: &str, metadata: &ParquetMetaData, mut first_row: u64) {
+    /// Adds a file; `places` says where in the columns each path is.
+    fn add(
+        &mut self,
+        name: &str,
+        metadata: &ParquetMetaData,
+        mut first_row: u64,
+        places: &mut BTreeMap<String, usize>,
+    ) {
         let file = metadata.file_metadata();
         self.created_by.extend(file.created_by().map(str::to_owned));
         self.versions.insert(file.version());
@@ -127,7 +134,7 @@ impl Meta {
             for (column, chunk) in group.columns().iter().enumerate() {
                 let pages =
                     index.and_then(|index| index.get(column)).map(|index| index.page_locations().as_slice());
-                self.pages_of(chunk).add(
+                self.pages_of(chunk, places).add(
                     chunk,
                     pages.filter(|pages| !pages.is_empty()),
                     unsigned(group.num_rows()),
@@ -136,9 +143,9 @@ impl Meta {
         }
     }
 
-    fn pages_of(&mut self, chunk: &ColumnChunkMetaData) -> &mut Pages {
+    fn pages_of(&mut self, chunk: &ColumnChunkMetaData, places: &mut BTreeMap<String, usize>) -> &mut Pages {
         let path = chunk.column_path().string();
-        let at = self.columns.iter().position(|pages| pages.path == path).unwrap_or_else(|| {
+        let at = *places.entry(path.clone()).or_insert_with(|| {
             let physical = chunk.column_type().to_string().to_lowercase();
             let (nulls, pages, page_bytes_max) = (Some(0), Some(0), Some(0));
             self.columns.push(Pages { path, physical, nulls, pages, page_bytes_max, ..Pages::default() });

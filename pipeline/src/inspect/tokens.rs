@@ -34,9 +34,6 @@ pub struct TokenView {
     pub learned: Option<Vec<bool>>,
 }
 
-/// The column of a shard that says which tokens are learned: a list of numbers or booleans, as long as the tokens.
-const LOSS_MASK: &str = "loss_mask";
-
 /// Reads row `row` of the token shards in `table`.
 ///
 /// # Errors
@@ -60,7 +57,7 @@ pub fn token_row(
         cells[name].as_array().into_iter().flatten().filter_map(Json::as_i64).collect()
     };
     let ids = numbers(token::INPUT_IDS);
-    let mask: Option<Vec<bool>> = cells.get(LOSS_MASK).and_then(|mask| mask.as_array()).map(|mask| {
+    let mask: Option<Vec<bool>> = cells.get(token::LOSS_MASK).and_then(|mask| mask.as_array()).map(|mask| {
         mask.iter().map(|cell| cell.as_bool().unwrap_or_else(|| cell.as_f64() != Some(0.0))).collect()
     });
     let (lens, offsets) = (numbers(token::DOC_LENS), numbers(token::DOC_OFFSETS));

@@ -104,13 +104,13 @@ pub(super) fn read(
     }
     let base = settings.resolve(&schemas::FilePath::default());
     let help = "give JSON lines or Parquet, a row an item";
-    let mut found = Vec::new();
+    let unread = |path: &str, error| vec![wrong("sets", format!("cannot read `{path}`: {error}"), help)];
     for path in paths {
-        match files::list(&base, std::slice::from_ref(path), ENDINGS) {
-            Ok(files) => found.extend(files),
-            Err(error) => return Err(vec![wrong("sets", format!("cannot read `{path}`: {error}"), help)]),
-        }
+        let list = files::list(&base, std::slice::from_ref(path), ENDINGS);
+        list.map_err(|error| unread(path, error))?;
     }
+    // Listed together, a file that two paths lead to is there once, and no two have one name.
+    let found = files::list(&base, paths, ENDINGS).map_err(|error| unread(&paths[0], error))?;
     let names = names(&found);
     let (mut sets, mut errors) = (Vec::new(), Vec::new());
     for (file, name) in found.iter().zip(names) {
@@ -311,6 +311,21 @@ mod tests {
         );
         check(r#"{"text":"all of it"}"#, "all of it", &[], &[]);
         check(r#"{"page":" = Page = "}"#, " = Page = ", &[], &[]);
+    }
+
+    #[test]
+    fn a_file_that_two_paths_lead_to_is_one_set() {
+        let folder = files::scratch("decontaminate-twice");
+        std::fs::create_dir_all(folder.join("eval")).unwrap();
+        for name in ["a", "b"] {
+            std::fs::write(folder.join(format!("eval/{name}.jsonl")), r#"{"question":"q"}"#).unwrap();
+        }
+        let base = folder.display();
+        let paths =
+            [format!("{base}/eval"), format!("{base}/eval/*.jsonl"), format!("{base}/eval/../eval/a.jsonl")];
+        let sets = read(&Settings::new(Vec::new()), &paths, &[], &[]).unwrap();
+        assert_eq!(sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

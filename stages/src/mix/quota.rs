@@ -6,8 +6,17 @@
 
 /// Passes over the data up to which nothing is said.
 const EPOCHS_TOLD: f64 = 4.0;
-/// Slices that the documents of a source fall into by a hash of their id; the last pass takes whole slices.
-pub const SLICES: usize = 1 << 16;
+/// Most slices of a source.
+const SLICES_MAX: usize = 1 << 16;
+/// Most slices of all sources together: each is a number in memory.
+const SLICES_OF_ALL_MAX: usize = 1 << 22;
+
+/// Slices that the documents of each of so many sources fall into by a hash of their id; the last pass takes whole slices. A power
+/// of two: 65,536 of up to 64 sources.
+pub const fn slices(sources: usize) -> usize {
+    let each = if sources == 0 { SLICES_OF_ALL_MAX } else { SLICES_OF_ALL_MAX / sources };
+    if each >= SLICES_MAX { SLICES_MAX } else { 1 << (each | 1).ilog2() }
+}
 
 /// Shares of `total` by weight that sum to it: whole parts first, then one more to the largest remainders, the earlier of equal.
 pub fn largest_remainder(weights: &[u64], total: u64) -> Vec<u64> {
@@ -141,6 +150,11 @@ mod tests {
         // Four slices of a quarter each.
         let slices: Vec<Vec<u64>> = tokens.iter().map(|tokens| vec![tokens / 4; 4]).collect();
         plan(&names, weights, &slices, Wanted { length: 10, budget_tokens, epochs_max })
+    }
+
+    #[test]
+    fn more_sources_have_fewer_slices_each() {
+        assert_eq!([0, 1, 64, 65, 128, 1000].map(slices), [65_536, 65_536, 65_536, 32_768, 32_768, 4096]);
     }
 
     #[test]

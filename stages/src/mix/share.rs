@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 /// Weights are read to this many parts of one.
 const PARTS: f64 = 1e9;
 const WEIGHT_MAX: f64 = 1e6;
+/// Most names of a mix: each takes memory for its counts and its window.
+pub const SOURCES_MAX: usize = 1000;
 
 /// The sources of a mix with their weights.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,8 +46,11 @@ impl Shares {
             }
         }
         shares.prefixes.sort_by_key(|(start, at)| (std::cmp::Reverse(start.len()), *at));
-        if shares.names.len() > usize::from(u16::MAX) {
-            errors.push(format!("{} sources are more than {}", shares.names.len(), u16::MAX));
+        if shares.names.len() > SOURCES_MAX {
+            let count = shares.names.len();
+            errors.push(format!(
+                "{count} names are more than {SOURCES_MAX}; one that ends in `*` stands for many"
+            ));
         }
         let help = || Some(format!("write `{key} = [\"web = 0.7\", \"code = 0.3\"]`"));
         let wrong = |message| KeyError { key: key.to_owned(), message, help: help() };
@@ -98,6 +103,14 @@ mod tests {
                 "the weight of `z` is nan, which is not from 0.000000001 to 1000000",
             ],
         );
+    }
+
+    #[test]
+    fn more_names_than_a_mix_may_have_are_told() {
+        let lines: Vec<String> = (0..=SOURCES_MAX).map(|n| format!("s{n} = 1")).collect();
+        assert!(Shares::parse("mix", &lines[1..]).is_ok());
+        let error = Shares::parse("mix", &lines).unwrap_err().remove(0).message;
+        assert_eq!(error, "1001 names are more than 1000; one that ends in `*` stands for many");
     }
 
     #[test]

@@ -133,7 +133,7 @@ const BUILD: Build = |settings| Ok(Made::Regroup(Box::new(Pack::new(settings.par
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "pack.sequences",
-    version: 2,
+    version: 3,
     summary: "Packs the tokens of documents into sequences of one length, in an order of the seed.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -150,7 +150,7 @@ pub fn rows_by_best_fit(lengths: &[u32], length: usize) -> (Vec<u32>, usize) {
 
 const TRAIN: u8 = 0;
 const VALIDATION: u8 = 1;
-/// Even a small source is packed in windows of so many sequences.
+/// Even a small source is packed in windows of so many sequences, as far as there is memory for that.
 const WINDOW_ROWS_MIN: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -233,11 +233,13 @@ impl Pack {
     }
 
     fn window_tokens(&self, share: f64) -> usize {
-        let least = WINDOW_ROWS_MIN * self.length();
-        match self.mixes() {
-            true => ((self.config.window_tokens as f64 * share) as usize).max(least),
-            false => self.config.window_tokens as usize,
+        let all = self.config.window_tokens as usize;
+        if !self.mixes() {
+            return all;
         }
+        // What small sources have beyond their share is one window more at most, but for a row of each.
+        let least = (WINDOW_ROWS_MIN * self.length()).min(all / self.shares.names.len());
+        ((all as f64 * share) as usize).max(least).max(self.length())
     }
 }
 
@@ -271,7 +273,7 @@ impl Regroup for Pack {
     fn count(&self, batch: &RecordBatch, tally: &mut Tally) -> Result<(), StageError> {
         for document in documents(batch, &self.config.mix_column)? {
             if document.refuse().is_ok() {
-                let source = self.shares.find(document.source);
+                let source = (self.shares.find(document.source), self.shares.names.len());
                 mixed::count(self.config.seed, self.folder(document.id), source, &document, tally);
             }
         }

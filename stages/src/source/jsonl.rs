@@ -101,7 +101,7 @@ const BUILD: Build = |settings| Ok(Made::Source(Box::new(JsonLines::new(settings
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.jsonl",
-    version: 2,
+    version: 3,
     summary: "Reads JSON lines, plain or compressed.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -90,7 +90,7 @@ pub enum Drop {
 }
 
 impl Drop {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
             Self::SpecialToken => "special_token",

@@ -30,7 +30,7 @@ use schemas::column::{ROW, TEXT, TOKENS, tokens_type, utf8, with};
 use schemas::hash::FastMap;
 use schemas::{
     Build, Config as _, FilePath, Global, House, Judge, KeyError, Made, Note, Notes, Outcome, Push, Reason,
-    Records, Settings, Settled, Sorted, Spec, StageError, Value, Verdict, config, manifest, memory,
+    Records, Settings, Settled, Sorted, Spec, StageError, Value, Verdict, config, manifest, memory, token,
 };
 use std::sync::Arc;
 use template::{Part, Template};
@@ -145,9 +145,6 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
-/// True where a token is learned: `List<Boolean>`, one a token.
-const LOSS_MASK: &str = "loss_mask";
-
 fn mistake(key: &str, message: impl Into<String>, help: Option<String>) -> KeyError {
     KeyError { key: key.to_owned(), message: message.into(), help }
 }
@@ -223,7 +220,10 @@ fn output(input: &SchemaRef) -> Result<SchemaRef, StageError> {
         let found = input.fields().iter().map(|field| field.name().clone()).collect();
         return Err(StageError::ColumnMissing { column: "messages", found });
     }
-    Ok(with(input, [Field::new(TOKENS, tokens_type(), false), Field::new(LOSS_MASK, mask_type(), false)]))
+    Ok(with(
+        input,
+        [Field::new(TOKENS, tokens_type(), false), Field::new(token::LOSS_MASK, mask_type(), false)],
+    ))
 }
 
 impl Global for Chats {
@@ -329,11 +329,19 @@ impl Tokenize {
         let tokens = outcome.columns.iter().find(|(name, _)| name == TOKENS);
         let tokens = tokens.expect("`tokenize.bpe` gives tokens").1.as_list::<i32>();
         let ids = |at: usize| {
-            // A text may come to no token at all.
-            let unencodable = matches!(outcome.verdicts[at], Verdict::Dropped { reason, .. } if reason == Drop::Unencodable.name());
-            (!unencodable).then(|| tokens.value(at).as_primitive::<Int32Type>().values().to_vec())
+            let ids = || tokens.value(at).as_primitive::<Int32Type>().values().to_vec();
+            match outcome.verdicts[at] {
+                Verdict::Dropped { reason, .. } if reason == bpe::Drop::Unencodable.name() => Ok(None),
+                // A text may come to no token at all.
+                Verdict::Dropped { reason, .. } if reason != bpe::Drop::Empty.name() => {
+                    Err(StageError::Invalid(format!(
+                        "a text of a chat was refused by the tokenizer as `{reason}`"
+                    )))
+                }
+                _ => Ok(Some(ids())),
+            }
         };
-        Ok(texts.iter().enumerate().map(|(at, text)| ((*text).to_owned(), ids(at))).collect())
+        texts.iter().enumerate().map(|(at, text)| Ok(((*text).to_owned(), ids(at)?))).collect()
     }
 
     fn row(&self, parts: &[Part], encoded: &Encoded) -> Result<Row, Refusal> {
@@ -388,7 +396,7 @@ fn outcome(verdicts: Vec<Verdict>, rows: &[Row]) -> Result<Outcome, StageError> 
         verdicts,
         columns: vec![
             (TOKENS.to_owned(), Arc::new(tokens) as ArrayRef),
-            (LOSS_MASK.to_owned(), Arc::new(mask)),
+            (token::LOSS_MASK.to_owned(), Arc::new(mask)),
         ],
         signals: vec![
             ("token_count", count(&|row| row.ids.len())),

@@ -1,11 +1,11 @@
 //! A mix at work: what is counted of all documents, and how often each is read for that.
 //!
-//! Counted are the tokens of the training documents of each source in each of 65,536 slices by a hash of the id, so memory
+//! Counted are the tokens of the training documents of each source in each of up to 65,536 slices by a hash of the id, so memory
 //! does not grow with documents, and the last pass over a source takes the first slices that fill its rows.
 
 use super::documents::Document;
 use super::{Config, Drop, TRAIN};
-use crate::mix::quota::{SLICES, Taken, Wanted, plan};
+use crate::mix::quota::{Taken, Wanted, plan, slices};
 use crate::mix::share::Shares;
 use schemas::config::closest;
 use schemas::hash::seed;
@@ -32,18 +32,24 @@ pub(super) struct Mixed {
     pub(super) notes: Vec<String>,
 }
 
-fn slice(run: u64, document: &str) -> usize {
+fn slice(run: u64, sources: usize, document: &str) -> usize {
     // A hash of its own: the order must not tell which documents are read once more.
     let hash = xxh3_64_with_seed(document.as_bytes(), seed(run, "pack.sequences quota", 0));
-    (hash >> (64 - SLICES.trailing_zeros())) as usize
+    (hash >> (64 - slices(sources).trailing_zeros())) as usize
 }
 
 fn name(what: u8, source: usize, slice: usize) -> Vec<u8> {
     [&[what][..], &(source as u16).to_be_bytes(), &(slice as u16).to_be_bytes()].concat()
 }
 
-/// Counts a document that can be packed.
-pub(super) fn count(run: u64, folder: u8, source: Option<usize>, document: &Document<'_>, tally: &mut Tally) {
+/// Counts a document that can be packed, in a folder, of one of so many sources.
+pub(super) fn count(
+    run: u64,
+    folder: u8,
+    (source, sources): (Option<usize>, usize),
+    document: &Document<'_>,
+    tally: &mut Tally,
+) {
     let tokens = document.tokens() as u64;
     let Some(source) = source else {
         // The least names are kept, so that it does not matter which came first.
@@ -54,7 +60,7 @@ pub(super) fn count(run: u64, folder: u8, source: Option<usize>, document: &Docu
         return;
     };
     let slice = match folder {
-        TRAIN => name(SLICE, source, slice(run, document.id)),
+        TRAIN => name(SLICE, source, slice(run, sources, document.id)),
         _ => name(HELD_OUT, source, 0),
     };
     *tally.entry(slice).or_default() += tokens;
@@ -69,10 +75,10 @@ impl Mixed {
     pub(super) fn plan(config: &Config, shares: &Shares, tally: &Tally) -> Result<Self, String> {
         let sources = shares.names.len();
         let get = |what, source| tally.get(&name(what, source, 0)).copied().unwrap_or(0);
-        let mut slices = vec![vec![0; SLICES]; sources];
+        let mut counted = vec![vec![0; slices(sources)]; sources];
         for (key, tokens) in tally.range(vec![SLICE]..vec![HELD_OUT]) {
             let &[_, a, b, c, d] = key.as_slice() else { continue };
-            slices[usize::from(u16::from_be_bytes([a, b]))][usize::from(u16::from_be_bytes([c, d]))] =
+            counted[usize::from(u16::from_be_bytes([a, b]))][usize::from(u16::from_be_bytes([c, d]))] =
                 *tokens;
         }
         let documents: Vec<u64> = (0..sources).map(|source| get(DOCUMENTS, source)).collect();
@@ -84,8 +90,8 @@ impl Mixed {
             budget_tokens: config.budget_tokens,
             epochs_max: config.epochs_max,
         };
-        let plan = plan(&shares.names, &shares.weights, &slices, wanted)?;
-        let tokens = slices.iter().map(|slices| slices.iter().sum());
+        let plan = plan(&shares.names, &shares.weights, &counted, wanted)?;
+        let tokens = counted.iter().map(|slices| slices.iter().sum());
         Ok(Self {
             taken: plan.taken,
             held_out: (0..sources).map(|source| get(HELD_OUT, source)).collect(),
@@ -101,10 +107,10 @@ impl Mixed {
 
     /// How often a training document is read, or that it is not.
     pub(super) fn passes(&self, run: u64, source: usize, document: &str) -> Result<u16, Verdict> {
-        let (taken, slice) = (&self.taken[source], slice(run, document));
+        let (taken, slice) = (&self.taken[source], slice(run, self.taken.len(), document));
         match taken.passes + u16::from(slice < taken.slices) {
             0 => {
-                let share = |slices: usize| slices as f64 / SLICES as f64;
+                let share = |number: usize| number as f64 / slices(self.taken.len()) as f64;
                 Err(Drop::OverQuota.verdict(share(slice), share(taken.slices)))
             }
             passes => Ok(passes),

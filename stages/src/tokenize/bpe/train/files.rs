@@ -13,7 +13,7 @@ use schemas::{Observer, StageError};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Longest word that is counted whole; a longer one is counted in parts.
 pub(in super::super) const WORD_BYTES_MAX: usize = 1 << 20;
@@ -103,10 +103,17 @@ pub(in super::super) fn count(reading: &Reading<'_>) -> Result<(Counted, Tally),
     let share = (reading.table_bytes / threads).max(TABLE_BYTES_MIN);
     let spill = Mutex::new(Spill::new(reading.folder));
     let (sender, receiver) = sync_channel(PIECES_WAITING * threads);
-    let (receiver, failed) = (Mutex::new(receiver), AtomicBool::new(false));
+    let failed = AtomicBool::new(false);
     let (read, counted) = std::thread::scope(|scope| {
-        let work = || worker(reading, &receiver, share, &spill, &failed);
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        // It is the workers' alone: with the last of them it goes, and the reader waits for nobody.
+        let receiver = Arc::new(Mutex::new(receiver));
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                let (receiver, spill, failed) = (Arc::clone(&receiver), &spill, &failed);
+                scope.spawn(move || worker(reading, &receiver, share, spill, failed))
+            })
+            .collect();
+        drop(receiver);
         let read =
             pieces::read(reading, &|piece| !failed.load(Ordering::Relaxed) && sender.send(piece).is_ok());
         drop(sender);
