@@ -193,9 +193,7 @@ fn documents(dataset: &Dataset, visit: &mut dyn FnMut(DocId, Option<&str>)) -> R
     }
     for node in lines::sinks(dataset) {
         lines::visit(dataset, node, &mut |line| {
-            if let Some(id) = line.id {
-                visit(id, line.url.as_deref());
-            }
+            visit(line.id, line.url.as_deref());
             Ok(())
         })?;
     }
