@@ -12,6 +12,7 @@
 //! Not here: what lies outside of the dataset. The cache of a build is for [`crate::engine::purge`]; sources, archives, models that
 //! were trained and vocabularies that were learned keep what they have.
 
+mod cover;
 mod find;
 mod footer;
 mod lines;
@@ -91,7 +92,7 @@ pub struct Twin {
 /// Forgets documents; where none of them is in the dataset, nothing is written.
 ///
 /// # Errors
-/// No dataset, a damaged file, one in a layout that has no rows to take out, another run at work there, a full disk. The
+/// No dataset, an address that is not found where not all addresses are told, a damaged file, one in a layout that has no rows to take out, another run at work there, a full disk. The
 /// dataset is as it was then.
 pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError> {
     let root = root_of(root)?;
@@ -101,6 +102,14 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     let mut told = Forgotten { manifest_before: hash(&root)?, ..Forgotten::default() };
     let mut targets = Targets::of_request(request, &before);
     targets.resolve(&dataset)?;
+    if let Some(url) = targets.missing_url()
+        && let Some(path) = cover::uncovered(&dataset)?
+    {
+        let message =
+            format!("has documents whose addresses no file of the dataset tells; `{url}` may be one of them");
+        let help = "nothing was forgotten; name the document by `--id`: `gristmill lineage` and the dataset's source tell it";
+        return Err(InspectError::format(&path, message, help));
+    }
     told.before = targets.before();
     told.missing = targets.missing();
     told.manifest.clone_from(&told.manifest_before);
