@@ -8,6 +8,7 @@
 mod datatrove;
 mod documents;
 mod format;
+pub(crate) mod lock;
 mod megatron;
 mod npy;
 mod place;

@@ -23,7 +23,6 @@ mod sequences;
 mod work;
 
 pub(crate) use place::aside_of;
-pub use place::recover;
 pub use record::{FILE, Record, recorded, records};
 
 use crate::inspect::{Dataset, InspectError};
@@ -93,7 +92,7 @@ pub struct Twin {
 ///
 /// # Errors
 /// No dataset, an address that is not found where not all addresses are told, a damaged file, one in a layout that has no rows to take out, another run at work there, a full disk. The
-/// dataset is as it was then.
+/// dataset is as it was then; but where the old one cannot be removed after all was done, the message says so and where it is.
 pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError> {
     let root = root_of(root)?;
     let place = Place::take(&root)?;
@@ -107,7 +106,7 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     {
         let message =
             format!("has documents whose addresses no file of the dataset tells; `{url}` may be one of them");
-        let help = "nothing was forgotten; name the document by `--id`: `gristmill lineage` and the dataset's source tell it";
+        let help = "nothing was forgotten; name the document by `--id`: the ids stand in `ledger/`";
         return Err(InspectError::format(&path, message, help));
     }
     told.before = targets.before();
@@ -162,8 +161,8 @@ fn take_out(
 /// The dataset that a path means: itself, or `dataset` in the working folder of a build.
 fn root_of(path: &Path) -> Result<std::path::PathBuf, InspectError> {
     for root in [path.to_owned(), path.join("dataset")] {
-        recover(&root)?;
-        if root.join(manifest::FILE).is_file() {
+        // One that a kill has left without its name is put back under the lock.
+        if root.join(manifest::FILE).is_file() || aside_of(&root).is_some() {
             return Ok(root);
         }
     }
