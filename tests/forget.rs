@@ -379,6 +379,54 @@ fn json_lines_lose_the_line_and_keep_all_others() {
     }
 }
 
+#[test]
+fn an_id_of_the_user_is_not_taken_for_an_id_of_the_house() {
+    let folder = Folder::new("forget-own-ids");
+    // As MD5 writes it: 32 hexadecimal digits, each the id of the line before in the eyes of a careless reader.
+    let line = |n: u64| {
+        let text = corpus::prose(&mut Rng::new(n), 12);
+        json!({ "id": format!("{:032x}", 0xd41d_8cd9_u64 * (n + 1)), "url": format!("https://own.example/{n}"), "text": text })
+            .to_string()
+            + "\n"
+    };
+    folder.write("own.jsonl", (0..9).map(line).collect::<String>());
+    folder.write(
+        "recipe.toml",
+        "name = \"lines\"\n[sources.own]\nkind = \"source.jsonl\"\npaths = [\"own.jsonl\"]\nrow = true\n\
+         [[stages]]\nkind = \"sink.jsonl\"\n",
+    );
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let lines = || -> Vec<String> {
+        let files = tree(&folder.join("work/dataset"));
+        let ours = files.into_iter().filter(|(name, _)| name.ends_with("00000.jsonl"));
+        ours.flat_map(|(_, bytes)| {
+            decoded(&bytes, "none").lines().map(|line| line.to_owned() + "\n").collect::<Vec<_>>()
+        })
+        .collect()
+    };
+    assert_eq!(lines(), (0..9).map(line).collect::<Vec<_>>());
+    // The address leads to the line and to its rows in every ledger; the id of the house is the one in the record.
+    let told = forget(&folder, &["https://own.example/4", "--json"]).expect(0).json();
+    let house = told["documents"][0]["id"].as_str().unwrap().to_owned();
+    assert_ne!(house, format!("{:032x}", 0xd41d_8cd9_u64 * 5));
+    let rewritten = told["rewritten"].as_array().unwrap();
+    assert!(rewritten.iter().any(|name| name.as_str().unwrap().starts_with("ledger/")), "{told:#}");
+    assert_eq!(lines(), (0..9).filter(|n| *n != 4).map(line).collect::<Vec<_>>());
+    gristmill(&["verify", "work"], &folder.0).expect(0);
+    // The id of the house leads to the line too, and the user's leads nowhere.
+    let ledger =
+        tree(&folder.join("work/dataset")).into_keys().find(|name| name.starts_with("ledger/")).unwrap();
+    let mut ids = Vec::new();
+    for batch in batches(&folder.join("work/dataset").join(ledger)) {
+        strings(batch.column_by_name("id").unwrap().as_ref(), &mut ids);
+    }
+    forget(&folder, &["--id", &ids[7]]).expect(0);
+    let stays = |n: &u64| *n != 4 && *n != 8;
+    assert_eq!(lines(), (0..9).filter(stays).map(line).collect::<Vec<_>>());
+    forget(&folder, &["--id", &format!("{:032x}", 0xd41d_8cd9_u64)]).expect(1);
+    assert_eq!(lines().len(), 7);
+}
+
 fn decoded(bytes: &[u8], compression: &str) -> String {
     match compression {
         "gzip" => std::io::read_to_string(flate2::read::MultiGzDecoder::new(bytes)).unwrap(),

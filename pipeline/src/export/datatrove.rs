@@ -4,7 +4,7 @@
 //! `.ds.loss`, only where there is a mask: one byte a token, 1 where it counts. `.ds.metadata`, text: tokenizer and bytes
 //! of a token with `|` between them, the count of tokens, the same for people.
 
-use super::format::{Entry, Format, Width};
+use super::format::{Entry, Format, LateMask, Width};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -13,9 +13,8 @@ pub(super) struct Datatrove {
     width: Width,
     tokens: BufWriter<File>,
     index: BufWriter<File>,
-    /// Written from the first mask on; what came before counts.
-    loss: Option<BufWriter<File>>,
-    stem: PathBuf,
+    loss: LateMask,
+    metadata: PathBuf,
     tokenizer: String,
     count: u64,
     buffer: Vec<u8>,
@@ -23,43 +22,24 @@ pub(super) struct Datatrove {
 
 impl Datatrove {
     pub(super) fn create(folder: &Path, split: &str, width: Width, tokenizer: &str) -> io::Result<Self> {
-        let stem = folder.join(format!("{split}.ds"));
+        let named = |ending: &str| folder.join(format!("{split}.ds{ending}"));
         Ok(Self {
             width,
-            tokens: BufWriter::new(File::create(&stem)?),
-            index: BufWriter::new(File::create(folder.join(format!("{split}.ds.index")))?),
-            loss: None,
-            stem,
+            tokens: BufWriter::new(File::create(named(""))?),
+            index: BufWriter::new(File::create(named(".index"))?),
+            loss: LateMask::new(named(".loss")),
+            metadata: named(".metadata"),
             tokenizer: format!("tokenizer.json blake3 {tokenizer}"),
             count: 0,
             buffer: Vec::new(),
         })
-    }
-
-    fn named(&self, ending: &str) -> PathBuf {
-        let mut name = self.stem.clone().into_os_string();
-        name.push(ending);
-        name.into()
-    }
-
-    fn loss(&mut self, mask: Option<&[bool]>, length: usize) -> io::Result<()> {
-        if self.loss.is_none() && mask.is_some() {
-            let mut file = BufWriter::new(File::create(self.named(".loss"))?);
-            io::copy(&mut io::Read::take(io::repeat(1), self.count), &mut file)?;
-            self.loss = Some(file);
-        }
-        let Some(file) = &mut self.loss else { return Ok(()) };
-        match mask {
-            Some(mask) => file.write_all(&mask.iter().map(|&counts| u8::from(counts)).collect::<Vec<_>>()),
-            None => file.write_all(&vec![1; length]),
-        }
     }
 }
 
 impl Format for Datatrove {
     fn add(&mut self, entry: &Entry<'_>) -> io::Result<()> {
         self.width.write(entry.ids, &mut self.buffer, &mut self.tokens)?;
-        self.loss(entry.mask, entry.ids.len())?;
+        self.loss.add(entry.mask, entry.ids.len())?;
         self.count += entry.ids.len() as u64;
         self.index.write_all(&self.count.to_le_bytes())
     }
@@ -71,12 +51,10 @@ impl Format for Datatrove {
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         self.tokens.flush()?;
         self.index.flush()?;
-        if let Some(loss) = &mut self.loss {
-            loss.flush()?;
-        }
+        self.loss.finish()?;
         let lines =
             format!("{}|{}\n{}\n{}", self.tokenizer, self.width.bytes(), self.count, people(self.count));
-        std::fs::write(self.named(".metadata"), lines)
+        std::fs::write(self.metadata, lines)
     }
 }
 

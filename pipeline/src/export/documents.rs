@@ -9,6 +9,7 @@ use super::format::{Entry, Format};
 use super::read::{Row, Shards};
 use super::{InspectError, Split};
 use schemas::DocId;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::ops::Range;
@@ -27,7 +28,7 @@ enum Buckets {
     Files(Vec<(PathBuf, BufWriter<File>)>),
 }
 
-/// Writes all documents of a split.
+/// Writes all documents of a split; `scratch` lies in the folder of the format.
 pub(super) fn write(
     shards: &Shards<'_>,
     scratch: &Path,
@@ -45,15 +46,16 @@ pub(super) fn write_by(
     count: u64,
 ) -> Result<Split, InspectError> {
     let buckets = scatter(shards, scratch, count)?;
+    let folder = scratch.parent().unwrap_or(scratch);
     let mut split = Split::default();
     match buckets {
-        Buckets::Memory(bytes) => bucket(&bytes, shards, format, &mut split)?,
+        Buckets::Memory(bytes) => bucket(&bytes, shards, folder, format, &mut split)?,
         Buckets::Files(files) => {
             for (path, file) in files {
                 file.into_inner().map_err(|error| InspectError::io(&path)(error.into_error()))?;
                 let bytes = fs::read(&path).map_err(InspectError::io(&path))?;
                 fs::remove_file(&path).map_err(InspectError::io(&path))?;
-                bucket(&bytes, shards, format, &mut split)?;
+                bucket(&bytes, shards, folder, format, &mut split)?;
             }
             fs::remove_dir(scratch).map_err(InspectError::io(scratch))?;
         }
@@ -138,10 +140,11 @@ fn stored(bytes: &[u8]) -> Vec<Stored> {
     all
 }
 
-/// Writes the documents of a bucket.
+/// Writes the documents of a bucket in a format in `folder`.
 pub(super) fn bucket(
     bytes: &[u8],
     shards: &Shards<'_>,
+    folder: &Path,
     format: &mut dyn Format,
     split: &mut Split,
 ) -> Result<(), InspectError> {
@@ -165,7 +168,7 @@ pub(super) fn bucket(
                 document: Some(copy[0].id),
             };
             split.add(&entry, format);
-            format.add(&entry).map_err(InspectError::io(Path::new("export")))?;
+            format.add(&entry).map_err(InspectError::io(folder))?;
         }
     }
     Ok(())
@@ -175,15 +178,23 @@ pub(super) fn bucket(
 /// may have a part of a document, which is an entry then; elsewhere a gap is damage.
 fn copies<'a>(pieces: &'a [Stored], shards: &Shards<'_>) -> Result<Vec<Vec<&'a Stored>>, InspectError> {
     let mut copies: Vec<(usize, Vec<&Stored>)> = Vec::new();
+    // Where each copy ends, and its place in the list: of several that end in one place the first is joined.
+    let mut ends: BTreeSet<(usize, usize)> = BTreeSet::new();
     for piece in pieces {
         let (start, length) = (piece.offset as usize, piece.tokens.len() / 4);
         let is_first = copies.is_empty();
-        match copies.iter_mut().find(|(end, _)| *end == start && start > 0) {
-            Some((end, copy)) => {
-                *end += length;
-                copy.push(piece);
+        let before = ends.range((start, 0)..=(start, usize::MAX)).next().copied().filter(|_| start > 0);
+        match before {
+            Some((end, at)) => {
+                ends.remove(&(end, at));
+                ends.insert((end + length, at));
+                copies[at].0 += length;
+                copies[at].1.push(piece);
             }
-            None if piece.mixed || start == 0 && is_first => copies.push((length + start, vec![piece])),
+            None if piece.mixed || start == 0 && is_first => {
+                ends.insert((start + length, copies.len()));
+                copies.push((start + length, vec![piece]));
+            }
             None => {
                 let before = copies.last().map_or(0, |(end, _)| *end);
                 let message = format!(
@@ -191,11 +202,7 @@ fn copies<'a>(pieces: &'a [Stored], shards: &Shards<'_>) -> Result<Vec<Vec<&'a S
                     piece.id
                 );
                 let help = "`gristmill verify DATASET` tells what differs; build it again";
-                return Err(InspectError::format(
-                    Path::new(shards.name(piece.shard as usize)),
-                    message,
-                    help,
-                ));
+                return Err(InspectError::format(&shards.path(piece.shard as usize), message, help));
             }
         }
     }

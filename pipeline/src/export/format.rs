@@ -1,6 +1,8 @@
 //! What every format is given, and the width of its tokens.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Write};
+use std::path::PathBuf;
 
 /// Greatest vocabulary whose ids fit two bytes.
 const VOCAB_OF_TWO_BYTES: u64 = 1 << 16;
@@ -47,6 +49,39 @@ pub(super) struct Entry<'a> {
     pub(super) row: u64,
     /// Id of the document; absent of a training sequence.
     pub(super) document: Option<schemas::DocId>,
+}
+
+/// A file with a byte a token, 1 where it counts in the loss; made only where there is a mask.
+pub(super) struct LateMask {
+    path: PathBuf,
+    /// Written from the first mask on; what came before counts.
+    file: Option<BufWriter<File>>,
+    tokens: u64,
+}
+
+impl LateMask {
+    pub(super) const fn new(path: PathBuf) -> Self {
+        Self { path, file: None, tokens: 0 }
+    }
+
+    /// Takes the mask of the next tokens, of which there are `length`.
+    pub(super) fn add(&mut self, mask: Option<&[bool]>, length: usize) -> io::Result<()> {
+        if self.file.is_none() && mask.is_some() {
+            let mut file = BufWriter::new(File::create(&self.path)?);
+            io::copy(&mut io::repeat(1).take(self.tokens), &mut file)?;
+            self.file = Some(file);
+        }
+        self.tokens += length as u64;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        match mask {
+            Some(mask) => file.write_all(&mask.iter().map(|&counts| u8::from(counts)).collect::<Vec<_>>()),
+            None => file.write_all(&vec![1; length]),
+        }
+    }
+
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.file.map_or(Ok(()), |mut file| file.flush())
+    }
 }
 
 /// Files of a format, for one split.

@@ -8,6 +8,7 @@
 mod datatrove;
 mod documents;
 mod format;
+pub(crate) mod lock;
 mod megatron;
 mod npy;
 mod place;
@@ -126,7 +127,7 @@ pub fn export(dataset: &Dataset, out: &Path, request: &Request) -> Result<Export
         let mut format = open(request.to, place.part(), split, width, &tokens)?;
         let found = match request.by {
             By::Documents => documents::write(&shards, &place.scratch(), format.as_mut())?,
-            By::Rows => rows(&shards, format.as_mut())?,
+            By::Rows => rows(&shards, place.part(), format.as_mut())?,
         };
         format.finish().map_err(InspectError::io(place.part()))?;
         exported.splits.insert(split.to_owned(), found);
@@ -173,14 +174,14 @@ fn splits<'a>(
     Ok(found)
 }
 
-/// Every row as an entry.
-fn rows(shards: &read::Shards<'_>, format: &mut dyn Format) -> Result<Split, InspectError> {
+/// Every row as an entry of a format in `folder`.
+fn rows(shards: &read::Shards<'_>, folder: &Path, format: &mut dyn Format) -> Result<Split, InspectError> {
     let mut split = Split::default();
     shards.rows(&mut |row| {
         let entry =
             format::Entry { ids: row.ids, mask: row.mask, shard: row.shard, row: row.number, document: None };
         split.add(&entry, format);
-        format.add(&entry).map_err(InspectError::io(Path::new("export")))
+        format.add(&entry).map_err(InspectError::io(folder))
     })?;
     Ok(split)
 }

@@ -4,12 +4,12 @@
 //! `.csv.gz`: a line a document, without a head: first token, token behind the last, id, shard, row. `.label_mask.npy`,
 //! only where there is a mask: one byte a token, 1 where it counts.
 
-use super::format::{Entry, Format, Width};
+use super::format::{Entry, Format, LateMask, Width};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const GZIP_LEVEL: u32 = 6;
 
@@ -17,8 +17,7 @@ pub(super) struct Npy {
     width: Width,
     tokens: BufWriter<File>,
     table: GzEncoder<BufWriter<File>>,
-    mask: Option<BufWriter<File>>,
-    mask_path: PathBuf,
+    mask: LateMask,
     count: u64,
     buffer: Vec<u8>,
 }
@@ -30,31 +29,17 @@ impl Npy {
             width,
             tokens: BufWriter::new(File::create(folder.join(format!("{split}.npy")))?),
             table: GzEncoder::new(table, Compression::new(GZIP_LEVEL)),
-            mask: None,
-            mask_path: folder.join(format!("{split}.label_mask.npy")),
+            mask: LateMask::new(folder.join(format!("{split}.label_mask.npy"))),
             count: 0,
             buffer: Vec::new(),
         })
-    }
-
-    fn mask(&mut self, mask: Option<&[bool]>, length: usize) -> io::Result<()> {
-        if self.mask.is_none() && mask.is_some() {
-            let mut file = BufWriter::new(File::create(&self.mask_path)?);
-            io::copy(&mut io::Read::take(io::repeat(1), self.count), &mut file)?;
-            self.mask = Some(file);
-        }
-        let Some(file) = &mut self.mask else { return Ok(()) };
-        match mask {
-            Some(mask) => file.write_all(&mask.iter().map(|&counts| u8::from(counts)).collect::<Vec<_>>()),
-            None => file.write_all(&vec![1; length]),
-        }
     }
 }
 
 impl Format for Npy {
     fn add(&mut self, entry: &Entry<'_>) -> io::Result<()> {
         self.width.write(entry.ids, &mut self.buffer, &mut self.tokens)?;
-        self.mask(entry.mask, entry.ids.len())?;
+        self.mask.add(entry.mask, entry.ids.len())?;
         let (start, end) = (self.count, self.count + entry.ids.len() as u64);
         self.count = end;
         let id = entry.document.map(|id| id.to_string()).unwrap_or_default();
@@ -68,9 +53,7 @@ impl Format for Npy {
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         self.tokens.flush()?;
-        if let Some(mask) = &mut self.mask {
-            mask.flush()?;
-        }
+        self.mask.finish()?;
         self.table.finish()?.flush()
     }
 }

@@ -9,12 +9,7 @@ use schemas::manifest::Tokens;
 use schemas::{DocId, token};
 use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
-
-/// Column of tuned data: whether each token counts in the loss.
-const LOSS_MASK: &str = "loss_mask";
-/// Column of a mix, which may take a document several times, and the last time a part of it.
-const SOURCE: &str = "source";
+use std::path::{Path, PathBuf};
 
 /// The shards of a split.
 pub(super) struct Shards<'a> {
@@ -65,6 +60,10 @@ impl<'a> Shards<'a> {
         self.names[number]
     }
 
+    pub(super) fn path(&self, number: usize) -> PathBuf {
+        self.dataset.root.join(self.names[number])
+    }
+
     /// Calls `see` with every row, shard by shard.
     pub(super) fn rows(
         &self,
@@ -85,7 +84,7 @@ impl<'a> Shards<'a> {
                         .map_err(|message| damaged(&path, format!("row {number}: {message}")))?;
                     let Decoded { ids, mask, pieces } = &row;
                     let mask = columns.mask.is_some().then_some(mask.as_slice());
-                    let mixed = batch.column_by_name(SOURCE).is_some();
+                    let mixed = batch.column_by_name(token::SOURCE).is_some();
                     see(Row { ids, mask, pieces, shard: name, shard_number, number, mixed })?;
                     number += 1;
                 }
@@ -149,7 +148,7 @@ impl<'a> Columns<'a> {
         if documents.values().as_string_opt::<i32>().is_none() {
             return Err("column `doc_ids` is not of text".to_owned());
         }
-        let mask = batch.column_by_name(LOSS_MASK).and_then(|column| column.as_list_opt::<i32>());
+        let mask = batch.column_by_name(token::LOSS_MASK).and_then(|column| column.as_list_opt::<i32>());
         let mask = mask.and_then(|list| Some((list, list.values().as_boolean_opt()?)));
         Ok(Self {
             ids: ints(token::INPUT_IDS)?,

@@ -141,7 +141,8 @@ fn joined(pieces: &[(u32, &[u32])], mixed: bool) -> Result<Vec<Vec<u32>>, String
         bytes.extend(record);
     }
     let mut kept = Kept::default();
-    documents::bucket(&bytes, &shards, &mut (&mut kept), &mut Split::default()).map_err(|e| e.to_string())?;
+    documents::bucket(&bytes, &shards, &folder.0, &mut (&mut kept), &mut Split::default())
+        .map_err(|e| e.to_string())?;
     Ok(kept.0.into_iter().map(|entry| entry.0).collect())
 }
 

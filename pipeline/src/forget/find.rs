@@ -21,6 +21,8 @@ struct Asked {
     found: bool,
     /// Whether it had been forgotten before.
     before: bool,
+    /// Whether it is an address that was named, not the hash in a record.
+    by_name: bool,
 }
 
 /// A document that goes.
@@ -48,6 +50,8 @@ impl Targets {
         targets.keep_urls = request.keep_urls;
         let known_urls: BTreeSet<&str> = before.iter().filter_map(|r| r.url_blake3.as_deref()).collect();
         let known_ids: BTreeSet<DocId> = before.iter().filter_map(|r| DocId::parse(&r.id)).collect();
+        targets.ids.iter_mut().for_each(|(id, asked)| asked.before = known_ids.contains(id));
+        targets.urls.iter_mut().for_each(|(hash, asked)| asked.before = known_urls.contains(hash.as_str()));
         let asked = |told: &String, before| Asked {
             told: told.clone(),
             reason: request.reason.clone(),
@@ -58,7 +62,7 @@ impl Targets {
         for url in &request.urls {
             let hash = url_hash(url);
             let before = known_urls.contains(hash.as_str());
-            targets.urls.insert(hash, asked(url, before));
+            targets.urls.insert(hash, Asked { by_name: true, ..asked(url, before) });
         }
         for (told, id) in request.ids.iter().filter_map(|id| Some((id, DocId::parse(id)?))) {
             targets.ids.insert(id, asked(told, known_ids.contains(&id)));
@@ -79,7 +83,8 @@ impl Targets {
                 let copy_of = record.copy_of.as_deref().and_then(DocId::parse);
                 targets.ids.insert(id, Asked { copy_of, ..asked.clone() });
             }
-            // A copy had an address of its own that nobody asked to forget; it goes again by its twin or its id.
+            // A copy had an address of its own that nobody asked to forget; it goes again by its twin, or by its id where
+            // its twin is not there: it has the text, or nearly, that was asked to go.
             if let Some(hash) = record.url_blake3.clone().filter(|_| record.copy_of.is_none()) {
                 targets.urls.insert(hash, asked);
             }
@@ -103,18 +108,31 @@ impl Targets {
 
     /// What was asked, not found, and not forgotten before.
     pub(super) fn missing(&self) -> Vec<String> {
-        self.asked(|asked| !asked.found && !asked.before)
+        let before = self.asked(|asked| asked.before);
+        self.not_found().difference(&before).map(|told| (*told).to_owned()).collect()
     }
 
     /// What was asked, not found, for it had been forgotten before.
     pub(super) fn before(&self) -> Vec<String> {
-        self.asked(|asked| !asked.found && asked.before)
+        let before = self.asked(|asked| asked.before);
+        self.not_found().intersection(&before).map(|told| (*told).to_owned()).collect()
     }
 
-    fn asked(&self, which: impl Fn(&Asked) -> bool) -> Vec<String> {
+    /// An address that was named, not found, and not forgotten before.
+    pub(super) fn missing_url(&self) -> Option<&str> {
+        let is_it = |asked: &&Asked| asked.by_name && !asked.found && !asked.before;
+        self.urls.values().find(is_it).map(|asked| asked.told.as_str())
+    }
+
+    /// A record asks by id and by address: one is enough.
+    fn not_found(&self) -> BTreeSet<&str> {
+        let found = self.asked(|asked| asked.found);
+        self.asked(|_| true).difference(&found).copied().collect()
+    }
+
+    fn asked(&self, which: impl Fn(&Asked) -> bool) -> BTreeSet<&str> {
         let all = self.urls.values().chain(self.ids.values()).filter(|asked| which(asked));
-        let told: BTreeSet<&String> = all.map(|asked| &asked.told).collect();
-        told.into_iter().cloned().collect()
+        all.map(|asked| asked.told.as_str()).collect()
     }
 
     pub(super) fn records(&self) -> Vec<Record> {
@@ -193,9 +211,7 @@ fn documents(dataset: &Dataset, visit: &mut dyn FnMut(DocId, Option<&str>)) -> R
     }
     for node in lines::sinks(dataset) {
         lines::visit(dataset, node, &mut |line| {
-            if let Some(id) = line.id {
-                visit(id, line.url.as_deref());
-            }
+            visit(line.id, line.url.as_deref());
             Ok(())
         })?;
     }

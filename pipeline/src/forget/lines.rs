@@ -1,7 +1,8 @@
 //! Documents as JSON lines: which line is which document, and files without some of them, all other lines as they are.
 //!
-//! A line that was read from an object of the user's has that object's fields alone. Which document it is, the ledger
-//! tells: a sink writes the rows that its inputs kept, in the order of their ledgers.
+//! A line that was read from an object of the user's has that object's fields alone, and an `id` in it is the user's. Which
+//! document it is, the ledger tells: a sink writes the rows that its inputs kept, in the order of their ledgers. Elsewhere
+//! the line has the id itself, and must have the one of the ledger.
 
 use super::find::Targets;
 use super::rewrite::beside;
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// As the sink writes.
 const GZIP_LEVEL: u32 = 6;
@@ -28,7 +29,7 @@ pub(super) struct Line<'a> {
     pub(super) file: &'a str,
     /// With its end.
     pub(super) bytes: &'a [u8],
-    pub(super) id: Option<DocId>,
+    pub(super) id: DocId,
     pub(super) url: Option<String>,
 }
 
@@ -65,9 +66,8 @@ pub(super) fn visit(
     see: &mut dyn FnMut(Line<'_>) -> Result<(), InspectError>,
 ) -> Result<(), InspectError> {
     let files = files(dataset, sink);
-    let rows: u64 = files.iter().filter_map(|name| dataset.manifest.files[*name].rows).sum();
-    let inputs = || dataset.manifest.nodes.iter().filter(|node| sink.inputs.contains(&node.name));
-    let mut ids = (inputs().map(|node| node.kept).sum::<u64>() == rows).then(|| Kept::of(dataset, sink));
+    let mut ids = Kept::of(dataset, sink, &files);
+    let of_the_user = objects_of_the_user(dataset);
     for file in files {
         let path = dataset.root.join(file);
         let mut reader = open(&path)?;
@@ -82,35 +82,59 @@ pub(super) fn visit(
                 InspectError::format(&path, message, "`gristmill verify` tells which files differ")
             })?;
             let by_ledger = ids.as_mut().map(Kept::next).transpose()?.flatten();
-            let own = fields.id.as_ref().and_then(Json::as_str).and_then(DocId::parse);
-            let url = fields.url.as_ref().and_then(Json::as_str).map(str::to_owned);
-            let id = own.or(by_ledger).filter(|_| fields.doc_ids.is_none());
-            if id.is_none() {
-                let message = format!("line {number}: nothing tells which document it is");
+            let own = fields.id.as_ref().filter(|_| !of_the_user).and_then(Json::as_str);
+            let own = own.and_then(DocId::parse);
+            let wrong = |message: &str| {
                 let help =
                     "nothing was forgotten; write the dataset as Parquet (`sink.parquet`), then forget";
-                return Err(InspectError::format(&path, message, help));
+                InspectError::format(&path, format!("line {number}: {message}"), help)
+            };
+            if own.zip(by_ledger).is_some_and(|(own, ledger)| own != ledger) {
+                return Err(wrong("it has another id than the row of the ledger that belongs to it"));
             }
+            let id = by_ledger.or(own).filter(|_| fields.doc_ids.is_none());
+            let id = id.ok_or_else(|| wrong("nothing tells which document it is"))?;
+            let url = fields.url.as_ref().and_then(Json::as_str).map(str::to_owned);
             see(Line { file, bytes: &bytes, id, url })?;
         }
     }
-    Ok(())
+    ids.map_or(Ok(()), Kept::end)
+}
+
+/// Whether a source reads whole objects, which the sink writes with their own fields: an `id` in them is not of the house.
+pub(super) fn objects_of_the_user(dataset: &Dataset) -> bool {
+    dataset.manifest.nodes.iter().any(|node| node.settings.get(column::ROW).is_some_and(|row| row == "true"))
 }
 
 /// The ids of the rows that the inputs of a sink kept, in their order.
 struct Kept<'a> {
     dataset: &'a Dataset,
-    /// Inputs that are left, the next one last.
-    inputs: Vec<&'a Node>,
+    /// Ledgers that are left, the next one last.
+    ledgers: Vec<&'a str>,
+    /// The ledger that is read.
+    path: PathBuf,
     batches: Option<crate::inspect::table::Batches>,
     ids: std::vec::IntoIter<DocId>,
 }
 
 impl<'a> Kept<'a> {
-    fn of(dataset: &'a Dataset, sink: &Node) -> Self {
-        let node = |name: &String| dataset.manifest.nodes.iter().find(|node| node.name == *name);
-        let inputs = sink.inputs.iter().rev().filter_map(node).collect();
-        Self { dataset, inputs, batches: None, ids: Vec::new().into_iter() }
+    /// `None` where the inputs have not kept as many rows as the files have, or one of them has no ledger.
+    fn of(dataset: &'a Dataset, sink: &Node, files: &[&str]) -> Option<Self> {
+        let nodes = &dataset.manifest.nodes;
+        let node = |name: &String| nodes.iter().find(|node| node.name == *name);
+        let inputs = sink.inputs.iter().rev().map(node).collect::<Option<Vec<_>>>()?;
+        let rows: u64 = files.iter().filter_map(|name| dataset.manifest.files[*name].rows).sum();
+        let ledgers =
+            inputs.iter().map(|node| dataset.node_file(LEDGER, node)).collect::<Option<Vec<_>>>()?;
+        let as_many = inputs.iter().map(|node| node.kept).sum::<u64>() == rows;
+        let of = |ledgers| Self {
+            dataset,
+            ledgers,
+            path: dataset.root.clone(),
+            batches: None,
+            ids: Vec::new().into_iter(),
+        };
+        as_many.then(|| of(ledgers))
     }
 
     fn next(&mut self) -> Result<Option<DocId>, InspectError> {
@@ -123,19 +147,34 @@ impl<'a> Kept<'a> {
                 let actions = texts(&batch, ledger::ACTION);
                 let kept = texts(&batch, column::ID).into_iter().zip(actions);
                 let kept = kept.filter(|(_, action)| *action != Some("dropped"));
-                let ids: Vec<DocId> = kept.filter_map(|(id, _)| DocId::parse(id?)).collect();
-                self.ids = ids.into_iter();
+                let ids: Result<Vec<DocId>, InspectError> = kept
+                    .map(|(id, _)| {
+                        let told = id.unwrap_or("null");
+                        let message = || format!("`{told}` is no id of a document");
+                        id.and_then(DocId::parse).ok_or_else(|| self.wrong(message()))
+                    })
+                    .collect();
+                self.ids = ids?.into_iter();
                 continue;
             }
-            let Some(node) = self.inputs.pop() else { return Ok(None) };
-            self.batches = match self.dataset.node_file(LEDGER, node) {
-                Some(name) => {
-                    let part = Part::open(&self.dataset.root.join(name))?;
-                    Some(part.read(None, Some(&[column::ID, ledger::ACTION]))?)
-                }
-                None => None,
-            };
+            let Some(name) = self.ledgers.pop() else { return Ok(None) };
+            self.path = self.dataset.root.join(name);
+            let part = Part::open(&self.path)?;
+            self.batches = Some(part.read(None, Some(&[column::ID, ledger::ACTION]))?);
         }
+    }
+
+    /// Nothing is left when every line has its row.
+    fn end(mut self) -> Result<(), InspectError> {
+        match self.next()? {
+            Some(id) => Err(self.wrong(format!("row {id} was kept, and no line is left for it"))),
+            None => Ok(()),
+        }
+    }
+
+    fn wrong(&self, message: String) -> InspectError {
+        let help = "nothing was forgotten; `gristmill verify DATASET` tells what differs; build it again";
+        InspectError::format(&self.path, message, help)
     }
 }
 
@@ -147,7 +186,7 @@ pub(super) fn without(
 ) -> Result<Vec<(String, u64)>, InspectError> {
     let mut hits: Vec<(String, u64)> = Vec::new();
     visit(dataset, sink, &mut |line| {
-        if line.id.is_some_and(|id| targets.has(id)) {
+        if targets.has(line.id) {
             match hits.last_mut() {
                 Some((file, count)) if file == line.file => *count += 1,
                 _ => hits.push((line.file.to_owned(), 1)),
@@ -168,9 +207,12 @@ pub(super) fn without(
         if open.is_none() {
             open = Some((line.file.to_owned(), Output::create(&dataset.root.join(line.file))?));
         }
-        let stays = !line.id.is_some_and(|id| targets.has(id));
+        let stays = !targets.has(line.id);
         match open.as_mut().filter(|_| stays) {
-            Some((file, output)) => output.write(line.bytes).map_err(InspectError::io(Path::new(file))),
+            Some((file, output)) => {
+                let path = beside(&dataset.root.join(file));
+                output.write(line.bytes).map_err(InspectError::io(&path))
+            }
             None => Ok(()),
         }
     })?;

@@ -12,6 +12,7 @@
 //! Not here: what lies outside of the dataset. The cache of a build is for [`crate::engine::purge`]; sources, archives, models that
 //! were trained and vocabularies that were learned keep what they have.
 
+mod cover;
 mod find;
 mod footer;
 mod lines;
@@ -22,7 +23,6 @@ mod sequences;
 mod work;
 
 pub(crate) use place::aside_of;
-pub use place::recover;
 pub use record::{FILE, Record, recorded, records};
 
 use crate::inspect::{Dataset, InspectError};
@@ -91,8 +91,8 @@ pub struct Twin {
 /// Forgets documents; where none of them is in the dataset, nothing is written.
 ///
 /// # Errors
-/// No dataset, a damaged file, one in a layout that has no rows to take out, another run at work there, a full disk. The
-/// dataset is as it was then.
+/// No dataset, an address that is not found where not all addresses are told, a damaged file, one in a layout that has no rows to take out, another run at work there, a full disk. The
+/// dataset is as it was then; but where the old one cannot be removed after all was done, the message says so and where it is.
 pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError> {
     let root = root_of(root)?;
     let place = Place::take(&root)?;
@@ -101,6 +101,14 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     let mut told = Forgotten { manifest_before: hash(&root)?, ..Forgotten::default() };
     let mut targets = Targets::of_request(request, &before);
     targets.resolve(&dataset)?;
+    if let Some(url) = targets.missing_url()
+        && let Some(path) = cover::uncovered(&dataset)?
+    {
+        let message =
+            format!("has documents whose addresses no file of the dataset tells; `{url}` may be one of them");
+        let help = "nothing was forgotten; name the document by `--id`: the ids stand in `ledger/`";
+        return Err(InspectError::format(&path, message, help));
+    }
     told.before = targets.before();
     told.missing = targets.missing();
     told.manifest.clone_from(&told.manifest_before);
@@ -153,8 +161,8 @@ fn take_out(
 /// The dataset that a path means: itself, or `dataset` in the working folder of a build.
 fn root_of(path: &Path) -> Result<std::path::PathBuf, InspectError> {
     for root in [path.to_owned(), path.join("dataset")] {
-        recover(&root)?;
-        if root.join(manifest::FILE).is_file() {
+        // One that a kill has left without its name is put back under the lock.
+        if root.join(manifest::FILE).is_file() || aside_of(&root).is_some() {
             return Ok(root);
         }
     }

@@ -4,7 +4,9 @@
 //! where readers find it ([`aside_of`]) and the next run puts it back ([`recover`]). In the working folder of a build the
 //! names are those of its commit, and its lock is held; elsewhere they are hidden names that nobody else uses.
 
+use crate::engine::RunError;
 use crate::engine::{Hold, Workdir};
+use crate::export::lock::Lock;
 use crate::inspect::{Dataset, InspectError};
 use schemas::manifest::{self, Manifest};
 use std::collections::BTreeSet;
@@ -17,7 +19,15 @@ pub(super) struct Place {
     root: PathBuf,
     part: PathBuf,
     old: PathBuf,
-    _locks: (Option<Hold>, File),
+    /// Released after all else is dropped.
+    _lock: Held,
+}
+
+/// In the working folder of a build its lock, elsewhere one beside the folder. Neither lies in what changes its place.
+#[derive(Debug)]
+enum Held {
+    Build { _hold: Hold },
+    Beside { _lock: Lock },
 }
 
 /// The working folder of a build whose dataset this is.
@@ -37,9 +47,12 @@ fn names(root: &Path) -> (PathBuf, PathBuf) {
         let workdir = Workdir(workdir);
         return (workdir.unfinished(), workdir.aside());
     }
+    (beside(root, "part"), beside(root, "old"))
+}
+
+fn beside(root: &Path, what: &str) -> PathBuf {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
-    let beside = |what: &str| folder_of(root).join(format!(".{name}.gristmill-{what}"));
-    (beside("part"), beside("old"))
+    folder_of(root).join(format!(".{name}.gristmill-{what}"))
 }
 
 /// Where the dataset lies that a kill between two renames has left without its name; `None` where there is no such.
@@ -48,11 +61,8 @@ pub(crate) fn aside_of(root: &Path) -> Option<PathBuf> {
     (!root.exists() && old.join(manifest::FILE).is_file()).then_some(old)
 }
 
-/// Puts a dataset back that was left without its name.
-///
-/// # Errors
-/// The system refuses.
-pub fn recover(root: &Path) -> Result<(), InspectError> {
+/// Puts a dataset back that was left without its name; only for the one who holds its lock.
+fn recover(root: &Path) -> Result<(), InspectError> {
     match aside_of(root) {
         Some(old) => fs::rename(&old, root).map_err(InspectError::io(&old)),
         None => Ok(()),
@@ -60,20 +70,21 @@ pub fn recover(root: &Path) -> Result<(), InspectError> {
 }
 
 impl Place {
-    /// Locks the dataset and removes what a killed run left beside it.
+    /// Locks the dataset, puts it back if a killed run left it without its name, and removes what else such a run left.
     pub(super) fn take(root: &Path) -> Result<Self, InspectError> {
-        let hold = workdir(root).map(|folder| Hold::take(&folder)).transpose();
-        let hold = hold.map_err(|error| InspectError::question(error.to_string(), "wait for it to end"))?;
-        let path = root.join(manifest::FILE);
-        let lock = File::open(&path).map_err(InspectError::io(&path))?;
-        if lock.try_lock().is_err() {
-            return Err(InspectError::question(
-                format!("{} is in use by another `gristmill forget`", root.display()),
-                "wait for it to end",
-            ));
-        }
+        let lock = if let Some(folder) = workdir(root) {
+            let hold = Hold::take(&folder);
+            let wrong = |error: RunError| InspectError::question(error.to_string(), "wait for it to end");
+            Held::Build { _hold: hold.map_err(wrong)? }
+        } else if let Some(lock) = Lock::take(&beside(root, "lock"))? {
+            Held::Beside { _lock: lock }
+        } else {
+            let message = format!("{} is in use by another `gristmill forget`", root.display());
+            return Err(InspectError::question(message, "wait for it to end"));
+        };
+        recover(root)?;
         let (part, old) = names(root);
-        let place = Self { root: root.to_owned(), part, old, _locks: (hold, lock) };
+        let place = Self { root: root.to_owned(), part, old, _lock: lock };
         // The dataset is under its name: what is aside was replaced, and may hold what was to be forgotten.
         remove(&place.part)?;
         remove(&place.old)?;
@@ -98,6 +109,9 @@ impl Place {
     }
 
     /// Writes the manifest last and puts the folder in the place of the dataset.
+    ///
+    /// # Errors
+    /// The system refuses. The dataset is as it was then, unless the message says that the one without the documents is in place.
     pub(super) fn publish(self, manifest: &Manifest) -> Result<(), InspectError> {
         let path = self.part.join(manifest::FILE);
         let json = serde_json::to_vec_pretty(manifest).expect("a manifest has string keys");
@@ -108,9 +122,19 @@ impl Place {
         let names: BTreeSet<&Path> = manifest.files.keys().flat_map(above).chain([Path::new("")]).collect();
         names.into_iter().try_for_each(|name| sync(&self.part.join(name)))?;
         fs::rename(&self.root, &self.old).map_err(InspectError::io(&self.root))?;
-        fs::rename(&self.part, &self.root).map_err(InspectError::io(&self.part))?;
-        sync(&folder_of(&self.root))?;
-        remove(&self.old)
+        if let Err(error) = fs::rename(&self.part, &self.root) {
+            // Where this fails too, readers find the old one aside, and the next run puts it back.
+            drop(fs::rename(&self.old, &self.root));
+            return Err(InspectError::io(&self.part)(error));
+        }
+        let done = sync(&folder_of(&self.root)).and_then(|()| remove(&self.old));
+        done.map_err(|error| {
+            let message = format!(
+                "the documents are out of {}, but the old copy is not removed: {error}",
+                self.root.display()
+            );
+            InspectError::format(&self.old, message, "remove it, or run the same `gristmill forget` again")
+        })
     }
 }
 

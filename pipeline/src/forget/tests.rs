@@ -49,6 +49,38 @@ fn a_dropped_document_goes_and_its_twin_is_told() {
     assert_eq!(again.manifest, again.manifest_before);
 }
 
+#[test]
+fn a_record_twice_is_once() {
+    let folder = dataset("forget-record");
+    let other = dataset("forget-record-of");
+    forget(&other.0, &by_url(URLS[0])).unwrap();
+    let records = records(&Dataset::open(&other.0).unwrap()).unwrap();
+    let request = Request { records, ..Request::default() };
+    let first = forget(&folder.0, &request).unwrap();
+    assert_eq!((first.documents.len(), first.missing.len(), first.before.len()), (2, 0, 0));
+    let again = forget(&folder.0, &request).unwrap();
+    assert_eq!((again.documents.len(), again.missing.len(), again.before.len()), (0, 0, 2));
+    assert_eq!(again.manifest, first.manifest);
+}
+
+#[test]
+fn an_address_is_refused_where_not_all_addresses_are_told() {
+    let folder = dataset("forget-uncovered");
+    // As it is without a sink of documents: token shards alone.
+    let mut manifest = Dataset::open(&folder.0).unwrap().manifest;
+    manifest.nodes.retain(|node| node.folder.is_none());
+    manifest.files.retain(|name, _| !name.starts_with("documents/"));
+    std::fs::remove_dir_all(folder.0.join("documents")).unwrap();
+    std::fs::write(folder.0.join(manifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let error = forget(&folder.0, &by_url(URLS[0])).unwrap_err().to_string();
+    assert!(error.contains("part-00000.parquet") && error.contains("may be one of them"), "{error}");
+    let request = Request { ids: vec![id(0)], ..Request::default() };
+    assert_eq!(forget(&folder.0, &request).unwrap().tokens, 3);
+    // It is told as forgotten before by its id, and a dropped one has its address in `dropped/`.
+    assert_eq!(forget(&folder.0, &request).unwrap().before, [id(0)]);
+    assert_eq!(forget(&folder.0, &by_url(URLS[2])).unwrap().documents.len(), 1);
+}
+
 fn lists(lengths: &[usize], values: ArrayRef) -> ArrayRef {
     let item = Arc::new(Field::new("item", values.data_type().clone(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths.iter().copied()), values, None))

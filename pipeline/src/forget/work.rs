@@ -108,12 +108,13 @@ fn any(part: &Part, column: &str, is_it: &dyn Fn(&RecordBatch) -> bool) -> Resul
 
 /// Refuses a file that is not the one in the manifest: written again, its damage would pass for what was built.
 fn sound(dataset: &Dataset, name: &str) -> Result<(), InspectError> {
-    let found = digest_of(&dataset.root.join(name))?;
+    let path = dataset.root.join(name);
+    let found = digest_of(&path)?;
     if dataset.manifest.files.get(name).is_some_and(|file| file.blake3 == found.blake3) {
         return Ok(());
     }
     let help = "nothing was forgotten; `gristmill verify DATASET` tells what differs; build it again first";
-    Err(InspectError::format(Path::new(name), "the file is not the one in the manifest", help))
+    Err(InspectError::format(&path, "the file is not the one in the manifest", help))
 }
 
 fn digest_of(path: &Path) -> Result<Digest, InspectError> {
@@ -131,6 +132,10 @@ pub(super) fn manifest(
 ) -> Result<Manifest, InspectError> {
     let mut manifest = dataset.manifest.clone();
     let path = dataset.root.join(manifest::FILE);
+    let fewer = |name: &str, what: &str| {
+        let message = format!("`{name}` counts fewer {what} than its files have");
+        InspectError::format(&path, message, "`gristmill verify DATASET` tells what differs")
+    };
     for node in &mut manifest.nodes {
         let fits = match node.folder.clone() {
             Some(folder) => of_sink(node, rows_in(&folder, &changes)),
@@ -139,24 +144,22 @@ pub(super) fn manifest(
                 None => Some(()),
             },
         };
-        fits.ok_or_else(|| {
-            let message = format!("node `{}` counts fewer rows than its files have", node.name);
-            InspectError::format(&path, message, "`gristmill verify DATASET` tells what differs")
-        })?;
+        fits.ok_or_else(|| fewer(&node.name, "rows"))?;
     }
     if let Some(tokens) = &mut manifest.tokens {
         for (split, count) in [("train", &mut tokens.train), ("validation", &mut tokens.validation)] {
             let inside = format!("{}/{split}/", tokens.folder);
             let of_split = changes.iter().filter(|(name, _)| name.starts_with(&inside));
             let gone: u64 = of_split.map(|(_, change)| change.taken.tokens).sum();
-            *count = count.saturating_sub(gone);
+            *count = count.checked_sub(gone).ok_or_else(|| fewer(split, "tokens"))?;
             told.tokens += gone;
         }
     }
     for (name, change) in &changes {
         let Digest { bytes, blake3, sha256 } = digest_of(&dataset.root.join(name))?;
         let rows = manifest.files.get(name).and_then(|file| file.rows);
-        let rows = rows.map(|rows| rows.saturating_sub(change.rows));
+        let left = |rows: u64| rows.checked_sub(change.rows).ok_or_else(|| fewer(name, "rows"));
+        let rows = rows.map(left).transpose()?;
         manifest.files.insert(name.clone(), manifest::File { bytes, rows, blake3, sha256 });
         told.sequences_padded += change.taken.padded;
         told.sequences_removed += change.taken.removed;
@@ -195,7 +198,7 @@ fn of_node(node: &mut Node, change: &Change) -> Option<()> {
         *count = count.checked_sub(*gone)?;
     }
     node.dropped.retain(|_, count| *count > 0);
-    // Which rows were blank stands in no ledger.
+    // Which rows were blank stands in no ledger: the count is an upper bound from here on.
     node.blank = node.blank.min(node.rows_in);
     Some(())
 }
