@@ -587,3 +587,23 @@ fn the_order_of_lines_does_not_decide_which_near_duplicates_stay() {
     assert_eq!(expected.len(), 50);
     assert_eq!(kept("b.jsonl", &mixed), expected);
 }
+
+#[test]
+fn an_empty_build_leaves_the_dataset_that_is_there() {
+    let folder = Folder::new("empty");
+    common::write(&folder.0, "a.jsonl", "{\"text\": \"one two three\"}\n{\"text\": \"four five six\"}\n");
+    let build = |field: &str| {
+        let recipe = format!(
+            "name = \"x\"\n[sources.a]\nkind = \"source.jsonl\"\npaths = [\"a.jsonl\"]\ntext_field = \"{field}\"\n"
+        );
+        common::write(&folder.0, "r.toml", recipe);
+        gristmill(&["build", "r.toml"], &folder.0)
+    };
+    // Where nothing is lost, an empty dataset is one.
+    build("txt").expect(0);
+    build("text").expect(0);
+    let expected = tree(&folder.0.join("gristmill-x/dataset"));
+    let refused = build("txt").expect(1);
+    assert!(refused.err.contains("no row is left behind `a`"), "{}", refused.err);
+    assert!(tree(&folder.0.join("gristmill-x/dataset")) == expected);
+}

@@ -111,8 +111,11 @@ fn mistakes(args: &TrainArgs) -> Vec<String> {
     if split(&args.split).is_none() {
         mistakes.push(format!("no split is called `{}`; known are {}", args.split, Split::NAMES.join(", ")));
     }
-    if args.out.is_dir() || args.out.file_name().is_none() {
-        mistakes.push(format!("`--out {}` names no file; add `tokenizer.json`", args.out.display()));
+    if args.out.is_dir() || args.out.extension().is_none_or(|ending| ending != "json") {
+        mistakes.push(format!(
+            "`--out {}` names no tokenizer.json; write `FOLDER/tokenizer.json`",
+            args.out.display()
+        ));
     }
     mistakes
 }

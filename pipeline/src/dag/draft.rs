@@ -204,7 +204,12 @@ fn implied(recipe: &Recipe, kinds: &Kinds, drafts: &mut Vec<Draft>, mistakes: &m
         unused_keys(pack, why, "write `KEY` under that stage", mistakes);
     } else if recipe.damage.is_none() {
         let why = "is about token sequences, and the recipe makes none";
-        unused_keys(pack, why, "add `[tokenizer]`, or take `KEY` out", mistakes);
+        unused_keys(
+            pack,
+            why,
+            "add `[tokenizer]`, or a stage `pack.sequences` behind one that makes tokens and `KEY` under it",
+            mistakes,
+        );
     }
     if ends.is_empty() && !none {
         let why = "has no effect: every branch ends in a sink of its own";

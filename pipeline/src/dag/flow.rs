@@ -230,7 +230,14 @@ impl Flows<'_> {
             }
             (None, Some(spec), _) => format!("`{}` makes it: put one before this node", spec.kind),
             (None, None, Some(help)) => help,
-            (None, None, None) => format!("take this node out; the columns here are {}", found.join(", ")),
+            (None, None, None) => match self.carrier(at) {
+                Some(source) => format!(
+                    "where it is a field of the source, name it in `columns` of `[sources.{source}]`, or carry whole objects by `row = true`; \
+                     else take this node out; the columns here are {}",
+                    found.join(", ")
+                ),
+                None => format!("take this node out; the columns here are {}", found.join(", ")),
+            },
         };
         let kind = draft.spec.map_or("", |s| s.kind);
         let message = format!("`{kind}` reads the column `{column}`, which nothing before it makes");
@@ -244,6 +251,15 @@ impl Flows<'_> {
             let key = self.drafts[n].spec?.keys.iter().find(|k| k.name == format!("{column}_field"))?;
             let name = &self.drafts[n].name;
             Some(format!("set `{}` in `[sources.{name}]`, or take this node out", key.name))
+        })
+    }
+
+    /// A source above that can carry whole objects.
+    fn carrier(&self, at: usize) -> Option<&str> {
+        let above = |&n: &usize| n != at && self.is_above(n, at) && self.drafts[n].is("source");
+        (0..self.drafts.len()).filter(above).find_map(|n| {
+            let draft = &self.drafts[n];
+            draft.spec?.keys.iter().any(|key| key.name == column::ROW).then_some(draft.name.as_str())
         })
     }
 

@@ -88,6 +88,7 @@ pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
     commit.sinks()?;
     commit.tables()?;
     commit.conserve()?;
+    commit.refuse_empty()?;
     surprise::refuse(&surprise::find(run.dag, &commit.counts))?;
     let facts = commit.files()?;
     let manifest = commit.manifest(build, &facts)?;
@@ -339,6 +340,24 @@ impl Commit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An empty dataset does not take the place of one that holds something.
+    fn refuse_empty(&self) -> Result<(), RunError> {
+        let nodes = || self.run.dag.nodes.iter().zip(&self.counts);
+        let is_empty =
+            nodes().all(|(node, counts)| !matches!(node.made, Made::Sink(_)) || counts.rows_in == 0);
+        let dataset = self.run.workdir.dataset();
+        let there = fs::read(dataset.join(manifest::FILE)).ok();
+        let there = there.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let holds =
+            |m: Manifest| m.nodes.iter().any(|node| node.kind.starts_with("sink.") && node.rows_in > 0);
+        if !is_empty || !there.is_some_and(holds) {
+            return Ok(());
+        }
+        let last = nodes().find(|(_, counts)| counts.kept == 0);
+        let node = last.map_or_else(String::new, |(node, _)| node.name.clone());
+        Err(RunError::Empty { node, dataset })
     }
 
     /// Writes the files that global nodes settled into, and collects their numbers.

@@ -77,8 +77,12 @@ pub fn direct(
     let (rows, mapped) = work.map(source.as_ref(), &splits, global.as_ref())?;
     let settlement = work.settle(global.as_ref(), mapped)?;
     work.judge(rows, &settlement, sink.as_ref())?;
-    if let Some(folder) = files {
-        settlement.write_files(folder)?;
+    match files {
+        Some(folder) => settlement.write_files(folder)?,
+        None => settlement.files().for_each(|name| {
+            let message = format!("`{name}` was made and is not kept: name a folder for it with `--files`");
+            observer.event(Event::Note { message: &message });
+        }),
     }
     let surprises = surprise::find(dag, &work.counts);
     surprise::refuse(&surprises)?;

@@ -52,6 +52,14 @@ pub enum RunError {
         /// What.
         Vec<super::Surprising>,
     ),
+    /// Nothing is left for a dataset that would take the place of one with rows.
+    #[error("no row is left behind `{node}`: nothing is committed, and {} stays as it is", dataset.display())]
+    Empty {
+        /// The node that let nothing through.
+        node: String,
+        /// The dataset that is there.
+        dataset: PathBuf,
+    },
     /// Rows were lost or made up.
     #[error("{node}: {rows_in} rows came in, but {kept} were kept and {dropped} dropped")]
     Conservation {

@@ -104,6 +104,11 @@ impl Settlement {
         self.large.keys()
     }
 
+    /// Names of all files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &String> {
+        self.settled.files.keys().chain(self.large.keys())
+    }
+
     /// Writes all files into a folder, which is made.
     pub(super) fn write_files(&self, folder: &Path) -> Result<(), RunError> {
         fs::create_dir_all(folder).map_err(RunError::io(folder))?;

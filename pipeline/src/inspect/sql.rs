@@ -172,6 +172,13 @@ fn mistake(error: &PolarsError, tables: &[(&str, Vec<String>)]) -> InspectError 
     let near = unknown.and_then(|word| closest(word, all)).map(|near| format!("did you mean `{near}`? "));
     let there: Vec<String> =
         tables.iter().map(|(name, columns)| format!("{name} ({})", columns.join(", "))).collect();
+    if message.contains("duplicate") {
+        let message = "SQL: two columns of the answer have one name";
+        return InspectError::question(
+            message.to_owned(),
+            "give each a name of its own: `select count(*) as rows, min(value) as least …`".to_owned(),
+        );
+    }
     let help = format!("{}tables and their columns:\n    {}", near.unwrap_or_default(), there.join("\n    "));
     InspectError::question(format!("SQL: {message}"), help)
 }
