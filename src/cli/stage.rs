@@ -204,7 +204,9 @@ fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<R
     let options = works.options(&dag.name, Path::new("."));
     let mut dropped = args.dropped.as_deref().map(Dropped::create).transpose()?;
     let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| match &mut dropped {
-        Some(dropped) => dropped.take(node, batch, verdicts),
+        Some(dropped) => {
+            dropped.take(node, batch, verdicts).map_err(|error| (dropped.path.to_owned(), error))
+        }
         None => Ok(()),
     };
     let report = match works.direct(dag, &options, &mut told, args.files.as_deref())? {

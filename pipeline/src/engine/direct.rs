@@ -33,8 +33,9 @@ const PLAIN_BYTES_MAX: u64 = 4 << 30;
 const BUFFER_BYTES: usize = 256 << 10;
 const ZSTD_LEVEL: i32 = 1;
 
-/// Is given every batch with the word on its rows, and the name of the node that spoke; in order.
-pub type Told<'a> = &'a mut dyn FnMut(&str, &RecordBatch, &[Verdict]) -> Result<(), std::io::Error>;
+/// Is given every batch with the word on its rows, and the name of the node that spoke; in order. An error names its file.
+pub type Told<'a> =
+    &'a mut dyn FnMut(&str, &RecordBatch, &[Verdict]) -> Result<(), (PathBuf, std::io::Error)>;
 
 /// Runs a DAG of one source, one global and one sink; `None` when it is another. What the global settles into files goes into the folder
 /// `files`.
@@ -229,7 +230,8 @@ impl Work<'_> {
         let blank = super::trace::blank(node, batch);
         let counts = &mut self.counts[at];
         outcome.verdicts.iter().zip(blank.values()).for_each(|(verdict, blank)| counts.add(verdict, blank));
-        (self.told)(&node.name, batch, &outcome.verdicts).map_err(RunError::io(Path::new("dropped rows")))?;
+        let told = (self.told)(&node.name, batch, &outcome.verdicts);
+        told.map_err(|(path, error)| RunError::Io { path, error })?;
         let rows = batch.num_rows() as u64;
         let dropped = rows - out.num_rows() as u64;
         self.observer.event(Event::Rows { node: &node.name, rows, dropped });
@@ -285,9 +287,41 @@ impl Work<'_> {
     }
 }
 
+/// A file of rows that wait.
+enum RowsFile {
+    Plain(BufWriter<File>),
+    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+}
+
+impl RowsFile {
+    /// Ends the file. Left to the drop, an error of that would be nobody's.
+    fn finish(self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(mut file) => file.flush(),
+            Self::Zstd(encoder) => encoder.finish()?.flush(),
+        }
+    }
+}
+
+impl Write for RowsFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
 /// Writes rows that wait.
 struct RowsWriter {
-    stream: StreamWriter<Box<dyn Write>>,
+    stream: StreamWriter<RowsFile>,
     path: PathBuf,
     compressed: bool,
 }
@@ -296,11 +330,9 @@ impl RowsWriter {
     fn create(path: PathBuf, schema: &SchemaRef, input_bytes: u64) -> Result<Self, RunError> {
         let compressed = input_bytes > PLAIN_BYTES_MAX;
         let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&path).map_err(RunError::io(&path))?);
-        let out: Box<dyn Write> = match compressed {
-            true => {
-                Box::new(zstd::Encoder::new(file, ZSTD_LEVEL).map_err(RunError::io(&path))?.auto_finish())
-            }
-            false => Box::new(file),
+        let out = match compressed {
+            true => RowsFile::Zstd(zstd::Encoder::new(file, ZSTD_LEVEL).map_err(RunError::io(&path))?),
+            false => RowsFile::Plain(file),
         };
         let stream = StreamWriter::try_new(out, schema).map_err(RunError::arrow(&path))?;
         Ok(Self { stream, path, compressed })
@@ -310,9 +342,9 @@ impl RowsWriter {
         self.stream.write(batch).map_err(RunError::arrow(&self.path))
     }
 
-    fn finish(mut self) -> Result<Rows, RunError> {
-        self.stream.finish().map_err(RunError::arrow(&self.path))?;
-        self.stream.flush().map_err(RunError::arrow(&self.path))?;
+    fn finish(self) -> Result<Rows, RunError> {
+        let out = self.stream.into_inner().map_err(RunError::arrow(&self.path))?;
+        out.finish().map_err(RunError::io(&self.path))?;
         Ok(Rows { path: self.path, compressed: self.compressed })
     }
 }

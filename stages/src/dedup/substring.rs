@@ -2,8 +2,8 @@
 //!
 //! A run of `tokens_min` tokens that stands earlier in the corpus is cut: in a document that ranks before by `keep`, or further up in the same
 //! one without touching it. Runs that overlap are cut as one, so of a copied page all is cut, of a page with a copied passage the passage. This is exact: nothing
-//! is cut that is not part of such a run, and of every run that stands in several places without touching itself the first is left alone.
-//! A run that overlaps its own repeat stays, and where a cut joins two ends a run can come to be that was nowhere before. It is the work of a suffix array (arXiv
+//! is cut that is not part of such a run, and what is left holds no such run twice but for one that overlaps its own repeat, and one that
+//! comes to be where a cut joins two ends. It is the work of a suffix array (arXiv
 //! 2107.06499), done by sorting on disk: the result depends on the set of documents alone, at any memory.
 //!
 //! With `unit = "word"` tokens are words, compared by their letters and digits in lower case and without accents; what stands behind the

@@ -13,10 +13,9 @@ const SLICES_OF_ALL_MAX: usize = 1 << 22;
 
 /// Slices that the documents of each of so many sources fall into by a hash of their id; the last pass takes whole slices. A power
 /// of two: 65,536 of up to 64 sources.
-pub const fn slices(sources: usize) -> usize {
-    let sources = if sources == 0 { 1 } else { sources };
-    let each = SLICES_OF_ALL_MAX / sources;
-    if each >= SLICES_MAX { SLICES_MAX } else { 1 << (each | 1).ilog2() }
+pub fn slices(sources: usize) -> usize {
+    let each = (SLICES_OF_ALL_MAX / sources.max(1)).clamp(1, SLICES_MAX);
+    1 << each.ilog2()
 }
 
 /// Shares of `total` by weight that sum to it: whole parts first, then one more to the largest remainders, the earlier of equal.
