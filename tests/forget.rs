@@ -427,6 +427,54 @@ fn an_id_of_the_user_is_not_taken_for_an_id_of_the_house() {
     assert_eq!(lines().len(), 7);
 }
 
+#[test]
+fn finds_of_benchmarks_go_and_what_cannot_be_rewritten_is_named() {
+    let folder = Folder::new("forget-settled");
+    let question =
+        "Which of the seven narrow stairs of the old harbour leads to the garden of the librarian?";
+    let line = |n: u64| {
+        let asked = if n < 2 { question } else { "" };
+        let text = format!(
+            "{} {asked} {}",
+            corpus::prose(&mut Rng::new(n), 12),
+            corpus::prose(&mut Rng::new(n + 50), 9)
+        );
+        json!({ "url": format!("https://own.example/{n}"), "text": text }).to_string() + "\n"
+    };
+    folder.write("own.jsonl", (0..9).map(line).collect::<String>());
+    folder.write(
+        "bench.jsonl",
+        json!({ "id": "Q1", "question": question, "answer": "the last one" }).to_string(),
+    );
+    folder.write(
+        "recipe.toml",
+        "name = \"settled\"\n[sources.own]\nkind = \"source.jsonl\"\npaths = [\"own.jsonl\"]\n\
+         [[stages]]\nkind = \"dedup.minhash\"\nindex = \"near.index\"\n\
+         [[stages]]\nkind = \"decontaminate.ngram\"\nsets = [\"bench.jsonl\"]\n\
+         [[stages]]\nkind = \"sink.parquet\"\n",
+    );
+    gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let report = || fs::read_to_string(folder.join("work/dataset/decontamination.json")).unwrap();
+    let before = report();
+    let told = forget(&folder, &["https://own.example/0", "--json"]).expect(0).json();
+    let id = told["documents"][0]["id"].as_str().unwrap();
+    assert!(before.contains(id) && !report().contains(id), "{}", report());
+    let found = |text: &str| serde_json::from_str::<Value>(text).unwrap()["sets"][0]["found_items"].clone();
+    assert_eq!((&found(&before)[0]["documents"], &found(&report())[0]["documents"]), (&json!(2), &json!(1)));
+    // What stays is written as it was.
+    assert_eq!(
+        found(&report())[0]["places"][0],
+        *found(&before)[0]["places"].as_array().unwrap().iter().find(|place| place["id"] != id).unwrap()
+    );
+    assert!(told["remains"].to_string().contains("near.index: id of the document"), "{told:#}");
+    assert!(!told["remains"].to_string().contains("decontamination.json"), "{told:#}");
+    gristmill(&["verify", "work"], &folder.0).expect(0);
+    // With its last document the item goes.
+    forget(&folder, &["https://own.example/1"]).expect(0);
+    assert!(report().contains("\"found\": 0") && found(&report()) == json!([]), "{}", report());
+    gristmill(&["verify", "work"], &folder.0).expect(0);
+}
+
 fn decoded(bytes: &[u8], compression: &str) -> String {
     match compression {
         "gzip" => std::io::read_to_string(flate2::read::MultiGzDecoder::new(bytes)).unwrap(),

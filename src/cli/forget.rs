@@ -3,7 +3,7 @@
 use super::output::{emit, emit_json, style};
 use super::wrong;
 use pipeline::engine::{self, Purged};
-use pipeline::forget::{Forgotten, Record, Request, forget};
+use pipeline::forget::{self, Forgotten, Record, Request};
 use pipeline::inspect::layout::{Ink, Style, bytes, one_line, thousands};
 use pipeline::inspect::{Dataset, InspectError};
 use schemas::DocId;
@@ -16,7 +16,8 @@ const TOLD_MAX: usize = 10;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "What is in the dataset of a document goes: text, tokens, rows in every table, and what was dropped as a copy of it. \
+    after_help = "What the tables of the dataset have of a document goes: text, tokens, rows, and what was dropped as a copy of it. Files that \
+                  may hold something else of it (an index of near-duplicates, a mix, a tokenizer) are named. \
                   Files that held nothing of it keep their bytes. `forgotten.jsonl` in the dataset says what went, never the text; a \
                   build that replaces the dataset carries it on and leaves the same documents out.\n\
                   Exit code 1: no such document.\nExample: gristmill forget gristmill-demo http://127.0.0.1:8000/std/string.html --reason \
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(request) => request,
         Err(error) => return wrong::misused(error),
     };
-    let forgotten = match forget(&args.dataset, &request) {
+    let forgotten = match forget::forget(&args.dataset, &request) {
         Ok(forgotten) => forgotten,
         Err(error) => return wrong::failed(error),
     };
@@ -119,7 +120,7 @@ fn request(args: &Args) -> Result<Request, String> {
 fn purge(dataset: &Path, workdir: &Path) -> Result<Purged, String> {
     let all = |error: InspectError| error.to_string();
     let dataset = Dataset::open(dataset).map_err(all)?;
-    let records = pipeline::forget::records(&dataset).map_err(all)?;
+    let records = forget::records(&dataset).map_err(all)?;
     let ids: BTreeSet<String> = records.into_iter().map(|record| record.id).collect();
     engine::purge(workdir, &ids).map_err(|error| error.to_string())
 }
@@ -145,9 +146,9 @@ fn remains(dataset: &Path, is_purged: bool) -> Vec<String> {
         }
     }
     remains.push("the files that the recipe reads, and copies of the dataset".to_owned());
-    if root.join(schemas::manifest::TOKENIZER).is_file() {
-        remains
-            .push("tokenizer.json: pieces of words that were frequent in all documents together".to_owned());
+    match Dataset::open(dataset).and_then(|dataset| forget::rest(&dataset)) {
+        Ok(rest) => remains.extend(rest.into_iter().map(|file| format!("{}: {}", file.name, file.holds))),
+        Err(error) => remains.push(format!("files that could not be looked into: {error}")),
     }
     remains
 }
@@ -171,6 +172,12 @@ fn text(style: &Style, told: &Told) -> String {
             line(format!("  {}{why}", record.id));
         }
         more(&mut line, documents.len());
+        if copies > 0 {
+            line(
+                "copies stay out of later builds too, even where what they are copies of is not there"
+                    .to_owned(),
+            );
+        }
         let f = &told.forgotten;
         line(format!(
             "files written again: {}, as they were: {}; tokens gone: {}, sequences padded: {}, sequences gone: {}",
@@ -195,7 +202,11 @@ fn text(style: &Style, told: &Told) -> String {
         more(&mut line, twins.len());
     }
     if let Some(Purged { files, bytes: size }) = told.purged {
-        line(format!("cache: {} files removed, {}", thousands(files), bytes(size)));
+        line(format!(
+            "cache: {} files removed, {}; what global nodes settled into stays: ids and hashes, no text",
+            thousands(files),
+            bytes(size)
+        ));
     }
     if !told.remains.is_empty() {
         line(style.paint(Ink::Yellow, "what is not done here; the documents may be in"));

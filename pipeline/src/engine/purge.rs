@@ -1,7 +1,8 @@
 //! Takes out of the cache what holds given documents: whole files, whose work the next run does again.
 //!
 //! A trace knows its rows by id, and so do rows that were kept; changes go with the trace of their key. A file that is torn
-//! is a missing one, and may hold anything: it goes too. What global nodes settled into holds no text and stays.
+//! is a missing one, and may hold anything: it goes too. What global nodes settled into stays: it holds no text of a document, but
+//! may hold its id and hashes of its words, and counts in which it is counted.
 
 use super::error::RunError;
 use super::frames::FrameReader;

@@ -1,9 +1,10 @@
 //! Forgetting: documents go out of a committed dataset on request, and stay out.
 //!
-//! Everything that a dataset has of a document goes: its row among the documents, its tokens, its rows in ledgers, signals
-//! and dropped rows, and what was dropped as a copy of it, for that has the same text. Only the files that hold any of it
+//! What the tables of a dataset have of a document goes: its row among the documents, its tokens, its rows in ledgers, signals
+//! and dropped rows, its finds of [`report`], and what was dropped as a copy of it, for that has the same text. Copies stay out of
+//! later builds too, be the document there or not. Only the files that hold any of it
 //! are written again ([`rewrite`], [`lines`], [`sequences`]); all others keep their bytes. The sums of the manifest are those
-//! of a dataset that never had the documents, so that it verifies. What went stands in [`record::FILE`]: id, hash of the
+//! of a dataset that never had the documents, so that it verifies; only the count of blank rows is an upper bound. What went stands in [`record::FILE`]: id, hash of the
 //! address, reason, never the text.
 //!
 //! The dataset is made whole beside the old one and put into its place ([`place`]): a kill leaves the one or the other. A
@@ -18,12 +19,15 @@ mod footer;
 mod lines;
 mod place;
 mod record;
+mod report;
+mod rest;
 mod rewrite;
 mod sequences;
 mod work;
 
 pub(crate) use place::aside_of;
 pub use record::{FILE, Record, recorded, records};
+pub use rest::{Rest, rest};
 
 use crate::inspect::{Dataset, InspectError};
 use find::Targets;

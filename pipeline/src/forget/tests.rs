@@ -81,6 +81,31 @@ fn an_address_is_refused_where_not_all_addresses_are_told() {
     assert_eq!(forget(&folder.0, &by_url(URLS[2])).unwrap().documents.len(), 1);
 }
 
+#[test]
+fn lines_are_not_told_by_a_ledger_with_a_bad_id() {
+    let folder = dataset("forget-bad-ledger");
+    let mut manifest = Dataset::open(&folder.0).unwrap().manifest;
+    std::fs::create_dir(folder.0.join("lines")).unwrap();
+    std::fs::write(folder.0.join("lines/00000.jsonl"), "{\"n\":0}\n{\"n\":1}\n").unwrap();
+    let file = |rows| manifest::File { bytes: 0, rows, blake3: String::new(), sha256: String::new() };
+    manifest.files.insert("lines/00000.jsonl".to_owned(), file(Some(2)));
+    let mut sink = manifest.nodes[4].clone();
+    (sink.name, sink.folder, sink.inputs) =
+        ("lines".to_owned(), Some("lines".to_owned()), vec!["dedup.exact".to_owned()]);
+    manifest.nodes.push(sink);
+    std::fs::write(folder.0.join(manifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let path = folder.0.join("ledger/03-dedup.exact.parquet");
+    let part = crate::inspect::table::Part::open(&path).unwrap();
+    let batches: Vec<RecordBatch> = part.read(None, None).unwrap().map(Result::unwrap).collect();
+    let batch = arrow::compute::concat_batches(part.schema(), &batches).unwrap();
+    let mut columns = batch.columns().to_vec();
+    let at = batch.schema().index_of(schemas::column::ID).unwrap();
+    columns[at] = Arc::new(StringArray::from(vec!["no id".to_owned(), id(1), id(3)]));
+    crate::inspect::fixture::write(&path, &RecordBatch::try_new(batch.schema(), columns).unwrap());
+    let error = forget(&folder.0, &by_url(URLS[1])).unwrap_err().to_string();
+    assert!(error.contains("03-dedup.exact.parquet: `no id` is no id of a document"), "{error}");
+}
+
 fn lists(lengths: &[usize], values: ArrayRef) -> ArrayRef {
     let item = Arc::new(Field::new("item", values.data_type().clone(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths.iter().copied()), values, None))

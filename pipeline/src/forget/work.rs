@@ -3,7 +3,7 @@
 use super::find::Targets;
 use super::rewrite::rewrite;
 use super::sequences::{Taken, has_target, is_sequences, without};
-use super::{FILE, Forgotten, lines};
+use super::{FILE, Forgotten, lines, report};
 use crate::digest::{Digest, digest};
 use crate::inspect::dataset::LEDGER;
 use crate::inspect::find::texts;
@@ -38,6 +38,14 @@ pub(super) fn files(dataset: &Dataset, targets: &Targets) -> Result<Changes, Ins
     for sink in lines::sinks(dataset) {
         for (name, rows) in lines::without(dataset, sink, targets)? {
             changes.insert(name, Change { rows, ..Change::default() });
+        }
+    }
+    for name in report::reports(dataset) {
+        let path = dataset.root.join(&name);
+        if let Some(bytes) = report::without(&path, targets)? {
+            sound(dataset, &name)?;
+            report::write(&path, &bytes)?;
+            changes.insert(name, Change::default());
         }
     }
     let parquet: Vec<&String> =
