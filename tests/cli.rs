@@ -375,7 +375,7 @@ fn what_went_wrong_is_said_and_mended() {
     assert_eq!(fs::read(&shard).unwrap(), whole);
 
     folder.write("recipe.toml", recipe(9));
-    let empty = gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let empty = gristmill(&["build", "recipe.toml", "--workdir", "other"], &folder.0).expect(0);
     assert!(
         empty.err.contains("the dataset is empty: `filter.length` dropped all 1 rows (too_short 1)"),
         "{}",
