@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// A file of more of them, one a line.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// The documents are named by id: 32 hexadecimal digits each.
+    /// All documents are named by id, 32 hexadecimal digits each; anything else is a mistake then. An id is known as one anyhow.
     #[arg(long)]
     id: bool,
     /// A `forgotten.jsonl` of another dataset: what went there goes here too.
@@ -108,11 +108,8 @@ fn request(args: &Args) -> Result<Request, String> {
     if let Some(other) = documents.iter().find(|id| args.id && DocId::parse(id).is_none()) {
         return Err(format!("`{other}` is no id: 32 hexadecimal digits; `gristmill explain` tells it"));
     }
-    if args.id {
-        request.ids = documents;
-    } else {
-        request.urls = documents;
-    }
+    // No address looks like an id.
+    (request.ids, request.urls) = documents.into_iter().partition(|named| DocId::parse(named).is_some());
     Ok(request)
 }
 
