@@ -6,7 +6,7 @@ use super::report::Counts;
 use super::run::Run;
 use super::seal::Hand;
 use super::trace::{Frame, TraceWriter};
-use super::{Workdir, parent, surprise, table, tidy};
+use super::{publish, surprise, table};
 use crate::dag::{Hash, Node};
 use crate::digest::{Digest, digest};
 use crate::forget;
@@ -14,41 +14,10 @@ use arrow::array::{Array, Int32Array, RecordBatch};
 use rayon::prelude::*;
 use schemas::manifest::{self, File as FileRow, Tokens};
 use schemas::{Event, Made, Manifest, Planned, Regroup, Sink, Sorted, StageError, Tally, token};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::SystemTime;
-
-/// The manifest of the committed dataset when it is of this build.
-pub(super) fn current(workdir: &Workdir, build: Hash) -> Result<Option<Manifest>, RunError> {
-    let path = workdir.dataset().join(manifest::FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(RunError::io(&path)(error)),
-    };
-    // A manifest of another layout is not of this build, whatever it says.
-    let manifest = serde_json::from_slice::<Manifest>(&bytes).ok();
-    let written = fs::metadata(&path).and_then(|file| file.modified()).map_err(RunError::io(&path))?;
-    let whole = |m: &Manifest| m.files.iter().all(|(name, file)| is_as_written(workdir, name, file, written));
-    Ok(manifest.filter(|m| m.version == manifest::VERSION && m.build == build.to_string() && whole(m)))
-}
-
-/// Whether a file is the one in the manifest: by its length, and by its bytes where it is younger than the manifest, which
-/// was written last. What changes without a trace in the file system is for `verify` to find.
-fn is_as_written(workdir: &Workdir, name: &str, file: &FileRow, written: SystemTime) -> bool {
-    let path = workdir.dataset().join(name);
-    let Ok(found) = fs::metadata(&path) else { return false };
-    // Not of the same tick either: clocks of file systems are coarse.
-    let is_older = found.modified().is_ok_and(|time| time < written);
-    let same = || {
-        File::open(&path)
-            .and_then(|mut file| digest(&mut file))
-            .is_ok_and(|found| found.blake3 == file.blake3)
-    };
-    found.len() == file.bytes && (is_older || same())
-}
 
 /// The counts of a node in a manifest.
 pub(super) fn counts_of(row: &manifest::Node) -> Counts {
@@ -99,7 +68,7 @@ pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
             format!("{gone} documents stay out of the dataset: they were forgotten ({})", forget::FILE);
         run.observer.event(Event::Note { message: &message });
     }
-    publish(&run.workdir, &commit.folder, &manifest)?;
+    publish::publish(&run.workdir, &commit.folder, &manifest)?;
     Ok(manifest)
 }
 
@@ -348,11 +317,7 @@ impl Commit<'_> {
         let is_empty =
             nodes().all(|(node, counts)| !matches!(node.made, Made::Sink(_)) || counts.rows_in == 0);
         let dataset = self.run.workdir.dataset();
-        let there = fs::read(dataset.join(manifest::FILE)).ok();
-        let there = there.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        let holds =
-            |m: Manifest| m.nodes.iter().any(|node| node.kind.starts_with("sink.") && node.rows_in > 0);
-        if !is_empty || !there.is_some_and(holds) {
+        if !is_empty || !publish::holds_rows(&dataset) {
             return Ok(());
         }
         let last = nodes().find(|(_, counts)| counts.kept == 0);
@@ -491,25 +456,4 @@ fn hash_file(path: &Path, rows: Option<u64>) -> std::io::Result<FileRow> {
     let Digest { bytes, blake3, sha256 } = digest(&mut file)?;
     file.sync_all()?;
     Ok(FileRow { bytes, rows, blake3, sha256 })
-}
-
-/// Writes the manifest last and puts the folder in the place of the dataset that was there.
-fn publish(workdir: &Workdir, folder: &Path, manifest: &Manifest) -> Result<(), RunError> {
-    let path = folder.join(manifest::FILE);
-    let json =
-        serde_json::to_vec_pretty(manifest).map_err(|error| RunError::Json { path: path.clone(), error })?;
-    fs::write(&path, json).map_err(RunError::io(&path))?;
-    let sync = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(RunError::io(path));
-    sync(&path)?;
-    // The names of files are in their folders: these must reach the disk too.
-    let above = |name| Path::new(name).ancestors().skip(1);
-    let folders: BTreeSet<&Path> = manifest.files.keys().flat_map(above).chain([Path::new("")]).collect();
-    folders.into_iter().try_for_each(|inner| sync(&folder.join(inner)))?;
-    let (dataset, old) = (workdir.dataset(), workdir.aside());
-    if dataset.exists() {
-        fs::rename(&dataset, &old).map_err(RunError::io(&dataset))?;
-    }
-    fs::rename(folder, &dataset).map_err(RunError::io(&dataset))?;
-    sync(parent(&dataset))?;
-    tidy::remove(&old)
 }

@@ -12,6 +12,7 @@ mod feed;
 mod frames;
 mod lock;
 mod plan;
+mod publish;
 mod purge;
 mod reason;
 mod report;

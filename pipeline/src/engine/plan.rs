@@ -4,7 +4,7 @@ use super::error::RunError;
 use super::reason::Reason;
 use super::report::Report;
 use super::stream::{Stream, Streams};
-use super::{Options, Workdir, commit, seal};
+use super::{Options, Workdir, publish, seal};
 use crate::dag::Dag;
 use schemas::Made;
 use schemas::observe::Silent;
@@ -36,7 +36,7 @@ pub struct NodePlan {
 pub fn plan(dag: &Dag, options: &Options) -> Result<Plan, RunError> {
     let workdir = Workdir(options.workdir.clone());
     let streams = Streams::list(dag, &workdir, &options.base, &Silent)?;
-    let current = commit::current(&workdir, streams.build_key(dag))?.is_some();
+    let current = publish::current(&workdir, streams.build_key(dag))?.is_some();
     // Without a report nothing was run here, or it was another program's folder: both are a first run.
     let last = Report::read(&workdir.report()).ok();
     let mut nodes: Vec<NodePlan> = Vec::new();

@@ -6,7 +6,7 @@ use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
 use super::settled::Settlement;
 use super::stream::Streams;
-use super::{Options, Workdir, commit, seal, surprise, tidy};
+use super::{Options, Workdir, commit, publish, seal, surprise, tidy};
 use crate::dag::{Dag, Hash};
 use schemas::hash::{FastMap, FastSet};
 use schemas::{Context, Event, Made, Manifest, Observer, Split};
@@ -74,7 +74,7 @@ fn work(
         streams,
         observer,
     };
-    let current = commit::current(&run.workdir, build)?;
+    let current = publish::current(&run.workdir, build)?;
     let (manifest, committed) = match current {
         Some(manifest) => {
             let counts: Vec<_> = manifest.nodes.iter().map(commit::counts_of).collect();
