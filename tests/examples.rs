@@ -15,11 +15,26 @@ fn the_examples_have_no_mistakes() {
         train: Some(TrainKeys { keys: model::Config::KEYS, check: model::config::check }),
     };
     let place = std::env::temp_dir().join(format!("gristmill-examples-{}", std::process::id()));
-    for file in ["warc/a.warc.gz", "input/a.jsonl", "books.jsonl", "eval/a.jsonl"] {
+    for file in ["warc/a.warc.gz", "input/a.jsonl", "books.jsonl", "eval/a.jsonl", "chats/a.jsonl"] {
         let file = place.join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "{\"text\": \"one\"}\n").unwrap();
     }
+    let trained = Command::new(env!("CARGO_BIN_EXE_gristmill"))
+        .args([
+            "tokenizer",
+            "train",
+            "books.jsonl",
+            "--vocab-size",
+            "259",
+            "--out",
+            "tokenizer/tokenizer.json",
+        ])
+        .args(["--special", "<|im_start|>", "--special", "<|im_end|>"])
+        .current_dir(&place)
+        .output()
+        .unwrap();
+    assert!(trained.status.success(), "{trained:?}");
     let mut files = 0;
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
         let path = entry.unwrap().path();
