@@ -1,5 +1,9 @@
 //! Token shards: one row, one training sequence (or one document, where the shards are laid out so).
 
+mod content;
+
+pub use content::Content;
+
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 

@@ -15,7 +15,6 @@
 
 mod cover;
 mod find;
-mod footer;
 mod lines;
 mod place;
 mod record;

@@ -3,13 +3,12 @@
 //!
 //! The level of zstd stands in no file: 1 where there are token ids, 3 elsewhere, as the sinks write by default.
 
-use super::footer::{self, Content};
 use crate::inspect::{InspectError, table::Head, table::Part};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
@@ -41,7 +40,7 @@ pub(super) fn rewrite(
     let full = |error| InspectError::io(&beside)(std::io::Error::other(error));
     let properties = properties(head.metadata());
     let mut writer = ArrowWriter::try_new(file, head.schema().clone(), Some(properties)).map_err(full)?;
-    let mut content = Content::default();
+    let mut content = token::Content::default();
     for group in 0..head.metadata().num_row_groups() {
         for batch in read(path, head, group)? {
             let batch = change(batch.map_err(|error| damaged()(error.into()))?)?;
@@ -53,8 +52,11 @@ pub(super) fn rewrite(
         writer.flush().map_err(full)?;
     }
     let pairs = head.metadata().file_metadata().key_value_metadata().into_iter().flatten();
-    for pair in pairs.filter(|pair| footer::is_ours(&pair.key)) {
-        writer.append_key_value_metadata(content.pair(&pair.key));
+    let told: Vec<&str> =
+        pairs.map(|pair| pair.key.as_str()).filter(|key| token::Content::tells(key)).collect();
+    // A shard that tells nothing of its rows tells nothing afterwards.
+    for (key, value) in content.pairs().into_iter().filter(|(key, _)| told.contains(key)) {
+        writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
     }
     writer.finish().map_err(full)?;
     fs::rename(&beside, path).map_err(InspectError::io(&beside))
@@ -81,7 +83,7 @@ fn properties(metadata: &ParquetMetaData) -> WriterProperties {
     let pairs = file.key_value_metadata().map(|pairs| {
         pairs
             .iter()
-            .filter(|pair| pair.key != ARROW_SCHEMA && !footer::is_ours(&pair.key))
+            .filter(|pair| pair.key != ARROW_SCHEMA && !token::Content::tells(&pair.key))
             .cloned()
             .collect::<Vec<_>>()
     });

@@ -10,12 +10,9 @@
 //! part-00000.parquet  part-00001.parquet  …     each up to shard_rows rows, shard_tokens tokens or shard_bytes bytes
 //! ```
 
-mod footer;
-
 use super::rechunk::{Chunk, Rechunk};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use footer::Content;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -185,7 +182,7 @@ struct Shard {
     rows: u64,
     group_rows: usize,
     group_bytes: usize,
-    content: Content,
+    content: token::Content,
 }
 
 impl Shards {
@@ -202,7 +199,7 @@ impl Shards {
             let file = File::create(&path).map_err(StageError::io(&path))?;
             let writer = ArrowWriter::try_new(file, self.schema.clone(), Some(self.properties.clone()))
                 .map_err(at(&path))?;
-            let content = Content::default();
+            let content = token::Content::default();
             self.open = Some(Shard { path, writer, rows: 0, group_rows: 0, group_bytes: 0, content });
         }
         Ok(self.open.as_mut().expect("a shard was just opened"))
@@ -242,7 +239,9 @@ impl Shards {
     fn close(&mut self) -> Result<(), StageError> {
         let Some(mut shard) = self.open.take() else { return Ok(()) };
         if self.tokens {
-            shard.content.pairs().into_iter().for_each(|pair| shard.writer.append_key_value_metadata(pair));
+            for (key, value) in shard.content.pairs() {
+                shard.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+            }
         }
         shard.writer.finish().map_err(at(&shard.path))?;
         shard.writer.inner().sync_all().map_err(StageError::io(&shard.path))?;

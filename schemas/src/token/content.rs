@@ -1,17 +1,19 @@
-//! What the footer of a token shard tells of its rows: how many, their tokens, and a hash of the ids.
+//! What the footer of a token shard tells of its rows: how many, their tokens, and a hash of the ids. Whoever writes rows of a shard
+//! tells it by this.
 
 use arrow::array::{Array, AsArray as _, ListArray, RecordBatch};
 use arrow::datatypes::Int32Type;
-use parquet::file::metadata::KeyValue;
-use schemas::token;
 use xxhash_rust::xxh3::Xxh3;
+
+/// Keys of the footer that tell of rows.
+const KEYS: [&str; 3] = ["gristmill.rows", "gristmill.tokens", "gristmill.content_xxh3_128"];
 
 /// Counts and hashes the rows of a shard.
 ///
 /// The hash is xxh3-128 over the rows in order, of each the number of its ids (`u32`) and the ids (`i32`), little-endian: it does
 /// not depend on encoding, compression or cut into row groups.
 #[derive(Default)]
-pub(super) struct Content {
+pub struct Content {
     hash: Xxh3,
     rows: u64,
     ids: u64,
@@ -20,17 +22,17 @@ pub(super) struct Content {
 
 impl Content {
     /// Ids so far, padding included.
-    pub(super) fn ids(&self) -> u64 {
+    pub fn ids(&self) -> u64 {
         self.ids
     }
 
     /// Takes rows that have `input_ids`; others count nothing.
-    pub(super) fn add(&mut self, batch: &RecordBatch) {
-        let lists = batch.column_by_name(token::INPUT_IDS).and_then(|lists| lists.as_list_opt::<i32>());
+    pub fn add(&mut self, batch: &RecordBatch) {
+        let lists = batch.column_by_name(super::INPUT_IDS).and_then(|lists| lists.as_list_opt::<i32>());
         let Some(lists) = lists else { return };
         self.rows += lists.len() as u64;
         self.add_ids(lists);
-        let pads = batch.column_by_name(token::PAD).and_then(|pads| pads.as_primitive_opt::<Int32Type>());
+        let pads = batch.column_by_name(super::PAD).and_then(|pads| pads.as_primitive_opt::<Int32Type>());
         let pads = pads.into_iter().flat_map(|pads| pads.values().iter());
         self.pads += pads.map(|&pad| u64::from(pad.unsigned_abs())).sum::<u64>();
     }
@@ -49,13 +51,18 @@ impl Content {
         }
     }
 
-    /// What is written into the footer.
-    pub(super) fn pairs(&self) -> [KeyValue; 3] {
-        let pair = |key: &str, value: String| KeyValue::new(format!("gristmill.{key}"), value);
+    /// Whether a key of a footer tells of rows, and so is one of [`Content::pairs`].
+    pub fn tells(key: &str) -> bool {
+        KEYS.contains(&key)
+    }
+
+    /// What is written into the footer: keys and values.
+    pub fn pairs(&self) -> [(&'static str, String); 3] {
+        let [rows, tokens, hash] = KEYS;
         [
-            pair("rows", self.rows.to_string()),
-            pair("tokens", (self.ids - self.pads.min(self.ids)).to_string()),
-            pair("content_xxh3_128", format!("{:032x}", self.hash.digest128())),
+            (rows, self.rows.to_string()),
+            (tokens, (self.ids - self.pads.min(self.ids)).to_string()),
+            (hash, format!("{:032x}", self.hash.digest128())),
         ]
     }
 }
