@@ -7,25 +7,12 @@
 //! `solution`, `canonical_solution`, `target`, `output` or `completion`.
 
 use crate::source::files::{self, Found};
-use crate::source::open;
+use crate::source::{jsonl, open};
 use schemas::{KeyError, Settings};
 use serde_json::Value;
 use std::io::BufRead as _;
 use std::path::Path;
 
-/// What names of files of a set can end in.
-const ENDINGS: &[&str] = &[
-    ".jsonl",
-    ".jsonl.gz",
-    ".jsonl.zst",
-    ".ndjson",
-    ".ndjson.gz",
-    ".ndjson.zst",
-    ".json.gz",
-    ".json.zst",
-    ".json",
-    ".parquet",
-];
 /// Longest row of a set.
 const ROW_BYTES_MAX: u64 = 64 << 20;
 
@@ -103,14 +90,15 @@ pub(super) fn read(
         return Err(vec![wrong("sets", "names no file".into(), help)]);
     }
     let base = settings.resolve(&schemas::FilePath::default());
+    let endings = [jsonl::ENDINGS, &[".parquet"]].concat();
     let help = "give JSON lines or Parquet, a row an item";
     let unread = |path: &str, error| vec![wrong("sets", format!("cannot read `{path}`: {error}"), help)];
     for path in paths {
-        let list = files::list(&base, std::slice::from_ref(path), ENDINGS);
+        let list = files::list(&base, std::slice::from_ref(path), &endings);
         list.map_err(|error| unread(path, error))?;
     }
     // Listed together, a file that two paths lead to is there once, and no two have one name.
-    let found = files::list(&base, paths, ENDINGS).map_err(|error| unread(&paths[0], error))?;
+    let found = files::list(&base, paths, &endings).map_err(|error| unread(&paths[0], error))?;
     let names = names(&found);
     let (mut sets, mut errors) = (Vec::new(), Vec::new());
     for (file, name) in found.iter().zip(names) {

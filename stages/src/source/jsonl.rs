@@ -108,7 +108,8 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
-const ENDINGS: &[&str] = &[
+/// What names of files of JSON lines end in.
+pub(crate) const ENDINGS: &[&str] = &[
     ".jsonl",
     ".jsonl.gz",
     ".jsonl.zst",

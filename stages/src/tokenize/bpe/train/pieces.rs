@@ -5,6 +5,7 @@
 
 use super::files::{Reading, Tally};
 use crate::source::files::list;
+use crate::source::jsonl;
 use crate::source::open::{Line, Lines, decompressed};
 use crate::source::parquet::{Config, Parquet};
 use arrow::array::{Array as _, StringArray};
@@ -18,23 +19,8 @@ const PIECE_BYTES: usize = 1 << 20;
 /// What progress is told in.
 const UNIT_BYTES: u64 = 1 << 20;
 const LINES: [&str; 3] = [".jsonl", ".ndjson", ".json"];
-/// Files that are looked for in folders.
-const ENDINGS: &[&str] = &[
-    ".jsonl",
-    ".jsonl.gz",
-    ".jsonl.zst",
-    ".ndjson",
-    ".ndjson.gz",
-    ".ndjson.zst",
-    ".json",
-    ".json.gz",
-    ".json.zst",
-    ".parquet",
-    ".txt",
-    ".txt.gz",
-    ".txt.zst",
-    ".md",
-];
+/// Files that are looked for in folders, beside those of JSON lines.
+const ENDINGS: [&str; 5] = [".parquet", ".txt", ".txt.gz", ".txt.zst", ".md"];
 
 /// Something to count.
 pub(super) enum Piece {
@@ -58,7 +44,7 @@ fn failed(error: SourceError) -> StageError {
 
 /// Reads all files.
 pub(super) fn read(reading: &Reading<'_>, send: Send<'_>) -> Result<Tally, StageError> {
-    let found = list(Path::new(""), reading.paths, ENDINGS).map_err(failed)?;
+    let found = list(Path::new(""), reading.paths, &[jsonl::ENDINGS, &ENDINGS].concat()).map_err(failed)?;
     let length = |path: &Path| std::fs::metadata(path).map(|meta| meta.len()).map_err(StageError::io(path));
     let lengths = found.iter().map(|file| length(&file.path)).collect::<Result<Vec<u64>, _>>()?;
     let total = lengths.iter().sum::<u64>() / UNIT_BYTES;
