@@ -6,8 +6,7 @@ use crate::architecture::Shape;
 use crate::error::TrainError;
 use crate::layer::attention::Heads;
 use schemas::manifest::Tokens;
-use schemas::{ConfigValue as _, Key, KeyError, Settings, choice, config};
-use std::collections::BTreeMap;
+use schemas::{Key, KeyError, Settings, choice, config};
 
 choice! {
     /// The published shape of a transformer.
@@ -105,16 +104,6 @@ impl Config {
     /// Every key with type, default, range and meaning.
     pub const KEYS: &'static [Key] = <Self as schemas::Config>::KEYS;
 
-    /// The settings as a recipe would write them, defaults included.
-    pub fn to_table(&self) -> BTreeMap<String, String> {
-        macro_rules! table {
-            ($($key:ident)+) => { [$((stringify!($key).to_owned(), self.$key.show())),+] };
-        }
-        BTreeMap::from(table! {
-            architecture layers width heads kv_heads ff_width tied_head rope_base dropout batch_sequences accumulate steps seconds_max learning_rate learning_rate_min warmup_steps weight_decay beta1 beta2 epsilon clip_norm seed eval_every eval_sequences checkpoint_every checkpoints_keep
-        })
-    }
-
     /// The shape of the model over the tokens of a dataset.
     ///
     /// # Errors
@@ -198,13 +187,5 @@ mod tests {
         check(|c| c.heads = 5, "`heads` = 5 does not divide `width` = 192");
         check(|c| c.kv_heads = 3, "`kv_heads` = 3 does not divide `heads` = 4");
         check(|c| c.heads = 64, "`width` ÷ `heads` = 3 is odd; rotary positions need pairs");
-    }
-
-    #[test]
-    fn the_table_shows_every_key() {
-        let table = Config::default().to_table();
-        let keys: Vec<&str> = Config::KEYS.iter().map(|key| key.name).collect();
-        assert_eq!(table.len(), keys.len());
-        assert!(keys.iter().all(|key| table.contains_key(*key)));
     }
 }

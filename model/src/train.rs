@@ -17,6 +17,7 @@ use crate::metrics::{Metrics, rounded};
 use crate::optimizer::{AdamW, Moments};
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
+use schemas::Config as _;
 use schemas::hash::seed;
 use schemas::manifest;
 use serde::{Deserialize, Serialize};
@@ -142,7 +143,7 @@ impl<'a> Training<'a> {
         let shape = config.shape(&dataset.tokens)?;
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
-        let begin = State::begin(config.to_table(), config.steps, config.seed, dataset);
+        let begin = State::begin(config.table(), config.steps, config.seed, dataset);
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
         let (state, model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {

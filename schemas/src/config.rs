@@ -4,6 +4,7 @@
 //! the suggestions for a misspelt key and the range checks can never disagree with the code.
 
 use crate::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One key of a stage's settings, as the manual shows it.
@@ -159,6 +160,8 @@ pub trait Config: Default {
     /// # Errors
     /// A value of another type or out of range.
     fn set(&mut self, key: &str, value: &Value) -> Result<(), KeyError>;
+    /// Every key with its value as a recipe would write it, defaults included.
+    fn table(&self) -> BTreeMap<String, String>;
 }
 
 /// The settings of one stage as a recipe or a command line gives them.
@@ -292,6 +295,12 @@ macro_rules! config {
                     _ => Err($crate::advice::refused(Self::KEYS, key, value)),
                 }
             }
+
+            fn table(&self) -> ::std::collections::BTreeMap<String, String> {
+                let pairs: Vec<(&str, String)> =
+                    vec![$((stringify!($field), <$ty as $crate::ConfigValue>::show(&self.$field))),*];
+                pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            }
         }
     };
 }
@@ -410,6 +419,8 @@ mod tests {
 
     #[test]
     fn the_table_carries_defaults_and_docs() {
+        let table = Sample { words_min: 7, ..Sample::default() }.table();
+        assert_eq!((table.len(), table["words_min"].as_str(), table["keep"].as_str()), (4, "7", "\"first\""));
         let key = &Sample::KEYS[0];
         assert_eq!(
             (key.name, (key.default)(), key.range, key.doc.trim()),

@@ -20,6 +20,7 @@ mod build;
 mod cells;
 mod check;
 mod demo;
+mod eval;
 mod explain;
 mod export;
 mod fit;
@@ -74,7 +75,7 @@ enum Command {
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
-    Eval(train::EvalArgs),
+    Eval(eval::Args),
     /// Continues a text with a trained model.
     Generate(generate::Args),
     /// Shows what is in a Parquet or JSON-lines file, a folder of them, or a dataset.
@@ -115,7 +116,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
         Command::Trace(args) => trace::run(&args),
-        Command::Eval(args) => train::eval(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Stage(args) => stage::run(&args, kinds),
         Command::Fit(args) => fit::run(&args),

@@ -1,4 +1,4 @@
-//! `gristmill train DATASET|RECIPE` and `gristmill eval MODEL`.
+//! `gristmill train DATASET|RECIPE`.
 
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
@@ -47,19 +47,6 @@ pub(super) enum Device {
     Cpu,
     /// The first GPU.
     Cuda,
-}
-
-#[derive(clap::Args)]
-#[command(after_help = "Example: gristmill eval gristmill-demo/model --dataset gristmill-demo/dataset")]
-pub(crate) struct EvalArgs {
-    /// Folder of the model, or the working folder of a build.
-    model: PathBuf,
-    /// Dataset whose held-out sequences are scored (default: `dataset` beside the model).
-    #[arg(long)]
-    dataset: Option<PathBuf>,
-    /// The numbers as JSON on standard output.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -183,31 +170,4 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
         print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
     }
     println!();
-}
-
-pub(crate) fn eval(args: &EvalArgs) -> ExitCode {
-    let folder = match model_folder(&args.model) {
-        Ok(folder) => folder,
-        Err(error) => return wrong::failed(error),
-    };
-    let beside = folder.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
-    let dataset = args.dataset.clone().unwrap_or(beside);
-    match model::eval::perplexity::perplexity(&folder, &dataset) {
-        Ok(e) if args.json => {
-            let row = serde_json::json!({
-                "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),
-                "tokens": e.tokens, "bytes": e.bytes,
-            });
-            println!("{row}");
-            ExitCode::SUCCESS
-        }
-        Ok(e) => {
-            println!("held-out loss   {:.4} nats per token", e.loss());
-            println!("perplexity      {:.3}", e.perplexity());
-            println!("bits per byte   {:.4}", e.bits_per_byte());
-            println!("over            {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));
-            ExitCode::SUCCESS
-        }
-        Err(error) => wrong::failed(error),
-    }
 }
