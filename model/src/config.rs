@@ -66,6 +66,16 @@ choice! {
     }
 }
 
+choice! {
+    /// How first values and learning rates follow the width.
+    pub enum ParametrizationKind {
+        /// They do not.
+        Standard = "standard",
+        /// muP (arXiv 2203.03466): the best learning rate is that of `base_width`.
+        Mup = "mup",
+    }
+}
+
 config! {
     /// Settings of a training.
     pub struct Config {
@@ -110,6 +120,12 @@ config! {
         decay_shape: DecayShape = DecayShape::Linear;
         /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
         warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// How first values and learning rates follow the width.
+        parametrization: ParametrizationKind = ParametrizationKind::Standard;
+        /// Width at which `mup` and `standard` are the same.
+        base_width: u64 = 64, in 8..=65_536;
+        /// Features of a head at `base_width`, from where on scores of attention fall with 1 ÷ d instead of 1 ÷ √d; 0 means as many as here.
+        base_head_width: u64 = 0, in 0..=65_536;
         /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).
         optimizer: OptimizerKind = OptimizerKind::AdamW;
         /// Weight decay, apart from the gradient (AdamW, arXiv 1711.05101).

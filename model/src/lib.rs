@@ -23,6 +23,7 @@ mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+mod parametrization;
 pub mod progress;
 mod schedule;
 pub mod speed;
@@ -32,6 +33,7 @@ mod testing;
 mod tests;
 pub mod trace;
 pub mod train;
+pub mod widths;
 
 pub use config::Config;
 pub use error::TrainError;

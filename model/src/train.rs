@@ -16,6 +16,7 @@ use crate::layer::dropout::Dropout;
 use crate::metrics::{Metrics, rounded};
 use crate::objective::causal::Terms;
 use crate::optimizer::Optimizer;
+use crate::parametrization;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
 use schemas::Config as _;
@@ -151,7 +152,11 @@ impl<'a> Training<'a> {
                 let model = Transformer::new(shape, Source::read(model, device))?;
                 (state, model, Some(moments))
             }
-            None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
+            None => {
+                let model = Transformer::new(shape, Source::drawn(config.seed, device))?;
+                parametrization::begin(&model, config)?;
+                (begin, model, None)
+            }
         };
         model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
         model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };

@@ -29,6 +29,7 @@ mod funnel;
 mod generate;
 mod history;
 mod inspect;
+mod mup;
 mod new;
 mod output;
 mod progress;
@@ -72,6 +73,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
+    Mup(mup::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -115,6 +118,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Mup(args) => mup::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

@@ -73,10 +73,7 @@ type Pairs = Vec<(String, schemas::Value)>;
 /// The dataset that a path means, and the settings that come with it.
 fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
     if path.is_dir() {
-        let inner = Workdir(path.to_owned()).dataset();
-        let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
-        let folder = folder
-            .ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))?;
+        let folder = dataset_folder(path)?;
         eprintln!(
             "a dataset says nothing of training: defaults and `--set` hold; give a recipe for its `[train]`"
         );
@@ -90,6 +87,16 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
         return Ok((dataset, pairs));
     }
     Err(format!("{} is not built; run `gristmill build {}` first", dataset.display(), path.display()))
+}
+
+/// The folder of a dataset: the given one, or `dataset` in the working folder of a build.
+///
+/// # Errors
+/// No committed dataset is there, in words.
+pub(super) fn dataset_folder(path: &Path) -> Result<PathBuf, String> {
+    let inner = Workdir(path.to_owned()).dataset();
+    let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
+    folder.ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))
 }
 
 /// The folder of a model: the given one, or `model` in the working folder of a build.

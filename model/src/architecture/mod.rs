@@ -26,6 +26,7 @@ use crate::layer::linear::Linear;
 use crate::layer::norm::Norm;
 use crate::layer::rope::Rope;
 use crate::objective::causal::Terms;
+use crate::optimizer::Role;
 use crate::parameter::Shared;
 use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,6 +119,14 @@ impl<T: Real> Transformer<T> {
         std::iter::once(&self.embedding.tokens)
             .chain(&self.embedding.positions)
             .chain(std::iter::once(&self.head))
+    }
+
+    /// What a tensor is to the model.
+    pub(crate) fn role(&self, parameter: &Shared<T>) -> Role {
+        match self.tables().any(|table| Arc::ptr_eq(table, parameter)) {
+            true => Role::Table,
+            false => Role::of(parameter),
+        }
     }
 
     /// The memory that passes share.

@@ -100,6 +100,15 @@ impl<T: Real> Tape<T> {
         self.loss.loss(&model.head, batch, &self.hidden)
     }
 
+    /// What the last pass left, by part of the model: output of the embedding, of the last attention and block, and of the last norm.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, &[T])> {
+        let last = self.blocks.last();
+        let attention = last.map(|kept| ("attention", &kept.mixed[..]));
+        let residual = last.map(|kept| ("residual", &kept.out[..]));
+        let first = std::iter::once(("embedding", &self.embedded[..]));
+        first.chain(attention).chain(residual).chain([("features", &self.hidden[..])]).collect()
+    }
+
     /// Everything up to the head, with what segments of so many blocks leave for the backward pass.
     fn hidden(
         &mut self,

@@ -57,6 +57,11 @@ impl<T: Real> Linear<T> {
         self.orientation
     }
 
+    /// Each weight with its bias, as parameters.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Shared<T>, Option<&Shared<T>>)> {
+        self.parts.iter().map(|part| (&part.weight, part.bias.as_ref()))
+    }
+
     /// Each weight with its bias, in the order of the output.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>)> {
         self.parts.iter().map(|part| {
