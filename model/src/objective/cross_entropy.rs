@@ -1,8 +1,9 @@
-//! Next-token prediction: the head and the cross-entropy as one operation over chunks of rows.
+//! The loss of every objective: the head and the cross-entropy as one operation over chunks of rows.
 //!
 //! ```text
-//! logits = h·Wᵀ;  loss = Σ (log Σ exp(logits) − logits[target]);  dlogits = softmax(logits) − onehot(target)
+//! logits = h·Wᵀ;  loss = Σ w·(log Σ exp(logits) − logits[target]);  dlogits = w·(softmax(logits) − onehot(target))
 //! ```
+//! The weight w of a target is 1 where the batch names none, and may be negative: preferences and rewards push away too.
 //! Logits of a whole batch are the largest tensor of a small model, so they are never stored: a chunk is computed,
 //! turned into its gradient in place, and multiplied into dh and the slot of dW at once. Positions without a target are left out before
 //! the first product.
@@ -25,7 +26,10 @@ pub(crate) struct CrossEntropy<T> {
     chunk_numbers: usize,
     /// Kept rows of the batch and their targets.
     rows: Vec<(usize, u32)>,
+    /// Their losses without weights.
     losses: Vec<T>,
+    /// The gradient of the batch's loss with respect to each of them.
+    scales: Vec<T>,
     x: Vec<T>,
     logits: Vec<T>,
     dx: Vec<T>,
@@ -37,6 +41,7 @@ impl<T: Real> Default for CrossEntropy<T> {
             chunk_numbers: CHUNK_NUMBERS,
             rows: vec![],
             losses: vec![],
+            scales: vec![],
             x: vec![],
             logits: vec![],
             dx: vec![],
@@ -45,7 +50,7 @@ impl<T: Real> Default for CrossEntropy<T> {
 }
 
 impl<T: Real> CrossEntropy<T> {
-    /// The loss of a batch through the embedding-shaped `head` (vocab × width), summed over targets.
+    /// The loss of a batch through the embedding-shaped `head` (vocab × width): the weighted sum over targets.
     pub(crate) fn loss(&mut self, head: &Shared<T>, batch: &Batch, h: &[T]) -> Result<f64> {
         head.read(|w| self.chunks(batch, h, w, T::ONE, None))
     }
@@ -73,6 +78,11 @@ impl<T: Real> CrossEntropy<T> {
         Ok(loss * scale)
     }
 
+    /// The loss of each target of the last batch, without its weight: (token of the batch, nats), in order.
+    pub(crate) fn of_targets(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.rows.iter().zip(&self.losses).map(|(&(row, _), loss)| (row, loss.to_f64()))
+    }
+
     fn chunks(
         &mut self,
         batch: &Batch,
@@ -89,16 +99,19 @@ impl<T: Real> CrossEntropy<T> {
         let chunk = (self.chunk_numbers / vocab).max(1).next_multiple_of(ROWS);
         let numbers = chunk.min(self.rows.len());
         self.losses.resize(self.rows.len(), T::ZERO);
+        self.scales.clear();
+        self.scales.extend(self.rows.iter().map(|&(row, _)| scale * T::of(f64::from(batch.weight(row)))));
         self.x.resize(numbers * width, T::ZERO);
         self.logits.resize(numbers * vocab, T::ZERO);
         self.dx.resize(numbers * width, T::ZERO);
-        for (rows, losses) in self.rows.chunks(chunk).zip(self.losses.chunks_mut(chunk)) {
+        let chunks = self.rows.chunks(chunk).zip(self.scales.chunks(chunk));
+        for ((rows, scales), losses) in chunks.zip(self.losses.chunks_mut(chunk)) {
             let x = &mut self.x[..rows.len() * width];
             for (x, &(row, _)) in x.chunks_mut(width).zip(rows) {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses(rows, x, w, scale, logits, losses);
+            chunk_losses((rows, scales), x, w, logits, losses);
             let Some((dh, dw, keep)) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
             chunk_gradients(width, x, w, logits, dx, (dw, *keep));
@@ -108,28 +121,28 @@ impl<T: Real> CrossEntropy<T> {
             }
         }
         // Summed in double precision and in row order: a batch's loss is compared to six digits.
-        self.losses.iter().fold(0.0, |total, loss| total + loss.to_f64())
+        self.of_targets().fold(0.0, |total, (row, loss)| total + loss * f64::from(batch.weight(row)))
     }
 }
 
-/// Logits of a chunk, replaced by softmax less one-hot, times `scale`; the loss of each row.
+/// Logits of a chunk, replaced by softmax less one-hot, times the scale of the row; the loss of each row.
 fn chunk_losses<T: Real>(
-    rows: &[(usize, u32)],
+    (rows, scales): (&[(usize, u32)], &[T]),
     x: &[T],
     w: &[T],
-    scale: T,
     logits: &mut [T],
     losses: &mut [T],
 ) {
     let (width, vocab) = (x.len() / rows.len(), logits.len() / rows.len());
-    let tasks = rows.par_chunks(ROWS).zip(x.par_chunks(ROWS * width));
+    let tasks = rows.par_chunks(ROWS).zip(scales.par_chunks(ROWS)).zip(x.par_chunks(ROWS * width));
     let tasks = tasks.zip(logits.par_chunks_mut(ROWS * vocab)).zip(losses.par_chunks_mut(ROWS));
-    tasks.for_each(|(((rows, x), logits), losses)| {
+    tasks.for_each(|((((rows, scales), x), logits), losses)| {
         let x = Matrix::new(x, rows.len(), width, width);
         let w = Matrix::new(w, vocab, width, width).transposed();
         multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), false, x, w, T::ONE);
         simd(|| {
-            for ((&(_, target), logits), loss) in rows.iter().zip(logits.chunks_mut(vocab)).zip(losses) {
+            let rows = rows.iter().zip(scales).zip(logits.chunks_mut(vocab)).zip(losses);
+            for (((&(_, target), &scale), logits), loss) in rows {
                 let wanted = logits[target as usize];
                 let (top, sum) = exponentiate(logits);
                 *loss = top + T::of(sum.to_f64().ln()) - wanted;
@@ -173,9 +186,13 @@ mod tests {
     use crate::numeric::{check, parameter};
 
     fn gradients(targets: &[u32], vocab: usize, width: usize, chunk: usize) {
+        gradients_of(targets, &[], vocab, width, chunk);
+    }
+
+    fn gradients_of(targets: &[u32], weights: &[f32], vocab: usize, width: usize, chunk: usize) {
         let head = parameter("head", &[vocab, width], 3);
         let mut batch = Batch::piece(&vec![0; targets.len()], 0);
-        batch.targets = targets.to_vec();
+        (batch.targets, batch.weights) = (targets.to_vec(), weights.to_vec());
         let what = format!("{} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
         let scaled = |h: &[f64]| h.iter().map(|h| 3.0 * h).collect::<Vec<_>>();
         let loss = || CrossEntropy { chunk_numbers: chunk, ..CrossEntropy::default() };
@@ -199,6 +216,9 @@ mod tests {
         gradients(&many, 37, 3, CHUNK_NUMBERS);
         gradients(&many, 37, 3, ROWS * 37);
         gradients(&many[..5], 200, 2, 1);
+        let weights: Vec<f32> = (0..many.len()).map(|at| at as f32 % 5.0 * 0.75 - 1.5).collect();
+        gradients_of(&many, &weights, 37, 3, ROWS * 37);
+        gradients_of(&[6, NO_TARGET, 0], &[-2.0, 7.0, 0.0], 7, 4, CHUNK_NUMBERS);
     }
 
     #[test]
@@ -210,5 +230,10 @@ mod tests {
         let logits: Vec<f64> = head.read(|w| w.chunks(2).map(|w| 0.5 * w[0] - w[1]).collect()).unwrap();
         let expected = logits.iter().map(|x| x.exp()).sum::<f64>().ln() - logits[2];
         assert!((found - expected).abs() < 1e-12);
+        batch.weights = vec![-0.5];
+        let mut loss = CrossEntropy::default();
+        assert!((loss.loss(&head, &batch, &[0.5, -1.0]).unwrap() + 0.5 * expected).abs() < 1e-12);
+        let (at, alone) = loss.of_targets().next().unwrap();
+        assert!(at == 0 && (alone - expected).abs() < 1e-12);
     }
 }
