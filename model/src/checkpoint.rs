@@ -80,7 +80,7 @@ impl State {
 
     /// In what another training differs. Keys that change no number of the training may.
     fn differences(&self, other: &Self) -> Vec<String> {
-        const FREE: &[&str] = &["checkpoint_every", "checkpoints_keep"];
+        const FREE: &[&str] = &["checkpoint_every", "checkpoints_keep", "memory_mib", "recompute"];
         let mut found: Vec<String> = (self.settings.iter())
             .filter(|(key, value)| !FREE.contains(&key.as_str()) && other.settings.get(*key) != Some(value))
             .map(|(key, value)| {
@@ -202,9 +202,8 @@ fn write_files(part: &Path, checkpoint: Checkpoint) -> Result<(), TrainError> {
     fs::create_dir_all(part).map_err(TrainError::io(part))?;
     state.files.clear();
     for (name, tensors) in [(folder::TENSORS, model), (MOMENTS, moments)] {
-        let bytes = folder::tensor_bytes(&tensors)?;
-        state.files.insert(name.to_owned(), blake3::hash(&bytes).to_hex().to_string());
-        folder::write(&part.join(name), &bytes)?;
+        let hash = folder::write_tensors(&part.join(name), &tensors)?;
+        state.files.insert(name.to_owned(), hash);
     }
     folder::write(&part.join(STATE), &state.bytes())
 }

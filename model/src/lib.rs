@@ -17,6 +17,7 @@ mod folder;
 pub mod generate;
 mod kernel;
 mod layer;
+pub mod memory;
 mod metrics;
 #[cfg(test)]
 mod numeric;

@@ -13,8 +13,10 @@ use crate::error::TrainError;
 use crate::eval::perplexity::{Bytes, Evaluation, measure};
 use crate::folder;
 use crate::layer::dropout::Dropout;
+use crate::memory;
 use crate::metrics::{Metrics, rounded};
-use crate::objective::causal::Terms;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
 use crate::parametrization;
 use crate::progress::{TrainEvent, TrainObserver};
@@ -142,7 +144,10 @@ impl<'a> Training<'a> {
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let shape = config.shape(&dataset.tokens)?;
+        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
+        if device.is_cpu() {
+            memory::check(dataset, config)?;
+        }
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
         let begin = State::begin(config.table(), config.steps, config.seed, dataset);
@@ -221,8 +226,8 @@ impl<'a> Training<'a> {
         }
         let mut batches = Vec::new();
         for _ in 0..self.config.accumulate {
-            let rows = self.stream.take(self.config.batch_sequences)?;
-            batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
+            let samples = self.stream.samples(self.config.batch_sequences)?;
+            batches.push(Arc::new(self.model.shape.program.batch(&samples)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.

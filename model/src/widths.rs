@@ -11,6 +11,7 @@ use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
+use crate::objective::Program;
 use crate::optimizer::Optimizer;
 use crate::parametrization;
 use crate::schedule::Schedule;
@@ -86,7 +87,6 @@ fn widened(config: &Config, kind: ParametrizationKind, width: u64) -> Result<Con
 /// A model that learns, without checkpoints or files.
 struct Pupil<'a> {
     config: Config,
-    dataset: &'a Dataset,
     model: Transformer<f32>,
     optimizer: Optimizer,
     stream: Stream<'a>,
@@ -94,17 +94,17 @@ struct Pupil<'a> {
 
 impl<'a> Pupil<'a> {
     fn new(dataset: &'a Dataset, config: Config) -> Result<Self, TrainError> {
-        let shape = config.shape(&dataset.tokens)?;
+        let shape = config.shape(&dataset.tokens)?.with(Program::open(&config, dataset)?);
         let model = Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
         parametrization::begin(&model, &config)?;
         let optimizer = Optimizer::of(&model, &config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
-        Ok(Self { config, dataset, model, optimizer, stream })
+        Ok(Self { config, model, optimizer, stream })
     }
 
     fn batch(&mut self) -> Result<Batch, TrainError> {
-        let rows = self.stream.take(self.config.batch_sequences)?;
-        Ok(Batch::new(&rows, self.dataset.tokens.eos_id))
+        let samples = self.stream.samples(self.config.batch_sequences)?;
+        Ok(self.model.shape.program.batch(&samples))
     }
 
     /// One step on a batch; the mean loss before it.

@@ -13,7 +13,7 @@ use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::Linear;
-use crate::objective::causal::CrossEntropy;
+use crate::objective::cross_entropy::CrossEntropy;
 use candle_core::Result;
 
 /// Activations of a micro-batch and gradients between layers.
@@ -100,6 +100,14 @@ impl<T: Real> Tape<T> {
         self.loss.loss(&model.head, batch, &self.hidden)
     }
 
+    /// Numbers held between passes, but for those of the loss.
+    pub(crate) fn numbers(&self) -> usize {
+        let Between { residual, branch, wide, inner } = &self.between;
+        let kept = self.blocks.iter().flat_map(Activations::all);
+        let single = [&self.embedded, &self.hidden, &self.d_hidden, residual, branch, wide, inner];
+        kept.chain(&self.borders).chain(single).map(Vec::len).sum()
+    }
+
     /// What the last pass left, by part of the model: output of the embedding, of the last attention and block, and of the last norm.
     pub(crate) fn parts(&self) -> Vec<(&'static str, &[T])> {
         let last = self.blocks.last();
@@ -107,6 +115,14 @@ impl<T: Real> Tape<T> {
         let residual = last.map(|kept| ("residual", &kept.out[..]));
         let first = std::iter::once(("embedding", &self.embedded[..]));
         first.chain(attention).chain(residual).chain([("features", &self.hidden[..])]).collect()
+    }
+
+    /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
+    pub(crate) fn target_losses(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+        self.loss(model, batch)?;
+        let mut losses = vec![0.0; batch.ids.len()];
+        self.loss.of_targets().for_each(|(at, loss)| losses[at] = loss);
+        Ok(losses)
     }
 
     /// Everything up to the head, with what segments of so many blocks leave for the backward pass.
@@ -210,6 +226,11 @@ impl<T: Real> Activations<T> {
             inner: vec![],
             out: vec![],
         }
+    }
+
+    fn all(&self) -> [&Vec<T>; 8] {
+        let Self { attention_norm, qkv, mixed, middle, ff_norm, up, inner, out } = self;
+        [attention_norm, qkv, mixed, middle, ff_norm, up, inner, out]
     }
 
     /// Everything that the backward pass of a block reads.

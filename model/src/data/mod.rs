@@ -5,6 +5,7 @@
 
 mod decode;
 mod feistel;
+mod languages;
 mod order;
 mod pages;
 mod rows;
@@ -19,6 +20,7 @@ use crate::error::TrainError;
 use schemas::manifest::{self, Manifest, Tokens};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A committed dataset that holds token shards.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Dataset {
     /// Held-out rows.
     pub validation: Rows,
     hash: [u8; 32],
+    /// Names of the languages of its documents, once they were asked for.
+    languages: OnceLock<Vec<String>>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
@@ -84,6 +88,7 @@ impl Dataset {
             train,
             validation,
             hash: *hash.as_bytes(),
+            languages: OnceLock::new(),
         })
     }
 

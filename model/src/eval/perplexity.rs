@@ -3,7 +3,7 @@
 //! ```text
 //! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
 //! ```
-//! Every token is predicted but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
+//! What is predicted is the objective's: with `causal` every token but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
 //! tokenizers compare by bits per byte.
 
 use crate::architecture::Transformer;
@@ -108,9 +108,9 @@ pub(crate) fn measure(
     limit: u64,
 ) -> Result<Evaluation, TrainError> {
     let mut sums = Evaluation::default();
-    for chunk in rows.in_order(if limit == 0 { u64::MAX } else { limit }) {
-        for rows in chunk?.chunks(BATCH) {
-            let batch = Arc::new(Batch::new(rows, model.shape.eos));
+    for chunk in rows.held_out(if limit == 0 { u64::MAX } else { limit }) {
+        for samples in chunk?.chunks(BATCH) {
+            let batch = Arc::new(model.shape.program.batch(samples));
             sums.nats += model.loss(&batch)?;
             sums.tokens += batch.targets_count() as u64;
             sums.bytes += bytes.predicted(&batch)?;
@@ -125,8 +125,8 @@ pub(crate) fn measure(
 /// A folder that is not one; a dataset whose tokenizer, vocabulary or sequence length is not the model's.
 pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError> {
     let (folder, dataset) = (model, Dataset::open(dataset)?);
-    let model = folder::load(folder)?;
-    let (context, vocab) = (model.shape.context as u64, model.shape.vocab as u64);
+    let mut model = folder::load(folder)?;
+    let (context, vocab) = (model.shape.context as u64, u64::from(model.shape.program.vocab));
     if (context, vocab) != (dataset.tokens.sequence_length, dataset.tokens.vocab_size) {
         let (length, size) = (dataset.tokens.sequence_length, dataset.tokens.vocab_size);
         return Err(TrainError::file(folder)(format!(
@@ -141,5 +141,6 @@ pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError
     if dataset.validation.is_empty() {
         return Err(TrainError::Config { message: "the dataset has no held-out sequences".into() });
     }
+    model.shape.program = model.shape.program.on(&dataset)?;
     measure(&model, &dataset.validation, &Bytes::open(&path, vocab, dataset.tokens.eos_id)?, 0)
 }

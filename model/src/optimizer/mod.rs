@@ -146,6 +146,16 @@ impl Optimizer {
         Ok(())
     }
 
+    /// How many numbers it remembers, and how many it works with at once.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        let of = |learner: &Learner| match &*learner.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::AdamW(Moments { first, second }) => (first.len() + second.len(), 0),
+            State::Muon(momentum, shape) => (momentum.len(), shape.work_numbers()),
+        };
+        let all = self.learners.iter().map(of);
+        all.fold((0, 0), |(held, working), (more, work)| (held + more, working.max(work)))
+    }
+
     /// What a checkpoint keeps: tensors named `first.…` and `second.…` of AdamW, `momentum.…` of Muon.
     pub(crate) fn state(&self) -> Named {
         let mut named = Named::new();
