@@ -12,7 +12,7 @@ mod plain;
 mod source;
 mod tape;
 
-pub(crate) use source::{Init, Source};
+pub(crate) use source::{Init, Source, Tensors};
 pub(crate) use tape::Tape;
 
 use crate::batch::Batch;
@@ -123,6 +123,14 @@ impl<T: Real> Transformer<T> {
             return Ok(plain::loss(self, batch, Dropout::NONE)?.to_scalar::<T>()?.to_f64());
         }
         self.tape().loss(self, batch)
+    }
+
+    /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
+    pub(crate) fn target_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        if !self.device.is_cpu() {
+            return plain::target_losses(self, batch);
+        }
+        self.tape().target_losses(self, batch)
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.

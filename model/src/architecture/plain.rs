@@ -48,19 +48,39 @@ pub(crate) fn gradients<T: Real>(
 
 /// The summed loss of a batch as a scalar on the tape.
 pub(crate) fn loss<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
-    let kept: Vec<(u32, u32)> =
-        (0..).zip(batch.targets.iter().copied()).filter(|&(_, target)| target != NO_TARGET).collect();
-    let (rows, targets): (Vec<u32>, Vec<u32>) = kept.into_iter().unzip();
-    let count = rows.len();
-    let h = hidden(model, batch, dropout)?;
-    if count == 0 {
-        return h.zeros_like()?.sum_all();
+    let rows = predicted(batch);
+    if rows.is_empty() {
+        return hidden(model, batch, dropout)?.zeros_like()?.sum_all();
     }
-    let h = h.index_select(&Tensor::from_vec(rows, count, &model.device)?, 0)?;
+    losses(model, batch, &rows, dropout)?.sum_all()
+}
+
+/// The loss of each token's target, 0 where it has none.
+pub(crate) fn target_losses<T: Real>(model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+    let rows = predicted(batch);
+    let mut all = vec![0.0; batch.ids.len()];
+    if !rows.is_empty() {
+        let found = losses(model, batch, &rows, Dropout::NONE)?.flatten_all()?.to_vec1::<T>()?;
+        rows.iter().zip(found).for_each(|(&at, loss)| all[at as usize] = loss.to_f64());
+    }
+    Ok(all)
+}
+
+/// Tokens that have a target.
+fn predicted(batch: &Batch) -> Vec<u32> {
+    (0..).zip(&batch.targets).filter(|&(_, target)| *target != NO_TARGET).map(|(at, _)| at).collect()
+}
+
+/// The losses of the targets at `rows`, rows × 1, on the tape.
+fn losses<T: Real>(model: &Transformer<T>, batch: &Batch, rows: &[u32], dropout: Dropout) -> Result<Tensor> {
+    let count = rows.len();
+    let targets: Vec<u32> = rows.iter().map(|&at| batch.targets[at as usize]).collect();
+    let h =
+        hidden(model, batch, dropout)?.index_select(&Tensor::from_slice(rows, count, &model.device)?, 0)?;
     let logits = h.matmul(&model.head.value().t()?)?;
     let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
     let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
-    (logits.exp()?.sum_keepdim(D::Minus1)?.log()? - wanted)?.sum_all()
+    logits.exp()?.sum_keepdim(D::Minus1)?.log()? - wanted
 }
 
 fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {

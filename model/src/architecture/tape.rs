@@ -91,6 +91,14 @@ impl<T: Real> Tape<T> {
         self.loss.loss(&model.head, batch, &self.hidden)
     }
 
+    /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
+    pub(crate) fn target_losses(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+        self.loss(model, batch)?;
+        let mut losses = vec![0.0; batch.ids.len()];
+        self.loss.of_targets().for_each(|(at, loss)| losses[at] = loss);
+        Ok(losses)
+    }
+
     fn hidden(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
         let numbers = batch.ids.len() * model.shape.width;
         let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };

@@ -73,6 +73,11 @@ impl<T: Real> CrossEntropy<T> {
         Ok(loss * scale)
     }
 
+    /// The loss of each target of the last batch, without its weight: (token of the batch, nats), in order.
+    pub(crate) fn of_targets(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.rows.iter().zip(&self.losses).map(|(&(row, _), loss)| (row, loss.to_f64()))
+    }
+
     fn chunks(
         &mut self,
         batch: &Batch,
