@@ -7,7 +7,7 @@ use crate::error::TrainError;
 use crate::layer::attention::Heads;
 use crate::objective::Program;
 use schemas::manifest::Tokens;
-use schemas::{Key, KeyError, Settings, choice, config};
+use schemas::{FilePath, Key, KeyError, Settings, choice, config};
 
 choice! {
     /// The published shape of a transformer.
@@ -175,6 +175,11 @@ config! {
         z_loss: f64 = 0.0, in 0.0..=10.0;
         /// The gradient of all parameters is scaled down to this norm; 0 turns it off.
         clip_norm: f64 = 1.0, in 0.0..=1e9;
+        /// A model folder to go on from: its tensors in place of drawn ones, with the same shape and tokenizer.
+        init_from: FilePath = FilePath::default();
+        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat stops the training and
+        /// names its documents; 0 turns it off.
+        spike_factor: f64 = 1.5, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.
         seed: u64 = 0;
         /// Held-out loss every so many steps; 0 means at the end only.

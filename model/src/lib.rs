@@ -7,6 +7,7 @@
 
 mod architecture;
 pub mod batch;
+pub mod batch_size;
 mod checkpoint;
 pub mod config;
 pub mod data;

@@ -16,9 +16,11 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
+mod batch;
 mod build;
 mod cells;
 mod check;
+mod curve;
 mod demo;
 mod eval;
 mod explain;

@@ -1,14 +1,16 @@
 //! `gristmill train DATASET|RECIPE`.
 
+use super::curve::Watched;
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
 use model::Config;
 use model::device::Place;
 use model::train::TrainReport;
 use pipeline::engine::Workdir;
-use pipeline::inspect::layout::thousands;
+use pipeline::inspect::layout::{one_line, thousands};
 use pipeline::recipe::Recipe;
-use schemas::{Settings, manifest};
+use schemas::{FilePath, Settings, Value, manifest};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,6 +30,10 @@ pub(crate) struct Args {
     /// A setting, `key=value`, before those of the recipe.
     #[arg(long = "set")]
     settings: Vec<String>,
+    /// Measure memory and speed of micro-batches first, and take the fastest that fits; a step keeps its sequences. The numbers are those of the
+    /// training from then on, also where it goes on later.
+    #[arg(long)]
+    find_batch: bool,
     /// Where to compute; a GPU needs a program built with `--features cuda`.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
@@ -65,10 +71,21 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
+    if args.find_batch {
+        if !matches!(args.device, Device::Cpu) {
+            return wrong::misused(
+                "`--find-batch` measures main memory; leave `--device` out, or set `batch_sequences`",
+            );
+        }
+        pairs = match super::batch::settled(&dataset, &out, pairs) {
+            Ok(pairs) => pairs,
+            Err(code) => return code,
+        };
+    }
     with_settings(&dataset, &out, &Settings::new(pairs), args.device, args.progress, args.json)
 }
 
-type Pairs = Vec<(String, schemas::Value)>;
+type Pairs = Vec<(String, Value)>;
 
 /// The dataset that a path means, and the settings that come with it.
 fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
@@ -80,8 +97,10 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
         return Ok((folder, Vec::new()));
     }
     let recipe = Recipe::read(path, &environment).map_err(|m| m.to_string())?;
-    let pairs =
-        recipe.train.iter().flat_map(|b| b.keys.iter().map(|e| (e.name.clone(), e.value.clone()))).collect();
+    let block = recipe.train.as_ref();
+    let settings = block.map(|block| block.keys.iter().map(|e| (e.name.clone(), e.value.clone())));
+    let pairs = settings.into_iter().flatten().map(|(key, value)| located(key, value, recipe.base()));
+    let pairs = pairs.collect();
     let dataset = Workdir(workdir(None, &recipe.name)).dataset();
     if dataset.join(manifest::FILE).is_file() {
         return Ok((dataset, pairs));
@@ -97,6 +116,15 @@ pub(super) fn dataset_folder(path: &Path) -> Result<PathBuf, String> {
     let inner = Workdir(path.to_owned()).dataset();
     let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
     folder.ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))
+}
+
+/// A key with its value; a path of a recipe starts at the folder of the recipe.
+fn located(key: String, value: Value, base: &Path) -> (String, Value) {
+    let is_path = Config::KEYS.iter().any(|known| known.name == key && known.kind == FilePath::KIND);
+    match value.as_str().filter(|path| is_path && !path.is_empty()) {
+        Some(path) => (key, Value::from(base.join(path).display().to_string())),
+        None => (key, value),
+    }
 }
 
 /// The folder of a model: the given one, or `model` in the working folder of a build.
@@ -122,6 +150,13 @@ fn is_dataset(folder: &Path) -> bool {
     folder.join(manifest::FILE).is_file()
 }
 
+/// Does a training that is watched; gives what it came to, and the loss curve.
+pub(super) fn watched<T>(progress: Progress, work: impl FnOnce(&Watched) -> T) -> (T, Option<String>) {
+    let watched = Watched::start(progress);
+    let result = work(&watched);
+    (result, watched.end())
+}
+
 /// Trains and prints what came out.
 pub(super) fn with_settings(
     dataset: &Path,
@@ -131,20 +166,22 @@ pub(super) fn with_settings(
     progress: Progress,
     json: bool,
 ) -> ExitCode {
-    let config: Config = match settings.parse() {
+    let mut config: Config = match settings.parse() {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));
             return ExitCode::from(2);
         }
     };
-    let listener = progress.start();
+    if !config.init_from.is_empty() {
+        config.init_from = FilePath(settings.resolve(&config.init_from));
+    }
     let place = match device {
         Device::Cpu => Place::Cpu,
         Device::Cuda => Place::Cuda,
     };
-    let result = model::train::run_on(place, dataset, out, &config, &listener);
-    listener.end();
+    let (result, curve) =
+        watched(progress, |watched| model::train::run_on(place, dataset, out, &config, watched));
     match result {
         Ok(report) if json => match serde_json::to_string(&report) {
             Ok(json) => {
@@ -154,6 +191,9 @@ pub(super) fn with_settings(
             Err(error) => wrong::failed(error),
         },
         Ok(report) => {
+            if let Some(curve) = curve.filter(|_| std::io::stdout().is_terminal()) {
+                println!("{curve}\n");
+            }
             show(&report, out);
             ExitCode::SUCCESS
         }
@@ -177,4 +217,11 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
         print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
     }
     println!();
+    if report.sources.len() > 1 {
+        let width = report.sources.iter().map(|found| found.source.chars().count()).max().unwrap_or(0);
+        for found in &report.sources {
+            let (name, bits, bytes) = (one_line(&found.source), found.bits_per_byte, thousands(found.bytes));
+            println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes");
+        }
+    }
 }

@@ -20,6 +20,8 @@ use std::fmt;
 
 /// Tokens of the passes over a blank model.
 const PROBES: [usize; 2] = [16, 48];
+/// What stands beside a step for a moment alone.
+const CHECKPOINT: &str = "writing a checkpoint";
 const NUMBER: u64 = size_of::<f32>() as u64;
 
 /// Bytes that a training needs, part by part.
@@ -37,6 +39,11 @@ impl Estimate {
     /// What is needed for so many sequences at once.
     pub fn of(&self, sequences: u64) -> u64 {
         self.fixed.iter().map(|(_, bytes)| bytes).sum::<u64>() + sequences * self.sequence_bytes
+    }
+
+    /// What writing a checkpoint takes beside a step.
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        self.fixed.iter().find(|(what, _)| *what == CHECKPOINT).map_or(0, |(_, bytes)| *bytes)
     }
 
     /// The most sequences whose activations fit; 0 where not even one does.
@@ -109,7 +116,7 @@ pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result
         ("logits", chunk_bytes(width, vocab, tokens)),
         ("attention", NUMBER * work as u64),
         // A checkpoint is written from a copy, tensor by tensor.
-        ("writing a checkpoint", parameters + state + NUMBER * largest as u64),
+        (CHECKPOINT, parameters + state + NUMBER * largest as u64),
     ];
     let mut estimate = Estimate { fixed, sequences: config.batch_sequences, sequence_bytes: 0 };
     if estimate.of(0) <= limit {
