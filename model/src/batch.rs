@@ -92,7 +92,7 @@ impl Batch {
     /// Position in its piece of token `at` of the batch.
     #[inline]
     pub(crate) fn position(&self, at: usize) -> usize {
-        at % self.length - self.starts[at] as usize + self.offset
+        at % self.length + self.offset - self.starts[at] as usize
     }
 
     /// How many tokens have a target.

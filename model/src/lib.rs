@@ -25,6 +25,7 @@ mod optimizer;
 mod parameter;
 pub mod progress;
 mod schedule;
+pub mod score;
 pub mod speed;
 #[cfg(test)]
 mod testing;

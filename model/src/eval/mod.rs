@@ -1,3 +1,12 @@
-//! How good a model is.
+//! What a trained model is worth: held-out perplexity, the tasks of lm-evaluation-harness, BLEU and ROUGE.
 
+pub mod bleu;
+pub mod human;
 pub mod perplexity;
+pub mod prompts;
+pub mod rouge;
+pub(crate) mod rows;
+mod shots;
+pub mod statement;
+pub mod task;
+pub(crate) mod words;

@@ -27,6 +27,8 @@ pub struct Evaluation {
     pub tokens: u64,
     /// Bytes of text that they stand for.
     pub bytes: u64,
+    /// Characters of that text: bytes that begin one.
+    pub characters: u64,
 }
 
 impl Evaluation {
@@ -44,13 +46,18 @@ impl Evaluation {
     pub fn bits_per_byte(&self) -> f64 {
         self.nats / std::f64::consts::LN_2 / self.bytes as f64
     }
+
+    /// Bits per character of text.
+    pub fn bits_per_character(&self) -> f64 {
+        self.nats / std::f64::consts::LN_2 / self.characters as f64
+    }
 }
 
 /// Counts the bytes that tokens stand for.
 pub(crate) struct Bytes {
     tokenizer: Tokenizer,
-    /// Bytes of each token where the tokenizer writes every byte as one character.
-    lengths: Option<Vec<u64>>,
+    /// Bytes and characters of each token where the tokenizer writes every byte as one character.
+    lengths: Option<Vec<[u64; 2]>>,
     eos: u32,
 }
 
@@ -62,27 +69,46 @@ impl Bytes {
     pub(crate) fn open(path: &Path, vocab: u64, eos: u32) -> Result<Self, TrainError> {
         let tokenizer = open_tokenizer(path, vocab)?;
         let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
-        let length = |id| tokenizer.id_to_token(id).map_or(0, |token| token.chars().count() as u64);
+        let length = |id| tokenizer.id_to_token(id).map_or([0, 0], |token| byte_level_lengths(&token));
         let vocab = u32::try_from(tokenizer.get_vocab_size(true)).map_err(TrainError::file(path))?;
         let lengths = byte_level.then(|| (0..vocab).map(length).collect());
         Ok(Self { tokenizer, lengths, eos })
     }
 
-    /// The bytes of the tokens that are predicted in a batch.
-    fn predicted(&self, batch: &Batch) -> Result<u64, TrainError> {
+    /// The bytes and characters of the tokens that are predicted in a batch.
+    fn predicted(&self, batch: &Batch) -> Result<[u64; 2], TrainError> {
         let rows = batch.targets.chunks(batch.length.max(1));
-        let bytes = rows.flat_map(|row| row.split(|&target| target == NO_TARGET)).map(|piece| self.of(piece));
-        bytes.sum()
+        let pieces = rows.flat_map(|row| row.split(|&target| target == NO_TARGET));
+        pieces.map(|piece| self.of(piece)).try_fold([0, 0], |sums, piece| Ok(added(sums, piece?)))
     }
 
-    fn of(&self, ids: &[u32]) -> Result<u64, TrainError> {
+    fn of(&self, ids: &[u32]) -> Result<[u64; 2], TrainError> {
         let ids: Vec<u32> = ids.iter().copied().filter(|&id| id != self.eos).collect();
         if let Some(lengths) = &self.lengths {
-            return Ok(ids.iter().map(|&id| lengths.get(id as usize).copied().unwrap_or(0)).sum());
+            let each = ids.iter().map(|&id| lengths.get(id as usize).copied().unwrap_or_default());
+            return Ok(each.fold([0, 0], added));
         }
         let text = self.tokenizer.decode(&ids, false).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
-        Ok(text.len() as u64)
+        Ok([text.len() as u64, text.chars().count() as u64])
     }
+}
+
+const fn added(a: [u64; 2], b: [u64; 2]) -> [u64; 2] {
+    [a[0] + b[0], a[1] + b[1]]
+}
+
+/// Bytes, and bytes that begin a character, of a token whose every character stands for a byte.
+///
+/// GPT-2's alphabet: bytes that print are themselves, and the 68 others in their order are the characters from U+0100 on.
+fn byte_level_lengths(token: &str) -> [u64; 2] {
+    let prints = |byte: &u8| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let others: Vec<u8> = (0..=255).filter(|byte| !prints(byte)).collect();
+    let byte = |c: char| match u32::from(c) {
+        n @ 0x100.. => others.get(n as usize - 0x100).copied().unwrap_or(b'?'),
+        n => n as u8,
+    };
+    let begins = token.chars().filter(|&c| !matches!(byte(c), 0x80..=0xbf)).count();
+    [token.chars().count() as u64, begins as u64]
 }
 
 /// Reads the tokenizer of a model.
@@ -113,7 +139,7 @@ pub(crate) fn measure(
             let batch = Arc::new(Batch::new(rows, model.shape.eos));
             sums.nats += model.loss(&batch)?;
             sums.tokens += batch.targets_count() as u64;
-            sums.bytes += bytes.predicted(&batch)?;
+            [sums.bytes, sums.characters] = added([sums.bytes, sums.characters], bytes.predicted(&batch)?);
         }
     }
     Ok(sums)
@@ -142,4 +168,25 @@ pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError
         return Err(TrainError::Config { message: "the dataset has no held-out sequences".into() });
     }
     measure(&model, &dataset.validation, &Bytes::open(&path, vocab, dataset.tokens.eos_id)?, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_counted_where_they_begin() {
+        let alphabet = |text: &str| {
+            let mut pre = tokenizers::PreTokenizedString::from(text);
+            let level = tokenizers::pre_tokenizers::byte_level::ByteLevel::new(false, false, false);
+            tokenizers::PreTokenizer::pre_tokenize(&level, &mut pre).unwrap();
+            let splits =
+                pre.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte);
+            splits.into_iter().map(|(text, ..)| text.to_owned()).collect::<String>()
+        };
+        for text in ["", "a b\n", "é", "日本 — 🦀", "\u{ad}\u{7f}\u{a0}"] {
+            let expected = [text.len() as u64, text.chars().count() as u64];
+            assert_eq!(byte_level_lengths(&alphabet(text)), expected, "{text:?}");
+        }
+    }
 }
