@@ -9,6 +9,7 @@ mod toxicity;
 use super::output::{emit, emit_json};
 use super::train::model_folder;
 use super::wrong;
+use model::eval::perplexity::Evaluation;
 use pipeline::inspect::layout::thousands;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -93,24 +94,31 @@ fn statement(args: &Args, model: &Path, dataset: &Path) -> ExitCode {
 }
 
 fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
-    match model::eval::perplexity::perplexity(model, dataset) {
-        Ok(e) if json => {
-            let row = serde_json::json!({
-                "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),
-                "bits_per_character": e.bits_per_character(),
-                "tokens": e.tokens, "bytes": e.bytes, "characters": e.characters,
-            });
-            println!("{row}");
-            ExitCode::SUCCESS
-        }
-        Ok(e) => {
-            println!("held-out loss       {:.4} nats per token", e.loss());
-            println!("perplexity          {:.3}", e.perplexity());
-            println!("bits per byte       {:.4}", e.bits_per_byte());
-            println!("bits per character  {:.4}", e.bits_per_character());
-            println!("over                {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));
-            ExitCode::SUCCESS
-        }
-        Err(error) => wrong::failed(error),
+    let found = match model::eval::perplexity::held_out(model, dataset) {
+        Ok(found) => found,
+        Err(error) => return wrong::failed(error),
+    };
+    let told = |e: &Evaluation| {
+        serde_json::json!({
+            "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),
+            "bits_per_character": e.bits_per_character(),
+            "tokens": e.tokens, "bytes": e.bytes, "characters": e.characters,
+        })
+    };
+    let e = &found.all;
+    if json {
+        let mut row = told(e);
+        row["sources"] = found.sources.iter().map(|(name, e)| (name.clone(), told(e))).collect();
+        println!("{row}");
+        return ExitCode::SUCCESS;
     }
+    println!("held-out loss       {:.4} nats per token", e.loss());
+    println!("perplexity          {:.3}", e.perplexity());
+    println!("bits per byte       {:.4}", e.bits_per_byte());
+    println!("bits per character  {:.4}", e.bits_per_character());
+    println!("over                {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));
+    for (name, e) in &found.sources {
+        println!("  {:.4} bits per byte over {} bytes of {name}", e.bits_per_byte(), thousands(e.bytes));
+    }
+    ExitCode::SUCCESS
 }

@@ -12,7 +12,9 @@ mod plain;
 mod source;
 mod tape;
 
-pub(crate) use source::{Init, Source};
+use llama::DEVIATION;
+
+pub(crate) use source::{Init, Source, Tensors};
 pub(crate) use tape::Tape;
 
 use crate::batch::Batch;
@@ -25,6 +27,8 @@ use crate::layer::embedding::Embedding;
 use crate::layer::linear::Linear;
 use crate::layer::norm::Norm;
 use crate::layer::rope::Rope;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
 use crate::parameter::Shared;
 use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +50,15 @@ pub(crate) struct Shape {
     pub(crate) rope_base: f64,
     /// Token that ends a document.
     pub(crate) eos: u32,
+    /// What it is trained to do.
+    pub(crate) program: Program,
+}
+
+impl Shape {
+    /// The shape for an objective: a row of the vocabulary for its mask token, a table for its languages.
+    pub(crate) fn with(self, program: Program) -> Self {
+        Self { vocab: program.model_vocab(), program, ..self }
+    }
 }
 
 /// One layer.
@@ -74,6 +87,10 @@ pub(crate) struct Transformer<T> {
     /// Every tensor once, in the order of the forward pass.
     pub(crate) parameters: Vec<Shared<T>>,
     pub(crate) device: Device,
+    /// Blocks between two residuals that are kept for the backward pass; 0 keeps all that it reads.
+    pub(crate) recompute: usize,
+    /// What the training loss is besides the cross-entropy.
+    pub(crate) terms: Terms,
     tape: Mutex<Tape<T>>,
 }
 
@@ -83,7 +100,7 @@ impl<T: Real> Transformer<T> {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub(crate) fn new(shape: Shape, mut source: Source<'_, T>) -> Result<Self> {
-        let (embedding, blocks, norm, head) = match shape.architecture {
+        let (mut embedding, blocks, norm, head) = match shape.architecture {
             Architecture::Llama => llama::parts(&shape, &mut source)?,
             Architecture::Gpt => gpt::parts(&shape, &mut source)?,
         };
@@ -91,9 +108,22 @@ impl<T: Real> Transformer<T> {
             Architecture::Llama => Some(Rope::new(shape.heads.width, shape.context, shape.rope_base)),
             Architecture::Gpt => None,
         };
+        if !shape.program.languages.is_empty() {
+            let table = [shape.program.languages.len(), shape.width];
+            // As `XLMModel` names it.
+            embedding.languages =
+                Some(source.take("lang_embeddings.weight", &table, Init::Normal(DEVIATION))?);
+        }
         let (device, parameters) = source.finish();
         let tape = Mutex::default();
-        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, device, tape })
+        let (recompute, terms) = (0, Terms::default());
+        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, device, recompute, terms, tape })
+    }
+
+    /// Blocks of a segment, whose activations are held at once in a training pass.
+    pub(crate) fn segment(&self) -> usize {
+        let blocks = self.blocks.len().max(1);
+        if self.recompute == 0 { blocks } else { self.recompute.min(blocks) }
     }
 
     /// How many numbers learn.
@@ -101,12 +131,19 @@ impl<T: Real> Transformer<T> {
         self.parameters.iter().map(|p| p.value().elem_count()).sum()
     }
 
+    /// The tensors that have a row for each token or position: embeddings and the head.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Shared<T>> {
+        std::iter::once(&self.embedding.tokens)
+            .chain(&self.embedding.positions)
+            .chain(std::iter::once(&self.head))
+    }
+
     /// The memory that passes share.
     pub(crate) fn tape(&self) -> MutexGuard<'_, Tape<T>> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The summed loss of a batch times `scale`; gradients are added to the parameters.
+    /// The summed loss of a batch, each target's times its weight and `scale`; gradients are added to the parameters.
     pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
         if !self.device.is_cpu() {
             return plain::gradients(self, batch, scale, dropout);
@@ -120,9 +157,17 @@ impl<T: Real> Transformer<T> {
     /// The summed loss of a batch, without dropout.
     pub(crate) fn loss(&self, batch: &Batch) -> Result<f64> {
         if !self.device.is_cpu() {
-            return Ok(plain::loss(self, batch, Dropout::NONE)?.to_scalar::<T>()?.to_f64());
+            return Ok(plain::loss(self, batch, Dropout::NONE, Terms::default())?.to_scalar::<T>()?.to_f64());
         }
         self.tape().loss(self, batch)
+    }
+
+    /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
+    pub(crate) fn target_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        if !self.device.is_cpu() {
+            return plain::target_losses(self, batch);
+        }
+        self.tape().target_losses(self, batch)
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.

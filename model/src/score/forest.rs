@@ -11,7 +11,7 @@
 //! All layers but attention see one matrix of tokens. Attention takes the keys where they lie, part by part, without a copy.
 
 use crate::architecture::Transformer;
-use crate::batch::{Batch, NO_TARGET};
+use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, multiply, simd, softmax};
 use crate::layer::attention::Heads;
 use crate::layer::rope::Turn;
@@ -122,7 +122,17 @@ impl Pass {
         let (mut x, mut norm) = (zeros(model.shape.width), zeros(model.shape.width));
         let (mut qkv, mut mixed) = (zeros(heads.row()), zeros(heads.out()));
         let (mut up, mut inner) = (zeros(model.blocks[0].up.width_out()), zeros(model.shape.ff_width));
-        model.embedding.forward(&batch(&self.ids, &positions), &mut x)?;
+        // The embedding asks for tokens and positions alone.
+        let batch = Batch {
+            length: tokens,
+            ids: self.ids.clone(),
+            positions: positions
+                .iter()
+                .map(|&position| u32::try_from(position).unwrap_or(u32::MAX))
+                .collect(),
+            ..Batch::default()
+        };
+        model.embedding.forward(&batch, &mut x)?;
         for (layer, block) in model.blocks.iter().enumerate() {
             block.attention_norm.forward(&x, &mut norm)?;
             block.qkv.forward(&norm, &mut qkv)?;
@@ -252,19 +262,5 @@ fn attend_block<T: Real>(
             multiply(out, first > 0, weights, part.matrix(heads, group, 1), T::ONE);
             first += part.tokens;
         }
-    }
-}
-
-/// Tokens at given positions, for the embedding.
-fn batch(ids: &[u32], positions: &[usize]) -> Batch {
-    let offset = positions.iter().copied().max().unwrap_or(0);
-    let start = |(at, position): (usize, &usize)| u32::try_from(at + offset - position);
-    let starts = positions.iter().enumerate().map(start).collect::<std::result::Result<_, _>>();
-    Batch {
-        length: ids.len(),
-        ids: ids.to_vec(),
-        starts: starts.expect("a pass has fewer than 2³² tokens"),
-        targets: vec![NO_TARGET; ids.len()],
-        offset,
     }
 }
