@@ -50,10 +50,21 @@ impl Metrics {
         losses.into_iter().next().ok_or_else(|| TrainError::file(&self.path)("holds no step"))
     }
 
-    /// A step.
-    pub(crate) fn step(&mut self, step: u64, loss: f64, rate: f64, norm: f64) -> Result<(), TrainError> {
+    /// A step. `load` holds the part of all choices that fell on each expert, by layer; nothing without experts.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        loss: f64,
+        rate: f64,
+        norm: f64,
+        load: &[Vec<f64>],
+    ) -> Result<(), TrainError> {
         let (loss, rate, norm) = (rounded(loss), rounded(rate), rounded(norm));
-        self.line(&json!({ "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm }))
+        let mut line = json!({ "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm });
+        if !load.is_empty() {
+            line["expert_load"] = json!(load);
+        }
+        self.line(&line)
     }
 
     /// An evaluation.

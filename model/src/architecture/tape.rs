@@ -3,72 +3,99 @@
 //! The order of operations is that of the model and never changes, so it is written down instead of recorded. The gradient of the
 //! residual is one matrix that walks from the last block to the embedding; each part adds to it in place.
 
-use super::{Block, Transformer};
+use super::{Block, Mix, Transform, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
-use crate::layer::attention::Attention;
+use crate::layer::attention::{Attention, Cache};
 use crate::layer::dropout::Dropout;
-use crate::layer::linear::Linear;
+use crate::layer::feed_forward::{Gradients, Kept, Onto, sized};
+use crate::layer::normalisation::{Mode, Normalisation};
 use crate::objective::causal::CrossEntropy;
+use crate::parts::NormPlace;
 use candle_core::Result;
 
 /// Activations of a micro-batch and gradients between layers.
 #[derive(Debug)]
 pub(crate) struct Tape<T> {
-    /// Output of the embedding.
+    /// Output of the embedding before its norm, where it has one.
+    looked_up: Vec<T>,
+    /// What the first block is given.
     embedded: Vec<T>,
     blocks: Vec<Activations<T>>,
-    /// Output of the last norm, and its gradient.
-    hidden: Vec<T>,
+    last: Last<T>,
+    /// Gradient of what the head is given.
     d_hidden: Vec<T>,
     between: Between<T>,
     loss: CrossEntropy<T>,
+    /// Weight of what experts add to the loss, and the sum that they added.
+    auxiliary: (f64, f64),
 }
 
 /// What the backward pass of a block needs; each a matrix of tokens × features.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Activations<T> {
+    /// Norms before the parts: what the norm gave. Behind them: the sum that it was given.
     attention_norm: Vec<T>,
     qkv: Vec<T>,
+    /// Inside a recurrence.
+    inside: Vec<T>,
     mixed: Vec<T>,
     /// The residual between attention and feed-forward part.
     middle: Vec<T>,
+    /// As that of the attention.
     ff_norm: Vec<T>,
-    up: Vec<T>,
-    inner: Vec<T>,
+    ff: Kept<T>,
     /// The residual behind the block.
     out: Vec<T>,
 }
 
+/// What stands between the last block and the vocabulary.
+#[derive(Debug, Default)]
+struct Last<T> {
+    /// Output of the last norm.
+    normed: Vec<T>,
+    /// Of the head's transform: its product, and what its norm was given.
+    product: Vec<T>,
+    active: Vec<T>,
+    /// What the product over the vocabulary is given.
+    hidden: Vec<T>,
+}
+
 /// Gradients, used by one block after the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Between<T> {
     /// Of the residual.
     residual: Vec<T>,
     /// Of the residual with dropout, and of the output of a norm.
     branch: Vec<T>,
-    wide: Vec<T>,
-    inner: Vec<T>,
+    /// Of a second branch, where parts stand side by side, or of the sum that a norm is given.
+    second: Vec<T>,
+    /// Inside a recurrence.
+    inside: Vec<T>,
+    ff: Gradients<T>,
 }
 
 impl<T: Real> Default for Tape<T> {
     fn default() -> Self {
-        let between = Between { residual: vec![], branch: vec![], wide: vec![], inner: vec![] };
         Self {
+            looked_up: vec![],
             embedded: vec![],
             blocks: vec![],
-            hidden: vec![],
+            last: Last::default(),
             d_hidden: vec![],
-            between,
+            between: Between::default(),
             loss: CrossEntropy::default(),
+            auxiliary: (0.0, 0.0),
         }
     }
 }
 
-/// A buffer of so many numbers, whatever they are.
-fn sized<T: Real>(buffer: &mut Vec<T>, count: usize) -> &mut [T] {
-    buffer.resize(count, T::ZERO);
-    buffer
+/// What all layers of a pass know.
+#[derive(Clone, Copy)]
+struct Pass<'a, T> {
+    attention: Attention<'a, T>,
+    dropout: Dropout,
+    mode: Mode,
 }
 
 impl<T: Real> Tape<T> {
@@ -80,122 +107,301 @@ impl<T: Real> Tape<T> {
         scale: f64,
         dropout: Dropout,
     ) -> Result<f64> {
-        self.hidden(model, batch, dropout)?;
-        let d_hidden = sized(&mut self.d_hidden, self.hidden.len());
-        self.loss.loss_and_gradient(&model.head, batch, scale, &self.hidden, d_hidden)
+        self.hidden(model, Pass { attention: model.attention(batch), dropout, mode: Mode::Train })?;
+        // The share of this micro-batch in the mean over all targets of the step.
+        let share = scale * batch.targets_count() as f64;
+        let added = self.blocks.iter().zip(&model.blocks).map(|(kept, block)| block.ff.auxiliary(&kept.ff));
+        self.auxiliary = (share, share * added.sum::<f64>());
+        let hidden = &self.last.hidden;
+        let d_hidden = sized(&mut self.d_hidden, hidden.len());
+        self.loss.loss_and_gradient(&model.head, model.head_bias.as_ref(), batch, scale, hidden, d_hidden)
     }
 
     /// The summed loss of a batch, without dropout and without gradients.
     pub(crate) fn loss(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<f64> {
-        self.hidden(model, batch, Dropout::NONE)?;
-        self.loss.loss(&model.head, batch, &self.hidden)
+        let attention = model.attention(batch);
+        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate })?;
+        self.loss.loss(&model.head, model.head_bias.as_ref(), batch, &self.last.hidden)
     }
 
-    fn hidden(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
-        let numbers = batch.ids.len() * model.shape.width;
-        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
-        let embedded = sized(&mut self.embedded, numbers);
-        model.embedding.forward(batch, embedded)?;
-        dropout.apply(0, embedded);
-        self.blocks.resize_with(model.blocks.len(), Activations::empty);
+    /// What experts added to the loss of the last forward pass, by its scale.
+    #[cfg(test)]
+    pub(crate) const fn auxiliary(&self) -> f64 {
+        self.auxiliary.1
+    }
+
+    /// The part of all choices that fell on each expert, by layer, in the last pass.
+    pub(crate) fn expert_load(&self) -> Vec<Vec<f64>> {
+        self.blocks.iter().map(|kept| kept.ff.routes.load()).filter(|load| !load.is_empty()).collect()
+    }
+
+    fn hidden(&mut self, model: &Transformer<T>, pass: Pass<'_, T>) -> Result<()> {
+        embed(model, pass, &mut self.looked_up, &mut self.embedded)?;
+        self.blocks.resize_with(model.blocks.len(), Activations::default);
         let mut x = &self.embedded;
         for (index, (block, kept)) in model.blocks.iter().zip(&mut self.blocks).enumerate() {
-            let sites = Sites { dropout, first: 2 * index as u64 + 1 };
-            kept.forward(block, attention, sites, x)?;
+            kept.forward(block, pass, first_site(index), x, None)?;
             x = &kept.out;
         }
-        model.norm.forward(x, sized(&mut self.hidden, numbers))
+        self.last.forward(model, pass.mode, x)
     }
 
     /// Adds the gradients of all parameters but the head, which [`Tape::forward`] of this batch has added.
     pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
-        let Self { embedded, blocks, d_hidden, between, .. } = self;
-        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
-        sized(&mut between.residual, embedded.len()).fill(T::ZERO);
-        let last = blocks.last().map_or(&*embedded, |kept| &kept.out);
-        model.norm.backward(last, d_hidden, &mut between.residual)?;
+        let Self { looked_up, embedded, blocks, last, d_hidden, between, auxiliary, .. } = self;
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
+        let out = blocks.last().map_or(&*embedded, |kept| &kept.out);
+        last.backward(model, out, d_hidden, between)?;
         for (index, block) in model.blocks.iter().enumerate().rev() {
             let x = index.checked_sub(1).map_or(&*embedded, |before| &blocks[before].out);
-            let sites = Sites { dropout, first: 2 * index as u64 + 1 };
-            blocks[index].backward(block, attention, sites, x, between)?;
+            blocks[index].backward(block, pass, first_site(index), x, auxiliary.0, between)?;
         }
         dropout.apply(0, &mut between.residual);
+        if let Some(norm) = &model.embedding_norm {
+            renorm(norm, looked_up, between)?;
+        }
         model.embedding.backward(batch, &between.residual);
         Ok(())
     }
 }
 
-/// The two places of a block where features are dropped.
-#[derive(Clone, Copy)]
-struct Sites {
-    dropout: Dropout,
-    first: u64,
+/// The features that the head is given, of tokens that continue what the caches have seen.
+pub(super) fn continued<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    caches: &mut [Cache<T>],
+) -> Result<Vec<T>> {
+    let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
+    let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
+    embed(model, pass, &mut vec![], &mut x)?;
+    for (block, cache) in model.blocks.iter().zip(caches) {
+        kept.forward(block, pass, 0, &x, Some(cache))?;
+        std::mem::swap(&mut x, &mut kept.out);
+    }
+    last.forward(model, pass.mode, &x)?;
+    Ok(last.hidden)
+}
+
+/// The first of the two places of a block where features are dropped; 0 is behind the embedding.
+const fn first_site(block: usize) -> u64 {
+    2 * block as u64 + 1
+}
+
+fn embed<T: Real>(
+    model: &Transformer<T>,
+    pass: Pass<'_, T>,
+    looked_up: &mut Vec<T>,
+    embedded: &mut Vec<T>,
+) -> Result<()> {
+    let batch = pass.attention.batch;
+    let embedded = sized(embedded, batch.ids.len() * model.shape.width);
+    match &model.embedding_norm {
+        None => model.embedding.forward(batch, embedded)?,
+        Some(norm) => {
+            let looked_up = sized(looked_up, embedded.len());
+            model.embedding.forward(batch, looked_up)?;
+            norm.forward(looked_up, embedded, pass.mode)?;
+        }
+    }
+    pass.dropout.apply(0, embedded);
+    Ok(())
+}
+
+/// Turns the gradient of what a norm on the residual gave into that of what it was given.
+fn renorm<T: Real>(norm: &Normalisation<T>, given: &[T], between: &mut Between<T>) -> Result<()> {
+    let Between { residual, second, .. } = between;
+    sized(second, given.len()).fill(T::ZERO);
+    norm.backward(given, residual, second)?;
+    std::mem::swap(residual, second);
+    Ok(())
+}
+
+impl<T: Real> Last<T> {
+    fn forward(&mut self, model: &Transformer<T>, mode: Mode, x: &[T]) -> Result<()> {
+        let Self { normed, product, active, hidden } = self;
+        let given = if model.transform.is_some() { normed } else { &mut *hidden };
+        let given = sized(given, x.len());
+        match &model.norm {
+            Some(norm) => norm.forward(x, given, mode)?,
+            None => given.copy_from_slice(x),
+        }
+        let Some(Transform { dense, activation, norm }) = &model.transform else { return Ok(()) };
+        let (product, active) = (sized(product, x.len()), sized(active, x.len()));
+        dense.forward(given, product)?;
+        activation.forward(model.shape.width, product, active);
+        norm.forward(active, sized(hidden, x.len()), mode)
+    }
+
+    /// Writes the gradient of the residual behind the last block.
+    fn backward(
+        &self,
+        model: &Transformer<T>,
+        x: &[T],
+        d_hidden: &mut Vec<T>,
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        if let Some(Transform { dense, activation, norm }) = &model.transform {
+            let d_active = sized(&mut between.branch, x.len());
+            d_active.fill(T::ZERO);
+            norm.backward(&self.active, d_hidden, d_active)?;
+            let d_product = sized(&mut between.second, x.len());
+            activation.backward(model.shape.width, &self.product, d_active, d_product);
+            dense.backward(&self.normed, d_product, d_hidden)?;
+        }
+        let residual = sized(&mut between.residual, x.len());
+        match &model.norm {
+            Some(norm) => {
+                residual.fill(T::ZERO);
+                norm.backward(x, d_hidden, residual)
+            }
+            None => {
+                residual.copy_from_slice(d_hidden);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl<T: Real> Activations<T> {
-    const fn empty() -> Self {
-        Self {
-            attention_norm: vec![],
-            qkv: vec![],
-            mixed: vec![],
-            middle: vec![],
-            ff_norm: vec![],
-            up: vec![],
-            inner: vec![],
-            out: vec![],
-        }
-    }
-
+    /// What the block makes of `x`; with a cache, behind what it has seen.
     fn forward(
         &mut self,
         block: &Block<T>,
-        attention: Attention<'_, T>,
-        Sites { dropout, first }: Sites,
+        pass: Pass<'_, T>,
+        site: u64,
         x: &[T],
+        cache: Option<&mut Cache<T>>,
     ) -> Result<()> {
-        let tokens = attention.batch.ids.len();
-        let normed = sized(&mut self.attention_norm, x.len());
-        block.attention_norm.forward(x, normed)?;
-        let qkv = sized(&mut self.qkv, tokens * attention.heads.row());
+        let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
+        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, out } = self;
+        let normed = sized(attention_norm, x.len());
+        let mixed = sized(mixed, tokens * block.out.width_in());
+        let (middle, out) = (sized(middle, x.len()), sized(out, x.len()));
+        let qkv = sized(qkv, tokens * block.qkv.width_out());
+        if block.place == NormPlace::After {
+            block.qkv.forward(x, qkv)?;
+            mix(block, pass, qkv, inside, cache, mixed)?;
+            onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
+            block.attention_norm.forward(normed, middle, mode)?;
+            let sum = sized(ff_norm, x.len());
+            block.ff.forward(tokens, middle, ff, onto(dropout, site + 1, middle), sum)?;
+            return match &block.ff_norm {
+                Some(norm) => norm.forward(sum, out, mode),
+                None => unreachable!("norms behind the parts are two"),
+            };
+        }
+        block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
-        let mixed = sized(&mut self.mixed, tokens * attention.heads.out());
-        attention.forward(qkv, mixed);
-        let middle = sized(&mut self.middle, x.len());
-        onto(&block.out, mixed, x, dropout, first, middle)?;
-        let normed = sized(&mut self.ff_norm, x.len());
-        block.ff_norm.forward(middle, normed)?;
-        let up = sized(&mut self.up, tokens * block.up.width_out());
-        block.up.forward(normed, up)?;
-        let inner = sized(&mut self.inner, tokens * block.down.width_in());
-        block.activation.forward(block.down.width_in(), up, inner);
-        onto(&block.down, inner, middle, dropout, first + 1, sized(&mut self.out, x.len()))
+        mix(block, pass, qkv, inside, cache, mixed)?;
+        onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
+        let given: &[T] = match &block.ff_norm {
+            Some(norm) => {
+                let given = sized(ff_norm, x.len());
+                norm.forward(middle, given, mode)?;
+                given
+            }
+            None => normed,
+        };
+        block.ff.forward(tokens, given, ff, onto(dropout, site + 1, middle), out)
     }
 
     /// Turns the gradient of what the block gives into that of `x`, which it was given.
     fn backward(
         &self,
         block: &Block<T>,
-        attention: Attention<'_, T>,
-        Sites { dropout, first }: Sites,
+        pass: Pass<'_, T>,
+        site: u64,
         x: &[T],
+        auxiliary: f64,
         between: &mut Between<T>,
     ) -> Result<()> {
-        let Between { residual, branch, wide, inner } = between;
-        let d_inner = sized(inner, self.inner.len());
-        block.down.backward(&self.inner, dropped(dropout, first + 1, residual, branch), d_inner)?;
-        let d_up = sized(wide, self.up.len());
-        block.activation.backward(block.down.width_in(), &self.up, d_inner, d_up);
-        let d_normed = sized(branch, x.len());
-        block.up.backward(&self.ff_norm, d_up, d_normed)?;
-        block.ff_norm.backward(&self.middle, d_normed, residual)?;
-        let d_mixed = sized(inner, self.mixed.len());
-        block.out.backward(&self.mixed, dropped(dropout, first, residual, branch), d_mixed)?;
-        let d_qkv = sized(wide, self.qkv.len());
-        attention.backward(&self.qkv, d_mixed, d_qkv);
-        let d_normed = sized(branch, x.len());
-        block.qkv.backward(&self.attention_norm, d_qkv, d_normed)?;
-        block.attention_norm.backward(x, d_normed, residual)
+        let dropout = pass.dropout;
+        match (&block.ff_norm, block.place) {
+            (Some(norm), NormPlace::Before) => {
+                self.ff_backward(block, &self.ff_norm, (dropout, site + 1), auxiliary, between)?;
+                norm.backward(&self.middle, &between.second, &mut between.residual)?;
+                self.mix_backward(block, pass, site, &self.attention_norm, between)?;
+                block.attention_norm.backward(x, &between.second, &mut between.residual)
+            }
+            (Some(norm), NormPlace::After) => {
+                renorm(norm, &self.ff_norm, between)?;
+                self.ff_backward(block, &self.middle, (dropout, site + 1), auxiliary, between)?;
+                simd(|| add_scaled(&mut between.residual, &between.second, T::ONE));
+                renorm(&block.attention_norm, &self.attention_norm, between)?;
+                self.mix_backward(block, pass, site, x, between)?;
+                simd(|| add_scaled(&mut between.residual, &between.second, T::ONE));
+                Ok(())
+            }
+            (None, _) => {
+                // Both parts were given one norm's output.
+                self.ff_backward(block, &self.attention_norm, (dropout, site + 1), auxiliary, between)?;
+                let from_ff = std::mem::take(&mut between.second);
+                self.mix_backward(block, pass, site, &self.attention_norm, between)?;
+                simd(|| add_scaled(&mut between.second, &from_ff, T::ONE));
+                block.attention_norm.backward(x, &between.second, &mut between.residual)
+            }
+        }
     }
+
+    /// Writes the gradient of what the feed-forward part was given into `between.second`.
+    fn ff_backward(
+        &self,
+        block: &Block<T>,
+        given: &[T],
+        (dropout, site): (Dropout, u64),
+        auxiliary: f64,
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        let Between { residual, branch, second, ff, .. } = between;
+        let d_out = dropped(dropout, site, residual, branch);
+        let d_given = sized(second, given.len());
+        block.ff.backward(given, &self.ff, d_out, auxiliary, ff, d_given)
+    }
+
+    /// Writes the gradient of what the mixing part was given into `between.second`.
+    fn mix_backward(
+        &self,
+        block: &Block<T>,
+        pass: Pass<'_, T>,
+        site: u64,
+        given: &[T],
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        let Between { residual, branch, second, inside, ff } = between;
+        let Gradients { wide, inner, .. } = ff;
+        let d_mixed = sized(inner, self.mixed.len());
+        block.out.backward(&self.mixed, dropped(pass.dropout, site, residual, branch), d_mixed)?;
+        let d_qkv = sized(wide, self.qkv.len());
+        match &block.mix {
+            Mix::Attention => pass.attention.backward(&self.qkv, d_mixed, d_qkv),
+            Mix::Recurrence(layer) => {
+                layer.backward(pass.attention.batch, &self.qkv, &self.inside, d_mixed, inside, d_qkv)?;
+            }
+        }
+        block.qkv.backward(given, d_qkv, sized(second, given.len()))
+    }
+}
+
+/// Mixes the tokens of a batch, or behind those that a cache has seen.
+fn mix<T: Real>(
+    block: &Block<T>,
+    pass: Pass<'_, T>,
+    qkv: &[T],
+    inside: &mut Vec<T>,
+    cache: Option<&mut Cache<T>>,
+    mixed: &mut [T],
+) -> Result<()> {
+    match (&block.mix, cache) {
+        (Mix::Attention, None) => pass.attention.forward(qkv, mixed),
+        (Mix::Attention, Some(cache)) => cache.attend(qkv, pass.attention, mixed),
+        (Mix::Recurrence(layer), None) => layer.forward(pass.attention.batch, qkv, inside, mixed)?,
+        (Mix::Recurrence(layer), Some(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
+    }
+    Ok(())
+}
+
+const fn onto<T>(dropout: Dropout, site: u64, residual: &[T]) -> Onto<'_, T> {
+    Onto { residual, dropout, site }
 }
 
 /// The gradient of what was dropped from: that of the residual itself where nothing is.
@@ -207,23 +413,4 @@ fn dropped<'a, T: Real>(dropout: Dropout, site: u64, residual: &'a [T], branch: 
     branch.copy_from_slice(residual);
     dropout.apply(site, branch);
     branch
-}
-
-/// Writes the residual plus the dropped-out output of a layer.
-fn onto<T: Real>(
-    layer: &Linear<T>,
-    x: &[T],
-    residual: &[T],
-    dropout: Dropout,
-    site: u64,
-    out: &mut [T],
-) -> Result<()> {
-    if dropout.probability == 0.0 {
-        out.copy_from_slice(residual);
-        return layer.forward_onto(x, out);
-    }
-    layer.forward(x, out)?;
-    dropout.apply(site, out);
-    simd(|| add_scaled(out, residual, T::ONE));
-    Ok(())
 }

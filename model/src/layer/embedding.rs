@@ -1,4 +1,4 @@
-//! Token ids → rows of the embedding matrix, plus rows of learned positions where the architecture has them.
+//! Token ids → rows of the embedding matrix, plus rows of learned positions and of segments where the model has them.
 
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
@@ -12,6 +12,8 @@ pub(crate) struct Embedding<T> {
     pub(crate) tokens: Shared<T>,
     /// positions × width.
     pub(crate) positions: Option<Shared<T>>,
+    /// segments × width: token types of BERT, languages of XLM.
+    pub(crate) segments: Option<Shared<T>>,
 }
 
 impl<T: Real> Embedding<T> {
@@ -29,15 +31,23 @@ impl<T: Real> Embedding<T> {
                 x.copy_from_slice(&table[id as usize * width..][..width]);
             }
         })?;
-        let Some(positions) = &self.positions else { return Ok(()) };
-        positions.read(|table| {
-            for (at, x) in x.chunks_mut(width).enumerate() {
-                add_scaled(x, &table[batch.position(at) * width..][..width], T::ONE);
-            }
-        })
+        let mut add = |table: &Shared<T>, row_of: &dyn Fn(usize) -> usize| {
+            table.read(|table| {
+                for (at, x) in x.chunks_mut(width).enumerate() {
+                    add_scaled(x, &table[row_of(at) * width..][..width], T::ONE);
+                }
+            })
+        };
+        if let Some(positions) = &self.positions {
+            add(positions, &|at| batch.position(at))?;
+        }
+        if let Some(segments) = &self.segments {
+            add(segments, &|at| batch.segment(at))?;
+        }
+        Ok(())
     }
 
-    /// Adds the gradient of each row to that of its token and of its position.
+    /// Adds the gradient of each row to that of its token, of its position and of its segment.
     pub(crate) fn backward(&self, batch: &Batch, dx: &[T]) {
         let width = dx.len() / batch.ids.len().max(1);
         let scatter = |parameter: &Shared<T>, row_of: &dyn Fn(usize) -> usize| {
@@ -56,6 +66,9 @@ impl<T: Real> Embedding<T> {
         if let Some(positions) = &self.positions {
             scatter(positions, &|at| batch.position(at));
         }
+        if let Some(segments) = &self.segments {
+            scatter(segments, &|at| batch.segment(at));
+        }
     }
 }
 
@@ -70,9 +83,10 @@ mod tests {
         let positions = learned.then(|| parameter("positions", &[row.ids.len(), width], 2));
         let what = format!("{:?} × {width}, positions {learned}", row.ids);
         let batch = Batch::new(&[row.clone(), row], 0);
-        let embedding = Embedding { tokens, positions };
-        let parameters: Vec<_> =
-            std::iter::once(&embedding.tokens).chain(embedding.positions.as_ref()).collect();
+        let segments = learned.then(|| parameter("segments", &[2, width], 3));
+        let embedding = Embedding { tokens, positions, segments };
+        let further = embedding.positions.iter().chain(&embedding.segments);
+        let parameters: Vec<_> = std::iter::once(&embedding.tokens).chain(further).collect();
         let forward = |_: &[f64]| {
             let mut x = vec![9.0; batch.ids.len() * width];
             embedding.forward(&batch, &mut x).unwrap();
@@ -104,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_token_beyond_the_vocabulary_is_refused() {
-        let embedding = Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None };
+        let embedding =
+            Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None, segments: None };
         let error = embedding.forward(&Batch::piece(&[3, 9], 0), &mut [0.0; 4]).unwrap_err();
         assert!(error.to_string().contains("token 9 is not below the vocabulary's size 9"), "{error}");
     }

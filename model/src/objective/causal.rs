@@ -1,14 +1,14 @@
 //! Next-token prediction: the head and the cross-entropy as one operation over chunks of rows.
 //!
 //! ```text
-//! logits = h·Wᵀ;  loss = Σ (log Σ exp(logits) − logits[target]);  dlogits = softmax(logits) − onehot(target)
+//! logits = h·Wᵀ + b;  loss = Σ (log Σ exp(logits) − logits[target]);  dlogits = softmax(logits) − onehot(target)
 //! ```
 //! Logits of a whole batch are the largest tensor of a small model, so they are never stored: a chunk is computed,
 //! turned into its gradient in place, and multiplied into dh and the slot of dW at once. Positions without a target are left out before
 //! the first product.
 
 use crate::batch::{Batch, NO_TARGET};
-use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd};
+use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, exponentiate, multiply, simd};
 use crate::parameter::Shared;
 use candle_core::Result;
 use rayon::prelude::*;
@@ -45,31 +45,53 @@ impl<T: Real> Default for CrossEntropy<T> {
 }
 
 impl<T: Real> CrossEntropy<T> {
-    /// The loss of a batch through the embedding-shaped `head` (vocab × width), summed over targets.
-    pub(crate) fn loss(&mut self, head: &Shared<T>, batch: &Batch, h: &[T]) -> Result<f64> {
-        head.read(|w| self.chunks(batch, h, w, T::ONE, None))
+    /// The loss of a batch through the embedding-shaped `head` (vocab × width) and its bias, summed over targets.
+    pub(crate) fn loss(
+        &mut self,
+        head: &Shared<T>,
+        bias: Option<&Shared<T>>,
+        batch: &Batch,
+        h: &[T],
+    ) -> Result<f64> {
+        let bias = Self::bias_of(bias)?;
+        head.read(|w| self.chunks(batch, h, (w, &bias), T::ONE, None))
     }
 
-    /// The same, times `scale`; writes its gradient to `dh`, and that of the head to its slot.
+    /// The numbers of a bias; none where there is none.
+    fn bias_of(bias: Option<&Shared<T>>) -> Result<Vec<T>> {
+        bias.map_or(Ok(vec![]), |bias| bias.read(<[T]>::to_vec))
+    }
+
+    /// The same, times `scale`; writes its gradient to `dh`, and those of head and bias to their slots.
     pub(crate) fn loss_and_gradient(
         &mut self,
         head: &Shared<T>,
+        bias: Option<&Shared<T>>,
         batch: &Batch,
         scale: f64,
         h: &[T],
         dh: &mut [T],
     ) -> Result<f64> {
         dh.fill(T::ZERO);
+        let values = Self::bias_of(bias)?;
+        let mut d_bias = vec![T::ZERO; values.len()];
         let loss = head.read(|w| {
             let mut loss = 0.0;
             head.accumulate(|dw, keep| {
                 if !keep && batch.targets_count() == 0 {
                     dw.fill(T::ZERO);
                 }
-                loss = self.chunks(batch, h, w, T::of(scale), Some((dh, dw, keep)));
+                let gradient = Gradient { dh, dw, keep, d_bias: &mut d_bias };
+                loss = self.chunks(batch, h, (w, &values), T::of(scale), Some(gradient));
             });
             loss
         })?;
+        if let Some(bias) = bias {
+            bias.accumulate(|total, keep| match keep {
+                true => add_scaled(total, &d_bias, T::ONE),
+                false => total.copy_from_slice(&d_bias),
+            });
+        }
         Ok(loss * scale)
     }
 
@@ -77,9 +99,9 @@ impl<T: Real> CrossEntropy<T> {
         &mut self,
         batch: &Batch,
         h: &[T],
-        w: &[T],
+        (w, bias): (&[T], &[T]),
         scale: T,
-        mut gradient: Option<(&mut [T], &mut [T], bool)>,
+        mut gradient: Option<Gradient<'_, T>>,
     ) -> f64 {
         let width = h.len() / batch.ids.len().max(1);
         let vocab = w.len() / width.max(1);
@@ -98,11 +120,14 @@ impl<T: Real> CrossEntropy<T> {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses(rows, x, w, scale, logits, losses);
-            let Some((dh, dw, keep)) = &mut gradient else { continue };
+            chunk_losses(rows, x, (w, bias), scale, logits, losses);
+            let Some(Gradient { dh, dw, keep, d_bias }) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
             chunk_gradients(width, x, w, logits, dx, (dw, *keep));
             *keep = true;
+            if !d_bias.is_empty() {
+                simd(|| logits.chunks(vocab).for_each(|d_logits| add_scaled(d_bias, d_logits, T::ONE)));
+            }
             for (dx, &(row, _)) in dx.chunks(width).zip(rows) {
                 dh[row * width..][..width].copy_from_slice(dx);
             }
@@ -112,11 +137,21 @@ impl<T: Real> CrossEntropy<T> {
     }
 }
 
+/// Where the gradients of a batch go.
+struct Gradient<'a, T> {
+    dh: &'a mut [T],
+    dw: &'a mut [T],
+    /// Whether `dw` holds something to add to.
+    keep: bool,
+    /// Zeros; empty without a bias.
+    d_bias: &'a mut [T],
+}
+
 /// Logits of a chunk, replaced by softmax less one-hot, times `scale`; the loss of each row.
 fn chunk_losses<T: Real>(
     rows: &[(usize, u32)],
     x: &[T],
-    w: &[T],
+    (w, bias): (&[T], &[T]),
     scale: T,
     logits: &mut [T],
     losses: &mut [T],
@@ -127,7 +162,10 @@ fn chunk_losses<T: Real>(
     tasks.for_each(|(((rows, x), logits), losses)| {
         let x = Matrix::new(x, rows.len(), width, width);
         let w = Matrix::new(w, vocab, width, width).transposed();
-        multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), false, x, w, T::ONE);
+        if !bias.is_empty() {
+            logits.chunks_mut(vocab).for_each(|logits| logits.copy_from_slice(bias));
+        }
+        multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), !bias.is_empty(), x, w, T::ONE);
         simd(|| {
             for ((&(_, target), logits), loss) in rows.iter().zip(logits.chunks_mut(vocab)).zip(losses) {
                 let wanted = logits[target as usize];
@@ -173,19 +211,22 @@ mod tests {
     use crate::numeric::{check, parameter};
 
     fn gradients(targets: &[u32], vocab: usize, width: usize, chunk: usize) {
-        let head = parameter("head", &[vocab, width], 3);
+        let (head, bias) = (parameter("head", &[vocab, width], 3), parameter("bias", &[vocab], 4));
         let mut batch = Batch::piece(&vec![0; targets.len()], 0);
         batch.targets = targets.to_vec();
         let what = format!("{} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
         let scaled = |h: &[f64]| h.iter().map(|h| 3.0 * h).collect::<Vec<_>>();
         let loss = || CrossEntropy { chunk_numbers: chunk, ..CrossEntropy::default() };
-        let forward = |h: &[f64]| vec![loss().loss(&head, &batch, &scaled(h)).unwrap()];
-        check(&what, targets.len() * width, &[&head], forward, |h, r, dh| {
-            let found = loss().loss_and_gradient(&head, &batch, r[0], &scaled(h), dh)?;
-            assert!((found - r[0] * forward(h)[0]).abs() < 1e-9, "{what}");
-            dh.iter_mut().for_each(|dh| *dh *= 3.0);
-            Ok(())
-        });
+        for bias in [None, Some(&bias)] {
+            let forward = |h: &[f64]| vec![loss().loss(&head, bias, &batch, &scaled(h)).unwrap()];
+            let parameters: Vec<_> = std::iter::once(&head).chain(bias).collect();
+            check(&what, targets.len() * width, &parameters, forward, |h, r, dh| {
+                let found = loss().loss_and_gradient(&head, bias, &batch, r[0], &scaled(h), dh)?;
+                assert!((found - r[0] * forward(h)[0]).abs() < 1e-9, "{what}");
+                dh.iter_mut().for_each(|dh| *dh *= 3.0);
+                Ok(())
+            });
+        }
     }
 
     #[test]
@@ -206,7 +247,7 @@ mod tests {
         let head = parameter::<f64>("head", &[4, 2], 3);
         let mut batch = Batch::piece(&[0], 0);
         batch.targets = vec![2];
-        let found = CrossEntropy::default().loss(&head, &batch, &[0.5, -1.0]).unwrap();
+        let found = CrossEntropy::default().loss(&head, None, &batch, &[0.5, -1.0]).unwrap();
         let logits: Vec<f64> = head.read(|w| w.chunks(2).map(|w| 0.5 * w[0] - w[1]).collect()).unwrap();
         let expected = logits.iter().map(|x| x.exp()).sum::<f64>().ln() - logits[2];
         assert!((found - expected).abs() < 1e-12);
