@@ -6,7 +6,73 @@ use crate::architecture::{Misfit, Shape};
 use crate::error::TrainError;
 pub use crate::parts::{Activation, Architecture, InitScheme, NormKind, NormPlace, Positions};
 use schemas::manifest::Tokens;
-use schemas::{Key, KeyError, Settings, config};
+use schemas::{FilePath, Key, KeyError, Settings, choice, config};
+
+choice! {
+    /// What turns gradients into steps.
+    pub enum OptimizerKind {
+        /// AdamW for every tensor.
+        AdamW = "adamw",
+        /// Muon for the matrices between features, AdamW for embeddings, head, gains and biases.
+        Muon = "muon",
+    }
+}
+
+choice! {
+    /// Tensors that `weight_decay` and `l1` draw to 0.
+    pub enum DecayOn {
+        /// Matrices, embeddings and head included; neither gains nor biases.
+        Matrices = "matrices",
+        /// Matrices without embeddings and head.
+        Hidden = "hidden",
+        /// Every tensor.
+        All = "all",
+    }
+}
+
+choice! {
+    /// The way of the learning rate after the warm-up.
+    pub enum ScheduleKind {
+        /// Half a cosine down to the least rate.
+        Cosine = "cosine",
+        /// A line down to the least rate.
+        Linear = "linear",
+        /// Constant, then down over the last `decay_fraction` of all steps.
+        Wsd = "wsd",
+        /// Constant to the end.
+        Constant = "constant",
+    }
+}
+
+choice! {
+    /// The way down at the end of `wsd`.
+    pub enum DecayShape {
+        /// A line.
+        Linear = "linear",
+        /// Half a cosine.
+        Cosine = "cosine",
+        /// 1 − √progress: steep at first (arXiv 2405.18392).
+        Sqrt = "sqrt",
+    }
+}
+
+choice! {
+    /// What a model is trained to do.
+    pub enum Objective {
+        /// Predicts each next token (GPT-3, LLaMA, LaMDA).
+        Causal = "causal",
+        /// Predicts tokens that were hidden in a text (BERT).
+        Masked = "masked",
+        /// Predicts the last tokens of a random order from those before them, in two streams (XLNet).
+        Permutation = "permutation",
+        /// Predicts what follows a prefix that is seen as a whole (T5's prefix LM).
+        Prefix = "prefix",
+        /// Predicts hidden tokens under masks of four kinds: both sides, left, right, source and target (UniLM).
+        Unified = "unified",
+        /// Predicts hidden tokens of texts in many languages, and of pairs of translations (XLM).
+        Translation = "translation",
+    }
+}
 
 config! {
     /// Settings of a training.
@@ -35,8 +101,6 @@ config! {
         norm_place: Option<NormPlace> = None;
         /// Whether a norm stands behind the embedding.
         embedding_norm: Option<bool> = None;
-        /// Rows of a table of token types or languages that is added to the embedding; 0 for none.
-        segments: Option<u64> = None, in Some(0)..=Some(100_000);
         /// Function between the two matrices of a feed-forward part; the gated ones take a third matrix.
         activation: Option<Activation> = None;
         /// Whether attention and feed-forward part of a block read one norm and are added together (GPT-J, Falcon).
@@ -57,32 +121,64 @@ config! {
         experts_z: f64 = 0.001, in 0.0..=100.0;
         /// How fresh matrices are drawn.
         init: InitScheme = InitScheme::Gpt2;
+        /// What the model learns to predict, and from what.
+        objective: Objective = Objective::Causal;
+        /// Share of tokens that are hidden and predicted (`masked`, `unified`, `translation`; BERT, arXiv 1810.04805).
+        mask_probability: f64 = 0.15, in 0.01..=0.9;
+        /// Share of a piece that ends its random order and is predicted (`permutation`; 1/K with K = 6, XLNet, arXiv 1906.08237).
+        predicted_share: f64 = 0.167, in 0.01..=0.9;
         /// Probability that a feature is dropped after the embedding and after each part of a block.
         dropout: f64 = 0.0, in 0.0..=0.9;
         /// Sequences of a micro-batch.
         batch_sequences: u64 = 8, in 1..=65_536;
         /// Micro-batches of a step; the gradient is that of one batch of all of them.
         accumulate: u64 = 1, in 1..=65_536;
+        /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
+        /// to the same bits with less memory; 0 keeps everything.
+        recompute: u64 = 0, in 0..=1000;
         /// Optimizer steps; with `seconds_max` the most of them.
         steps: u64 = 500, in 1..=100_000_000;
         /// Time budget in seconds, 0 for none: the first steps are timed and `steps` is lowered to what fits, once.
         seconds_max: f64 = 0.0, in 0.0..=1e9;
         /// Learning rate after the warm-up.
         learning_rate: f64 = 0.003, in 0.0..=10.0;
-        /// Learning rate at the end of the cosine.
+        /// Learning rate of the last step, but for `constant`.
         learning_rate_min: f64 = 0.0003, in 0.0..=10.0;
+        /// Way of the learning rate after the warm-up.
+        schedule: ScheduleKind = ScheduleKind::Cosine;
+        /// Part of all steps in which the rate of `wsd` falls (arXiv 2405.18392: a fifth is as good as a cosine).
+        decay_fraction: f64 = 0.2, in 0.0..=1.0;
+        /// Way down of `wsd`.
+        decay_shape: DecayShape = DecayShape::Linear;
         /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
         warmup_steps: u64 = 50, in 0..=10_000_000;
-        /// Weight decay of matrices (AdamW, arXiv 1711.05101).
+        /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).
+        optimizer: OptimizerKind = OptimizerKind::AdamW;
+        /// Weight decay, apart from the gradient (AdamW, arXiv 1711.05101).
         weight_decay: f64 = 0.1, in 0.0..=10.0;
+        /// L1 decay: each step draws numbers to 0 by the learning rate times this, and no further.
+        l1: f64 = 0.0, in 0.0..=10.0;
+        /// Tensors that both decays apply to.
+        decay_on: DecayOn = DecayOn::Matrices;
+        /// Decay of the momentum of `muon`.
+        momentum: f64 = 0.95, in 0.0..=0.9999;
         /// Decay of the mean of gradients.
         beta1: f64 = 0.9, in 0.0..=0.9999;
         /// Decay of the mean of squared gradients.
         beta2: f64 = 0.95, in 0.0..=0.999_999;
         /// Added to the root of the mean of squared gradients.
         epsilon: f64 = 1e-8, in 1e-16..=1.0;
+        /// Label smoothing: this part of the target's probability goes to all tokens alike (arXiv 1512.00567).
+        label_smoothing: f64 = 0.0, in 0.0..=1.0;
+        /// z-loss: weight of the squared logarithm of the softmax's sum, which keeps logits small (PaLM, arXiv 2204.02311: 1e-4).
+        z_loss: f64 = 0.0, in 0.0..=10.0;
         /// The gradient of all parameters is scaled down to this norm; 0 turns it off.
         clip_norm: f64 = 1.0, in 0.0..=1e9;
+        /// A model folder to go on from: its tensors in place of drawn ones, with the same shape and tokenizer.
+        init_from: FilePath = FilePath::default();
+        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat stops the training and
+        /// names its documents; 0 turns it off.
+        spike_factor: f64 = 1.5, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.
         seed: u64 = 0;
         /// Held-out loss every so many steps; 0 means at the end only.
@@ -122,7 +218,7 @@ impl Config {
     /// Every key with type, default, range and meaning.
     pub const KEYS: &'static [Key] = <Self as schemas::Config>::KEYS;
 
-    /// The shape of the model over the tokens of a dataset.
+    /// The shape of the model over the tokens of a dataset, but for what [`Shape::with`] adds for an objective.
     ///
     /// # Errors
     /// Keys that do not fit together, with the numbers.

@@ -2,6 +2,7 @@
 
 use crate::architecture::{Source, Transformer, json};
 use crate::error::TrainError;
+use crate::objective;
 use candle_core::Device;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
@@ -79,7 +80,11 @@ pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
 
 /// Writes tensors and configuration.
 pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
-    replace(&folder.join(CONFIG), &json_bytes(&json::config_json(&model.shape)))?;
+    let mut config = json::config_json(&model.shape);
+    if let Some(told) = model.shape.program.told() {
+        config[objective::TOLD] = told;
+    }
+    replace(&folder.join(CONFIG), &json_bytes(&config))?;
     replace(&folder.join(TENSORS), &tensor_bytes(&named(model)?)?)
 }
 

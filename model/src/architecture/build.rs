@@ -41,7 +41,10 @@ pub(super) fn layers<T: Real>(shape: &Shape, source: &mut Source<'_, T>) -> Resu
     let learned = shape.positions == crate::parts::Positions::Learned;
     let positions = learned.then(|| table(names.positions, shape.context)).transpose()?;
     let segments = (shape.segments > 0).then(|| table(names.segments, shape.segments)).transpose()?;
-    let embedding = Embedding { tokens: tokens.clone(), positions, segments };
+    let languages = shape.program.languages.len();
+    // As `XLMModel` names it.
+    let languages = (languages > 0).then(|| table("lang_embeddings", languages)).transpose()?;
+    let embedding = Embedding { tokens: tokens.clone(), positions, segments, languages };
     let embedding_norm = shape.embedding_norm.then(|| build.norm(names.embedding_norm)).transpose()?;
     let blocks = (0..shape.layers).map(|layer| build.block(layer)).collect::<Result<_>>()?;
     let last = shape.norm_place == NormPlace::Before;

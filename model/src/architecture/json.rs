@@ -6,6 +6,7 @@
 use super::shape::{ExpertShape, Preset, Shape};
 use super::{bert, falcon, gpt, llama};
 use crate::layer::attention::Heads;
+use crate::objective::{self, Program};
 use crate::parts::{Architecture, InitScheme, Mixer, by_name, name_of};
 use schemas::ConfigValue;
 use serde_json::{Value, json};
@@ -239,18 +240,20 @@ fn published(
     key_heads: usize,
 ) -> Result<Shape, String> {
     let preset = architecture.preset();
-    let (layers, width) = (read.number(keys.layers)?, read.number(keys.width)?);
+    let (layers, width, vocab) =
+        (read.number(keys.layers)?, read.number(keys.width)?, read.number("vocab_size")?);
+    let (eos, size) = (read.eos()?, u32::try_from(vocab).map_err(|e| e.to_string())?);
     Ok(Shape {
         architecture,
         layers,
         width,
         heads: heads(width, read.number(keys.heads)?, key_heads, preset)?,
         ff_width: read.number(keys.ff_width)?,
-        vocab: read.number("vocab_size")?,
+        vocab,
         context: read.number(keys.context)?,
         tied_head: true,
         rope_base: 10_000.0,
-        eos: read.eos()?,
+        eos,
         positions: preset.positions,
         norm: preset.norm,
         norm_place: preset.norm_place,
@@ -265,6 +268,7 @@ fn published(
         biases: preset.biases,
         head_transform: preset.head_transform,
         init: InitScheme::Gpt2,
+        program: Program::read(&read.0[objective::TOLD], eos, size)?,
     })
 }
 

@@ -21,8 +21,8 @@ mod shape;
 mod source;
 mod tape;
 
-pub(crate) use shape::{Misfit, Shape};
-pub(crate) use source::Source;
+pub(crate) use shape::{ExpertShape, Misfit, Shape};
+pub(crate) use source::{Source, Tensors};
 pub(crate) use tape::Tape;
 
 use crate::batch::Batch;
@@ -36,6 +36,8 @@ use crate::layer::linear::Linear;
 use crate::layer::normalisation::Normalisation;
 use crate::layer::recurrence::Recurrence;
 use crate::layer::rope::Rope;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
 use crate::parameter::Shared;
 use crate::parts::{NormPlace, Positions};
 use candle_core::{Device, Result};
@@ -95,7 +97,18 @@ pub(crate) struct Transformer<T> {
     /// Tensors that a checkpoint keeps and no gradient moves.
     pub(crate) buffers: Vec<Shared<T>>,
     pub(crate) device: Device,
+    /// Blocks between two residuals that are kept for the backward pass; 0 keeps all that it reads.
+    pub(crate) recompute: usize,
+    /// What the training loss is besides the cross-entropy.
+    pub(crate) terms: Terms,
     tape: Mutex<Tape<T>>,
+}
+
+impl Shape {
+    /// The shape for an objective: a row of the vocabulary for its mask token, a table for its languages.
+    pub(crate) fn with(self, program: Program) -> Self {
+        Self { vocab: program.model_vocab(), program, ..self }
+    }
 }
 
 impl<T: Real> Transformer<T> {
@@ -129,13 +142,28 @@ impl<T: Real> Transformer<T> {
             parameters,
             buffers,
             device,
+            recompute: 0,
+            terms: Terms::default(),
             tape,
         })
+    }
+
+    /// Blocks of a segment, whose activations are held at once in a training pass.
+    pub(crate) fn segment(&self) -> usize {
+        let blocks = self.blocks.len().max(1);
+        if self.recompute == 0 { blocks } else { self.recompute.min(blocks) }
     }
 
     /// How many numbers learn.
     pub(crate) fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.value().elem_count()).sum()
+    }
+
+    /// The tensors that have a row for each token, position or segment: embeddings and the head.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Shared<T>> {
+        let Embedding { tokens, positions, segments, languages } = &self.embedding;
+        let further = positions.iter().chain(segments).chain(languages);
+        std::iter::once(tokens).chain(further).chain(std::iter::once(&self.head))
     }
 
     /// The memory that passes share.
@@ -154,8 +182,8 @@ impl<T: Real> Transformer<T> {
         }
     }
 
-    /// The summed loss of a batch times `scale`; gradients are added to the parameters, those of what experts add to the loss
-    /// included.
+    /// The summed loss of a batch, each target's times its weight and `scale`; gradients are added to the parameters, those of what
+    /// experts add to the loss included.
     pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
         if !self.device.is_cpu() {
             return plain::gradients(self, batch, scale, dropout);
@@ -169,9 +197,17 @@ impl<T: Real> Transformer<T> {
     /// The summed loss of a batch, without dropout.
     pub(crate) fn loss(&self, batch: &Batch) -> Result<f64> {
         if !self.device.is_cpu() {
-            return Ok(plain::loss(self, batch, Dropout::NONE)?.to_scalar::<T>()?.to_f64());
+            return Ok(plain::loss(self, batch, Dropout::NONE, Terms::default())?.to_scalar::<T>()?.to_f64());
         }
         self.tape().loss(self, batch)
+    }
+
+    /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
+    pub(crate) fn target_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        if !self.device.is_cpu() {
+            return plain::target_losses(self, batch);
+        }
+        self.tape().target_losses(self, batch)
     }
 
     /// The part of all choices that fell on each expert, by layer, in the last pass; empty without experts.

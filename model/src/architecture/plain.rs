@@ -10,9 +10,11 @@ use crate::kernel::{Real, add_scaled};
 use crate::layer::activation::{Activation, GELU};
 use crate::layer::attention::HeadLayout;
 use crate::layer::dropout::Dropout;
+use crate::layer::embedding::Embedding;
 use crate::layer::feed_forward::{Dense, FeedForward};
 use crate::layer::linear::{Linear, Orientation};
 use crate::layer::normalisation::Normalisation;
+use crate::objective::cross_entropy::Terms;
 use crate::parts::NormPlace;
 use candle_core::{D, Result, Tensor, bail};
 
@@ -49,7 +51,7 @@ pub(crate) fn gradients<T: Real>(
         model.parameters.iter().for_each(|p| p.accumulate(zero));
         return Ok(0.0);
     }
-    let loss = (loss(model, batch, dropout)? * scale)?;
+    let loss = (loss(model, batch, dropout, model.terms)? * scale)?;
     let found = loss.backward()?;
     for parameter in &model.parameters {
         // One that the tape never reached stays unwritten, and stops the training by its name.
@@ -63,39 +65,82 @@ pub(crate) fn gradients<T: Real>(
     Ok(loss.to_scalar::<T>()?.to_f64())
 }
 
-/// The summed loss of a batch as a scalar on the tape.
-pub(crate) fn loss<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
-    let kept: Vec<(u32, u32)> =
-        (0..).zip(batch.targets.iter().copied()).filter(|&(_, target)| target != NO_TARGET).collect();
-    let (rows, targets): (Vec<u32>, Vec<u32>) = kept.into_iter().unzip();
-    let count = rows.len();
-    let h = hidden(model, batch, dropout)?;
-    if count == 0 {
-        return h.zeros_like()?.sum_all();
+/// The summed loss of a batch as a scalar on the tape, each target's times its weight.
+pub(crate) fn loss<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    dropout: Dropout,
+    terms: Terms,
+) -> Result<Tensor> {
+    let rows = predicted(batch);
+    if rows.is_empty() {
+        return hidden(model, batch, dropout)?.zeros_like()?.sum_all();
     }
-    let h = h.index_select(&Tensor::from_vec(rows, count, &model.device)?, 0)?;
+    let losses = losses(model, batch, &rows, dropout, terms)?;
+    if batch.weights.is_empty() {
+        return losses.sum_all();
+    }
+    let weights: Vec<T> = rows.iter().map(|&at| T::of(f64::from(batch.weight(at as usize)))).collect();
+    (losses * Tensor::from_vec(weights, (rows.len(), 1), &model.device)?)?.sum_all()
+}
+
+/// The loss of each token's target, 0 where it has none.
+pub(crate) fn target_losses<T: Real>(model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+    let rows = predicted(batch);
+    let mut all = vec![0.0; batch.ids.len()];
+    if !rows.is_empty() {
+        let found =
+            losses(model, batch, &rows, Dropout::NONE, Terms::default())?.flatten_all()?.to_vec1::<T>()?;
+        rows.iter().zip(found).for_each(|(&at, loss)| all[at as usize] = loss.to_f64());
+    }
+    Ok(all)
+}
+
+/// Tokens that have a target.
+fn predicted(batch: &Batch) -> Vec<u32> {
+    (0..).zip(&batch.targets).filter(|&(_, target)| *target != NO_TARGET).map(|(at, _)| at).collect()
+}
+
+/// The losses of the targets at `rows`, rows × 1, on the tape.
+fn losses<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    rows: &[u32],
+    dropout: Dropout,
+    terms: Terms,
+) -> Result<Tensor> {
+    let count = rows.len();
+    let targets: Vec<u32> = rows.iter().map(|&at| batch.targets[at as usize]).collect();
+    let h =
+        hidden(model, batch, dropout)?.index_select(&Tensor::from_slice(rows, count, &model.device)?, 0)?;
     let mut logits = h.matmul(&model.head.value().t()?)?;
     if let Some(bias) = &model.head_bias {
         logits = logits.broadcast_add(bias.value())?;
     }
-    let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    let top = logits.max_keepdim(D::Minus1)?.detach();
+    let logits = logits.broadcast_sub(&top)?;
     let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
-    (logits.exp()?.sum_keepdim(D::Minus1)?.log()? - wanted)?.sum_all()
+    let log_sum = logits.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    if terms == Terms::default() {
+        return log_sum - wanted;
+    }
+    let smoothed =
+        ((wanted * (1.0 - terms.smoothing))? + (logits.mean_keepdim(D::Minus1)? * terms.smoothing)?)?;
+    let z = ((&log_sum + top)?.sqr()? * terms.z)?;
+    (log_sum - smoothed)? + z
 }
 
 fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
     let tokens = batch.ids.len();
     let ids = Tensor::from_vec(batch.ids.clone(), tokens, &model.device)?;
     let mut x = model.embedding.tokens.value().index_select(&ids, 0)?;
-    let rows = |table: &crate::parameter::Shared<T>, of: &dyn Fn(usize) -> usize| {
-        let rows: Vec<u32> = (0..tokens).map(|at| of(at) as u32).collect();
-        table.value().index_select(&Tensor::from_vec(rows, tokens, &model.device)?, 0)
-    };
-    if let Some(table) = &model.embedding.positions {
-        x = (x + rows(table, &|at| batch.position(at))?)?;
-    }
-    if let Some(table) = &model.embedding.segments {
-        x = (x + rows(table, &|at| batch.segment(at))?)?;
+    let Embedding { positions, segments, languages, .. } = &model.embedding;
+    let first = vec![0; tokens];
+    let tables = [(positions, &batch.positions), (segments, &first), (languages, &batch.languages)];
+    for (table, rows) in tables {
+        let Some(table) = table else { continue };
+        let rows = Tensor::from_slice(rows, tokens, &model.device)?;
+        x = (x + table.value().index_select(&rows, 0)?)?;
     }
     x = dropped::<T>(dropout, 0, normed(model.embedding_norm.as_ref(), x)?)?;
     let shared = Shared::new(model, batch)?;
@@ -178,6 +223,8 @@ struct Shared {
     length: usize,
     /// rows × 1 (or heads) × queries × keys: 0 where a query sees a key, or what ALiBi takes off the score there.
     mask: Tensor,
+    /// rows × 1 × queries × 1, only where a query sees no key: 1 where it sees any.
+    seeing: Option<Tensor>,
     /// Cosines and sines of each token, rows × 1 × tokens × half a head.
     turn: Option<(Tensor, Tensor)>,
 }
@@ -187,12 +234,21 @@ impl Shared {
         let (length, tokens) = (batch.length, batch.ids.len());
         let rows = tokens / length.max(1);
         let mut mask = vec![T::of(UNSEEN); tokens * length];
+        let mut seeing = vec![T::ONE; tokens];
+        let window = model.shape.window.unwrap_or(tokens);
         for at in 0..tokens {
-            let end = at % length + 1;
-            let start = batch.starts[at] as usize;
-            let start = model.shape.window.map_or(start, |window| start.max(end.saturating_sub(window)));
-            mask[at * length..][start..end].fill(T::ZERO);
+            let row = at / length * length;
+            let near = |key: &usize| (row + key).abs_diff(at) < window;
+            let seen = batch.seen(at).filter(near).filter(|key| {
+                batch.order.as_ref().is_none_or(|order| order.ranks[row + key] < order.limits[at])
+            });
+            let count = seen.map(|key| mask[at * length + key] = T::ZERO).count();
+            if count == 0 {
+                seeing[at] = T::ZERO;
+            }
         }
+        let blind = seeing.contains(&T::ZERO);
+        let seeing = Tensor::from_vec(seeing, (rows, 1, length, 1), &model.device)?;
         let mask = Tensor::from_vec(mask, (rows, 1, length, length), &model.device)?;
         let mask = match &model.slopes {
             None => mask,
@@ -208,7 +264,7 @@ impl Shared {
             }
             None => None,
         };
-        Ok(Self { rows, length, mask, turn })
+        Ok(Self { rows, length, mask, seeing: blind.then_some(seeing), turn })
     }
 
     fn block<T: Real>(
@@ -254,7 +310,11 @@ impl Shared {
         let scores = scores.broadcast_add(&self.mask)?;
         let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-        let out = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?;
+        let mut out = weights.matmul(&value)?;
+        if let Some(seeing) = &self.seeing {
+            out = out.broadcast_mul(seeing)?;
+        }
+        let out = out.transpose(1, 2)?.contiguous()?;
         out.reshape((self.rows * self.length, heads.out()))
     }
 
@@ -304,23 +364,28 @@ fn distances<T: Real>(slopes: &[T], batch: &Batch, device: &candle_core::Device)
 mod tests {
     use super::*;
     use crate::config::{Architecture, Config};
+    use crate::objective::tests::{OBJECTIVES, program, samples};
     use crate::testing::rows;
-    use crate::tests::{compositions, model, small};
+    use crate::tests::{compositions, model, model_with, small};
 
     /// Both paths on the CPU: losses and all gradients, alone and added to.
     fn check(config: &Config, length: u32, seed: u64) {
-        let model = model::<f64>(config, length.into());
+        let mut model = model::<f64>(config, length.into());
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
         let dropout = Dropout { probability: config.dropout, seed: 3 };
-        let batch = Batch::new(&rows(3, length, 23, seed), 0);
+        check_batch(&model, &Batch::new(&rows(3, length, 23, seed), 0), dropout);
+    }
+
+    fn check_batch(model: &Transformer<f64>, batch: &Batch, dropout: Dropout) {
         let collect = |pass: &dyn Fn() -> f64| {
             model.parameters.iter().for_each(|p| p.clear());
             let losses = [pass(), pass()];
             let gradients = model.parameters.iter().map(|p| p.gradient(|g| g.expect("written").to_vec()));
             (losses, gradients.collect::<Vec<_>>())
         };
-        let own = collect(&|| model.gradients(&batch, 0.1, dropout).unwrap());
-        let plain = collect(&|| gradients(&model, &batch, 0.1, dropout).unwrap());
-        assert!((own.0[0] - plain.0[0]).abs() < 1e-10 * own.0[0], "{:?} {:?}", own.0, plain.0);
+        let own = collect(&|| model.gradients(batch, 0.1, dropout).unwrap());
+        let plain = collect(&|| gradients(model, batch, 0.1, dropout).unwrap());
+        assert!((own.0[0] - plain.0[0]).abs() < 1e-10 * own.0[0].abs().max(1.0), "{:?} {:?}", own.0, plain.0);
         for ((own, plain), parameter) in own.1.iter().zip(&plain.1).zip(&model.parameters) {
             let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10 * (1.0 + a.abs());
             assert!(own.iter().zip(plain).all(near), "{}: {own:?} {plain:?}", parameter.name());
@@ -332,6 +397,7 @@ mod tests {
         for (architecture, seed) in [(Architecture::Llama, 5), (Architecture::Gpt, 6)] {
             let config = small(architecture);
             check(&Config { tied_head: false, dropout: 0.3, ..config.clone() }, 9, seed);
+            check(&Config { label_smoothing: 0.1, z_loss: 0.01, ..config.clone() }, 9, seed);
             // More than one block of queries of the other path.
             check(&Config { layers: 1, ..config }, 70, seed);
         }
@@ -345,11 +411,26 @@ mod tests {
     }
 
     #[test]
+    fn both_paths_agree_on_every_objective() {
+        for objective in OBJECTIVES {
+            let model = model_with::<f64>(&small(Architecture::Llama), 17, program(objective));
+            let mut batch = model.shape.program.batch(&samples(3, 8));
+            check_batch(&model, &batch, Dropout::NONE);
+            batch.weights = (0..batch.ids.len()).map(|at| at as f32 * 0.5 - 6.0).collect();
+            check_batch(&model, &batch, Dropout::NONE);
+            let (own, plain) = (model.target_losses(&batch).unwrap(), target_losses(&model, &batch).unwrap());
+            assert!(own.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-10), "{objective:?}");
+        }
+    }
+
+    #[test]
     fn a_batch_without_targets_has_no_loss() {
         let model = model::<f32>(&small(Architecture::Llama), 9);
         let mut batch = Batch::new(&rows(1, 9, 23, 5), 0);
         batch.targets.fill(NO_TARGET);
         assert_eq!(gradients(&model, &batch, 1.0, Dropout::NONE).unwrap(), 0.0);
-        crate::optimizer::AdamW::new(&model.parameters, &Config::default()).assert_every_gradient(0).unwrap();
+        crate::optimizer::Optimizer::new(&model.parameters, &Config::default())
+            .assert_every_gradient(0)
+            .unwrap();
     }
 }

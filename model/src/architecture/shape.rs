@@ -4,6 +4,7 @@ use super::names::Names;
 use super::{bert, falcon, gpt, llama};
 use crate::config::Config;
 use crate::layer::attention::{HeadLayout, Heads};
+use crate::objective::Program;
 use crate::parts::{Activation, Architecture, InitScheme, Mixer, NormKind, NormPlace, Positions};
 use schemas::manifest::Tokens;
 
@@ -34,7 +35,7 @@ pub(crate) struct Shape {
     pub(crate) epsilon: f64,
     /// Whether a norm stands behind the embedding.
     pub(crate) embedding_norm: bool,
-    /// Rows of a table of segments (token types, languages) that are added to the embedding; 0 for none.
+    /// Rows of a table of segments (BERT's token types), the first of which is added to every token; 0 for none.
     pub(crate) segments: usize,
     pub(crate) activation: Activation,
     /// Whether attention and feed-forward part read one norm and are added together.
@@ -50,6 +51,8 @@ pub(crate) struct Shape {
     /// Whether the head has a matrix, an activation and a norm before the vocabulary, and a bias behind it (BERT).
     pub(crate) head_transform: bool,
     pub(crate) init: InitScheme,
+    /// What it is trained to do.
+    pub(crate) program: Program,
 }
 
 /// Sizes of a mixture of experts.
@@ -162,7 +165,7 @@ impl Shape {
             embedding_norm: config
                 .embedding_norm
                 .unwrap_or(preset.embedding_norm || config.init == InitScheme::Small),
-            segments: config.segments.map_or(preset.segments, size),
+            segments: preset.segments,
             activation,
             parallel,
             window: config.window.map(size),
@@ -171,6 +174,7 @@ impl Shape {
             biases: config.biases.unwrap_or(preset.biases),
             head_transform: preset.head_transform,
             init: config.init,
+            program: Program::causal(tokens.eos_id, u32::try_from(tokens.vocab_size).unwrap_or(u32::MAX)),
         })
     }
 

@@ -2,15 +2,19 @@
 //!
 //! The order of operations is that of the model and never changes, so it is written down instead of recorded. The gradient of the
 //! residual is one matrix that walks from the last block to the embedding; each part adds to it in place.
+//!
+//! With activation checkpointing (arXiv 1604.06174) blocks form segments: only the residual between segments is kept, and the backward
+//! pass computes a segment again before it goes through it. What falls by dropout is a function of its place, so the second time gives
+//! the same bits as the first. The last segment is never computed twice, nor is the output of any.
 
 use super::{Block, Mix, Transform, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::{Attention, Cache};
 use crate::layer::dropout::Dropout;
-use crate::layer::feed_forward::{Gradients, Kept, Onto, sized};
+use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, sized};
 use crate::layer::normalisation::{Mode, Normalisation};
-use crate::objective::causal::CrossEntropy;
+use crate::objective::cross_entropy::CrossEntropy;
 use crate::parts::NormPlace;
 use candle_core::Result;
 
@@ -21,14 +25,27 @@ pub(crate) struct Tape<T> {
     looked_up: Vec<T>,
     /// What the first block is given.
     embedded: Vec<T>,
+    /// Of every block, or of those of one segment.
     blocks: Vec<Activations<T>>,
+    /// The residual behind each segment but the last.
+    borders: Vec<Vec<T>>,
     last: Last<T>,
     /// Gradient of what the head is given.
     d_hidden: Vec<T>,
     between: Between<T>,
     loss: CrossEntropy<T>,
-    /// Weight of what experts add to the loss, and the sum that they added.
-    auxiliary: (f64, f64),
+    experts: Expertise,
+}
+
+/// What a pass tells of its experts.
+#[derive(Debug, Default)]
+struct Expertise {
+    /// Weight of what they add to the loss.
+    weight: f64,
+    /// The mean over tokens of what they add, by layer.
+    added: Vec<f64>,
+    /// The part of all choices that fell on each, by layer.
+    load: Vec<Vec<f64>>,
 }
 
 /// What the backward pass of a block needs; each a matrix of tokens × features.
@@ -81,11 +98,12 @@ impl<T: Real> Default for Tape<T> {
             looked_up: vec![],
             embedded: vec![],
             blocks: vec![],
+            borders: vec![],
             last: Last::default(),
             d_hidden: vec![],
             between: Between::default(),
             loss: CrossEntropy::default(),
-            auxiliary: (0.0, 0.0),
+            experts: Expertise::default(),
         }
     }
 }
@@ -98,6 +116,13 @@ struct Pass<'a, T> {
     mode: Mode,
 }
 
+/// Whether the blocks of a segment are computed for the loss, or once more for their gradients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Time {
+    First,
+    Again,
+}
+
 impl<T: Real> Tape<T> {
     /// The summed loss of a batch times `scale`; the gradient of the head is added to it at once.
     pub(crate) fn forward(
@@ -107,60 +132,103 @@ impl<T: Real> Tape<T> {
         scale: f64,
         dropout: Dropout,
     ) -> Result<f64> {
-        self.hidden(model, Pass { attention: model.attention(batch), dropout, mode: Mode::Train })?;
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
+        self.hidden(model, pass, model.segment())?;
         // The share of this micro-batch in the mean over all targets of the step.
-        let share = scale * batch.targets_count() as f64;
-        let added = self.blocks.iter().zip(&model.blocks).map(|(kept, block)| block.ff.auxiliary(&kept.ff));
-        self.auxiliary = (share, share * added.sum::<f64>());
+        self.experts.weight = scale * batch.targets_count() as f64;
         let hidden = &self.last.hidden;
         let d_hidden = sized(&mut self.d_hidden, hidden.len());
-        self.loss.loss_and_gradient(&model.head, model.head_bias.as_ref(), batch, scale, hidden, d_hidden)
+        (self.loss.terms, self.loss.bias) = (model.terms, model.head_bias.clone());
+        self.loss.loss_and_gradient(&model.head, batch, scale, hidden, d_hidden)
     }
 
     /// The summed loss of a batch, without dropout and without gradients.
     pub(crate) fn loss(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<f64> {
         let attention = model.attention(batch);
-        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate })?;
-        self.loss.loss(&model.head, model.head_bias.as_ref(), batch, &self.last.hidden)
+        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
+        self.loss.bias.clone_from(&model.head_bias);
+        self.loss.loss(&model.head, batch, &self.last.hidden)
+    }
+
+    /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
+    pub(crate) fn target_losses(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+        self.loss(model, batch)?;
+        let mut losses = vec![0.0; batch.ids.len()];
+        self.loss.of_targets().for_each(|(at, loss)| losses[at] = loss);
+        Ok(losses)
     }
 
     /// What experts added to the loss of the last forward pass, by its scale.
     #[cfg(test)]
-    pub(crate) const fn auxiliary(&self) -> f64 {
-        self.auxiliary.1
+    pub(crate) fn auxiliary(&self) -> f64 {
+        self.experts.weight * self.experts.added.iter().sum::<f64>()
     }
 
     /// The part of all choices that fell on each expert, by layer, in the last pass.
     pub(crate) fn expert_load(&self) -> Vec<Vec<f64>> {
-        self.blocks.iter().map(|kept| kept.ff.routes.load()).filter(|load| !load.is_empty()).collect()
+        self.experts.load.clone()
     }
 
-    fn hidden(&mut self, model: &Transformer<T>, pass: Pass<'_, T>) -> Result<()> {
+    /// Everything up to the head, with what segments of so many blocks leave for the backward pass.
+    fn hidden(&mut self, model: &Transformer<T>, pass: Pass<'_, T>, segment: usize) -> Result<()> {
         embed(model, pass, &mut self.looked_up, &mut self.embedded)?;
-        self.blocks.resize_with(model.blocks.len(), Activations::default);
-        let mut x = &self.embedded;
-        for (index, (block, kept)) in model.blocks.iter().zip(&mut self.blocks).enumerate() {
-            kept.forward(block, pass, first_site(index), x, None)?;
+        let segments = model.blocks.len().div_ceil(segment);
+        self.blocks.resize_with(segment, Activations::default);
+        self.borders.resize_with(segments.saturating_sub(1), Vec::new);
+        (self.experts.added, self.experts.load) = (vec![], vec![]);
+        for at in 0..segments {
+            self.segment(model, pass, at, Time::First)?;
+            if let Some(border) = self.borders.get_mut(at) {
+                std::mem::swap(border, &mut self.blocks[segment - 1].out);
+            }
+        }
+        let out =
+            model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
+        self.last.forward(model, pass.mode, out)
+    }
+
+    /// The blocks of one segment, from the residual before it.
+    fn segment(&mut self, model: &Transformer<T>, pass: Pass<'_, T>, at: usize, time: Time) -> Result<()> {
+        let segment = self.blocks.len();
+        let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
+        let blocks = model.blocks.iter().enumerate().skip(at * segment);
+        for ((index, block), kept) in blocks.zip(&mut self.blocks) {
+            kept.inside(block, pass, first_site(index), x, None)?;
+            // The border holds what the last block gave.
+            if time == Time::First || (index + 1) % segment > 0 {
+                kept.outside(block, pass, first_site(index))?;
+            }
+            if let (Time::First, FeedForward::Experts(experts)) = (time, &block.ff) {
+                self.experts.added.push(experts.auxiliary(&kept.ff.routes));
+                self.experts.load.push(kept.ff.routes.load());
+            }
             x = &kept.out;
         }
-        self.last.forward(model, pass.mode, x)
+        Ok(())
     }
 
     /// Adds the gradients of all parameters but the head, which [`Tape::forward`] of this batch has added.
     pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
-        let Self { looked_up, embedded, blocks, last, d_hidden, between, auxiliary, .. } = self;
         let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
-        let out = blocks.last().map_or(&*embedded, |kept| &kept.out);
-        last.backward(model, out, d_hidden, between)?;
+        let segment = self.blocks.len();
+        let out =
+            model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
+        self.last.backward(model, out, &mut self.d_hidden, &mut self.between)?;
         for (index, block) in model.blocks.iter().enumerate().rev() {
-            let x = index.checked_sub(1).map_or(&*embedded, |before| &blocks[before].out);
-            blocks[index].backward(block, pass, first_site(index), x, auxiliary.0, between)?;
+            let (at, inside) = (index / segment, index % segment);
+            if inside + 1 == segment && at < self.borders.len() {
+                self.segment(model, pass, at, Time::Again)?;
+            }
+            let before = |at: usize| at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
+            let x = inside.checked_sub(1).map_or_else(|| before(at), |inside| &self.blocks[inside].out);
+            let weight = self.experts.weight;
+            self.blocks[inside].backward(block, pass, first_site(index), x, weight, &mut self.between)?;
         }
-        dropout.apply(0, &mut between.residual);
+        dropout.apply(0, &mut self.between.residual);
         if let Some(norm) = &model.embedding_norm {
-            renorm(norm, looked_up, between)?;
+            renorm(norm, &self.looked_up, &mut self.between)?;
         }
-        model.embedding.backward(batch, &between.residual);
+        model.embedding.backward(batch, &self.between.residual);
         Ok(())
     }
 }
@@ -175,7 +243,8 @@ pub(super) fn continued<T: Real>(
     let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
     embed(model, pass, &mut vec![], &mut x)?;
     for (block, cache) in model.blocks.iter().zip(caches) {
-        kept.forward(block, pass, 0, &x, Some(cache))?;
+        kept.inside(block, pass, 0, &x, Some(cache))?;
+        kept.outside(block, pass, 0)?;
         std::mem::swap(&mut x, &mut kept.out);
     }
     last.forward(model, pass.mode, &x)?;
@@ -263,8 +332,8 @@ impl<T: Real> Last<T> {
 }
 
 impl<T: Real> Activations<T> {
-    /// What the block makes of `x`; with a cache, behind what it has seen.
-    fn forward(
+    /// Everything that the backward pass of a block reads; with a cache, behind what it has seen.
+    fn inside(
         &mut self,
         block: &Block<T>,
         pass: Pass<'_, T>,
@@ -273,36 +342,35 @@ impl<T: Real> Activations<T> {
         cache: Option<&mut Cache<T>>,
     ) -> Result<()> {
         let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
-        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, out } = self;
+        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, .. } = self;
         let normed = sized(attention_norm, x.len());
-        let mixed = sized(mixed, tokens * block.out.width_in());
-        let (middle, out) = (sized(middle, x.len()), sized(out, x.len()));
+        let (mixed, middle) = (sized(mixed, tokens * block.out.width_in()), sized(middle, x.len()));
         let qkv = sized(qkv, tokens * block.qkv.width_out());
         if block.place == NormPlace::After {
             block.qkv.forward(x, qkv)?;
             mix(block, pass, qkv, inside, cache, mixed)?;
             onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
             block.attention_norm.forward(normed, middle, mode)?;
-            let sum = sized(ff_norm, x.len());
-            block.ff.forward(tokens, middle, ff, onto(dropout, site + 1, middle), sum)?;
-            return match &block.ff_norm {
-                Some(norm) => norm.forward(sum, out, mode),
-                None => unreachable!("norms behind the parts are two"),
-            };
+            block.ff.inside(tokens, middle, ff)?;
+            return block.ff.outside(ff, onto(dropout, site + 1, middle), sized(ff_norm, x.len()));
         }
         block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
         mix(block, pass, qkv, inside, cache, mixed)?;
         onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
-        let given: &[T] = match &block.ff_norm {
-            Some(norm) => {
-                let given = sized(ff_norm, x.len());
-                norm.forward(middle, given, mode)?;
-                given
-            }
-            None => normed,
-        };
-        block.ff.forward(tokens, given, ff, onto(dropout, site + 1, middle), out)
+        let Some(norm) = &block.ff_norm else { return block.ff.inside(tokens, normed, ff) };
+        let given = sized(ff_norm, x.len());
+        norm.forward(middle, given, mode)?;
+        block.ff.inside(tokens, given, ff)
+    }
+
+    /// The residual behind the block.
+    fn outside(&mut self, block: &Block<T>, pass: Pass<'_, T>, site: u64) -> Result<()> {
+        let out = sized(&mut self.out, self.middle.len());
+        match (&block.ff_norm, block.place) {
+            (Some(norm), NormPlace::After) => norm.forward(&self.ff_norm, out, pass.mode),
+            _ => block.ff.outside(&self.ff, onto(pass.dropout, site + 1, &self.middle), out),
+        }
     }
 
     /// Turns the gradient of what the block gives into that of `x`, which it was given.

@@ -1,10 +1,11 @@
-//! Causal attention with a document mask, grouped keys and values (arXiv 2305.13245), and rotary positions inside.
+//! Attention of tokens to those that the batch lets them see, with grouped keys and values (arXiv 2305.13245) and rotary
+//! positions inside.
 //!
 //! ```text
-//! P = softmax(Q·Kᵀ ÷ √d) over the keys of the same piece that are not later;   O = P·V
+//! P = softmax(Q·Kᵀ ÷ √d) over the keys that the query sees, 0 where it sees none;   O = P·V
 //! dV = Pᵀ·dO;  dS = P∘(dO·Vᵀ − rowsum(P∘dO·Vᵀ));  dQ = dS·K ÷ √d;  dK = dSᵀ·Q ÷ √d
 //! ```
-//! Queries are taken in blocks, each against the keys from the start of its first piece to its own end, so scores
+//! Queries are taken in blocks, each against the keys from the first to the last that one of them sees, so scores
 //! of a whole row are never stored and masked blocks cost nothing; the backward computes P again. One task is one row of the batch.
 
 use crate::batch::Batch;
@@ -45,7 +46,7 @@ impl Heads {
     }
 
     /// Query heads of a key head.
-    const fn shared(self) -> usize {
+    pub(crate) const fn shared(self) -> usize {
         self.queries / self.keys
     }
 
@@ -59,27 +60,31 @@ impl Heads {
         self.queries * self.width
     }
 
-    const fn query(self, head: usize) -> usize {
+    /// Where a query head begins in such a row.
+    pub(crate) const fn query(self, head: usize) -> usize {
         match self.layout {
             HeadLayout::Split => head * self.width,
             HeadLayout::Grouped => (head + 2 * (head / self.shared())) * self.width,
         }
     }
 
-    const fn key(self, group: usize) -> usize {
+    /// Where a key head begins.
+    pub(crate) const fn key(self, group: usize) -> usize {
         match self.layout {
             HeadLayout::Split => (self.queries + group) * self.width,
             HeadLayout::Grouped => (group * (self.shared() + 2) + self.shared()) * self.width,
         }
     }
 
-    const fn value(self, group: usize) -> usize {
+    /// Where a value head begins.
+    pub(crate) const fn value(self, group: usize) -> usize {
         match self.layout {
             HeadLayout::Split => (self.queries + self.keys + group) * self.width,
             HeadLayout::Grouped => self.key(group) + self.width,
         }
     }
 
+    /// Where a head begins in a row of what comes out.
     const fn out_of(self, head: usize) -> usize {
         head * self.width
     }
@@ -88,7 +93,8 @@ impl Heads {
         group * self.shared()..(group + 1) * self.shared()
     }
 
-    pub(super) fn scale<T: Real>(self) -> T {
+    /// What a product of query and key is divided by, as a factor.
+    pub(crate) fn scale<T: Real>(self) -> T {
         T::of(1.0 / (self.width as f64).sqrt())
     }
 }
@@ -189,53 +195,66 @@ impl<T: Real> Attention<'_, T> {
         }
     }
 
-    /// The first key that a query sees.
-    #[inline(always)]
-    fn first_seen(&self, row: usize, query: usize) -> usize {
-        let start = self.batch.starts[row * self.batch.length + query] as usize;
-        self.window.map_or(start, |window| start.max((query + 1).saturating_sub(window)))
-    }
-
-    /// Blocks of queries with the first key that any of them sees: keys before it cost nothing.
-    fn blocks(&self, row: usize) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+    /// Blocks of queries, each with the keys from the first to the last that any of them sees.
+    fn blocks(&self, row: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + '_ {
         let length = self.batch.length;
-        (0..length)
-            .step_by(QUERIES)
-            .map(move |first| (first..(first + QUERIES).min(length), self.first_seen(row, first)))
+        (0..length).step_by(QUERIES).map(move |first| {
+            let block = first..(first + QUERIES).min(length);
+            let seen = block.clone().map(|at| self.seen(row, at));
+            let whole = |all: Range<usize>, one: Range<usize>| all.start.min(one.start)..all.end.max(one.end);
+            let keys = seen.reduce(whole).unwrap_or(0..0);
+            (block, keys)
+        })
     }
 
-    /// Lowers the scores of the keys `first..` by their distance.
+    /// The keys of its row that a query sees, but for what an order hides.
+    #[inline(always)]
+    fn seen(&self, row: usize, query: usize) -> Range<usize> {
+        let seen = self.batch.seen(row * self.batch.length + query);
+        let Some(window) = self.window else { return seen };
+        let start = seen.start.max((query + 1).saturating_sub(window));
+        start..seen.end.min(query + window).max(start)
+    }
+
+    /// Lowers the scores of the keys `first..` of a query by their distance.
     #[inline(always)]
     fn lower(&self, row: usize, head: usize, query: usize, first: usize, scores: &mut [T]) {
         let Some(slopes) = self.slopes else { return };
-        let position = |at: usize| self.batch.position(row * self.batch.length + at) as f64;
-        let query = position(query);
-        for (key, score) in (first..).zip(scores) {
-            *score -= slopes[head] * T::of((query - position(key)).abs());
+        let row = row * self.batch.length;
+        let (query, keys) = (self.batch.positions[row + query], &self.batch.positions[row + first..]);
+        for (score, &key) in scores.iter_mut().zip(keys) {
+            *score -= slopes[head] * T::of(f64::from(query.abs_diff(key)));
         }
     }
 
-    /// Writes P of a block of a head's queries over the keys `from..block.end`.
+    /// Writes P of a block of a head's queries over its keys.
     fn probabilities(
         &self,
         (row, head): (usize, usize),
-        (block, from): (&Range<usize>, usize),
+        (block, keys): (&Range<usize>, &Range<usize>),
         query: &[T],
         key: &[T],
         p: &mut [T],
     ) {
-        let (width, keys) = (self.heads.width, block.end - from);
+        let (width, count) = (self.heads.width, keys.len());
         let q = Matrix::new(&query[block.start * width..], block.len(), width, width);
-        let k = Matrix::new(&key[from * width..], keys, width, width);
-        multiply(MatrixMut::new(p, block.len(), keys, keys), false, q, k.transposed(), self.heads.scale());
+        let k = Matrix::new(&key[keys.start * width..], count, width, width);
+        multiply(MatrixMut::new(p, block.len(), count, count), false, q, k.transposed(), self.heads.scale());
+        let first = row * self.batch.length;
         simd(|| {
-            for (at, p) in block.clone().zip(p.chunks_mut(keys)) {
-                let first = self.first_seen(row, at);
-                let seen = first - from..at + 1 - from;
-                p[..seen.start].fill(T::ZERO);
-                p[seen.end..].fill(T::ZERO);
-                self.lower(row, head, at, first, &mut p[seen.clone()]);
-                softmax(&mut p[seen]);
+            for (at, p) in block.clone().zip(p.chunks_mut(count.max(1))) {
+                let seen = self.seen(row, at);
+                let inner = seen.start - keys.start..seen.end - keys.start;
+                p[..inner.start].fill(T::ZERO);
+                p[inner.end..].fill(T::ZERO);
+                self.lower(row, head, at, seen.start, &mut p[inner.clone()]);
+                match &self.batch.order {
+                    None => softmax(&mut p[inner]),
+                    Some(order) => {
+                        let ranks = &order.ranks[first + seen.start..first + seen.end];
+                        softmax_below(&mut p[inner], ranks, order.limits[first + at]);
+                    }
+                }
             }
         });
     }
@@ -247,17 +266,17 @@ impl<T: Real> Attention<'_, T> {
             simd(|| self.gather(qkv, row, heads.key(group), key));
             for head in heads.group(group) {
                 simd(|| self.gather(qkv, row, heads.query(head), query));
-                for (block, from) in self.blocks(row) {
-                    let keys = block.end - from;
-                    let p = &mut scores[..block.len() * keys];
-                    self.probabilities((row, head), (&block, from), query, key, p);
-                    let v = &qkv[from * heads.row() + heads.value(group)..];
+                for (block, keys) in self.blocks(row) {
+                    let count = keys.len();
+                    let p = &mut scores[..block.len() * count];
+                    self.probabilities((row, head), (&block, &keys), query, key, p);
+                    let v = &qkv[keys.start * heads.row() + heads.value(group)..];
                     let o = &mut out[block.start * heads.out() + heads.out_of(head)..];
                     multiply(
                         MatrixMut::new(o, block.len(), width, heads.out()),
                         false,
-                        Matrix::new(p, block.len(), keys, keys),
-                        Matrix::new(v, keys, width, heads.row()),
+                        Matrix::new(p, block.len(), count, count),
+                        Matrix::new(v, count, width, heads.row()),
                         T::ONE,
                     );
                 }
@@ -275,8 +294,8 @@ impl<T: Real> Attention<'_, T> {
                 simd(|| self.gather(qkv, row, heads.query(head), &mut work.query));
                 let values = &qkv[heads.value(group)..];
                 let d_out = &d_out[heads.out_of(head)..];
-                for (block, from) in self.blocks(row) {
-                    self.backward_block((row, head), block, from, values, d_out, work);
+                for (block, keys) in self.blocks(row) {
+                    self.backward_block((row, head), block, keys, values, d_out, work);
                 }
                 simd(|| self.scatter(&mut work.d_query, row, heads.query(head), d_qkv));
             }
@@ -292,35 +311,49 @@ impl<T: Real> Attention<'_, T> {
         &self,
         (row, head): (usize, usize),
         block: Range<usize>,
-        from: usize,
+        keys: Range<usize>,
         values: &[T],
         d_out: &[T],
         work: &mut Work<T>,
     ) {
-        let (heads, width, queries, keys) = (self.heads, self.heads.width, block.len(), block.end - from);
-        let p = &mut work.scores[..queries * keys];
-        self.probabilities((row, head), (&block, from), &work.query, &work.key, p);
-        let ds = &mut work.d_scores[..queries * keys];
+        let (heads, width, queries) = (self.heads, self.heads.width, block.len());
+        let (from, count) = (keys.start, keys.len());
+        let p = &mut work.scores[..queries * count];
+        self.probabilities((row, head), (&block, &keys), &work.query, &work.key, p);
+        let ds = &mut work.d_scores[..queries * count];
         let d_out = Matrix::new(&d_out[block.start * heads.out()..], queries, width, heads.out());
-        let v = Matrix::new(&values[from * heads.row()..], keys, width, heads.row());
-        multiply(MatrixMut::new(ds, queries, keys, keys), false, d_out, v.transposed(), T::ONE);
-        let p_transposed = Matrix::new(p, queries, keys, keys).transposed();
-        let dv = MatrixMut::new(&mut work.d_value[from * width..], keys, width, width);
+        let v = Matrix::new(&values[from * heads.row()..], count, width, heads.row());
+        multiply(MatrixMut::new(ds, queries, count, count), false, d_out, v.transposed(), T::ONE);
+        let p_transposed = Matrix::new(p, queries, count, count).transposed();
+        let dv = MatrixMut::new(&mut work.d_value[from * width..], count, width, width);
         multiply(dv, true, p_transposed, d_out, T::ONE);
         simd(|| {
-            for (p, ds) in p.chunks(keys).zip(ds.chunks_mut(keys)) {
+            for (p, ds) in p.chunks(count.max(1)).zip(ds.chunks_mut(count.max(1))) {
                 let along = dot(p, ds);
                 ds.iter_mut().zip(p).for_each(|(ds, &p)| *ds = p * (*ds - along));
             }
         });
-        let ds = Matrix::new(ds, queries, keys, keys);
+        let ds = Matrix::new(ds, queries, count, count);
         let q = Matrix::new(&work.query[block.start * width..], queries, width, width);
-        let k = Matrix::new(&work.key[from * width..], keys, width, width);
+        let k = Matrix::new(&work.key[from * width..], count, width, width);
         let scale = heads.scale();
         let dq = MatrixMut::new(&mut work.d_query[block.start * width..], queries, width, width);
         multiply(dq, false, ds, k, scale);
-        let dk = MatrixMut::new(&mut work.d_key[from * width..], keys, width, width);
+        let dk = MatrixMut::new(&mut work.d_key[from * width..], count, width, width);
         multiply(dk, true, ds.transposed(), q, scale);
+    }
+}
+
+/// Softmax in place over the scores whose rank is below `limit`, 0 elsewhere, and everywhere where there is none.
+#[inline(always)]
+fn softmax_below<T: Real>(scores: &mut [T], ranks: &[u32], limit: u32) {
+    for (score, &rank) in scores.iter_mut().zip(ranks) {
+        *score = if rank < limit { *score } else { T::LOWEST };
+    }
+    softmax(scores);
+    // The exponential of the lowest score is small, not 0.
+    for (score, &rank) in scores.iter_mut().zip(ranks) {
+        *score = if rank < limit { *score } else { T::ZERO };
     }
 }
 
@@ -404,8 +437,9 @@ fn attend_head<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Row;
-    use crate::numeric::check;
+    use crate::batch::{Order, Row};
+    use crate::numeric::{check, numbers};
+    use schemas::hash::Rng;
 
     /// Rows of pieces of these lengths, the last of padding; every second piece is cut out of a document.
     fn gradients(rows: usize, pieces: &[u32], heads: (usize, usize, usize), kind: Kind) {
@@ -418,15 +452,18 @@ mod tests {
             padding: *padding,
             mask: vec![],
         };
-        let batch = Batch::new(&vec![row; rows], 0);
+        gradients_of(&Batch::new(&vec![row; rows], 0), heads, kind);
+    }
+
+    fn gradients_of(batch: &Batch, heads: (usize, usize, usize), kind: Kind) {
+        let (length, tokens) = (batch.length, batch.ids.len());
         let layout = if kind.grouped { HeadLayout::Grouped } else { HeadLayout::Split };
         let heads = Heads { layout, ..Heads::new(heads.0, heads.1, heads.2) };
-        let rope = kind.rotary.then(|| Rope::<f64>::new(heads.width, length as usize, 100.0));
+        let rope = kind.rotary.then(|| Rope::<f64>::new(heads.width, length, 100.0));
         let slopes = kind.alibi.then(|| alibi_slopes(heads.queries));
         let (rope, slopes, window) = (rope.as_ref(), slopes.as_deref(), kind.window);
-        let attention = Attention { heads, rope, slopes, window, batch: &batch };
-        let what = format!("{heads:?}, {rows} rows of {pieces:?}, {kind:?}");
-        let tokens = rows * length as usize;
+        let attention = Attention { heads, rope, slopes, window, batch };
+        let what = format!("{heads:?}, {tokens} tokens in rows of {length}, {kind:?}");
         // Larger than ±1, so that the softmax is far from uniform.
         let scaled = |x: &[f64]| x.iter().map(|x| 2.0 * x).collect::<Vec<_>>();
         let forward = |x: &[f64]| {
@@ -517,5 +554,68 @@ mod tests {
         cache.attend(&qkv, attention, &mut stepped);
         assert!(stepped.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-12));
         assert!(cache.keys.len() < 2 * 10 * 4, "{}", cache.keys.len());
+    }
+
+    /// Rows where each token sees a range that only chance decides, none included, in an order or without.
+    fn any_visibility(rows: usize, length: usize, ordered: bool, key: u64) -> Batch {
+        let mut rng = Rng::new(key);
+        let mut below = |n: usize| u32::try_from(rng.below(n as u64)).unwrap();
+        let mut batch = Batch { length, ids: vec![1; rows * length], ..Batch::default() };
+        for _ in 0..rows * length {
+            let (a, b) = (below(length + 1), below(length + 1));
+            batch.starts.push(a.min(b));
+            batch.ends.push(a.max(b));
+            batch.positions.push(below(length));
+        }
+        batch.order = ordered.then(|| {
+            let mut ranks = || (0..rows * length).map(|_| below(length)).collect();
+            Order { ranks: ranks(), limits: ranks() }
+        });
+        batch
+    }
+
+    #[test]
+    fn gradients_are_the_numeric_ones_whoever_sees_whom() {
+        let rotary = Kind { rotary: true, ..Kind::default() };
+        let near = Kind { alibi: true, window: Some(3), ..Kind::default() };
+        for ordered in [false, true] {
+            gradients_of(&any_visibility(2, 7, ordered, 1), (4, 2, 2), rotary);
+            gradients_of(&any_visibility(2, 7, ordered, 1), (4, 2, 2), near);
+            gradients_of(&any_visibility(1, 2 * QUERIES + 5, ordered, 2), (2, 1, 4), rotary);
+            gradients_of(&any_visibility(1, 2 * QUERIES + 5, ordered, 2), (2, 1, 4), near);
+        }
+        // A block in which no query sees anything.
+        let mut blind = any_visibility(1, QUERIES + 3, false, 3);
+        (blind.starts[..QUERIES].fill(5), blind.ends[..QUERIES].fill(5));
+        gradients_of(&blind, (1, 1, 2), Kind::default());
+    }
+
+    #[test]
+    fn what_is_hidden_leaves_no_trace() {
+        let batch = any_visibility(2, 2 * QUERIES, true, 4);
+        let (length, order) = (batch.length, batch.order.as_ref().unwrap());
+        let heads = Heads::new(2, 1, 4);
+        let attention = Attention { heads, rope: None, slopes: None, window: None, batch: &batch };
+        let qkv = numbers::<f32>(2 * length * heads.row(), 5);
+        let out = |qkv: &[f32]| {
+            let mut out = vec![9.0; 2 * length * heads.out()];
+            attention.forward(qkv, &mut out);
+            out
+        };
+        let whole = out(&qkv);
+        for query in [0, 3, length + 70] {
+            let row = query / length * length;
+            let mut other = qkv.clone();
+            let seen = |key: usize| {
+                batch.seen(query).contains(&(key - row)) && order.ranks[key] < order.limits[query]
+            };
+            for key in (row..row + length).filter(|&key| key != query && !seen(key)) {
+                other[key * heads.row()..][..heads.row()].fill(1e4);
+            }
+            assert_eq!(
+                out(&other)[query * heads.out()..][..heads.out()],
+                whole[query * heads.out()..][..heads.out()]
+            );
+        }
     }
 }

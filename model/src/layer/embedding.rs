@@ -1,4 +1,5 @@
-//! Token ids → rows of the embedding matrix, plus rows of learned positions and of segments where the model has them.
+//! Token ids → rows of the embedding matrix, plus rows of learned positions and of token types where the model has them, and of
+//! languages where the objective tells them apart.
 
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
@@ -12,8 +13,10 @@ pub(crate) struct Embedding<T> {
     pub(crate) tokens: Shared<T>,
     /// positions × width.
     pub(crate) positions: Option<Shared<T>>,
-    /// segments × width: token types of BERT, languages of XLM.
+    /// Token types × width (BERT): all tokens are of the first type.
     pub(crate) segments: Option<Shared<T>>,
+    /// languages × width.
+    pub(crate) languages: Option<Shared<T>>,
 }
 
 impl<T: Real> Embedding<T> {
@@ -31,44 +34,39 @@ impl<T: Real> Embedding<T> {
                 x.copy_from_slice(&table[id as usize * width..][..width]);
             }
         })?;
-        let mut add = |table: &Shared<T>, row_of: &dyn Fn(usize) -> usize| {
+        let rows = [(&self.positions, &batch.positions), (&self.languages, &batch.languages)];
+        for (table, rows) in rows {
+            let Some(table) = table else { continue };
             table.read(|table| {
-                for (at, x) in x.chunks_mut(width).enumerate() {
-                    add_scaled(x, &table[row_of(at) * width..][..width], T::ONE);
+                for (x, &row) in x.chunks_mut(width).zip(rows) {
+                    add_scaled(x, &table[row as usize * width..][..width], T::ONE);
                 }
-            })
-        };
-        if let Some(positions) = &self.positions {
-            add(positions, &|at| batch.position(at))?;
+            })?;
         }
-        if let Some(segments) = &self.segments {
-            add(segments, &|at| batch.segment(at))?;
-        }
-        Ok(())
+        let Some(segments) = &self.segments else { return Ok(()) };
+        segments.read(|table| x.chunks_mut(width).for_each(|x| add_scaled(x, &table[..width], T::ONE)))
     }
 
-    /// Adds the gradient of each row to that of its token, of its position and of its segment.
+    /// Adds the gradient of each row to that of its token, of its position and of its language.
     pub(crate) fn backward(&self, batch: &Batch, dx: &[T]) {
         let width = dx.len() / batch.ids.len().max(1);
-        let scatter = |parameter: &Shared<T>, row_of: &dyn Fn(usize) -> usize| {
+        let scatter = |parameter: &Shared<T>, rows: &[u32]| {
             parameter.accumulate(|total, keep| {
                 if !keep {
                     total.fill(T::ZERO);
                 }
                 simd(|| {
-                    for (at, dx) in dx.chunks(width.max(1)).enumerate() {
-                        add_scaled(&mut total[row_of(at) * width..][..width], dx, T::ONE);
+                    for (dx, &row) in dx.chunks(width.max(1)).zip(rows) {
+                        add_scaled(&mut total[row as usize * width..][..width], dx, T::ONE);
                     }
                 });
             });
         };
-        scatter(&self.tokens, &|at| batch.ids[at] as usize);
-        if let Some(positions) = &self.positions {
-            scatter(positions, &|at| batch.position(at));
+        scatter(&self.tokens, &batch.ids);
+        for (table, rows) in [(&self.positions, &batch.positions), (&self.languages, &batch.languages)] {
+            table.iter().for_each(|table| scatter(table, rows));
         }
-        if let Some(segments) = &self.segments {
-            scatter(segments, &|at| batch.segment(at));
-        }
+        self.segments.iter().for_each(|table| scatter(table, &vec![0; batch.ids.len()]));
     }
 }
 
@@ -82,11 +80,13 @@ mod tests {
         let tokens = parameter("tokens", &[9, width], 1);
         let positions = learned.then(|| parameter("positions", &[row.ids.len(), width], 2));
         let what = format!("{:?} × {width}, positions {learned}", row.ids);
-        let batch = Batch::new(&[row.clone(), row], 0);
-        let segments = learned.then(|| parameter("segments", &[2, width], 3));
-        let embedding = Embedding { tokens, positions, segments };
-        let further = embedding.positions.iter().chain(&embedding.segments);
-        let parameters: Vec<_> = std::iter::once(&embedding.tokens).chain(further).collect();
+        let mut batch = Batch::new(&[row.clone(), row], 0);
+        batch.languages = batch.ids.iter().map(|id| id % 3).collect();
+        let languages = learned.then(|| parameter("languages", &[4, width], 3));
+        let segments = learned.then(|| parameter("segments", &[2, width], 4));
+        let embedding = Embedding { tokens, positions, segments, languages };
+        let tables = [&embedding.positions, &embedding.languages, &embedding.segments].into_iter().flatten();
+        let parameters: Vec<_> = std::iter::once(&embedding.tokens).chain(tables).collect();
         let forward = |_: &[f64]| {
             let mut x = vec![9.0; batch.ids.len() * width];
             embedding.forward(&batch, &mut x).unwrap();
@@ -118,8 +118,12 @@ mod tests {
 
     #[test]
     fn a_token_beyond_the_vocabulary_is_refused() {
-        let embedding =
-            Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None, segments: None };
+        let embedding = Embedding {
+            tokens: parameter::<f64>("tokens", &[9, 2], 1),
+            positions: None,
+            segments: None,
+            languages: None,
+        };
         let error = embedding.forward(&Batch::piece(&[3, 9], 0), &mut [0.0; 4]).unwrap_err();
         assert!(error.to_string().contains("token 9 is not below the vocabulary's size 9"), "{error}");
     }

@@ -80,31 +80,29 @@ impl<T: Real> Dense<T> {
 }
 
 impl<T: Real> FeedForward<T> {
-    /// x: tokens × width → out: the residual plus tokens × width.
-    pub(crate) fn forward(
-        &self,
-        tokens: usize,
-        x: &[T],
-        kept: &mut Kept<T>,
-        onto: Onto<'_, T>,
-        out: &mut [T],
-    ) -> Result<()> {
+    /// x: tokens × width; writes what the backward pass and [`FeedForward::outside`] read.
+    pub(crate) fn inside(&self, tokens: usize, x: &[T], kept: &mut Kept<T>) -> Result<()> {
         match self {
             Self::Dense(dense) => {
                 let up = sized(&mut kept.up, tokens * dense.up.width_out());
                 dense.up.forward(x, up)?;
                 let inner = sized(&mut kept.inner, tokens * dense.width());
                 dense.activation.forward(dense.width(), up, inner);
-                onto.write(out, |out| dense.down.forward_onto(inner, out))
+                Ok(())
             }
-            Self::Experts(experts) => {
-                experts.forward(tokens, x, kept)?;
-                onto.write(out, |out| {
-                    experts.combine(kept, out);
-                    Ok(())
-                })
-            }
+            Self::Experts(experts) => experts.forward(tokens, x, kept),
         }
+    }
+
+    /// Writes the residual plus what the part gives: tokens × width.
+    pub(crate) fn outside(&self, kept: &Kept<T>, onto: Onto<'_, T>, out: &mut [T]) -> Result<()> {
+        onto.write(out, |out| match self {
+            Self::Dense(dense) => dense.down.forward_onto(&kept.inner, out),
+            Self::Experts(experts) => {
+                experts.combine(kept, out);
+                Ok(())
+            }
+        })
     }
 
     /// Writes the gradient of `x`, given that of the output; those of parameters go to their slots. `auxiliary` is the
@@ -127,14 +125,6 @@ impl<T: Real> FeedForward<T> {
                 dense.up.backward(x, d_up, dx)
             }
             Self::Experts(experts) => experts.backward(x, kept, d_out, auxiliary, gradients, dx),
-        }
-    }
-
-    /// What experts add to the loss, as a mean over tokens.
-    pub(crate) fn auxiliary(&self, kept: &Kept<T>) -> f64 {
-        match self {
-            Self::Dense(_) => 0.0,
-            Self::Experts(experts) => experts.auxiliary(&kept.routes),
         }
     }
 }

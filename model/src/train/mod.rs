@@ -1,0 +1,330 @@
+//! The training loop: from a committed dataset to a model folder, resumable at any moment.
+//!
+//! The output folder holds `checkpoints/`, `metrics.jsonl` and, at the end, the same as Parquet and the model: `config.json`,
+//! `model.safetensors`, `tokenizer.json` and `training.json`, which is written last: a folder without it is an unfinished training.
+
+mod clock;
+mod initial;
+mod report;
+mod spike;
+mod stop;
+
+pub use report::{REPORT, SourceReport, TrainReport};
+pub use stop::{Cause, Stop};
+
+use crate::architecture::{Source, Transformer};
+use crate::batch::Batch;
+use crate::checkpoint::{Checkpoint, Checkpoints, State};
+use crate::config::Config;
+use crate::data::{Dataset, Share, Stream};
+use crate::device::{self, Place};
+use crate::error::TrainError;
+use crate::eval::held_out::{HeldOut, measure};
+use crate::eval::perplexity::Bytes;
+use crate::eval::sources::Sources;
+use crate::folder;
+use crate::layer::dropout::Dropout;
+use crate::metrics::Metrics;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
+use crate::optimizer::Optimizer;
+use crate::progress::{TrainEvent, TrainObserver};
+use crate::schedule::Schedule;
+use clock::Clock;
+use schemas::Config as _;
+use schemas::hash::seed;
+use spike::Spikes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Trains on a dataset until `config` is fulfilled, from the newest checkpoint in `out` if there is one.
+///
+/// # Errors
+/// Settings that do not fit together, an altered dataset, a checkpoint of another training, a model to go on from that does not fit, a
+/// gradient that is missing, a loss that is no number or leaps.
+pub fn run(
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
+    run_on(Place::Cpu, dataset, out, config, observer)
+}
+
+/// The same at a place of choice. A training may go on at another place than it began.
+///
+/// # Errors
+/// Those of [`run`], and a place that is not there.
+pub fn run_on(
+    place: Place,
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
+    let device = device::open(place)?;
+    let dataset = Dataset::open(dataset)?;
+    std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
+    let mut training = Training::open(&dataset, out, config, &device, observer)?;
+    let report_path = out.join(REPORT);
+    let ended = training.state.step == training.state.steps && out.join(folder::TENSORS).is_file();
+    if ended
+        && let Ok(bytes) = std::fs::read(&report_path)
+        && let Ok(report) = serde_json::from_slice(&bytes)
+    {
+        return Ok(report);
+    }
+    // One of an earlier training would pass for that of this one, were it killed before its own is written.
+    match std::fs::remove_file(&report_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(TrainError::io(&report_path)(error));
+        }
+        _ => {}
+    }
+    training.work()?;
+    training.finish(&report_path)
+}
+
+/// A training under way.
+pub(crate) struct Training<'a> {
+    dataset: &'a Dataset,
+    out: &'a Path,
+    config: &'a Config,
+    observer: &'a dyn TrainObserver,
+    pub(crate) model: Transformer<f32>,
+    pub(crate) optimizer: Optimizer,
+    stream: Stream<'a>,
+    state: State,
+    checkpoints: Checkpoints,
+    /// The newest checkpoint that is whole.
+    checkpoint: Option<PathBuf>,
+    metrics: Metrics,
+    spikes: Spikes,
+    bytes: Bytes,
+    /// Which source each held-out piece counts to, once it was asked for.
+    sources: Option<Sources>,
+    clock: Clock,
+    loss: f64,
+}
+
+impl<'a> Training<'a> {
+    /// Goes on from the newest checkpoint in `out`, or begins.
+    pub(crate) fn open(
+        dataset: &'a Dataset,
+        out: &'a Path,
+        config: &'a Config,
+        device: &candle_core::Device,
+        observer: &'a dyn TrainObserver,
+    ) -> Result<Self, TrainError> {
+        let begun = Instant::now();
+        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
+        let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
+        let checkpoints = Checkpoints::open(out)?;
+        let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
+        begin.initial = initial::hash(config)?;
+        let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
+        let (state, mut model, moments) = match found {
+            Some(Checkpoint { state, model, moments }) => {
+                let model = Transformer::new(shape, Source::read(model, device))?;
+                (state, model, Some(moments))
+            }
+            None if begin.initial.is_some() => {
+                let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
+                (begin, Transformer::new(shape, Source::read(tensors, device))?, None)
+            }
+            None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
+        };
+        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let mut optimizer = Optimizer::of(&model, config);
+        if let Some(moments) = moments {
+            optimizer.restore(moments)?;
+        }
+        let stream = dataset.stream(state.position, Share::ALL)?;
+        let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
+        let metrics = Metrics::open(out, state.step, state.step == state.steps)?;
+        let spikes = Spikes::new(config.spike_factor, metrics.last_losses(spike::WINDOW)?);
+        let clock = Clock::new(begun, state.step, config.seconds_max > 0.0 && state.step == 0);
+        let training = Self {
+            dataset,
+            out,
+            config,
+            observer,
+            model,
+            optimizer,
+            stream,
+            state,
+            checkpoints,
+            checkpoint,
+            metrics,
+            spikes,
+            bytes,
+            sources: None,
+            clock,
+            loss: f64::NAN,
+        };
+        observer.event(TrainEvent::Started {
+            parameters: training.model.parameter_count() as u64,
+            step: training.state.step,
+            steps: training.state.steps,
+            step_tokens: training.step_tokens(),
+        });
+        Ok(training)
+    }
+
+    const fn step_sequences(&self) -> u64 {
+        self.config.batch_sequences * self.config.accumulate
+    }
+
+    const fn step_tokens(&self) -> u64 {
+        self.step_sequences() * self.dataset.tokens.sequence_length
+    }
+
+    /// Does the steps that are left.
+    pub(crate) fn work(&mut self) -> Result<(), TrainError> {
+        while self.state.step < self.state.steps {
+            self.step()?;
+            let step = self.state.step;
+            let due = |every: u64| every > 0 && step.is_multiple_of(every);
+            if due(self.config.eval_every) && step < self.state.steps {
+                self.evaluate(self.config.eval_sequences)?;
+            }
+            // With a time budget nothing is kept before the count of steps is known: a resume would measure anew.
+            if step == self.state.steps || (due(self.config.checkpoint_every) && !self.clock.is_open()) {
+                self.checkpoint()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One optimizer step over `accumulate` micro-batches.
+    fn step(&mut self) -> Result<(), TrainError> {
+        let step = self.state.step;
+        self.clock.step_begins(step);
+        let mut batches = Vec::new();
+        for _ in 0..self.config.accumulate {
+            let samples = self.stream.samples(self.config.batch_sequences)?;
+            batches.push(Arc::new(self.model.shape.program.batch(&samples)));
+        }
+        let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
+        // The mean is over all targets of the step, so micro-batches add up to one batch.
+        let loss = gradients(&self.model, &batches, 1.0 / targets.max(1) as f64, |micro| Dropout {
+            probability: self.config.dropout,
+            seed: seed(self.config.seed, "micro-batch", step * self.config.accumulate + micro),
+        })?;
+        self.optimizer.assert_every_gradient(step)?;
+        let norm = self.optimizer.gradient_norm();
+        self.judge(loss, norm)?;
+        let rate = Schedule::new(self.config, self.state.steps).at(step);
+        self.optimizer.step(step, rate, norm)?;
+        self.loss = loss;
+        self.spikes.keep(loss);
+        self.state.step = step + 1;
+        self.state.position = self.stream.position();
+        self.metrics.step(self.state.step, [loss, rate, norm], &self.model.expert_load())?;
+        self.budget();
+        self.tell(loss, rate, norm);
+        Ok(())
+    }
+
+    /// Stops before a step whose loss or gradient is no number, or whose loss leapt.
+    fn judge(&self, loss: f64, norm: f64) -> Result<(), TrainError> {
+        let cause = match (loss.is_finite(), norm.is_finite(), self.spikes.over(loss)) {
+            (false, ..) => Cause::Loss,
+            (_, false, _) => Cause::Gradient,
+            (.., Some(median)) => Cause::Spike { loss, median },
+            _ => return Ok(()),
+        };
+        let (documents_count, documents) =
+            stop::documents(self.dataset, self.state.position, self.step_sequences())?;
+        let (step, checkpoint) = (self.state.step + 1, self.checkpoint.clone());
+        Err(TrainError::Stopped(Box::new(Stop { step, cause, documents, documents_count, checkpoint })))
+    }
+
+    /// Fixes the count of steps once the first ones were timed.
+    fn budget(&mut self) {
+        if let Some((fitting, step_seconds)) = self.clock.budget(self.state.step, self.config.seconds_max) {
+            self.state.steps = self.config.steps.min(fitting);
+            self.observer.event(TrainEvent::Budgeted { steps: self.state.steps, step_seconds });
+        }
+    }
+
+    fn tell(&mut self, loss: f64, learning_rate: f64, gradient_norm: f64) {
+        let State { step, steps, .. } = self.state;
+        let step_seconds = self.clock.step_seconds(step);
+        let all = self.dataset.validation.count();
+        let some = if self.config.eval_sequences == 0 { all } else { all.min(self.config.eval_sequences) };
+        let evaluations = match self.config.eval_every {
+            0 => 0,
+            every => steps.saturating_sub(1) / every - step.saturating_sub(1).min(steps) / every,
+        };
+        let held_out = evaluations * some + all;
+        self.observer.event(TrainEvent::Step {
+            step,
+            steps,
+            loss,
+            learning_rate,
+            gradient_norm,
+            tokens_per_s: self.step_tokens() as f64 / step_seconds,
+            seconds_left: self.clock.predicted(steps - step, self.step_sequences(), held_out),
+        });
+    }
+
+    fn evaluate(&mut self, limit: u64) -> Result<Option<HeldOut>, TrainError> {
+        let rows = &self.dataset.validation;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        if self.sources.is_none() {
+            let found = Sources::open(self.dataset).unwrap_or_else(|error| {
+                let message = format!("held-out loss is not told by source: {error}");
+                self.observer.event(TrainEvent::Note { message: &message });
+                Sources::default()
+            });
+            self.sources = Some(found);
+        }
+        let sources = self.sources.as_ref().expect("it was just looked up");
+        let (step, observer) = (self.state.step, self.observer);
+        let total = if limit == 0 { rows.count() } else { limit.min(rows.count()) };
+        let done = |sequences| observer.event(TrainEvent::Evaluating { step, sequences, total });
+        done(0);
+        let found = measure(&self.model, rows, (&self.bytes, sources), limit, done)?;
+        self.clock.pause(began, total);
+        if found.all.tokens == 0 {
+            return Ok(None);
+        }
+        self.metrics.held_out(step, &found)?;
+        let (loss, bits_per_byte) = (found.all.loss(), found.all.bits_per_byte());
+        observer.event(TrainEvent::Evaluated { step, loss, bits_per_byte, sources: &found.sources });
+        Ok(Some(found))
+    }
+
+    fn checkpoint(&mut self) -> Result<(), TrainError> {
+        let began = Instant::now();
+        self.observer.event(TrainEvent::Checkpointing { step: self.state.step });
+        let model = folder::named(&self.model)?;
+        let moments = self.optimizer.state();
+        let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
+        let path = self.checkpoints.write(checkpoint, self.config.checkpoints_keep)?;
+        self.clock.pause(began, 0);
+        self.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
+        self.checkpoint = Some(path);
+        Ok(())
+    }
+}
+
+/// Adds the gradients of micro-batches to the parameters and returns the loss: the sum over targets times `scale`.
+pub(crate) fn gradients<T: crate::kernel::Real>(
+    model: &Transformer<T>,
+    batches: &[Arc<Batch>],
+    scale: f64,
+    dropout: impl Fn(u64) -> Dropout,
+) -> Result<f64, TrainError> {
+    let mut total = 0.0;
+    for (micro, batch) in batches.iter().enumerate() {
+        total += model.gradients(batch, scale, dropout(micro as u64))?;
+    }
+    Ok(total)
+}
