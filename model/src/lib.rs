@@ -26,8 +26,10 @@ mod objective;
 mod optimizer;
 mod parameter;
 mod parametrization;
+pub mod parts;
 pub mod progress;
 mod schedule;
+pub mod score;
 pub mod speed;
 #[cfg(test)]
 mod testing;

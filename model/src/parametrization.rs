@@ -14,11 +14,13 @@
 //! the scores to queries and keys: queries, keys and values take its root each, and the matrix behind the attention gives the values'
 //! share back. The norm that clipping looks at is that of the gradients before they are moved so.
 
-use crate::architecture::Transformer;
+use crate::architecture::{Mix, Transformer};
 use crate::config::{Config, OptimizerKind, ParametrizationKind};
 use crate::layer::linear::Linear;
+use crate::layer::normalisation::Normalisation;
 use crate::optimizer::Role;
 use crate::parameter::Shared;
+use crate::parts::InitScheme;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
@@ -48,35 +50,48 @@ pub(crate) fn factors(model: &Transformer<f32>, config: &Config) -> Vec<Factors>
     };
     // θ⁴ = d₀ ÷ d: scores are products of queries and keys, and √d is in them already.
     let root = head.powf(0.25);
-    let mut found: Vec<Factors> =
-        model.parameters.iter().map(|parameter| of_role(model.role(parameter), wider, config)).collect();
+    let of_tensor = |parameter: &Shared<f32>| match (model.role(parameter), parameter.value().rank()) {
+        (Role::Hidden, 2) => of_matrix(wider, config),
+        // The gates of a recurrence: a matrix a head, which begins by the features of a head at any width.
+        (Role::Hidden, _) => Factors { begin: 1.0, ..of_matrix(1.0 / head, config) },
+        _ => STANDARD,
+    };
+    let mut found: Vec<Factors> = model.parameters.iter().map(of_tensor).collect();
     let mut multiply = |parameter: &Shared<f32>, by: f64| {
         let at = model.parameters.iter().position(|other| Arc::ptr_eq(other, parameter));
         found[at.expect("a model lists its parameters")].multiplier *= by;
     };
-    for block in &model.blocks {
+    for block in model.blocks.iter().filter(|block| matches!(block.mix, Mix::Attention)) {
         weights_and_biases(&block.qkv).for_each(|parameter| multiply(parameter, root));
         block.out.parameters().for_each(|(weight, _)| multiply(weight, 1.0 / root));
     }
-    multiply(&model.norm.gain, 1.0 / wider);
-    model.norm.bias.iter().for_each(|bias| multiply(bias, 1.0 / wider));
+    last_norm(model).for_each(|parameter| multiply(parameter, 1.0 / wider));
     found
+}
+
+/// Gain and bias of the norm that alone decides what the head is given.
+fn last_norm(model: &Transformer<f32>) -> impl Iterator<Item = &Shared<f32>> {
+    let of_blocks = || model.blocks.last().and_then(|block| block.ff_norm.as_ref());
+    let norm = model.transform.as_ref().map(|transform| &transform.norm).or(model.norm.as_ref());
+    norm.or_else(of_blocks).into_iter().flat_map(Normalisation::parameters)
 }
 
 fn weights_and_biases(linear: &Linear<f32>) -> impl Iterator<Item = &Shared<f32>> {
     linear.parameters().flat_map(|(weight, bias)| std::iter::once(weight).chain(bias))
 }
 
-fn of_role(role: Role, wider: f64, config: &Config) -> Factors {
-    if role != Role::Hidden {
-        return STANDARD;
-    }
+fn of_matrix(wider: f64, config: &Config) -> Factors {
+    let begin = match config.init {
+        InitScheme::Gpt2 | InitScheme::Truncated => 1.0 / wider.sqrt(),
+        // These follow the width by themselves.
+        InitScheme::Xavier | InitScheme::Small => 1.0,
+    };
     let rate = match config.optimizer {
         OptimizerKind::AdamW => 1.0 / wider,
         // Its step is 0.2·√width times an orthogonal matrix, which is √width times too much.
         OptimizerKind::Muon => 1.0 / wider.sqrt(),
     };
-    Factors { begin: 1.0 / wider.sqrt(), rate, multiplier: 1.0 }
+    Factors { begin, rate, multiplier: 1.0 }
 }
 
 /// Turns the fresh values of a model into those that muP begins with.
@@ -97,7 +112,7 @@ pub(crate) fn begin(model: &Transformer<f32>, config: &Config) -> Result<()> {
 mod tests {
     use super::*;
     use crate::config::Architecture;
-    use crate::tests::{model, small};
+    use crate::tests::{compositions, model, small};
 
     fn mup(architecture: Architecture, width: u64) -> Config {
         Config {
@@ -112,10 +127,12 @@ mod tests {
 
     #[test]
     fn at_the_base_width_nothing_changes() {
-        for architecture in [Architecture::Llama, Architecture::Gpt] {
-            let config = Config { base_head_width: 4, ..mup(architecture, 16) };
+        for (name, config) in compositions() {
+            let base_head_width = 16 / config.heads;
+            let parametrization = ParametrizationKind::Mup;
+            let config = Config { base_head_width, parametrization, base_width: 16, ..config };
             let found = factors(&model(&config, 9), &config);
-            assert!(found.iter().all(|f| *f == STANDARD), "{found:?}");
+            assert!(found.iter().all(|f| *f == STANDARD), "{name}: {found:?}");
         }
     }
 
@@ -158,6 +175,25 @@ mod tests {
                 ("transformer.ln_f.bias", [1.0, 1.0, 0.25]),
             ],
         );
+        let recurrent = Config { mixers: Some("ar".into()), ..mup(Architecture::Llama, 64) };
+        check(
+            &recurrent,
+            &[
+                ("model.layers.1.recurrence.gate.weight", hidden),
+                ("model.layers.1.recurrence.convolution.weight", plain),
+                ("model.layers.1.recurrence.decay_gate.weight", plain),
+            ],
+        );
+        check(
+            &mup(Architecture::Bert, 64),
+            &[
+                ("cls.predictions.transform.dense.weight", hidden),
+                ("cls.predictions.transform.LayerNorm.weight", [1.0, 1.0, 0.25]),
+                ("cls.predictions.bias", plain),
+            ],
+        );
+        let xavier = Config { init: InitScheme::Xavier, ..config.clone() };
+        check(&xavier, &[("transformer.h.0.mlp.c_fc.weight", [1.0, 0.25, 1.0])]);
         let config = Config { optimizer: OptimizerKind::Muon, ..config };
         check(&config, &[("transformer.h.1.mlp.c_fc.weight", [0.5, 0.5, 1.0])]);
     }

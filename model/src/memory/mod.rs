@@ -136,13 +136,13 @@ fn token_bytes(model: &Transformer<f32>, probability: f64) -> Result<f64, TrainE
         for _ in 0..2 {
             model.gradients(&batch, 1.0, Dropout { probability, seed: 0 })?;
         }
-        *found = model.tape().numbers();
+        *found = model.tape().bytes();
     }
     let [few, many] = found;
     let [fewer, more] = PROBES.map(|tokens| tokens.min(model.shape.context));
-    let per_token =
+    let one =
         if more > fewer { (many - few) as f64 / (more - fewer) as f64 } else { many as f64 / more as f64 };
-    Ok(per_token * NUMBER as f64)
+    Ok(one)
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::config::{Architecture, OptimizerKind};
     use crate::testing::{Folder, LENGTH, dataset, rows};
-    use crate::tests::small;
+    use crate::tests::{compositions, small};
 
     /// The estimate of activations is what a pass over real rows leaves.
     fn check_activations(config: &Config) {
@@ -166,8 +166,10 @@ mod tests {
         for _ in 0..2 {
             model.gradients(&Batch::new(&rows, 0), 1.0, dropout).unwrap();
         }
-        let held = NUMBER * model.tape().numbers() as u64;
-        assert_eq!(held, 5 * found.sequence_bytes, "{config:?}");
+        let held = model.tape().bytes() as u64;
+        // Experts hold a few numbers that are not of tokens.
+        let near = held.abs_diff(5 * found.sequence_bytes) <= held / 100;
+        assert!(near, "{held} {} {config:?}", 5 * found.sequence_bytes);
         let of = |name: &str| found.fixed.iter().find(|(what, _)| *what == name).unwrap().1;
         assert_eq!(of("parameters"), NUMBER * model.parameter_count() as u64);
         let moments = if config.optimizer == OptimizerKind::AdamW { 2 * of("parameters") } else { 0 };
@@ -175,9 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn activations_are_counted_to_the_byte() {
-        for architecture in [Architecture::Llama, Architecture::Gpt] {
-            let config = small(architecture);
+    fn activations_are_counted_for_every_part() {
+        for (_, config) in compositions() {
             check_activations(&config);
             check_activations(&Config { dropout: 0.1, recompute: 1, layers: 5, ..config.clone() });
             check_activations(&Config { recompute: 2, layers: 5, ..config.clone() });
