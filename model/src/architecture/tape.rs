@@ -193,7 +193,7 @@ impl<T: Real> Tape<T> {
         let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
         let blocks = model.blocks.iter().enumerate().skip(at * segment);
         for ((index, block), kept) in blocks.zip(&mut self.blocks) {
-            kept.inside(block, pass, first_site(index), x, None)?;
+            kept.inside(block, pass, first_site(index), x, Behind::Nothing)?;
             // The border holds what the last block gave.
             if time == Time::First || (index + 1) % segment > 0 {
                 kept.outside(block, pass, first_site(index))?;
@@ -243,7 +243,26 @@ pub(super) fn continued<T: Real>(
     let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
     embed(model, pass, &mut vec![], &mut x)?;
     for (block, cache) in model.blocks.iter().zip(caches) {
-        kept.inside(block, pass, 0, &x, Some(cache))?;
+        kept.inside(block, pass, 0, &x, Behind::Cache(cache))?;
+        kept.outside(block, pass, 0)?;
+        std::mem::swap(&mut x, &mut kept.out);
+    }
+    last.forward(model, pass.mode, &x)?;
+    Ok(last.hidden)
+}
+
+/// The features that the head is given, where the caller mixes the tokens of each layer (counted from 0): it is given queries, keys and
+/// values, and writes what each token takes.
+pub(super) fn mixed_by<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    mut mix: impl FnMut(usize, &mut [T], &mut [T]),
+) -> Result<Vec<T>> {
+    let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
+    let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
+    embed(model, pass, &mut vec![], &mut x)?;
+    for (layer, block) in model.blocks.iter().enumerate() {
+        kept.inside(block, pass, 0, &x, Behind::Told(&mut |qkv, mixed| mix(layer, qkv, mixed)))?;
         kept.outside(block, pass, 0)?;
         std::mem::swap(&mut x, &mut kept.out);
     }
@@ -339,7 +358,7 @@ impl<T: Real> Activations<T> {
         pass: Pass<'_, T>,
         site: u64,
         x: &[T],
-        cache: Option<&mut Cache<T>>,
+        behind: Behind<'_, T>,
     ) -> Result<()> {
         let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
         let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, .. } = self;
@@ -348,7 +367,7 @@ impl<T: Real> Activations<T> {
         let qkv = sized(qkv, tokens * block.qkv.width_out());
         if block.place == NormPlace::After {
             block.qkv.forward(x, qkv)?;
-            mix(block, pass, qkv, inside, cache, mixed)?;
+            mix(block, pass, qkv, inside, behind, mixed)?;
             onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
             block.attention_norm.forward(normed, middle, mode)?;
             block.ff.inside(tokens, middle, ff)?;
@@ -356,7 +375,7 @@ impl<T: Real> Activations<T> {
         }
         block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
-        mix(block, pass, qkv, inside, cache, mixed)?;
+        mix(block, pass, qkv, inside, behind, mixed)?;
         onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
         let Some(norm) = &block.ff_norm else { return block.ff.inside(tokens, normed, ff) };
         let given = sized(ff_norm, x.len());
@@ -450,20 +469,33 @@ impl<T: Real> Activations<T> {
     }
 }
 
-/// Mixes the tokens of a batch, or behind those that a cache has seen.
+/// What the tokens of a pass stand behind, beside each other.
+enum Behind<'a, T> {
+    /// Nothing else.
+    Nothing,
+    /// Those that a cache has seen.
+    Cache(&'a mut Cache<T>),
+    /// The caller mixes them: tokens × queries, keys and values → tokens × what each takes.
+    Told(&'a mut dyn FnMut(&mut [T], &mut [T])),
+}
+
+/// Mixes the tokens of a batch.
 fn mix<T: Real>(
     block: &Block<T>,
     pass: Pass<'_, T>,
-    qkv: &[T],
+    qkv: &mut [T],
     inside: &mut Vec<T>,
-    cache: Option<&mut Cache<T>>,
+    behind: Behind<'_, T>,
     mixed: &mut [T],
 ) -> Result<()> {
-    match (&block.mix, cache) {
-        (Mix::Attention, None) => pass.attention.forward(qkv, mixed),
-        (Mix::Attention, Some(cache)) => cache.attend(qkv, pass.attention, mixed),
-        (Mix::Recurrence(layer), None) => layer.forward(pass.attention.batch, qkv, inside, mixed)?,
-        (Mix::Recurrence(layer), Some(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
+    match (&block.mix, behind) {
+        (_, Behind::Told(mix)) => mix(qkv, mixed),
+        (Mix::Attention, Behind::Nothing) => pass.attention.forward(qkv, mixed),
+        (Mix::Attention, Behind::Cache(cache)) => cache.attend(qkv, pass.attention, mixed),
+        (Mix::Recurrence(layer), Behind::Nothing) => {
+            layer.forward(pass.attention.batch, qkv, inside, mixed)?;
+        }
+        (Mix::Recurrence(layer), Behind::Cache(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
     }
     Ok(())
 }
