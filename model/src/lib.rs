@@ -26,6 +26,7 @@ mod parameter;
 pub mod parts;
 pub mod progress;
 mod schedule;
+pub mod score;
 pub mod speed;
 #[cfg(test)]
 mod testing;
