@@ -211,6 +211,7 @@ impl<T: Real> Tape<T> {
     pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
         let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
         let segment = self.blocks.len();
+        self.between.ff.auxiliary = self.experts.weight;
         let out =
             model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
         self.last.backward(model, out, &mut self.d_hidden, &mut self.between)?;
@@ -221,8 +222,7 @@ impl<T: Real> Tape<T> {
             }
             let before = |at: usize| at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
             let x = inside.checked_sub(1).map_or_else(|| before(at), |inside| &self.blocks[inside].out);
-            let weight = self.experts.weight;
-            self.blocks[inside].backward(block, pass, first_site(index), x, weight, &mut self.between)?;
+            self.blocks[inside].backward(block, pass, first_site(index), x, &mut self.between)?;
         }
         dropout.apply(0, &mut self.between.residual);
         if let Some(norm) = &model.embedding_norm {
@@ -325,7 +325,7 @@ impl<T: Real> Last<T> {
         &self,
         model: &Transformer<T>,
         x: &[T],
-        d_hidden: &mut Vec<T>,
+        d_hidden: &mut [T],
         between: &mut Between<T>,
     ) -> Result<()> {
         if let Some(Transform { dense, activation, norm }) = &model.transform {
@@ -399,20 +399,19 @@ impl<T: Real> Activations<T> {
         pass: Pass<'_, T>,
         site: u64,
         x: &[T],
-        auxiliary: f64,
         between: &mut Between<T>,
     ) -> Result<()> {
         let dropout = pass.dropout;
         match (&block.ff_norm, block.place) {
             (Some(norm), NormPlace::Before) => {
-                self.ff_backward(block, &self.ff_norm, (dropout, site + 1), auxiliary, between)?;
+                self.ff_backward(block, &self.ff_norm, (dropout, site + 1), between)?;
                 norm.backward(&self.middle, &between.second, &mut between.residual)?;
                 self.mix_backward(block, pass, site, &self.attention_norm, between)?;
                 block.attention_norm.backward(x, &between.second, &mut between.residual)
             }
             (Some(norm), NormPlace::After) => {
                 renorm(norm, &self.ff_norm, between)?;
-                self.ff_backward(block, &self.middle, (dropout, site + 1), auxiliary, between)?;
+                self.ff_backward(block, &self.middle, (dropout, site + 1), between)?;
                 simd(|| add_scaled(&mut between.residual, &between.second, T::ONE));
                 renorm(&block.attention_norm, &self.attention_norm, between)?;
                 self.mix_backward(block, pass, site, x, between)?;
@@ -421,7 +420,7 @@ impl<T: Real> Activations<T> {
             }
             (None, _) => {
                 // Both parts were given one norm's output.
-                self.ff_backward(block, &self.attention_norm, (dropout, site + 1), auxiliary, between)?;
+                self.ff_backward(block, &self.attention_norm, (dropout, site + 1), between)?;
                 let from_ff = std::mem::take(&mut between.second);
                 self.mix_backward(block, pass, site, &self.attention_norm, between)?;
                 simd(|| add_scaled(&mut between.second, &from_ff, T::ONE));
@@ -436,13 +435,12 @@ impl<T: Real> Activations<T> {
         block: &Block<T>,
         given: &[T],
         (dropout, site): (Dropout, u64),
-        auxiliary: f64,
         between: &mut Between<T>,
     ) -> Result<()> {
         let Between { residual, branch, second, ff, .. } = between;
         let d_out = dropped(dropout, site, residual, branch);
         let d_given = sized(second, given.len());
-        block.ff.backward(given, &self.ff, d_out, auxiliary, ff, d_given)
+        block.ff.backward(given, &self.ff, d_out, ff, d_given)
     }
 
     /// Writes the gradient of what the mixing part was given into `between.second`.
@@ -462,7 +460,8 @@ impl<T: Real> Activations<T> {
         match &block.mix {
             Mix::Attention => pass.attention.backward(&self.qkv, d_mixed, d_qkv),
             Mix::Recurrence(layer) => {
-                layer.backward(pass.attention.batch, &self.qkv, &self.inside, d_mixed, inside, d_qkv)?;
+                let given = (&self.qkv[..], &self.inside[..]);
+                layer.backward(pass.attention.batch, given, d_mixed, inside, d_qkv)?;
             }
         }
         block.qkv.backward(given, d_qkv, sized(second, given.len()))
