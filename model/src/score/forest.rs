@@ -26,48 +26,33 @@ const TURN_TOKENS: usize = 64;
 
 /// Keys and values of a run of tokens, kept between passes: for each layer tokens × (keys, values).
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept<T> {
+pub(super) struct Kept<T> {
     layers: Vec<Vec<T>>,
-    tokens: usize,
-}
-
-impl<T> Kept<T> {
-    /// Tokens that are kept.
-    pub(crate) const fn len(&self) -> usize {
-        self.tokens
-    }
 }
 
 /// What a pass leaves behind.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Keep {
-    /// The kept run that changes.
-    pub(crate) index: usize,
-    /// How many of its tokens stay; the others are forgotten.
-    pub(crate) stay: usize,
+pub(super) struct Keep {
+    /// How many tokens of the kept run stay; the others are forgotten.
+    pub(super) stay: usize,
     /// Tokens of the pass that are added, in this order.
-    pub(crate) add: Vec<Range<usize>>,
+    pub(super) add: Vec<Range<usize>>,
 }
 
 /// What stands directly before a segment, or before that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Before {
-    /// The first tokens of one of the runs that were kept.
-    Kept {
-        /// Place in the list of kept runs.
-        index: usize,
-        /// How many of its tokens.
-        tokens: usize,
-    },
+pub(super) enum Before {
+    /// So many first tokens of the run that was kept.
+    Kept(usize),
     /// Tokens of this pass.
     Here(Range<usize>),
 }
 
 impl Before {
     /// How many tokens.
-    pub(crate) const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         match self {
-            Self::Kept { tokens, .. } => *tokens,
+            Self::Kept(tokens) => *tokens,
             Self::Here(range) => range.end - range.start,
         }
     }
@@ -75,27 +60,27 @@ impl Before {
 
 /// A run of tokens of this pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Segment {
+pub(super) struct Segment {
     /// Everything before it, from the first token on.
-    pub(crate) before: Vec<Before>,
+    pub(super) before: Vec<Before>,
     /// Its tokens among those of the pass.
-    pub(crate) tokens: Range<usize>,
+    pub(super) tokens: Range<usize>,
 }
 
 /// The tokens of one pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pass {
+pub(super) struct Pass {
     /// Token ids.
-    pub(crate) ids: Vec<u32>,
+    pub(super) ids: Vec<u32>,
     /// Segments, which follow each other without gaps.
-    pub(crate) segments: Vec<Segment>,
-    /// What is kept of it, at most once for each kept run.
-    pub(crate) keep: Vec<Keep>,
+    pub(super) segments: Vec<Segment>,
+    /// What is kept of it, in place of what was kept before.
+    pub(super) keep: Keep,
 }
 
 impl Pass {
     /// Adds a run of tokens behind others; returns its place among the tokens.
-    pub(crate) fn push(&mut self, before: Vec<Before>, ids: &[u32]) -> Range<usize> {
+    pub(super) fn push(&mut self, before: Vec<Before>, ids: &[u32]) -> Range<usize> {
         let tokens = self.ids.len()..self.ids.len() + ids.len();
         self.ids.extend_from_slice(ids);
         self.segments.push(Segment { before, tokens: tokens.clone() });
@@ -115,7 +100,7 @@ impl Pass {
     ///
     /// # Errors
     /// A token beyond the vocabulary.
-    pub(crate) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut [Kept<T>]) -> Result<Vec<T>> {
+    pub(super) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut Kept<T>) -> Result<Vec<T>> {
         let (heads, tokens) = (model.shape.heads, self.ids.len());
         let positions = self.positions();
         let zeros = |width: usize| vec![T::ZERO; tokens * width];
@@ -156,27 +141,22 @@ impl Pass {
             block.activation.forward(model.shape.ff_width, &up, &mut inner);
             block.down.forward_onto(&inner, &mut x)?;
         }
-        for keep in &self.keep {
-            kept[keep.index].tokens = keep.stay + keep.add.iter().map(Range::len).sum::<usize>();
-        }
         model.norm.forward(&x, &mut norm)?;
         Ok(norm)
     }
 
-    /// Changes the kept runs in a layer, whose keys and values were used for the last time.
-    fn keep<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &mut [Kept<T>]) {
-        for keep in &self.keep {
-            let layers = &mut kept[keep.index].layers;
-            layers.resize_with(layers.len().max(layer + 1), Vec::new);
-            layers[layer].truncate(keep.stay * 2 * heads.keys * heads.width);
-            let rows =
-                keep.add.iter().cloned().flatten().map(|token| &qkv[token * heads.row()..][..heads.row()]);
-            rows.for_each(|row| layers[layer].extend_from_slice(&row[heads.queries * heads.width..]));
+    /// Changes the kept run in a layer, whose keys and values were used for the last time.
+    fn keep<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &mut Kept<T>) {
+        kept.layers.resize_with(kept.layers.len().max(layer + 1), Vec::new);
+        let kept = &mut kept.layers[layer];
+        kept.truncate(self.keep.stay * 2 * heads.keys * heads.width);
+        for row in self.keep.add.iter().cloned().flatten().map(|token| &qkv[token * heads.row()..]) {
+            kept.extend_from_slice(&row[heads.queries * heads.width..heads.row()]);
         }
     }
 
     /// Turned queries, keys and values of all tokens → what each token takes from those before it and itself.
-    fn attend<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &[Kept<T>], out: &mut [T]) {
+    fn attend<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &Kept<T>, out: &mut [T]) {
         let mut tasks = Vec::new();
         let mut rest = out;
         for segment in &self.segments {
@@ -207,11 +187,10 @@ struct Part<'a, T> {
 }
 
 impl<'a, T: Real> Part<'a, T> {
-    fn new(before: &Before, heads: Heads, layer: usize, qkv: &'a [T], kept: &'a [Kept<T>]) -> Self {
+    fn new(before: &Before, heads: Heads, layer: usize, qkv: &'a [T], kept: &'a Kept<T>) -> Self {
         match before {
-            Before::Kept { index, tokens } => {
-                let rows = &kept[*index].layers[layer];
-                Self { rows, tokens: *tokens, stride: 2 * heads.keys * heads.width }
+            Before::Kept(tokens) => {
+                Self { rows: &kept.layers[layer], tokens: *tokens, stride: 2 * heads.keys * heads.width }
             }
             Before::Here(range) => {
                 let rows = &qkv[range.start * heads.row() + heads.queries * heads.width..];

@@ -8,9 +8,9 @@
 //! on the requests that it is scored with and on nothing else.
 
 mod forest;
-mod greedy;
 mod text;
 mod tree;
+mod write;
 
 pub use text::Scorer;
 
@@ -60,7 +60,7 @@ pub(crate) fn score<T: Real>(
         asked.iter().map(|&at| sequence(&requests[at], length_max)).collect::<Result<Vec<_>, _>>()?;
     let empty = Score { greedy: true, ..Score::default() };
     let mut scores = vec![empty; requests.len()];
-    let mut kept = vec![Kept::default()];
+    let mut kept = Kept::default();
     for plan in tree::plan(&sequences) {
         let hidden = plan.pass.hidden(model, &mut kept)?;
         // Each output once, with every token that is asked for there.
@@ -123,17 +123,6 @@ fn head<T: Real>(
     }
     let rows: Vec<usize> = outputs.iter().map(|(token, _)| *token).collect();
     logits(model, hidden, &rows, |at, logits| row(logits, &outputs[at].1))
-}
-
-/// The most likely token behind each asked row of `hidden`, the first of equals.
-fn head_rows<T: Real>(model: &Transformer<T>, hidden: &[T], rows: &[usize]) -> Result<Vec<u32>, TrainError> {
-    let best = |_, logits: &mut [T]| {
-        let top = crate::kernel::max(logits);
-        let best = logits.iter().position(|&logit| logit == top);
-        best.and_then(|best| u32::try_from(best).ok())
-    };
-    let found = logits(model, hidden, rows, best)?;
-    found.into_iter().collect::<Option<_>>().ok_or(TrainError::NotANumber)
 }
 
 /// What `of` makes of the number and the logits of each asked row of `hidden`.
