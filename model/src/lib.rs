@@ -23,6 +23,7 @@ mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+pub mod parts;
 pub mod progress;
 mod schedule;
 pub mod score;

@@ -13,8 +13,8 @@
 use crate::architecture::Transformer;
 use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, multiply, simd, softmax};
-use crate::layer::attention::Heads;
-use crate::layer::rope::Turn;
+use crate::layer::attention::{Attention, Heads};
+use crate::layer::rope::{Rope, Turn};
 use candle_core::Result;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -24,7 +24,7 @@ const QUERIES: usize = 64;
 /// Tokens of a task that turns rotary positions.
 const TURN_TOKENS: usize = 64;
 
-/// Keys and values of a run of tokens, kept between passes: for each layer tokens × (keys, values).
+/// Rows of queries, keys and values of a run of tokens, kept between passes: for each layer tokens × features.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Kept<T> {
     layers: Vec<Vec<T>>,
@@ -96,67 +96,42 @@ impl Pass {
         self.segments.iter().flat_map(of).collect()
     }
 
-    /// Runs the model; returns what the head is given: tokens × width. What it leaves behind changes `kept`.
+    /// Runs a model that mixes tokens by attention; returns what the head is given: tokens × width. What it leaves behind changes `kept`.
     ///
     /// # Errors
     /// A token beyond the vocabulary.
     pub(super) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut Kept<T>) -> Result<Vec<T>> {
-        let (heads, tokens) = (model.shape.heads, self.ids.len());
+        let heads = model.shape.heads;
         let positions = self.positions();
-        let zeros = |width: usize| vec![T::ZERO; tokens * width];
-        let (mut x, mut norm) = (zeros(model.shape.width), zeros(model.shape.width));
-        let (mut qkv, mut mixed) = (zeros(heads.row()), zeros(heads.out()));
-        let (mut up, mut inner) = (zeros(model.blocks[0].up.width_out()), zeros(model.shape.ff_width));
         // The embedding asks for tokens and positions alone.
         let batch = Batch {
-            length: tokens,
+            length: self.ids.len(),
             ids: self.ids.clone(),
-            positions: positions
-                .iter()
-                .map(|&position| u32::try_from(position).unwrap_or(u32::MAX))
-                .collect(),
+            positions: positions.iter().map(|&at| u32::try_from(at).unwrap_or(u32::MAX)).collect(),
             ..Batch::default()
         };
-        model.embedding.forward(&batch, &mut x)?;
-        for (layer, block) in model.blocks.iter().enumerate() {
-            block.attention_norm.forward(&x, &mut norm)?;
-            block.qkv.forward(&norm, &mut qkv)?;
+        let attention = model.attention(&batch);
+        model.mixed_by(&batch, |layer, qkv, mixed| {
             if let Some(rope) = &model.rope {
-                let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
-                tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
-                    simd(|| {
-                        for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
-                            let turned =
-                                row[..(heads.queries + heads.keys) * heads.width].chunks_mut(heads.width);
-                            turned.for_each(|head| rope.turn(head, position, Turn::Forward));
-                        }
-                    });
-                });
+                turn(rope, heads, &positions, qkv);
             }
-            self.attend(heads, layer, &qkv, kept, &mut mixed);
-            self.keep(heads, layer, &qkv, kept);
-            block.out.forward_onto(&mixed, &mut x)?;
-            block.ff_norm.forward(&x, &mut norm)?;
-            block.up.forward(&norm, &mut up)?;
-            block.activation.forward(model.shape.ff_width, &up, &mut inner);
-            block.down.forward_onto(&inner, &mut x)?;
-        }
-        model.norm.forward(&x, &mut norm)?;
-        Ok(norm)
+            kept.layers.resize_with(kept.layers.len().max(layer + 1), Vec::new);
+            self.attend(attention, qkv, &kept.layers[layer], mixed);
+            self.keep(heads, qkv, &mut kept.layers[layer]);
+        })
     }
 
-    /// Changes the kept run in a layer, whose keys and values were used for the last time.
-    fn keep<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &mut Kept<T>) {
-        kept.layers.resize_with(kept.layers.len().max(layer + 1), Vec::new);
-        let kept = &mut kept.layers[layer];
-        kept.truncate(self.keep.stay * 2 * heads.keys * heads.width);
-        for row in self.keep.add.iter().cloned().flatten().map(|token| &qkv[token * heads.row()..]) {
-            kept.extend_from_slice(&row[heads.queries * heads.width..heads.row()]);
+    /// Changes what is kept of a layer, whose keys and values were used for the last time.
+    fn keep<T: Real>(&self, heads: Heads, qkv: &[T], kept: &mut Vec<T>) {
+        kept.truncate(self.keep.stay * heads.row());
+        for range in &self.keep.add {
+            kept.extend_from_slice(&qkv[range.start * heads.row()..range.end * heads.row()]);
         }
     }
 
     /// Turned queries, keys and values of all tokens → what each token takes from those before it and itself.
-    fn attend<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &Kept<T>, out: &mut [T]) {
+    fn attend<T: Real>(&self, attention: Attention<'_, T>, qkv: &[T], kept: &[T], out: &mut [T]) {
+        let heads = attention.heads;
         let mut tasks = Vec::new();
         let mut rest = out;
         for segment in &self.segments {
@@ -168,78 +143,79 @@ impl Pass {
             }
         }
         tasks.into_par_iter().for_each_init(Vec::new, |scores, (segment, block, out)| {
-            let own = Before::Here(segment.tokens.start..block.end);
-            let before = segment.before.iter().chain(std::iter::once(&own));
-            let parts: Vec<Part<'_, T>> =
-                before.map(|before| Part::new(before, heads, layer, qkv, kept)).collect();
-            let queries = &qkv[block.start * heads.row()..block.end * heads.row()];
-            attend_block(heads, queries, &parts, scores, out);
+            let rows = |range: Range<usize>| &qkv[range.start * heads.row()..range.end * heads.row()];
+            let part = |before: &Before| match before {
+                Before::Kept(tokens) => &kept[..tokens * heads.row()],
+                Before::Here(range) => rows(range.clone()),
+            };
+            let mut parts: Vec<&[T]> = segment.before.iter().map(part).collect();
+            parts.push(rows(segment.tokens.start..block.end));
+            attend_block(attention, rows(block), &parts, scores, out);
         });
     }
 }
 
-/// Keys and values of a run of tokens, where they lie.
-struct Part<'a, T> {
-    /// Row after row, from the first key of the first token on.
-    rows: &'a [T],
-    tokens: usize,
-    stride: usize,
+/// Turns queries and keys to their positions.
+fn turn<T: Real>(rope: &Rope<T>, heads: Heads, positions: &[usize], qkv: &mut [T]) {
+    let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
+    tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
+        simd(|| {
+            for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
+                let starts = (0..heads.queries).map(|head| heads.query(head));
+                for start in starts.chain((0..heads.keys).map(|group| heads.key(group))) {
+                    rope.turn(&mut row[start..start + heads.width], position, Turn::Forward);
+                }
+            }
+        });
+    });
 }
 
-impl<'a, T: Real> Part<'a, T> {
-    fn new(before: &Before, heads: Heads, layer: usize, qkv: &'a [T], kept: &'a Kept<T>) -> Self {
-        match before {
-            Before::Kept(tokens) => {
-                Self { rows: &kept.layers[layer], tokens: *tokens, stride: 2 * heads.keys * heads.width }
-            }
-            Before::Here(range) => {
-                let rows = &qkv[range.start * heads.row() + heads.queries * heads.width..];
-                Self { rows, tokens: range.len(), stride: heads.row() }
-            }
-        }
-    }
-
-    /// Keys (0) or values (1) of a group of query heads: tokens × width.
-    fn matrix(&self, heads: Heads, group: usize, which: usize) -> Matrix<'a, T> {
-        let start = (which * heads.keys + group) * heads.width;
-        Matrix::new(&self.rows[start..], self.tokens, heads.width, self.stride)
-    }
-}
-
-/// Attention of a block of queries, the last of which is the last token of the last part.
+/// Attention of the rows of a block of queries, the last of which is the last token of the last part; parts are rows of queries, keys and
+/// values.
 fn attend_block<T: Real>(
-    heads: Heads,
+    attention: Attention<'_, T>,
     queries: &[T],
-    parts: &[Part<'_, T>],
+    parts: &[&[T]],
     scores: &mut Vec<T>,
     out: &mut [T],
 ) {
-    let (width, count) = (heads.width, queries.len() / heads.row());
-    let keys: usize = parts.iter().map(|part| part.tokens).sum();
+    let heads = attention.heads;
+    let (width, stride, count) = (heads.width, heads.row(), queries.len() / heads.row());
+    let keys: usize = parts.iter().map(|part| part.len() / stride).sum();
     scores.resize(count * keys, T::ZERO);
-    let scale = T::of(1.0 / (width as f64).sqrt());
     for head in 0..heads.queries {
-        let group = head * heads.keys / heads.queries;
-        let query = Matrix::new(&queries[head * width..], count, width, heads.row());
+        let group = head / heads.shared();
+        let query = Matrix::new(&queries[heads.query(head)..], count, width, stride);
         let mut first = 0;
         for part in parts {
-            let scores = MatrixMut::new(&mut scores[first..], count, part.tokens, keys);
-            multiply(scores, false, query, part.matrix(heads, group, 0).transposed(), scale);
-            first += part.tokens;
+            let tokens = part.len() / stride;
+            let key = Matrix::new(&part[heads.key(group)..], tokens, width, stride).transposed();
+            let scores = MatrixMut::new(&mut scores[first..], count, tokens, keys);
+            multiply(scores, false, query, key, heads.scale());
+            first += tokens;
         }
+        let slope = attention.slopes.map(|slopes| slopes[head]);
         simd(|| {
             for (at, row) in scores.chunks_mut(keys).enumerate() {
-                let (seen, later) = row.split_at_mut(keys - count + at + 1);
-                softmax(seen);
-                later.fill(T::ZERO);
+                let query = keys - count + at;
+                let start = attention.window.map_or(0, |window| (query + 1).saturating_sub(window));
+                if let Some(slope) = slope {
+                    let seen = row[start..=query].iter_mut().rev();
+                    seen.enumerate().for_each(|(distance, score)| *score -= slope * T::of(distance as f64));
+                }
+                softmax(&mut row[start..=query]);
+                row[..start].fill(T::ZERO);
+                row[query + 1..].fill(T::ZERO);
             }
         });
         let mut first = 0;
         for part in parts {
-            let weights = Matrix::new(&scores[first..], count, part.tokens, keys);
+            let tokens = part.len() / stride;
+            let weights = Matrix::new(&scores[first..], count, tokens, keys);
+            let value = Matrix::new(&part[heads.value(group)..], tokens, width, stride);
             let out = MatrixMut::new(&mut out[head * width..], count, width, heads.out());
-            multiply(out, first > 0, weights, part.matrix(heads, group, 1), T::ONE);
-            first += part.tokens;
+            multiply(out, first > 0, weights, value, T::ONE);
+            first += tokens;
         }
     }
 }
