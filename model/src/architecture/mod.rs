@@ -28,7 +28,7 @@ pub(crate) use tape::Tape;
 use crate::batch::Batch;
 use crate::kernel::Real;
 use crate::layer::activation::Activation;
-use crate::layer::attention::{Attention, Cache, HeadLayout, alibi_slopes};
+use crate::layer::attention::{Attention, Cache, alibi_slopes};
 use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
 use crate::layer::feed_forward::FeedForward;
@@ -241,12 +241,9 @@ impl<T: Real> Transformer<T> {
         tape::mixed_by(self, batch, mix)
     }
 
-    /// Whether every layer is attention by products of queries and keys alone, over all that stands before.
-    pub(crate) fn is_plain_attention(&self) -> bool {
-        self.slopes.is_none()
-            && self.shape.window.is_none()
-            && self.shape.heads.layout == HeadLayout::Split
-            && self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
+    /// Whether every layer mixes tokens by attention.
+    pub(crate) fn mixes_by_attention(&self) -> bool {
+        self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.
