@@ -22,10 +22,11 @@ use crate::error::TrainError;
 use crate::eval::held_out::{HeldOut, measure};
 use crate::eval::perplexity::Bytes;
 use crate::eval::sources::Sources;
-use crate::folder::{self, Named};
+use crate::folder;
 use crate::layer::dropout::Dropout;
 use crate::metrics::Metrics;
-use crate::optimizer::{AdamW, Moments};
+use crate::objective::causal::Terms;
+use crate::optimizer::Optimizer;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
 use clock::Clock;
@@ -33,7 +34,7 @@ use schemas::Config as _;
 use schemas::hash::seed;
 use spike::Spikes;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Trains on a dataset until `config` is fulfilled, from the newest checkpoint in `out` if there is one.
@@ -91,7 +92,7 @@ pub(crate) struct Training<'a> {
     config: &'a Config,
     observer: &'a dyn TrainObserver,
     pub(crate) model: Transformer<f32>,
-    pub(crate) optimizer: AdamW,
+    pub(crate) optimizer: Optimizer,
     stream: Stream<'a>,
     state: State,
     checkpoints: Checkpoints,
@@ -122,7 +123,7 @@ impl<'a> Training<'a> {
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
-        let (state, model, moments) = match found {
+        let (state, mut model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {
                 let model = Transformer::new(shape, Source::read(model, device))?;
                 (state, model, Some(moments))
@@ -133,9 +134,11 @@ impl<'a> Training<'a> {
             }
             None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
         };
-        let mut optimizer = AdamW::new(&model.parameters, config);
-        if let Some(mut moments) = moments {
-            restore(&mut optimizer, &model, &mut moments)?;
+        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let mut optimizer = Optimizer::of(&model, config);
+        if let Some(moments) = moments {
+            optimizer.restore(moments)?;
         }
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
@@ -212,7 +215,7 @@ impl<'a> Training<'a> {
         self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
         self.judge(loss, norm)?;
-        let rate = self.schedule().at(step);
+        let rate = Schedule::new(self.config, self.state.steps).at(step);
         self.optimizer.step(step, rate, norm)?;
         self.loss = loss;
         self.spikes.keep(loss);
@@ -236,15 +239,6 @@ impl<'a> Training<'a> {
             stop::documents(self.dataset, self.state.position, self.step_sequences())?;
         let (step, checkpoint) = (self.state.step + 1, self.checkpoint.clone());
         Err(TrainError::Stopped(Box::new(Stop { step, cause, documents, documents_count, checkpoint })))
-    }
-
-    const fn schedule(&self) -> Schedule {
-        Schedule {
-            rate: self.config.learning_rate,
-            rate_min: self.config.learning_rate_min,
-            warmup: self.config.warmup_steps,
-            steps: self.state.steps,
-        }
     }
 
     /// Fixes the count of steps once the first ones were timed.
@@ -310,13 +304,7 @@ impl<'a> Training<'a> {
         let began = Instant::now();
         self.observer.event(TrainEvent::Checkpointing { step: self.state.step });
         let model = folder::named(&self.model)?;
-        let mut moments = Named::new();
-        for (parameter, slot) in self.model.parameters.iter().zip(&self.optimizer.moments) {
-            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            let shape = parameter.value().dims().to_vec();
-            moments.insert(format!("first.{}", parameter.name()), (shape.clone(), slot.first.clone()));
-            moments.insert(format!("second.{}", parameter.name()), (shape, slot.second.clone()));
-        }
+        let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
         let path = self.checkpoints.write(checkpoint, self.config.checkpoints_keep)?;
         self.clock.pause(began, 0);
@@ -338,18 +326,4 @@ pub(crate) fn gradients<T: crate::kernel::Real>(
         total += model.gradients(batch, scale, dropout(micro as u64))?;
     }
     Ok(total)
-}
-
-fn restore(optimizer: &mut AdamW, model: &Transformer<f32>, read: &mut Named) -> Result<(), TrainError> {
-    let mut take = |name: String, length: usize| match read.remove(&name) {
-        Some((_, values)) if values.len() == length => Ok(values),
-        _ => Err(candle_core::Error::Msg(format!("the checkpoint has no moments `{name}` of this size"))),
-    };
-    for (parameter, slot) in model.parameters.iter().zip(&mut optimizer.moments) {
-        let length = parameter.value().elem_count();
-        let first = take(format!("first.{}", parameter.name()), length)?;
-        let second = take(format!("second.{}", parameter.name()), length)?;
-        *slot = Mutex::new(Moments { first, second });
-    }
-    Ok(())
 }
