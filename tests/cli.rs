@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "new",
     "check",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 19] = [
     "build",
     "run",
     "train",
+    "sweep",
+    "scale",
     "trace",
     "eval",
     "generate",

@@ -24,8 +24,10 @@ mod objective;
 mod optimizer;
 mod parameter;
 pub mod progress;
+pub mod scale;
 mod schedule;
 pub mod speed;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
