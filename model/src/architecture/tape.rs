@@ -13,7 +13,7 @@ use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::Linear;
-use crate::objective::causal::CrossEntropy;
+use crate::objective::cross_entropy::CrossEntropy;
 use candle_core::Result;
 
 /// Activations of a micro-batch and gradients between layers.

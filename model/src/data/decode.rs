@@ -1,7 +1,7 @@
 //! From decoded columns of a token shard to training rows, each checked against the dataset.
 
 use crate::batch::Row;
-use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch};
+use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use schemas::token;
 
@@ -125,6 +125,9 @@ pub struct Piece {
     pub offset: u32,
     /// Its tokens.
     pub tokens: u32,
+    /// Address of the document, where it was looked up and has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// The columns that name the pieces of a row.
@@ -144,8 +147,19 @@ pub(super) fn pieces(batch: &RecordBatch, row: usize) -> Result<Vec<Piece>, Stri
         document: document.unwrap_or_default().to_owned(),
         offset,
         tokens,
+        url: None,
     };
     Ok(documents.iter().zip(lengths).zip(offsets).map(piece).collect())
+}
+
+/// Gives the ids of the documents of each row of a batch.
+pub(super) fn documents(batch: &RecordBatch, each: &mut impl FnMut(&StringArray)) -> Result<(), String> {
+    let lists = column(batch, token::DOC_IDS)?.as_list_opt::<i32>().ok_or("column `doc_ids` is no list")?;
+    for at in 0..lists.len() {
+        let ids = lists.value(at);
+        each(ids.as_string_opt::<i32>().ok_or("column `doc_ids` is not of text")?);
+    }
+    Ok(())
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array, String> {

@@ -6,6 +6,7 @@
 mod decode;
 mod documents;
 mod feistel;
+mod languages;
 mod order;
 mod pages;
 mod rows;
@@ -21,6 +22,7 @@ use crate::error::TrainError;
 use schemas::manifest::{self, Manifest, Tokens};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Where a dataset keeps its documents.
 const DOCUMENTS: &str = "documents/";
@@ -42,6 +44,8 @@ pub struct Dataset {
     /// Shards of the documents, in order; none where the dataset has tokens alone.
     documents: Vec<PathBuf>,
     hash: [u8; 32],
+    /// Names of the languages of its documents, once they were asked for.
+    languages: OnceLock<Vec<String>>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
@@ -94,6 +98,7 @@ impl Dataset {
             validation,
             documents,
             hash: *hash.as_bytes(),
+            languages: OnceLock::new(),
         })
     }
 

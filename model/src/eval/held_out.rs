@@ -6,7 +6,7 @@
 use super::perplexity::{Bytes, Evaluation};
 use super::sources::Sources;
 use crate::architecture::Transformer;
-use crate::batch::{Batch, NO_TARGET, Row};
+use crate::batch::{NO_TARGET, Row};
 use crate::data::Rows;
 use crate::error::TrainError;
 
@@ -71,17 +71,22 @@ pub(crate) fn measure(
     // One more for rows whose sources are not known.
     let mut sums = vec![Sums::default(); sources.names().len() + 1];
     let mut first = 0;
-    for chunk in rows.in_order(if limit == 0 { u64::MAX } else { limit }) {
+    for chunk in rows.held_out(if limit == 0 { u64::MAX } else { limit }) {
         let chunk = chunk?;
-        let count = (BATCH_TOKENS / chunk.first().map_or(1, |row| row.ids.len().max(1))).max(1);
-        for rows in chunk.chunks(count) {
-            let batch = Batch::new(rows, model.shape.eos);
+        let count = (BATCH_TOKENS / chunk.first().map_or(1, |sample| sample.row.ids.len().max(1))).max(1);
+        for samples in chunk.chunks(count) {
+            let batch = model.shape.program.batch(samples);
             let losses = model.target_losses(&batch)?;
-            for ((at, row), losses) in rows.iter().enumerate().zip(losses.chunks(batch.length.max(1))) {
-                let targets = &batch.targets[at * batch.length..][..batch.length];
-                add_row(&mut sums, row, sources.of(first + at), (targets, losses), bytes)?;
+            for (at, sample) in samples.iter().enumerate() {
+                let range = at * batch.length..(at + 1) * batch.length;
+                let predicted = Predicted {
+                    targets: &batch.targets[range.clone()],
+                    starts: &batch.starts[range.clone()],
+                    losses: &losses[range],
+                };
+                add_row(&mut sums, &sample.row, sources.of(first + at), predicted, bytes)?;
             }
-            first += rows.len();
+            first += samples.len();
             done(first as u64);
         }
     }
@@ -91,28 +96,47 @@ pub(crate) fn measure(
     Ok(HeldOut { all: all.told(), sources: told.filter(|(_, found)| found.tokens > 0).collect() })
 }
 
-/// Adds the tokens of a row, piece by piece.
+/// What an objective predicts of a row, each with one entry a token of the batch.
+struct Predicted<'a> {
+    targets: &'a [u32],
+    /// Where the piece of each token starts.
+    starts: &'a [u32],
+    /// Nats.
+    losses: &'a [f64],
+}
+
+/// Adds the tokens of a row to the sources of their pieces.
 fn add_row(
     sums: &mut [Sums],
     row: &Row,
     sources: &[u8],
-    (targets, losses): (&[u32], &[f64]),
+    predicted: Predicted<'_>,
     bytes: &Bytes,
 ) -> Result<(), TrainError> {
     let last = sums.len() - 1;
-    let mut start = 0;
-    for (at, &length) in row.piece_lengths.iter().enumerate() {
-        let range = start..start + length as usize;
-        let sums = &mut sums[sources.get(at).map_or(last, |&source| usize::from(source))];
-        let targets = &targets[range.clone()];
-        for (_, &loss) in targets.iter().zip(&losses[range.clone()]).filter(|(t, _)| **t != NO_TARGET) {
-            sums.add(loss);
+    let ends = row.piece_lengths.iter().scan(0, |end, &length| {
+        *end += length as usize;
+        Some(*end)
+    });
+    let ends: Vec<usize> = ends.collect();
+    let slot = |piece: usize| sources.get(piece).map_or(last, |&source| usize::from(source));
+    // A run of targets of one piece, whose bytes are counted together.
+    let (mut run, mut piece) = (Vec::new(), 0);
+    for (at, (&target, &loss)) in predicted.targets.iter().zip(predicted.losses).enumerate() {
+        // Tokens behind those of the row stand for some of them, of the piece that they see.
+        let place = if at < row.ids.len() { at } else { predicted.starts[at] as usize };
+        let its = ends.partition_point(|&end| end <= place);
+        if target == NO_TARGET || its != piece {
+            sums[slot(piece)].bytes += bytes.of(&run)?;
+            run.clear();
+            piece = its;
         }
-        for run in targets.split(|&target| target == NO_TARGET) {
-            sums.bytes += bytes.of(run)?;
+        if target != NO_TARGET {
+            sums[slot(its)].add(loss);
+            run.push(target);
         }
-        start = range.end;
     }
+    sums[slot(piece)].bytes += bytes.of(&run)?;
     Ok(())
 }
 

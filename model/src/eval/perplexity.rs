@@ -3,7 +3,7 @@
 //! ```text
 //! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
 //! ```
-//! Every token is predicted but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
+//! What is predicted is the objective's: with `causal` every token but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
 //! tokenizers compare by bits per byte.
 
 use super::held_out::{HeldOut, measure};
@@ -107,8 +107,8 @@ pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError
 /// A folder that is not one; a dataset whose tokenizer, vocabulary or sequence length is not the model's.
 pub fn held_out(model: &Path, dataset: &Path) -> Result<HeldOut, TrainError> {
     let (folder, dataset) = (model, Dataset::open(dataset)?);
-    let model = folder::load(folder)?;
-    let (context, vocab) = (model.shape.context as u64, model.shape.vocab as u64);
+    let mut model = folder::load(folder)?;
+    let (context, vocab) = (model.shape.context as u64, u64::from(model.shape.program.vocab));
     if (context, vocab) != (dataset.tokens.sequence_length, dataset.tokens.vocab_size) {
         let (length, size) = (dataset.tokens.sequence_length, dataset.tokens.vocab_size);
         return Err(TrainError::file(folder)(format!(
@@ -123,6 +123,7 @@ pub fn held_out(model: &Path, dataset: &Path) -> Result<HeldOut, TrainError> {
     if dataset.validation.is_empty() {
         return Err(TrainError::Config { message: "the dataset has no held-out sequences".into() });
     }
+    model.shape.program = model.shape.program.on(&dataset)?;
     let bytes = Bytes::open(&path, vocab, dataset.tokens.eos_id)?;
     measure(&model, &dataset.validation, (&bytes, &Sources::open(&dataset)?), 0, |_| {})
 }

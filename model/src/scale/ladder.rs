@@ -1,9 +1,9 @@
 //! The shapes of a ladder of models: from a number of parameters to width, layers and heads, by rule.
 //!
 //! ```text
-//! layers ≈ width ÷ 32, two at least;   heads of 16 features below width 128, of 32 below 512, of 64 above
+//! layers ≈ width ÷ 32, two at least;   heads of 8 features below width 64, of 16 below 128, of 32 below 512, of 64 above
 //! ```
-//! Widths are multiples of 16. Of the shapes near the rule the one with the nearest number of parameters is taken. Embedding and head are not
+//! Widths are multiples of the width of a head. Of the shapes near the rule the one with the nearest number of parameters is taken. Embedding and head are not
 //! counted (arXiv 2001.08361): they do not grow as the rest does.
 
 use crate::architecture::{Source, Transformer};
@@ -14,12 +14,14 @@ use schemas::manifest::Tokens;
 
 /// Features of a layer for each layer.
 const ASPECT: u64 = 32;
-/// Widths are multiples of this.
-const WIDTH_STEP: u64 = 16;
+/// Narrowest model that is considered.
+const WIDTH_MIN: u64 = 16;
 /// Widest model that is considered.
 const WIDTH_MAX: u64 = 4096;
 /// A shape whose first guess is further from what is wanted than this factor is not counted.
-const GUESS: f64 = 3.0;
+const GUESS: f64 = 2.5;
+/// What a layer more or less than the rule says counts as, on the scale of logarithms.
+const OFF_RULE: f64 = 0.05;
 
 /// A model of the ladder.
 #[derive(Debug, Clone)]
@@ -35,34 +37,39 @@ pub(super) struct Rung {
 /// No shape comes near, or the other settings do not fit any.
 pub(super) fn rung(base: &Config, tokens: &Tokens, wanted: u64) -> Result<Rung, TrainError> {
     let mut best: Option<(f64, Rung)> = None;
-    for width in (WIDTH_STEP..=WIDTH_MAX).step_by(WIDTH_STEP as usize) {
+    let mut width = WIDTH_MIN;
+    while width <= WIDTH_MAX {
+        let head_width = head_width(width);
         let rule = ((width + ASPECT / 2) / ASPECT).max(2);
         let guess = (12 * width * width * rule) as f64 / wanted as f64;
-        if !(1.0 / GUESS..=GUESS).contains(&guess) {
-            continue;
-        }
-        let heads = width
-            / if width < 128 {
-                16
-            } else if width < 512 {
-                32
-            } else {
-                64
-            };
-        let config =
-            |layers| Config { width, layers, heads: heads.max(1), kv_heads: 0, ff_width: 0, ..base.clone() };
-        let (one, two) = (parameters(&config(1), tokens)?, parameters(&config(2), tokens)?);
-        for layers in [rule, rule + 1] {
-            let parameters = one + (layers - 1) * (two - one);
-            let distance = (parameters as f64 / wanted as f64).ln().abs();
-            if best.as_ref().is_none_or(|(least, _)| distance < *least) {
-                best = Some((distance, Rung { config: config(layers), parameters }));
+        if (1.0 / GUESS..=GUESS).contains(&guess) {
+            let heads = width / head_width;
+            let config = |layers| Config { width, layers, heads, kv_heads: 0, ff_width: 0, ..base.clone() };
+            let (one, two) = (parameters(&config(1), tokens)?, parameters(&config(2), tokens)?);
+            for layers in rule - 1..=rule + 1 {
+                let parameters = one + (layers - 1) * (two - one);
+                let distance = (parameters as f64 / wanted as f64).ln().abs();
+                let distance = distance + OFF_RULE * layers.abs_diff(rule) as f64;
+                if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+                    best = Some((distance, Rung { config: config(layers), parameters }));
+                }
             }
         }
+        width += head_width;
     }
     let message =
         || format!("no shape comes near {wanted} parameters; a ladder has from 5,000 to 1,000,000,000");
     best.map(|(_, rung)| rung).ok_or_else(|| TrainError::Config { message: message() })
+}
+
+/// Features of a head, which divide the width.
+const fn head_width(width: u64) -> u64 {
+    match width {
+        0..64 => 8,
+        64..128 => 16,
+        128..512 => 32,
+        _ => 64,
+    }
 }
 
 /// Parameters of a model but for those that stand for tokens and positions.

@@ -17,7 +17,7 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     let scale = Scale {
         base: batch.to_vec(),
         sizes: 3,
-        largest: 30_000,
+        largest: 40_000,
         factor: 2,
         tokens: 32 * 160,
         tokens_per_parameter: None,

@@ -23,7 +23,7 @@ use crate::progress::{TrainEvent, TrainObserver};
 use crate::train;
 pub(crate) use pool::side_by_side;
 pub(crate) use report::toml;
-use schemas::{Config as _, KeyError, Settings, Value};
+use schemas::{KeyError, Settings, Value};
 use std::path::{Path, PathBuf};
 
 /// Most trials of a sweep.

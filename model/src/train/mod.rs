@@ -25,7 +25,8 @@ use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
 use crate::metrics::Metrics;
-use crate::objective::causal::Terms;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
@@ -117,7 +118,7 @@ impl<'a> Training<'a> {
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let shape = config.shape(&dataset.tokens)?;
+        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
@@ -203,8 +204,8 @@ impl<'a> Training<'a> {
         self.clock.step_begins(step);
         let mut batches = Vec::new();
         for _ in 0..self.config.accumulate {
-            let rows = self.stream.take(self.config.batch_sequences)?;
-            batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
+            let samples = self.stream.samples(self.config.batch_sequences)?;
+            batches.push(Arc::new(self.model.shape.program.batch(&samples)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.
