@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "demo",
     "new",
     "check",
@@ -20,6 +20,8 @@ const COMMANDS: [&str; 20] = [
     "run",
     "train",
     "mup",
+    "sweep",
+    "scale",
     "trace",
     "eval",
     "generate",

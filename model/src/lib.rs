@@ -28,9 +28,11 @@ mod parameter;
 mod parametrization;
 pub mod parts;
 pub mod progress;
+pub mod scale;
 mod schedule;
 pub mod score;
 pub mod speed;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

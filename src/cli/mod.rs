@@ -35,9 +35,11 @@ mod mup;
 mod new;
 mod output;
 mod progress;
+mod scale;
 mod schema;
 mod stage;
 mod stages;
+mod sweep;
 mod tokenizer;
 mod trace;
 mod train;
@@ -77,6 +79,10 @@ enum Command {
     Train(train::Args),
     /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
     Mup(mup::Args),
+    /// Trains a grid of settings side by side, and ranks them.
+    Sweep(sweep::Args),
+    /// Fits a scaling law to small trainings, and predicts a larger one.
+    Scale(scale::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -121,6 +127,8 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
         Command::Mup(args) => mup::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Scale(args) => scale::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
