@@ -23,6 +23,7 @@ mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+pub mod presets;
 pub mod progress;
 mod schedule;
 pub mod speed;

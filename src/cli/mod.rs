@@ -31,6 +31,7 @@ mod history;
 mod inspect;
 mod new;
 mod output;
+mod presets;
 mod progress;
 mod schema;
 mod stage;
@@ -72,6 +73,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Trains published models at a small size and holds each against its untrained self and a bigram model.
+    Presets(presets::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -115,6 +118,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Presets(args) => presets::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

@@ -2,7 +2,6 @@
 
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
-use model::Config;
 use model::device::Place;
 use model::train::TrainReport;
 use pipeline::engine::Workdir;
@@ -124,7 +123,7 @@ pub(super) fn with_settings(
     progress: Progress,
     json: bool,
 ) -> ExitCode {
-    let config: Config = match settings.parse() {
+    let config = match model::presets::read(settings) {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));

@@ -11,6 +11,7 @@ use crate::layer::activation::{Activation, GELU};
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
 use crate::layer::norm::Norm;
+use crate::objective::cross_entropy::Terms;
 use candle_core::{D, Result, Tensor};
 
 /// Added to the score of a key that a query does not see.
@@ -32,7 +33,7 @@ pub(crate) fn gradients<T: Real>(
         model.parameters.iter().for_each(|p| p.accumulate(zero));
         return Ok(0.0);
     }
-    let loss = (loss(model, batch, dropout)? * scale)?;
+    let loss = (loss(model, batch, dropout, model.terms)? * scale)?;
     let found = loss.backward()?;
     for parameter in &model.parameters {
         // One that the tape never reached stays unwritten, and stops the training by its name.
@@ -47,12 +48,17 @@ pub(crate) fn gradients<T: Real>(
 }
 
 /// The summed loss of a batch as a scalar on the tape, each target's times its weight.
-pub(crate) fn loss<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
+pub(crate) fn loss<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    dropout: Dropout,
+    terms: Terms,
+) -> Result<Tensor> {
     let rows = predicted(batch);
     if rows.is_empty() {
         return hidden(model, batch, dropout)?.zeros_like()?.sum_all();
     }
-    let losses = losses(model, batch, &rows, dropout)?;
+    let losses = losses(model, batch, &rows, dropout, terms)?;
     if batch.weights.is_empty() {
         return losses.sum_all();
     }
@@ -65,7 +71,8 @@ pub(crate) fn target_losses<T: Real>(model: &Transformer<T>, batch: &Batch) -> R
     let rows = predicted(batch);
     let mut all = vec![0.0; batch.ids.len()];
     if !rows.is_empty() {
-        let found = losses(model, batch, &rows, Dropout::NONE)?.flatten_all()?.to_vec1::<T>()?;
+        let found =
+            losses(model, batch, &rows, Dropout::NONE, Terms::default())?.flatten_all()?.to_vec1::<T>()?;
         rows.iter().zip(found).for_each(|(&at, loss)| all[at as usize] = loss.to_f64());
     }
     Ok(all)
@@ -77,15 +84,29 @@ fn predicted(batch: &Batch) -> Vec<u32> {
 }
 
 /// The losses of the targets at `rows`, rows × 1, on the tape.
-fn losses<T: Real>(model: &Transformer<T>, batch: &Batch, rows: &[u32], dropout: Dropout) -> Result<Tensor> {
+fn losses<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    rows: &[u32],
+    dropout: Dropout,
+    terms: Terms,
+) -> Result<Tensor> {
     let count = rows.len();
     let targets: Vec<u32> = rows.iter().map(|&at| batch.targets[at as usize]).collect();
     let h =
         hidden(model, batch, dropout)?.index_select(&Tensor::from_slice(rows, count, &model.device)?, 0)?;
     let logits = h.matmul(&model.head.value().t()?)?;
-    let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    let top = logits.max_keepdim(D::Minus1)?.detach();
+    let logits = logits.broadcast_sub(&top)?;
     let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
-    logits.exp()?.sum_keepdim(D::Minus1)?.log()? - wanted
+    let log_sum = logits.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    if terms == Terms::default() {
+        return log_sum - wanted;
+    }
+    let smoothed =
+        ((wanted * (1.0 - terms.smoothing))? + (logits.mean_keepdim(D::Minus1)? * terms.smoothing)?)?;
+    let z = ((&log_sum + top)?.sqr()? * terms.z)?;
+    (log_sum - smoothed)? + z
 }
 
 fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
@@ -251,7 +272,8 @@ mod tests {
 
     /// Both paths on the CPU: losses and all gradients, alone and added to.
     fn check(config: &Config, length: u32, seed: u64) {
-        let model = model::<f64>(config, length.into());
+        let mut model = model::<f64>(config, length.into());
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
         let dropout = Dropout { probability: config.dropout, seed: 3 };
         check_batch(&model, &Batch::new(&rows(3, length, 23, seed), 0), dropout);
     }
@@ -278,6 +300,7 @@ mod tests {
             let config = small(architecture);
             check(&config, 9, seed);
             check(&Config { tied_head: false, dropout: 0.3, ..config.clone() }, 9, seed);
+            check(&Config { label_smoothing: 0.1, z_loss: 0.01, ..config.clone() }, 9, seed);
             // More than one block of queries of the other path.
             check(&Config { layers: 1, ..config }, 70, seed);
         }
@@ -302,6 +325,8 @@ mod tests {
         let mut batch = Batch::new(&rows(1, 9, 23, 5), 0);
         batch.targets.fill(NO_TARGET);
         assert_eq!(gradients(&model, &batch, 1.0, Dropout::NONE).unwrap(), 0.0);
-        crate::optimizer::AdamW::new(&model.parameters, &Config::default()).assert_every_gradient(0).unwrap();
+        crate::optimizer::Optimizer::new(&model.parameters, &Config::default())
+            .assert_every_gradient(0)
+            .unwrap();
     }
 }

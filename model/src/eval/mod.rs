@@ -1,3 +1,4 @@
 //! How good a model is.
 
+pub(crate) mod bigram;
 pub mod perplexity;
