@@ -8,7 +8,7 @@ use crate::layer::attention::Heads;
 use crate::objective::Program;
 use crate::presets::{self, Preset};
 use schemas::manifest::Tokens;
-use schemas::{Key, KeyError, Settings, choice, config};
+use schemas::{FilePath, Key, KeyError, Settings, choice, config};
 
 choice! {
     /// The published shape of a transformer.
@@ -17,24 +17,6 @@ choice! {
         Llama = "llama",
         /// GPT-2 and GPT-3: learned positions, LayerNorm, GELU.
         Gpt = "gpt",
-    }
-}
-
-choice! {
-    /// What a model is trained to do.
-    pub enum Objective {
-        /// Predicts each next token (GPT-3, LLaMA, LaMDA).
-        Causal = "causal",
-        /// Predicts tokens that were hidden in a text (BERT).
-        Masked = "masked",
-        /// Predicts the last tokens of a random order from those before them, in two streams (XLNet).
-        Permutation = "permutation",
-        /// Predicts what follows a prefix that is seen as a whole (T5's prefix LM).
-        Prefix = "prefix",
-        /// Predicts hidden tokens under masks of four kinds: both sides, left, right, source and target (UniLM).
-        Unified = "unified",
-        /// Predicts hidden tokens of texts in many languages, and of pairs of translations (XLM).
-        Translation = "translation",
     }
 }
 
@@ -83,6 +65,24 @@ choice! {
         Cosine = "cosine",
         /// 1 − √progress: steep at first (arXiv 2405.18392).
         Sqrt = "sqrt",
+    }
+}
+
+choice! {
+    /// What a model is trained to do.
+    pub enum Objective {
+        /// Predicts each next token (GPT-3, LLaMA, LaMDA).
+        Causal = "causal",
+        /// Predicts tokens that were hidden in a text (BERT).
+        Masked = "masked",
+        /// Predicts the last tokens of a random order from those before them, in two streams (XLNet).
+        Permutation = "permutation",
+        /// Predicts what follows a prefix that is seen as a whole (T5's prefix LM).
+        Prefix = "prefix",
+        /// Predicts hidden tokens under masks of four kinds: both sides, left, right, source and target (UniLM).
+        Unified = "unified",
+        /// Predicts hidden tokens of texts in many languages, and of pairs of translations (XLM).
+        Translation = "translation",
     }
 }
 
@@ -160,6 +160,11 @@ config! {
         z_loss: f64 = 0.0, in 0.0..=10.0;
         /// The gradient of all parameters is scaled down to this norm; 0 turns it off.
         clip_norm: f64 = 1.0, in 0.0..=1e9;
+        /// A model folder to go on from: its tensors in place of drawn ones, with the same shape and tokenizer.
+        init_from: FilePath = FilePath::default();
+        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat stops the training and
+        /// names its documents; 0 turns it off.
+        spike_factor: f64 = 1.5, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.
         seed: u64 = 0;
         /// Held-out loss every so many steps; 0 means at the end only.

@@ -6,7 +6,9 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::eval::bigram::Bigram;
-use crate::eval::perplexity::{Bytes, measure};
+use crate::eval::held_out::measure;
+use crate::eval::perplexity::Bytes;
+use crate::eval::sources::Sources;
 use crate::folder;
 use crate::metrics::rounded;
 use crate::objective::Program;
@@ -186,7 +188,9 @@ impl Comparison {
         let shape = config.shape(tokens)?.with(program);
         let fresh = Transformer::<f32>::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
         let bytes = Bytes::open(&self.opened.tokenizer(), tokens.vocab_size, tokens.eos_id)?;
-        let untrained_loss = rounded(measure(&fresh, rows, &bytes, 0)?.loss());
+        let sources = Sources::default();
+        let untrained = measure(&fresh, rows, (&bytes, &sources), 0, |_| ())?;
+        let untrained_loss = rounded(untrained.all.loss());
         let loss = report.validation_loss.unwrap_or(f64::NAN);
         Ok(Outcome {
             preset: preset.name(),
@@ -261,5 +265,8 @@ mod tests {
         let model = folder::load(&out).unwrap();
         assert_eq!((model.shape.program.objective, model.shape.program.mask), (Objective::Masked, Some(257)));
         assert_eq!(model.shape.vocab, 258);
+        // It continues no text, and says so.
+        let refused = crate::generate::Sampler::open(&out).err().unwrap().to_string();
+        assert!(refused.contains("trained with `objective = \"masked\"`"), "{refused}");
     }
 }

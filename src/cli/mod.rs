@@ -19,6 +19,7 @@ macro_rules! eprintln {
 mod build;
 mod cells;
 mod check;
+mod curve;
 mod demo;
 mod eval;
 mod explain;

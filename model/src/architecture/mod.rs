@@ -14,7 +14,7 @@ mod tape;
 
 use llama::DEVIATION;
 
-pub(crate) use source::{Init, Source};
+pub(crate) use source::{Init, Source, Tensors};
 pub(crate) use tape::Tape;
 
 use crate::batch::Batch;

@@ -192,7 +192,7 @@ impl Rows {
         let path = &self.shards[at].path;
         let mut reader = self.reader(at, self.head(at)?, group, &[row], &OF_PIECES)?;
         let batch = reader.next().ok_or_else(|| TrainError::file(path)("a row is missing"))?;
-        let pieces = decode::pieces(&batch.map_err(TrainError::file(path))?);
+        let pieces = decode::pieces(&batch.map_err(TrainError::file(path))?, 0);
         let inner = self.shards[at].groups[group] + u64::from(row);
         Ok((path, inner, pieces.map_err(TrainError::file(path))?))
     }
@@ -206,6 +206,29 @@ impl Rows {
                 for batch in self.reader(at, self.head(at)?, group, &all, &[token::DOC_IDS])? {
                     let batch = batch.map_err(TrainError::file(&shard.path))?;
                     decode::documents(&batch, &mut each).map_err(TrainError::file(&shard.path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pieces of every row, in the order of the dataset.
+    ///
+    /// # Errors
+    /// As [`Rows::row`].
+    pub(crate) fn each_piece(&self, mut take: impl FnMut(u64, Piece)) -> Result<(), TrainError> {
+        for (at, Shard { path, before, groups, .. }) in self.shards.iter().enumerate() {
+            for (group, first) in groups.iter().take(groups.len() - 1).enumerate() {
+                let count = u32::try_from(groups[group + 1] - first).expect("rows of a group are u32");
+                let all: Vec<u32> = (0..count).collect();
+                let mut number = before + first;
+                for batch in self.reader(at, self.head(at)?, group, &all, &OF_PIECES)? {
+                    let batch = batch.map_err(TrainError::file(path))?;
+                    for row in 0..batch.num_rows() {
+                        let pieces = decode::pieces(&batch, row).map_err(TrainError::file(path))?;
+                        pieces.into_iter().for_each(|piece| take(number, piece));
+                        number += 1;
+                    }
                 }
             }
         }

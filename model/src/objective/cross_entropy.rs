@@ -6,7 +6,8 @@
 //! The weight w of a target is 1 where the batch names none, and may be negative: preferences and rewards push away too.
 //! In training the target may be smoothed by ε and the z-loss added with weight ζ: with s = log Σ exp(logits),
 //! ```text
-//! loss = Σ (s − (1 − ε)·logits[target] − ε·mean(logits) + ζ·s²);  dlogits = (1 + 2ζ·s)·softmax(logits) − (1 − ε)·onehot(target) − ε ÷ vocab
+//! loss = Σ w·(s − (1 − ε)·logits[target] − ε·mean(logits) + ζ·s²)
+//! dlogits = w·((1 + 2ζ·s)·softmax(logits) − (1 − ε)·onehot(target) − ε ÷ vocab)
 //! ```
 //! Logits of a whole batch are the largest tensor of a small model, so they are never stored: a chunk is computed,
 //! turned into its gradient in place, and multiplied into dh and the slot of dW at once. Positions without a target are left out before
@@ -128,7 +129,7 @@ impl<T: Real> CrossEntropy<T> {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses((rows, scales), x, w, terms, logits, losses);
+            chunk_losses((rows, scales), terms, x, w, logits, losses);
             let Some((dh, dw, keep)) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
             chunk_gradients(width, x, w, logits, dx, (dw, *keep));
@@ -145,9 +146,9 @@ impl<T: Real> CrossEntropy<T> {
 /// Logits of a chunk, replaced by softmax less one-hot, times the scale of the row; the loss of each row.
 fn chunk_losses<T: Real>(
     (rows, scales): (&[(usize, u32)], &[T]),
+    terms: Terms,
     x: &[T],
     w: &[T],
-    terms: Terms,
     logits: &mut [T],
     losses: &mut [T],
 ) {
@@ -290,7 +291,7 @@ mod tests {
         gradients(&many, 37, 3, ROWS * 37);
         gradients(&many[..5], 200, 2, 1);
         let weights: Vec<f32> = (0..many.len()).map(|at| at as f32 % 5.0 * 0.75 - 1.5).collect();
-        gradients_of(&many, &weights, 37, 3, ROWS * 37);
+        gradients_with(Terms { smoothing: 0.1, z: 0.02 }, (&many, &weights), 37, 3, ROWS * 37);
         gradients_of(&[6, NO_TARGET, 0], &[-2.0, 7.0, 0.0], 7, 4, CHUNK_NUMBERS);
     }
 
