@@ -27,6 +27,7 @@ mod optimizer;
 mod parameter;
 mod parametrization;
 pub mod parts;
+pub mod presets;
 pub mod progress;
 pub mod scale;
 mod schedule;

@@ -34,6 +34,7 @@ mod inspect;
 mod mup;
 mod new;
 mod output;
+mod presets;
 mod progress;
 mod scale;
 mod schema;
@@ -77,6 +78,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Trains published models at a small size and holds each against its untrained self and a bigram model.
+    Presets(presets::Args),
     /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
     Mup(mup::Args),
     /// Trains a grid of settings side by side, and ranks them.
@@ -126,6 +129,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Presets(args) => presets::run(&args),
         Command::Mup(args) => mup::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Scale(args) => scale::run(&args),
