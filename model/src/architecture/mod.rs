@@ -218,8 +218,47 @@ impl<T: Real> Transformer<T> {
     /// The logits that follow `ids`, which continue what the caches have seen.
     pub(crate) fn next_logits(&self, ids: &[u32], caches: &mut [Cache<T>], seen: usize) -> Result<Vec<T>> {
         let width = self.shape.width;
-        let hidden = tape::continued(self, &Batch::piece(ids, seen), caches)?;
+        let batch = Batch::piece(ids, seen);
+        let hidden = self.walk(&batch, &mut |layer, block, qkv, mixed| {
+            let cache = &mut caches[layer];
+            match &block.mix {
+                Mix::Recurrence(layer) => layer.step(qkv, &mut cache.state, mixed, |_| {}),
+                Mix::Attention => {
+                    cache.attend(qkv, self.attention(&batch), mixed);
+                    Ok(())
+                }
+            }
+        })?;
         self.logits(&hidden[hidden.len() - width..])
+    }
+
+    /// The logits of every token of a batch, by who sees whom in it: tokens × vocab.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the parity of exported models asks for it"))]
+    pub(crate) fn all_logits(&self, batch: &Batch) -> Result<Vec<T>> {
+        let hidden = self.walk(batch, &mut |_, block, qkv, mixed| match &block.mix {
+            Mix::Recurrence(layer) => layer.forward(batch, qkv, &mut vec![], mixed),
+            Mix::Attention => {
+                self.attention(batch).forward(qkv, mixed);
+                Ok(())
+            }
+        })?;
+        self.logits(&hidden)
+    }
+
+    /// The features that the head is given: tokens × width, without dropout. `mix` decides what the tokens of each layer see: it is
+    /// given the number of the layer, the layer, what its first product gave, which it may change, and where what comes out goes.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary; those of `mix`.
+    pub(crate) fn walk(
+        &self,
+        batch: &Batch,
+        mix: &mut dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()>,
+    ) -> Result<Vec<T>> {
+        tape::walk(self, batch, mix)
     }
 
     /// The logits of rows of features as the last norm gives them: rows × vocab.

@@ -10,7 +10,7 @@
 use super::{Block, Mix, Transform, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
-use crate::layer::attention::{Attention, Cache};
+use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
 use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, sized};
 use crate::layer::normalisation::{Mode, Normalisation};
@@ -193,7 +193,14 @@ impl<T: Real> Tape<T> {
         let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
         let blocks = model.blocks.iter().enumerate().skip(at * segment);
         for ((index, block), kept) in blocks.zip(&mut self.blocks) {
-            kept.inside(block, pass, first_site(index), x, None)?;
+            let mut mix = |qkv: &mut [T], inside: &mut Vec<T>, mixed: &mut [T]| match &block.mix {
+                Mix::Recurrence(layer) => layer.forward(pass.attention.batch, qkv, inside, mixed),
+                Mix::Attention => {
+                    pass.attention.forward(qkv, mixed);
+                    Ok(())
+                }
+            };
+            kept.inside(block, pass, first_site(index), x, &mut mix)?;
             // The border holds what the last block gave.
             if time == Time::First || (index + 1) % segment > 0 {
                 kept.outside(block, pass, first_site(index))?;
@@ -233,17 +240,18 @@ impl<T: Real> Tape<T> {
     }
 }
 
-/// The features that the head is given, of tokens that continue what the caches have seen.
-pub(super) fn continued<T: Real>(
+/// The features that the head is given, of tokens that `mix` lets see what it knows: it is given the number of a layer, the layer,
+/// what its first product gave, which it may change, and where what comes out goes.
+pub(super) fn walk<T: Real>(
     model: &Transformer<T>,
     batch: &Batch,
-    caches: &mut [Cache<T>],
+    mix: &mut dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()>,
 ) -> Result<Vec<T>> {
     let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
     let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
     embed(model, pass, &mut vec![], &mut x)?;
-    for (block, cache) in model.blocks.iter().zip(caches) {
-        kept.inside(block, pass, 0, &x, Some(cache))?;
+    for (index, block) in model.blocks.iter().enumerate() {
+        kept.inside(block, pass, 0, &x, &mut |qkv, _, mixed| mix(index, block, qkv, mixed))?;
         kept.outside(block, pass, 0)?;
         std::mem::swap(&mut x, &mut kept.out);
     }
@@ -332,14 +340,15 @@ impl<T: Real> Last<T> {
 }
 
 impl<T: Real> Activations<T> {
-    /// Everything that the backward pass of a block reads; with a cache, behind what it has seen.
+    /// Everything that the backward pass of a block reads. `mix` is given what the first product gave, room for what the mixing
+    /// itself leaves for the backward pass, and where what comes out goes.
     fn inside(
         &mut self,
         block: &Block<T>,
         pass: Pass<'_, T>,
         site: u64,
         x: &[T],
-        cache: Option<&mut Cache<T>>,
+        mix: &mut dyn FnMut(&mut [T], &mut Vec<T>, &mut [T]) -> Result<()>,
     ) -> Result<()> {
         let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
         let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, .. } = self;
@@ -348,7 +357,7 @@ impl<T: Real> Activations<T> {
         let qkv = sized(qkv, tokens * block.qkv.width_out());
         if block.place == NormPlace::After {
             block.qkv.forward(x, qkv)?;
-            mix(block, pass, qkv, inside, cache, mixed)?;
+            mix(qkv, inside, mixed)?;
             onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
             block.attention_norm.forward(normed, middle, mode)?;
             block.ff.inside(tokens, middle, ff)?;
@@ -356,7 +365,7 @@ impl<T: Real> Activations<T> {
         }
         block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
-        mix(block, pass, qkv, inside, cache, mixed)?;
+        mix(qkv, inside, mixed)?;
         onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
         let Some(norm) = &block.ff_norm else { return block.ff.inside(tokens, normed, ff) };
         let given = sized(ff_norm, x.len());
@@ -447,24 +456,6 @@ impl<T: Real> Activations<T> {
         }
         block.qkv.backward(given, d_qkv, sized(second, given.len()))
     }
-}
-
-/// Mixes the tokens of a batch, or behind those that a cache has seen.
-fn mix<T: Real>(
-    block: &Block<T>,
-    pass: Pass<'_, T>,
-    qkv: &[T],
-    inside: &mut Vec<T>,
-    cache: Option<&mut Cache<T>>,
-    mixed: &mut [T],
-) -> Result<()> {
-    match (&block.mix, cache) {
-        (Mix::Attention, None) => pass.attention.forward(qkv, mixed),
-        (Mix::Attention, Some(cache)) => cache.attend(qkv, pass.attention, mixed),
-        (Mix::Recurrence(layer), None) => layer.forward(pass.attention.batch, qkv, inside, mixed)?,
-        (Mix::Recurrence(layer), Some(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
-    }
-    Ok(())
 }
 
 const fn onto<T>(dropout: Dropout, site: u64, residual: &[T]) -> Onto<'_, T> {

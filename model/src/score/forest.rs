@@ -8,12 +8,14 @@
 //!                           ├─ Rome           instead of: 6 + 6 + 7
 //!                           └─ New York
 //! ```
-//! All layers but attention see one matrix of tokens. Attention takes the keys where they lie, part by part, without a copy.
+//! All layers that mix no tokens see one matrix of tokens. Attention takes the keys where they lie, part by part, without a copy; a
+//! recurrence goes on from the state behind the last token before a segment.
 
-use crate::architecture::Transformer;
+use crate::architecture::{Mix, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, multiply, simd, softmax};
-use crate::layer::attention::Heads;
+use crate::layer::attention::{Attention, Heads};
+use crate::layer::recurrence::Recurrence;
 use crate::layer::rope::Turn;
 use candle_core::Result;
 use rayon::prelude::*;
@@ -24,7 +26,7 @@ const QUERIES: usize = 64;
 /// Tokens of a task that turns rotary positions.
 const TURN_TOKENS: usize = 64;
 
-/// Keys and values of a run of tokens, kept between passes: for each layer tokens × (keys, values).
+/// Keys and values of a run of tokens, kept between passes: for each layer tokens × (keys, values), or tokens × state of a recurrence.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept<T> {
     layers: Vec<Vec<T>>,
@@ -116,15 +118,11 @@ impl Pass {
     /// # Errors
     /// A token beyond the vocabulary.
     pub(crate) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut [Kept<T>]) -> Result<Vec<T>> {
-        let (heads, tokens) = (model.shape.heads, self.ids.len());
+        let heads = model.shape.heads;
         let positions = self.positions();
-        let zeros = |width: usize| vec![T::ZERO; tokens * width];
-        let (mut x, mut norm) = (zeros(model.shape.width), zeros(model.shape.width));
-        let (mut qkv, mut mixed) = (zeros(heads.row()), zeros(heads.out()));
-        let (mut up, mut inner) = (zeros(model.blocks[0].up.width_out()), zeros(model.shape.ff_width));
         // The embedding asks for tokens and positions alone.
         let batch = Batch {
-            length: tokens,
+            length: self.ids.len(),
             ids: self.ids.clone(),
             positions: positions
                 .iter()
@@ -132,51 +130,88 @@ impl Pass {
                 .collect(),
             ..Batch::default()
         };
-        model.embedding.forward(&batch, &mut x)?;
-        for (layer, block) in model.blocks.iter().enumerate() {
-            block.attention_norm.forward(&x, &mut norm)?;
-            block.qkv.forward(&norm, &mut qkv)?;
-            if let Some(rope) = &model.rope {
-                let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
-                tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
-                    simd(|| {
-                        for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
-                            let turned =
-                                row[..(heads.queries + heads.keys) * heads.width].chunks_mut(heads.width);
-                            turned.for_each(|head| rope.turn(head, position, Turn::Forward));
+        let attention = model.attention(&batch);
+        let hidden = model.walk(&batch, &mut |layer, block, qkv, mixed| {
+            match &block.mix {
+                Mix::Attention => {
+                    turn(attention, &positions, qkv);
+                    self.attend(attention, layer, qkv, kept, mixed);
+                    self.keep(layer, kept, 2 * heads.keys * heads.width, |token, rows| {
+                        let row = &qkv[token * heads.row()..][..heads.row()];
+                        let starts = (0..heads.keys).map(|group| heads.key(group));
+                        for start in starts.chain((0..heads.keys).map(|group| heads.value(group))) {
+                            rows.extend_from_slice(&row[start..start + heads.width]);
                         }
                     });
-                });
+                }
+                Mix::Recurrence(recurrence) => {
+                    let (states, size) =
+                        (self.recur(recurrence, layer, qkv, kept, mixed)?, recurrence.state());
+                    self.keep(layer, kept, size, |token, rows| {
+                        rows.extend_from_slice(&states[token * size..][..size]);
+                    });
+                }
             }
-            self.attend(heads, layer, &qkv, kept, &mut mixed);
-            self.keep(heads, layer, &qkv, kept);
-            block.out.forward_onto(&mixed, &mut x)?;
-            block.ff_norm.forward(&x, &mut norm)?;
-            block.up.forward(&norm, &mut up)?;
-            block.activation.forward(model.shape.ff_width, &up, &mut inner);
-            block.down.forward_onto(&inner, &mut x)?;
-        }
+            Ok(())
+        })?;
         for keep in &self.keep {
             kept[keep.index].tokens = keep.stay + keep.add.iter().map(Range::len).sum::<usize>();
         }
-        model.norm.forward(&x, &mut norm)?;
-        Ok(norm)
+        Ok(hidden)
     }
 
-    /// Changes the kept runs in a layer, whose keys and values were used for the last time.
-    fn keep<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &mut [Kept<T>]) {
+    /// Changes the kept runs in a layer, whose rows of `size` numbers were used for the last time; `push` adds that of a token.
+    fn keep<T: Real>(
+        &self,
+        layer: usize,
+        kept: &mut [Kept<T>],
+        size: usize,
+        push: impl Fn(usize, &mut Vec<T>),
+    ) {
         for keep in &self.keep {
             let layers = &mut kept[keep.index].layers;
             layers.resize_with(layers.len().max(layer + 1), Vec::new);
-            layers[layer].truncate(keep.stay * 2 * heads.keys * heads.width);
-            let rows =
-                keep.add.iter().cloned().flatten().map(|token| &qkv[token * heads.row()..][..heads.row()]);
-            rows.for_each(|row| layers[layer].extend_from_slice(&row[heads.queries * heads.width..]));
+            layers[layer].truncate(keep.stay * size);
+            keep.add.iter().cloned().flatten().for_each(|token| push(token, &mut layers[layer]));
         }
     }
 
+    /// Runs a recurrence along every segment; returns the state behind each token.
+    fn recur<T: Real>(
+        &self,
+        recurrence: &Recurrence<T>,
+        layer: usize,
+        uv: &[T],
+        kept: &[Kept<T>],
+        out: &mut [T],
+    ) -> Result<Vec<T>> {
+        let (size, width) = (recurrence.state(), recurrence.width);
+        let mut states: Vec<T> = Vec::with_capacity(self.ids.len() * size);
+        for Segment { before, tokens } in &self.segments {
+            let mut state = match before.iter().rfind(|before| before.len() > 0) {
+                None => vec![],
+                Some(Before::Here(range)) => states[(range.end - 1) * size..][..size].to_vec(),
+                Some(Before::Kept { index, tokens }) => {
+                    kept[*index].layers[layer][(tokens - 1) * size..][..size].to_vec()
+                }
+            };
+            let uv = &uv[tokens.start * 2 * width..tokens.end * 2 * width];
+            let out = &mut out[tokens.start * width..tokens.end * width];
+            recurrence.step(uv, &mut state, out, |state| states.extend_from_slice(state))?;
+        }
+        Ok(states)
+    }
+
     /// Turned queries, keys and values of all tokens → what each token takes from those before it and itself.
-    fn attend<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &[Kept<T>], out: &mut [T]) {
+    fn attend<T: Real>(
+        &self,
+        attention: Attention<'_, T>,
+        layer: usize,
+        qkv: &[T],
+        kept: &[Kept<T>],
+        out: &mut [T],
+    ) {
+        let heads = attention.heads;
         let mut tasks = Vec::new();
         let mut rest = out;
         for segment in &self.segments {
@@ -193,17 +228,19 @@ impl Pass {
             let parts: Vec<Part<'_, T>> =
                 before.map(|before| Part::new(before, heads, layer, qkv, kept)).collect();
             let queries = &qkv[block.start * heads.row()..block.end * heads.row()];
-            attend_block(heads, queries, &parts, scores, out);
+            attend_block(attention, queries, &parts, scores, out);
         });
     }
 }
 
 /// Keys and values of a run of tokens, where they lie.
 struct Part<'a, T> {
-    /// Row after row, from the first key of the first token on.
+    /// Row after row, from the first token on.
     rows: &'a [T],
     tokens: usize,
     stride: usize,
+    /// Whether rows hold keys and values alone.
+    kept: bool,
 }
 
 impl<'a, T: Real> Part<'a, T> {
@@ -211,48 +248,76 @@ impl<'a, T: Real> Part<'a, T> {
         match before {
             Before::Kept { index, tokens } => {
                 let rows = &kept[*index].layers[layer];
-                Self { rows, tokens: *tokens, stride: 2 * heads.keys * heads.width }
+                Self { rows, tokens: *tokens, stride: 2 * heads.keys * heads.width, kept: true }
             }
             Before::Here(range) => {
-                let rows = &qkv[range.start * heads.row() + heads.queries * heads.width..];
-                Self { rows, tokens: range.len(), stride: heads.row() }
+                let rows = &qkv[range.start * heads.row()..];
+                Self { rows, tokens: range.len(), stride: heads.row(), kept: false }
             }
         }
     }
 
     /// Keys (0) or values (1) of a group of query heads: tokens × width.
     fn matrix(&self, heads: Heads, group: usize, which: usize) -> Matrix<'a, T> {
-        let start = (which * heads.keys + group) * heads.width;
-        Matrix::new(&self.rows[start..], self.tokens, heads.width, self.stride)
+        let start = match (self.kept, which) {
+            (true, _) => (which * heads.keys + group) * heads.width,
+            (false, 0) => heads.key(group),
+            (false, _) => heads.value(group),
+        };
+        Matrix::new(&self.rows[start.min(self.rows.len())..], self.tokens, heads.width, self.stride)
     }
 }
 
-/// Attention of a block of queries, the last of which is the last token of the last part.
+/// Turns queries and keys, where positions are rotary.
+fn turn<T: Real>(attention: Attention<'_, T>, positions: &[usize], qkv: &mut [T]) {
+    let Some(rope) = attention.rope else { return };
+    let heads = attention.heads;
+    let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
+    tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
+        simd(|| {
+            for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
+                let queries = (0..heads.queries).map(|head| heads.query(head));
+                for start in queries.chain((0..heads.keys).map(|group| heads.key(group))) {
+                    rope.turn(&mut row[start..start + heads.width], position, Turn::Forward);
+                }
+            }
+        });
+    });
+}
+
+/// Attention of a block of queries, the last of which is the last token of the last part. Parts begin with the first token of the
+/// text, so a key's place among them is its position.
 fn attend_block<T: Real>(
-    heads: Heads,
+    attention: Attention<'_, T>,
     queries: &[T],
     parts: &[Part<'_, T>],
     scores: &mut Vec<T>,
     out: &mut [T],
 ) {
+    let heads = attention.heads;
     let (width, count) = (heads.width, queries.len() / heads.row());
     let keys: usize = parts.iter().map(|part| part.tokens).sum();
     scores.resize(count * keys, T::ZERO);
-    let scale = T::of(1.0 / (width as f64).sqrt());
     for head in 0..heads.queries {
-        let group = head * heads.keys / heads.queries;
-        let query = Matrix::new(&queries[head * width..], count, width, heads.row());
+        let group = head / heads.shared();
+        let query = Matrix::new(&queries[heads.query(head)..], count, width, heads.row());
         let mut first = 0;
         for part in parts {
             let scores = MatrixMut::new(&mut scores[first..], count, part.tokens, keys);
-            multiply(scores, false, query, part.matrix(heads, group, 0).transposed(), scale);
+            multiply(scores, false, query, part.matrix(heads, group, 0).transposed(), heads.scale());
             first += part.tokens;
         }
         simd(|| {
             for (at, row) in scores.chunks_mut(keys).enumerate() {
-                let (seen, later) = row.split_at_mut(keys - count + at + 1);
-                softmax(seen);
-                later.fill(T::ZERO);
+                let position = keys - count + at;
+                if let Some(slopes) = attention.slopes {
+                    let distances = row[..=position].iter_mut().rev().enumerate();
+                    distances.for_each(|(distance, score)| *score -= slopes[head] * T::of(distance as f64));
+                }
+                let start = attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
+                row[..start].fill(T::ZERO);
+                softmax(&mut row[start..=position]);
+                row[position + 1..].fill(T::ZERO);
             }
         });
         let mut first = 0;

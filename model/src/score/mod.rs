@@ -16,7 +16,7 @@ pub use text::Scorer;
 
 use crate::architecture::Transformer;
 use crate::error::TrainError;
-use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd};
+use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, exponentiate, multiply, simd};
 use forest::Kept;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -144,6 +144,7 @@ fn logits<T: Real, R: Send>(
     of: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> Result<Vec<R>, TrainError> {
     let (width, vocab) = (model.shape.width, model.shape.vocab);
+    let bias = model.head_bias.as_ref().map(|bias| bias.read(<[T]>::to_vec)).transpose()?;
     let found = model.head.read(|weight| {
         let weight = Matrix::new(weight, vocab, width, width).transposed();
         let task = |(task, rows): (usize, &[usize])| {
@@ -151,6 +152,9 @@ fn logits<T: Real, R: Send>(
             let mut logits = vec![T::ZERO; rows.len() * vocab];
             let x = Matrix::new(&x, rows.len(), width, width);
             multiply(MatrixMut::new(&mut logits, rows.len(), vocab, vocab), false, x, weight, T::ONE);
+            if let Some(bias) = &bias {
+                logits.chunks_mut(vocab).for_each(|logits| add_scaled(logits, bias, T::ONE));
+            }
             let each = logits.chunks_mut(vocab).enumerate();
             simd(|| each.map(|(at, logits)| of(task * HEAD_ROWS + at, logits)).collect::<Vec<R>>())
         };
@@ -228,6 +232,20 @@ mod tests {
                 let near = score.tokens.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9);
                 assert!(near, "{request:?}: {:?}, alone {expected:?}", score.tokens);
                 assert!((score.sum - expected.iter().sum::<f64>()).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn every_composition_shares_prefixes() {
+        for (name, config) in crate::tests::compositions() {
+            let model = model::<f64>(&config, CONTEXT);
+            let requests: Vec<Request> = requests().into_iter().step_by(5).collect();
+            for (score, request) in score(&model, &requests, CONTEXT as usize).unwrap().iter().zip(&requests)
+            {
+                let expected = expected(&model, request);
+                let near = score.tokens.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9);
+                assert!(near, "{name}, {request:?}: {:?}, alone {expected:?}", score.tokens);
             }
         }
     }
