@@ -120,7 +120,7 @@ def tiny():
     falcon = dict(ffn_hidden_size=FF_WIDTH, alibi=False, bias=False, hidden_dropout=0.0, attention_dropout=0.0)
     groups = FalconConfig(**sizes, **falcon, new_decoder_architecture=True, num_kv_heads=KV_HEADS, num_ln_in_parallel_attn=1)
     falcon = FalconForCausalLM(FalconConfig(**sizes, **falcon, multi_query=True, parallel_attn=True))
-    bert = BertForMaskedLM(BertConfig(**sizes, intermediate_size=FF_WIDTH, hidden_act="gelu"))
+    bert = BertForMaskedLM(BertConfig(**sizes, intermediate_size=FF_WIDTH, hidden_act="gelu", pad_token_id=None))
     models = dict(llama=llama, gpt=gpt, mistral=mistral, mixtral=mixtral, falcon=falcon, falcon_groups=FalconForCausalLM(groups), bert=bert)
     told = ",\n".join(f'"{name}": {json.dumps(golden(model))}' for name, model in models.items())
     print(f"{{{told}}}".replace("], [", "],\n["))

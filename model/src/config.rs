@@ -57,6 +57,16 @@ choice! {
 }
 
 choice! {
+    /// How first values and learning rates follow the width.
+    pub enum ParametrizationKind {
+        /// They do not.
+        Standard = "standard",
+        /// muP (arXiv 2203.03466): the best learning rate is that of `base_width`.
+        Mup = "mup",
+    }
+}
+
+choice! {
     /// What a model is trained to do.
     pub enum Objective {
         /// Predicts each next token (GPT-3, LLaMA, LaMDA).
@@ -136,6 +146,8 @@ config! {
         /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
         /// to the same bits with less memory; 0 keeps everything.
         recompute: u64 = 0, in 0..=1000;
+        /// Memory that the training may use, in MiB; 0 means all that the machine or its control group has. What needs more is refused.
+        memory_mib: u64 = 0, in 0..=1_000_000_000;
         /// Optimizer steps; with `seconds_max` the most of them.
         steps: u64 = 500, in 1..=100_000_000;
         /// Time budget in seconds, 0 for none: the first steps are timed and `steps` is lowered to what fits, once.
@@ -152,6 +164,12 @@ config! {
         decay_shape: DecayShape = DecayShape::Linear;
         /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
         warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// How first values and learning rates follow the width.
+        parametrization: ParametrizationKind = ParametrizationKind::Standard;
+        /// Width at which `mup` and `standard` are the same.
+        base_width: u64 = 64, in 8..=65_536;
+        /// Features of a head at `base_width`, from where on scores of attention fall with 1 ÷ d instead of 1 ÷ √d; 0 means as many as here.
+        base_head_width: u64 = 0, in 0..=65_536;
         /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).
         optimizer: OptimizerKind = OptimizerKind::AdamW;
         /// Weight decay, apart from the gradient (AdamW, arXiv 1711.05101).

@@ -16,6 +16,7 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
+mod batch;
 mod build;
 mod cells;
 mod check;
@@ -30,6 +31,7 @@ mod funnel;
 mod generate;
 mod history;
 mod inspect;
+mod mup;
 mod new;
 mod output;
 mod progress;
@@ -73,6 +75,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
+    Mup(mup::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -116,6 +120,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Mup(args) => mup::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

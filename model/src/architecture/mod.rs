@@ -38,10 +38,11 @@ use crate::layer::recurrence::Recurrence;
 use crate::layer::rope::Rope;
 use crate::objective::Program;
 use crate::objective::cross_entropy::Terms;
+use crate::optimizer::Role;
 use crate::parameter::Shared;
 use crate::parts::{NormPlace, Positions};
 use candle_core::{Device, Result};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One layer.
 #[derive(Debug)]
@@ -67,6 +68,9 @@ pub(crate) enum Mix<T> {
     /// A gated linear recurrence.
     Recurrence(Recurrence<T>),
 }
+
+/// Mixes the tokens of a layer: its number, the layer, what its first product gave, which may be changed, and where what comes out goes.
+pub(crate) type MixLayer<'a, T> = dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()> + 'a;
 
 /// What a head does before the product over the vocabulary.
 #[derive(Debug)]
@@ -166,6 +170,17 @@ impl<T: Real> Transformer<T> {
         std::iter::once(tokens).chain(further).chain(std::iter::once(&self.head))
     }
 
+    /// What a tensor is to the model.
+    pub(crate) fn role(&self, parameter: &Shared<T>) -> Role {
+        let is = |other: &Shared<T>| Arc::ptr_eq(other, parameter);
+        let is_taps = |block: &Block<T>| matches!(&block.mix, Mix::Recurrence(mix) if is(&mix.convolution.0));
+        if self.tables().any(is) {
+            return Role::Table;
+        }
+        // A convolution mixes tokens, each feature by itself.
+        if self.blocks.iter().any(is_taps) { Role::Vector } else { Role::of(parameter) }
+    }
+
     /// The memory that passes share.
     pub(crate) fn tape(&self) -> MutexGuard<'_, Tape<T>> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
@@ -248,16 +263,11 @@ impl<T: Real> Transformer<T> {
         self.logits(&hidden)
     }
 
-    /// The features that the head is given: tokens × width, without dropout. `mix` decides what the tokens of each layer see: it is
-    /// given the number of the layer, the layer, what its first product gave, which it may change, and where what comes out goes.
+    /// The features that the head is given: tokens × width, without dropout. `mix` decides what the tokens of each layer see.
     ///
     /// # Errors
     /// A token is beyond the vocabulary; those of `mix`.
-    pub(crate) fn walk(
-        &self,
-        batch: &Batch,
-        mix: &mut dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()>,
-    ) -> Result<Vec<T>> {
+    pub(crate) fn walk(&self, batch: &Batch, mix: &mut MixLayer<'_, T>) -> Result<Vec<T>> {
         tape::walk(self, batch, mix)
     }
 

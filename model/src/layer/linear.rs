@@ -57,6 +57,11 @@ impl<T: Real> Linear<T> {
         self.orientation
     }
 
+    /// Each weight with its bias, as parameters.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Shared<T>, Option<&Shared<T>>)> {
+        self.parts.iter().map(|part| (&part.weight, part.bias.as_ref()))
+    }
+
     /// Each weight with its bias, in the order of the output.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>)> {
         self.parts.iter().map(|part| {
@@ -153,7 +158,8 @@ impl<T: Real> Linear<T> {
         let tokens = x.len() / self.width_in;
         let x = Matrix::new(x, tokens, self.width_in, self.width_in);
         let dy = |first: usize, width: usize| {
-            Matrix::new(&dy[part.start + first..], tokens, width, self.width_out)
+            // No tokens lie in no numbers: an expert may have none.
+            Matrix::new(&dy[(part.start + first).min(dy.len())..], tokens, width, self.width_out)
         };
         part.weight.accumulate(|dw, keep| match self.orientation {
             Orientation::OutIn => {

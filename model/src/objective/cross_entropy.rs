@@ -159,6 +159,13 @@ impl<T: Real> CrossEntropy<T> {
     }
 }
 
+/// Bytes that the loss of so many targets works with.
+pub(crate) fn chunk_bytes(width: usize, vocab: usize, targets: usize) -> u64 {
+    let chunk = (CHUNK_NUMBERS / vocab.max(1)).max(1).next_multiple_of(ROWS).min(targets);
+    let numbers = chunk * (2 * width + vocab) + targets;
+    (numbers * size_of::<f32>() + targets * size_of::<(usize, u32)>()) as u64
+}
+
 /// Where the gradients of a batch go.
 struct Gradient<'a, T> {
     dh: &'a mut [T],

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::batch::{Batch, NO_TARGET, Row};
     use crate::config::{Architecture, Config};
-    use crate::tests::{model, small};
+    use crate::tests::{compositions, model, small};
 
     const CONTEXT: u64 = 90;
 
@@ -221,31 +221,16 @@ mod tests {
 
     #[test]
     fn shared_prefixes_give_what_each_request_gives_alone() {
-        for architecture in [Architecture::Llama, Architecture::Gpt] {
-            let config = Config { layers: 3, ..small(architecture) };
-            let model = model::<f64>(&config, CONTEXT);
+        for (name, config) in compositions() {
+            let model = model::<f64>(&Config { layers: 3, ..config }, CONTEXT);
             let requests = requests();
             for (score, request) in score(&model, &requests, CONTEXT as usize).unwrap().iter().zip(&requests)
             {
                 let expected = expected(&model, request);
                 assert_eq!(score.tokens.len(), expected.len());
                 let near = score.tokens.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9);
-                assert!(near, "{request:?}: {:?}, alone {expected:?}", score.tokens);
+                assert!(near, "{name}: {request:?}: {:?}, alone {expected:?}", score.tokens);
                 assert!((score.sum - expected.iter().sum::<f64>()).abs() < 1e-9);
-            }
-        }
-    }
-
-    #[test]
-    fn every_composition_shares_prefixes() {
-        for (name, config) in crate::tests::compositions() {
-            let model = model::<f64>(&config, CONTEXT);
-            let requests: Vec<Request> = requests().into_iter().step_by(5).collect();
-            for (score, request) in score(&model, &requests, CONTEXT as usize).unwrap().iter().zip(&requests)
-            {
-                let expected = expected(&model, request);
-                let near = score.tokens.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9);
-                assert!(near, "{name}, {request:?}: {:?}, alone {expected:?}", score.tokens);
             }
         }
     }
