@@ -230,6 +230,28 @@ impl<T: Real> Transformer<T> {
         self.tape().expert_load()
     }
 
+    /// The features that the head is given for tokens that stand alone: tokens × width.
+    pub(crate) fn hidden(&self, ids: &[u32]) -> Result<Vec<T>> {
+        self.features(&Batch::piece(ids, 0))
+    }
+
+    /// Whether every layer mixes tokens by attention.
+    pub(crate) fn mixes_by_attention(&self) -> bool {
+        self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
+    }
+
+    /// The features that the head is given for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
+    pub(crate) fn mixed_by(
+        &self,
+        batch: &Batch,
+        mut mix: impl FnMut(usize, &mut [T], &mut [T]),
+    ) -> Result<Vec<T>> {
+        self.walk(batch, &mut |layer, _, qkv, mixed| {
+            mix(layer, qkv, mixed);
+            Ok(())
+        })
+    }
+
     /// The logits that follow `ids`, which continue what the caches have seen.
     pub(crate) fn next_logits(&self, ids: &[u32], caches: &mut [Cache<T>], seen: usize) -> Result<Vec<T>> {
         let width = self.shape.width;
@@ -237,7 +259,7 @@ impl<T: Real> Transformer<T> {
         let hidden = self.walk(&batch, &mut |layer, block, qkv, mixed| {
             let cache = &mut caches[layer];
             match &block.mix {
-                Mix::Recurrence(layer) => layer.step(qkv, &mut cache.state, mixed, |_| {}),
+                Mix::Recurrence(layer) => layer.step(qkv, &mut cache.state, mixed),
                 Mix::Attention => {
                     cache.attend(qkv, self.attention(&batch), mixed);
                     Ok(())
@@ -253,17 +275,21 @@ impl<T: Real> Transformer<T> {
     /// A token is beyond the vocabulary.
     #[cfg_attr(not(test), expect(dead_code, reason = "the parity of exported models asks for it"))]
     pub(crate) fn all_logits(&self, batch: &Batch) -> Result<Vec<T>> {
-        let hidden = self.walk(batch, &mut |_, block, qkv, mixed| match &block.mix {
+        self.logits(&self.features(batch)?)
+    }
+
+    /// The features that the head is given: tokens × width, without dropout.
+    fn features(&self, batch: &Batch) -> Result<Vec<T>> {
+        self.walk(batch, &mut |_, block, qkv, mixed| match &block.mix {
             Mix::Recurrence(layer) => layer.forward(batch, qkv, &mut vec![], mixed),
             Mix::Attention => {
                 self.attention(batch).forward(qkv, mixed);
                 Ok(())
             }
-        })?;
-        self.logits(&hidden)
+        })
     }
 
-    /// The features that the head is given: tokens × width, without dropout. `mix` decides what the tokens of each layer see.
+    /// The same, where `mix` decides what the tokens of each layer see.
     ///
     /// # Errors
     /// A token is beyond the vocabulary; those of `mix`.

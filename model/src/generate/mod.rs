@@ -14,7 +14,7 @@ mod rows;
 pub mod speed;
 mod text;
 
-pub(crate) use rows::{Request, continue_rows};
+pub(crate) use rows::{Request, continue_each, continue_rows};
 pub use text::Generated;
 
 use crate::architecture::Transformer;

@@ -156,10 +156,17 @@ impl<T: Real> Linear<T> {
 
     fn weight_gradient(&self, part: &Part<T>, x: &[T], dy: &[T]) {
         let tokens = x.len() / self.width_in;
+        if tokens == 0 {
+            // An expert that no token chose.
+            return part.weight.accumulate(|dw, keep| {
+                if !keep {
+                    dw.fill(T::ZERO);
+                }
+            });
+        }
         let x = Matrix::new(x, tokens, self.width_in, self.width_in);
         let dy = |first: usize, width: usize| {
-            // No tokens lie in no numbers: an expert may have none.
-            Matrix::new(&dy[(part.start + first).min(dy.len())..], tokens, width, self.width_out)
+            Matrix::new(&dy[part.start + first..], tokens, width, self.width_out)
         };
         part.weight.accumulate(|dw, keep| match self.orientation {
             Orientation::OutIn => {
@@ -225,6 +232,18 @@ mod tests {
             y
         };
         check(&what, tokens * width_in, &parameters, forward, |x, dy, dx| linear.backward(x, dy, dx));
+    }
+
+    #[test]
+    fn no_tokens_have_gradients_of_zeros() {
+        for (orientation, shape) in [(Orientation::OutIn, [4, 3]), (Orientation::InOut, [3, 4])] {
+            let weights = [parameter::<f32>("a", &shape, 1), parameter("b", &shape, 2)];
+            let linear =
+                Linear::new(weights.iter().map(|w| (w.clone(), None)).collect(), orientation).unwrap();
+            linear.forward(&[], &mut []).unwrap();
+            linear.backward(&[], &[], &mut []).unwrap();
+            assert!(weights.iter().all(|w| w.gradient(|g| g == Some(&[0.0; 12][..]))), "{orientation:?}");
+        }
     }
 
     #[test]

@@ -306,24 +306,13 @@ impl<T: Real> Recurrence<T> {
         add(&self.convolution.1, TAPS * width);
     }
 
-    /// Numbers of the state behind a token: h, then the last v, the newest first.
-    pub(crate) const fn state(&self) -> usize {
-        TAPS * self.width
-    }
-
-    /// One token after the other behind what `state` has seen, which is empty at the start; `seen` is told of each state.
-    pub(crate) fn step(
-        &self,
-        uv: &[T],
-        state: &mut Vec<T>,
-        out: &mut [T],
-        mut seen: impl FnMut(&[T]),
-    ) -> Result<()> {
+    /// One token after the other behind what `state` has seen, which is empty at the start: h, then the last v, the newest first.
+    pub(crate) fn step(&self, uv: &[T], state: &mut Vec<T>, out: &mut [T]) -> Result<()> {
         let (width, read) = (self.width, self.read()?);
         let mut gates = vec![T::ZERO; 3 * width];
         for (uv, out) in uv.chunks(2 * width).zip(out.chunks_mut(width)) {
             let first = state.is_empty();
-            state.resize(self.state(), T::ZERO);
+            state.resize(TAPS * width, T::ZERO);
             let (h, past) = state.split_at_mut(width);
             let (u, v) = uv.split_at(width);
             let (c, rest) = gates.split_at_mut(width);
@@ -346,7 +335,6 @@ impl<T: Real> Recurrence<T> {
             }
             past.copy_within(..(TAPS - 2) * width, width);
             past[..width].copy_from_slice(v);
-            seen(state);
         }
         Ok(())
     }
@@ -471,7 +459,7 @@ mod tests {
         };
         let (mut state, mut stepped) = (vec![], vec![0.0; 12 * width]);
         for (uv, y) in uv.chunks(3 * 2 * width).zip(stepped.chunks_mut(3 * width)) {
-            layer.step(uv, &mut state, y, |_| {}).unwrap();
+            layer.step(uv, &mut state, y).unwrap();
         }
         let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
         assert!(near(&whole(&[12], &uv), &stepped));

@@ -8,15 +8,13 @@
 //!                           ├─ Rome           instead of: 6 + 6 + 7
 //!                           └─ New York
 //! ```
-//! All layers that mix no tokens see one matrix of tokens. Attention takes the keys where they lie, part by part, without a copy; a
-//! recurrence goes on from the state behind the last token before a segment.
+//! All layers but attention see one matrix of tokens. Attention takes the keys where they lie, part by part, without a copy.
 
-use crate::architecture::{Mix, Transformer};
+use crate::architecture::Transformer;
 use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, multiply, simd, softmax};
 use crate::layer::attention::{Attention, Heads};
-use crate::layer::recurrence::Recurrence;
-use crate::layer::rope::Turn;
+use crate::layer::rope::{Rope, Turn};
 use candle_core::Result;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -26,50 +24,35 @@ const QUERIES: usize = 64;
 /// Tokens of a task that turns rotary positions.
 const TURN_TOKENS: usize = 64;
 
-/// Keys and values of a run of tokens, kept between passes: for each layer tokens × (keys, values), or tokens × state of a recurrence.
+/// Rows of queries, keys and values of a run of tokens, kept between passes: for each layer tokens × features.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept<T> {
+pub(super) struct Kept<T> {
     layers: Vec<Vec<T>>,
-    tokens: usize,
-}
-
-impl<T> Kept<T> {
-    /// Tokens that are kept.
-    pub(crate) const fn len(&self) -> usize {
-        self.tokens
-    }
 }
 
 /// What a pass leaves behind.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Keep {
-    /// The kept run that changes.
-    pub(crate) index: usize,
-    /// How many of its tokens stay; the others are forgotten.
-    pub(crate) stay: usize,
+pub(super) struct Keep {
+    /// How many tokens of the kept run stay; the others are forgotten.
+    pub(super) stay: usize,
     /// Tokens of the pass that are added, in this order.
-    pub(crate) add: Vec<Range<usize>>,
+    pub(super) add: Vec<Range<usize>>,
 }
 
 /// What stands directly before a segment, or before that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Before {
-    /// The first tokens of one of the runs that were kept.
-    Kept {
-        /// Place in the list of kept runs.
-        index: usize,
-        /// How many of its tokens.
-        tokens: usize,
-    },
+pub(super) enum Before {
+    /// So many first tokens of the run that was kept.
+    Kept(usize),
     /// Tokens of this pass.
     Here(Range<usize>),
 }
 
 impl Before {
     /// How many tokens.
-    pub(crate) const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         match self {
-            Self::Kept { tokens, .. } => *tokens,
+            Self::Kept(tokens) => *tokens,
             Self::Here(range) => range.end - range.start,
         }
     }
@@ -77,27 +60,27 @@ impl Before {
 
 /// A run of tokens of this pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Segment {
+pub(super) struct Segment {
     /// Everything before it, from the first token on.
-    pub(crate) before: Vec<Before>,
+    pub(super) before: Vec<Before>,
     /// Its tokens among those of the pass.
-    pub(crate) tokens: Range<usize>,
+    pub(super) tokens: Range<usize>,
 }
 
 /// The tokens of one pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pass {
+pub(super) struct Pass {
     /// Token ids.
-    pub(crate) ids: Vec<u32>,
+    pub(super) ids: Vec<u32>,
     /// Segments, which follow each other without gaps.
-    pub(crate) segments: Vec<Segment>,
-    /// What is kept of it, at most once for each kept run.
-    pub(crate) keep: Vec<Keep>,
+    pub(super) segments: Vec<Segment>,
+    /// What is kept of it, in place of what was kept before.
+    pub(super) keep: Keep,
 }
 
 impl Pass {
     /// Adds a run of tokens behind others; returns its place among the tokens.
-    pub(crate) fn push(&mut self, before: Vec<Before>, ids: &[u32]) -> Range<usize> {
+    pub(super) fn push(&mut self, before: Vec<Before>, ids: &[u32]) -> Range<usize> {
         let tokens = self.ids.len()..self.ids.len() + ids.len();
         self.ids.extend_from_slice(ids);
         self.segments.push(Segment { before, tokens: tokens.clone() });
@@ -113,104 +96,41 @@ impl Pass {
         self.segments.iter().flat_map(of).collect()
     }
 
-    /// Runs the model; returns what the head is given: tokens × width. What it leaves behind changes `kept`.
+    /// Runs a model that mixes tokens by attention; returns what the head is given: tokens × width. What it leaves behind changes `kept`.
     ///
     /// # Errors
     /// A token beyond the vocabulary.
-    pub(crate) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut [Kept<T>]) -> Result<Vec<T>> {
+    pub(super) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut Kept<T>) -> Result<Vec<T>> {
         let heads = model.shape.heads;
         let positions = self.positions();
         // The embedding asks for tokens and positions alone.
         let batch = Batch {
             length: self.ids.len(),
             ids: self.ids.clone(),
-            positions: positions
-                .iter()
-                .map(|&position| u32::try_from(position).unwrap_or(u32::MAX))
-                .collect(),
+            positions: positions.iter().map(|&at| u32::try_from(at).unwrap_or(u32::MAX)).collect(),
             ..Batch::default()
         };
         let attention = model.attention(&batch);
-        let hidden = model.walk(&batch, &mut |layer, block, qkv, mixed| {
-            match &block.mix {
-                Mix::Attention => {
-                    turn(attention, &positions, qkv);
-                    self.attend(attention, layer, qkv, kept, mixed);
-                    self.keep(layer, kept, 2 * heads.keys * heads.width, |token, rows| {
-                        let row = &qkv[token * heads.row()..][..heads.row()];
-                        let starts = (0..heads.keys).map(|group| heads.key(group));
-                        for start in starts.chain((0..heads.keys).map(|group| heads.value(group))) {
-                            rows.extend_from_slice(&row[start..start + heads.width]);
-                        }
-                    });
-                }
-                Mix::Recurrence(recurrence) => {
-                    let (states, size) =
-                        (self.recur(recurrence, layer, qkv, kept, mixed)?, recurrence.state());
-                    self.keep(layer, kept, size, |token, rows| {
-                        rows.extend_from_slice(&states[token * size..][..size]);
-                    });
-                }
+        model.mixed_by(&batch, |layer, qkv, mixed| {
+            if let Some(rope) = &model.rope {
+                turn(rope, heads, &positions, qkv);
             }
-            Ok(())
-        })?;
-        for keep in &self.keep {
-            kept[keep.index].tokens = keep.stay + keep.add.iter().map(Range::len).sum::<usize>();
-        }
-        Ok(hidden)
+            kept.layers.resize_with(kept.layers.len().max(layer + 1), Vec::new);
+            self.attend(attention, qkv, &kept.layers[layer], mixed);
+            self.keep(heads, qkv, &mut kept.layers[layer]);
+        })
     }
 
-    /// Changes the kept runs in a layer, whose rows of `size` numbers were used for the last time; `push` adds that of a token.
-    fn keep<T: Real>(
-        &self,
-        layer: usize,
-        kept: &mut [Kept<T>],
-        size: usize,
-        push: impl Fn(usize, &mut Vec<T>),
-    ) {
-        for keep in &self.keep {
-            let layers = &mut kept[keep.index].layers;
-            layers.resize_with(layers.len().max(layer + 1), Vec::new);
-            layers[layer].truncate(keep.stay * size);
-            keep.add.iter().cloned().flatten().for_each(|token| push(token, &mut layers[layer]));
+    /// Changes what is kept of a layer, whose keys and values were used for the last time.
+    fn keep<T: Real>(&self, heads: Heads, qkv: &[T], kept: &mut Vec<T>) {
+        kept.truncate(self.keep.stay * heads.row());
+        for range in &self.keep.add {
+            kept.extend_from_slice(&qkv[range.start * heads.row()..range.end * heads.row()]);
         }
-    }
-
-    /// Runs a recurrence along every segment; returns the state behind each token.
-    fn recur<T: Real>(
-        &self,
-        recurrence: &Recurrence<T>,
-        layer: usize,
-        uv: &[T],
-        kept: &[Kept<T>],
-        out: &mut [T],
-    ) -> Result<Vec<T>> {
-        let (size, width) = (recurrence.state(), recurrence.width);
-        let mut states: Vec<T> = Vec::with_capacity(self.ids.len() * size);
-        for Segment { before, tokens } in &self.segments {
-            let mut state = match before.iter().rfind(|before| before.len() > 0) {
-                None => vec![],
-                Some(Before::Here(range)) => states[(range.end - 1) * size..][..size].to_vec(),
-                Some(Before::Kept { index, tokens }) => {
-                    kept[*index].layers[layer][(tokens - 1) * size..][..size].to_vec()
-                }
-            };
-            let uv = &uv[tokens.start * 2 * width..tokens.end * 2 * width];
-            let out = &mut out[tokens.start * width..tokens.end * width];
-            recurrence.step(uv, &mut state, out, |state| states.extend_from_slice(state))?;
-        }
-        Ok(states)
     }
 
     /// Turned queries, keys and values of all tokens → what each token takes from those before it and itself.
-    fn attend<T: Real>(
-        &self,
-        attention: Attention<'_, T>,
-        layer: usize,
-        qkv: &[T],
-        kept: &[Kept<T>],
-        out: &mut [T],
-    ) {
+    fn attend<T: Real>(&self, attention: Attention<'_, T>, qkv: &[T], kept: &[T], out: &mut [T]) {
         let heads = attention.heads;
         let mut tasks = Vec::new();
         let mut rest = out;
@@ -223,61 +143,26 @@ impl Pass {
             }
         }
         tasks.into_par_iter().for_each_init(Vec::new, |scores, (segment, block, out)| {
-            let own = Before::Here(segment.tokens.start..block.end);
-            let before = segment.before.iter().chain(std::iter::once(&own));
-            let parts: Vec<Part<'_, T>> =
-                before.map(|before| Part::new(before, heads, layer, qkv, kept)).collect();
-            let queries = &qkv[block.start * heads.row()..block.end * heads.row()];
-            attend_block(attention, queries, &parts, scores, out);
+            let rows = |range: Range<usize>| &qkv[range.start * heads.row()..range.end * heads.row()];
+            let part = |before: &Before| match before {
+                Before::Kept(tokens) => &kept[..tokens * heads.row()],
+                Before::Here(range) => rows(range.clone()),
+            };
+            let mut parts: Vec<&[T]> = segment.before.iter().map(part).collect();
+            parts.push(rows(segment.tokens.start..block.end));
+            attend_block(attention, rows(block), &parts, scores, out);
         });
     }
 }
 
-/// Keys and values of a run of tokens, where they lie.
-struct Part<'a, T> {
-    /// Row after row, from the first token on.
-    rows: &'a [T],
-    tokens: usize,
-    stride: usize,
-    /// Whether rows hold keys and values alone.
-    kept: bool,
-}
-
-impl<'a, T: Real> Part<'a, T> {
-    fn new(before: &Before, heads: Heads, layer: usize, qkv: &'a [T], kept: &'a [Kept<T>]) -> Self {
-        match before {
-            Before::Kept { index, tokens } => {
-                let rows = &kept[*index].layers[layer];
-                Self { rows, tokens: *tokens, stride: 2 * heads.keys * heads.width, kept: true }
-            }
-            Before::Here(range) => {
-                let rows = &qkv[range.start * heads.row()..];
-                Self { rows, tokens: range.len(), stride: heads.row(), kept: false }
-            }
-        }
-    }
-
-    /// Keys (0) or values (1) of a group of query heads: tokens × width.
-    fn matrix(&self, heads: Heads, group: usize, which: usize) -> Matrix<'a, T> {
-        let start = match (self.kept, which) {
-            (true, _) => (which * heads.keys + group) * heads.width,
-            (false, 0) => heads.key(group),
-            (false, _) => heads.value(group),
-        };
-        Matrix::new(&self.rows[start.min(self.rows.len())..], self.tokens, heads.width, self.stride)
-    }
-}
-
-/// Turns queries and keys, where positions are rotary.
-fn turn<T: Real>(attention: Attention<'_, T>, positions: &[usize], qkv: &mut [T]) {
-    let Some(rope) = attention.rope else { return };
-    let heads = attention.heads;
+/// Turns queries and keys to their positions.
+fn turn<T: Real>(rope: &Rope<T>, heads: Heads, positions: &[usize], qkv: &mut [T]) {
     let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
     tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
         simd(|| {
             for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
-                let queries = (0..heads.queries).map(|head| heads.query(head));
-                for start in queries.chain((0..heads.keys).map(|group| heads.key(group))) {
+                let starts = (0..heads.queries).map(|head| heads.query(head));
+                for start in starts.chain((0..heads.keys).map(|group| heads.key(group))) {
                     rope.turn(&mut row[start..start + heads.width], position, Turn::Forward);
                 }
             }
@@ -285,47 +170,52 @@ fn turn<T: Real>(attention: Attention<'_, T>, positions: &[usize], qkv: &mut [T]
     });
 }
 
-/// Attention of a block of queries, the last of which is the last token of the last part. Parts begin with the first token of the
-/// text, so a key's place among them is its position.
+/// Attention of the rows of a block of queries, the last of which is the last token of the last part; parts are rows of queries, keys and
+/// values.
 fn attend_block<T: Real>(
     attention: Attention<'_, T>,
     queries: &[T],
-    parts: &[Part<'_, T>],
+    parts: &[&[T]],
     scores: &mut Vec<T>,
     out: &mut [T],
 ) {
     let heads = attention.heads;
-    let (width, count) = (heads.width, queries.len() / heads.row());
-    let keys: usize = parts.iter().map(|part| part.tokens).sum();
+    let (width, stride, count) = (heads.width, heads.row(), queries.len() / heads.row());
+    let keys: usize = parts.iter().map(|part| part.len() / stride).sum();
     scores.resize(count * keys, T::ZERO);
     for head in 0..heads.queries {
         let group = head / heads.shared();
-        let query = Matrix::new(&queries[heads.query(head)..], count, width, heads.row());
+        let query = Matrix::new(&queries[heads.query(head)..], count, width, stride);
         let mut first = 0;
         for part in parts {
-            let scores = MatrixMut::new(&mut scores[first..], count, part.tokens, keys);
-            multiply(scores, false, query, part.matrix(heads, group, 0).transposed(), heads.scale());
-            first += part.tokens;
+            let tokens = part.len() / stride;
+            let key = Matrix::new(&part[heads.key(group)..], tokens, width, stride).transposed();
+            let scores = MatrixMut::new(&mut scores[first..], count, tokens, keys);
+            multiply(scores, false, query, key, heads.scale());
+            first += tokens;
         }
+        let slope = attention.slopes.map(|slopes| slopes[head]);
         simd(|| {
             for (at, row) in scores.chunks_mut(keys).enumerate() {
-                let position = keys - count + at;
-                if let Some(slopes) = attention.slopes {
-                    let distances = row[..=position].iter_mut().rev().enumerate();
-                    distances.for_each(|(distance, score)| *score -= slopes[head] * T::of(distance as f64));
+                let query = keys - count + at;
+                let start = attention.window.map_or(0, |window| (query + 1).saturating_sub(window));
+                if let Some(slope) = slope {
+                    let seen = row[start..=query].iter_mut().rev();
+                    seen.enumerate().for_each(|(distance, score)| *score -= slope * T::of(distance as f64));
                 }
-                let start = attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
+                softmax(&mut row[start..=query]);
                 row[..start].fill(T::ZERO);
-                softmax(&mut row[start..=position]);
-                row[position + 1..].fill(T::ZERO);
+                row[query + 1..].fill(T::ZERO);
             }
         });
         let mut first = 0;
         for part in parts {
-            let weights = Matrix::new(&scores[first..], count, part.tokens, keys);
+            let tokens = part.len() / stride;
+            let weights = Matrix::new(&scores[first..], count, tokens, keys);
+            let value = Matrix::new(&part[heads.value(group)..], tokens, width, stride);
             let out = MatrixMut::new(&mut out[head * width..], count, width, heads.out());
-            multiply(out, first > 0, weights, part.matrix(heads, group, 1), T::ONE);
-            first += part.tokens;
+            multiply(out, first > 0, weights, value, T::ONE);
+            first += tokens;
         }
     }
 }

@@ -8,15 +8,15 @@
 //! on the requests that it is scored with and on nothing else.
 
 mod forest;
-mod greedy;
 mod text;
 mod tree;
+mod write;
 
 pub use text::Scorer;
 
 use crate::architecture::Transformer;
 use crate::error::TrainError;
-use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, exponentiate, multiply, simd};
+use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd};
 use forest::Kept;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -60,9 +60,14 @@ pub(crate) fn score<T: Real>(
         asked.iter().map(|&at| sequence(&requests[at], length_max)).collect::<Result<Vec<_>, _>>()?;
     let empty = Score { greedy: true, ..Score::default() };
     let mut scores = vec![empty; requests.len()];
-    let mut kept = vec![Kept::default()];
-    for plan in tree::plan(&sequences) {
-        let hidden = plan.pass.hidden(model, &mut kept)?;
+    let mut kept = Kept::default();
+    // A recurrence reads each sequence from its start.
+    let shares = model.mixes_by_attention();
+    let plans =
+        if shares { tree::plan(&sequences) } else { sequences.iter().enumerate().map(tree::alone).collect() };
+    for plan in plans {
+        let hidden =
+            if shares { plan.pass.hidden(model, &mut kept)? } else { model.hidden(&plan.pass.ids)? };
         // Each output once, with every token that is asked for there.
         let mut wanted: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
         for (sequence, tokens) in &plan.outputs {
@@ -125,17 +130,6 @@ fn head<T: Real>(
     logits(model, hidden, &rows, |at, logits| row(logits, &outputs[at].1))
 }
 
-/// The most likely token behind each asked row of `hidden`, the first of equals.
-fn head_rows<T: Real>(model: &Transformer<T>, hidden: &[T], rows: &[usize]) -> Result<Vec<u32>, TrainError> {
-    let best = |_, logits: &mut [T]| {
-        let top = crate::kernel::max(logits);
-        let best = logits.iter().position(|&logit| logit == top);
-        best.and_then(|best| u32::try_from(best).ok())
-    };
-    let found = logits(model, hidden, rows, best)?;
-    found.into_iter().collect::<Option<_>>().ok_or(TrainError::NotANumber)
-}
-
 /// What `of` makes of the number and the logits of each asked row of `hidden`.
 fn logits<T: Real, R: Send>(
     model: &Transformer<T>,
@@ -151,10 +145,16 @@ fn logits<T: Real, R: Send>(
             let x: Vec<T> = rows.iter().flat_map(|row| &hidden[row * width..][..width]).copied().collect();
             let mut logits = vec![T::ZERO; rows.len() * vocab];
             let x = Matrix::new(&x, rows.len(), width, width);
-            multiply(MatrixMut::new(&mut logits, rows.len(), vocab, vocab), false, x, weight, T::ONE);
             if let Some(bias) = &bias {
-                logits.chunks_mut(vocab).for_each(|logits| add_scaled(logits, bias, T::ONE));
+                logits.chunks_mut(vocab).for_each(|row| row.copy_from_slice(bias));
             }
+            multiply(
+                MatrixMut::new(&mut logits, rows.len(), vocab, vocab),
+                bias.is_some(),
+                x,
+                weight,
+                T::ONE,
+            );
             let each = logits.chunks_mut(vocab).enumerate();
             simd(|| each.map(|(at, logits)| of(task * HEAD_ROWS + at, logits)).collect::<Vec<R>>())
         };
@@ -221,7 +221,10 @@ mod tests {
 
     #[test]
     fn shared_prefixes_give_what_each_request_gives_alone() {
-        for (name, config) in compositions() {
+        // Neither the loss of both sides nor that of rows that weigh on each other is one of next tokens.
+        for (name, config) in
+            compositions().into_iter().filter(|(name, _)| !["bert", "batch norm"].contains(name))
+        {
             let model = model::<f64>(&Config { layers: 3, ..config }, CONTEXT);
             let requests = requests();
             for (score, request) in score(&model, &requests, CONTEXT as usize).unwrap().iter().zip(&requests)
