@@ -23,9 +23,11 @@ mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+pub mod parts;
 pub mod presets;
 pub mod progress;
 mod schedule;
+pub mod score;
 pub mod speed;
 #[cfg(test)]
 mod testing;
