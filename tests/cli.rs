@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "new",
     "check",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 19] = [
     "build",
     "run",
     "train",
+    "align",
     "trace",
     "eval",
     "generate",

@@ -29,7 +29,7 @@ pub struct Row {
 }
 
 /// Rows side by side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Batch {
     /// Tokens in a row.
     pub(crate) length: usize,
@@ -39,6 +39,8 @@ pub(crate) struct Batch {
     pub(crate) starts: Vec<u32>,
     /// For each input, the token that follows, or [`NO_TARGET`].
     pub(crate) targets: Vec<u32>,
+    /// What the loss of each target is multiplied by, of any sign; empty where all weigh 1.
+    pub(crate) weights: Vec<f32>,
     /// Position of the first token of each piece.
     pub(crate) offset: usize,
 }
@@ -48,8 +50,14 @@ impl Batch {
     pub(crate) fn new(rows: &[Row], eos: u32) -> Self {
         let length = rows.first().map_or(0, |row| row.ids.len());
         let tokens = rows.len() * length;
-        let mut batch =
-            Self { length, ids: Vec::with_capacity(tokens), starts: vec![], targets: vec![], offset: 0 };
+        let mut batch = Self {
+            length,
+            ids: Vec::with_capacity(tokens),
+            starts: vec![],
+            targets: vec![],
+            weights: vec![],
+            offset: 0,
+        };
         for row in rows {
             let mut start = 0;
             for (&length, &begins) in row.piece_lengths.iter().zip(&row.begins) {
@@ -86,13 +94,26 @@ impl Batch {
     /// One piece whose first token stands at `offset`, without targets: for generation.
     pub(crate) fn piece(ids: &[u32], offset: usize) -> Self {
         let none = vec![NO_TARGET; ids.len()];
-        Self { length: ids.len(), ids: ids.to_vec(), starts: vec![0; ids.len()], targets: none, offset }
+        Self {
+            length: ids.len(),
+            ids: ids.to_vec(),
+            starts: vec![0; ids.len()],
+            targets: none,
+            weights: vec![],
+            offset,
+        }
     }
 
     /// Position in its piece of token `at` of the batch.
     #[inline]
     pub(crate) fn position(&self, at: usize) -> usize {
         at % self.length - self.starts[at] as usize + self.offset
+    }
+
+    /// What the loss of the target at token `at` of the batch is multiplied by.
+    #[inline]
+    pub(crate) fn weight(&self, at: usize) -> f32 {
+        self.weights.get(at).copied().unwrap_or(1.0)
     }
 
     /// How many tokens have a target.

@@ -1,5 +1,6 @@
 //! Files of a model folder: tensors, configuration, tokenizer. The folder loads in `transformers` as it is.
 
+use crate::align::adapter;
 use crate::architecture::{Shape, Source, Transformer, gpt, llama};
 use crate::config::Architecture;
 use crate::error::TrainError;
@@ -79,28 +80,50 @@ pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
     Ok(model.parameters.iter().map(entry).collect::<Result<_, candle_core::Error>>()?)
 }
 
+/// Writes the configuration.
+pub(crate) fn save_config(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
+    replace(&folder.join(CONFIG), &json_bytes(&config_json(&model.shape)))
+}
+
+/// `config.json` of a shape.
+pub(crate) fn config_json(shape: &Shape) -> Value {
+    match shape.architecture {
+        Architecture::Llama => llama::config_json(shape),
+        Architecture::Gpt => gpt::config_json(shape),
+    }
+}
+
 /// Writes tensors and configuration.
 pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
-    let config = match model.shape.architecture {
-        Architecture::Llama => llama::config_json(&model.shape),
-        Architecture::Gpt => gpt::config_json(&model.shape),
-    };
-    replace(&folder.join(CONFIG), &json_bytes(&config))?;
+    save_config(model, folder)?;
     replace(&folder.join(TENSORS), &tensor_bytes(&named(model)?)?)
 }
 
-/// Reads a model folder.
+/// Reads a model folder; one of an adapter gives the base model with the adapter merged.
 ///
 /// # Errors
 /// A file is missing, the configuration is of another kind of model, or tensors do not fit it.
 pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
-    let path = folder.join(CONFIG);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    let shape = shape(&config).map_err(TrainError::file(&path))?;
+    let shape = shape_of(folder)?;
+    if adapter::is_adapter(folder) {
+        let mut model = adapter::load(folder, shape)?;
+        adapter::merge(&mut model)?;
+        return Ok(model);
+    }
     let path = folder.join(TENSORS);
     let tensors = read_tensors(&path)?;
     Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))
+}
+
+/// Reads the shape of a model folder.
+///
+/// # Errors
+/// `config.json` is missing or of another kind of model.
+pub(crate) fn shape_of(folder: &Path) -> Result<Shape, TrainError> {
+    let path = folder.join(CONFIG);
+    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    shape(&config).map_err(TrainError::file(&path))
 }
 
 fn shape(config: &Value) -> Result<Shape, String> {

@@ -107,7 +107,7 @@ fn last(ids: &[u32], count: usize) -> &[u32] {
 }
 
 /// Chooses a token by a draw from [0, 1).
-fn choose(mut logits: Vec<f32>, sampling: &Sampling, draw: f64) -> u32 {
+pub(crate) fn choose(mut logits: Vec<f32>, sampling: &Sampling, draw: f64) -> u32 {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     // Ties by id, so that the choice is a function of the logits.
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));

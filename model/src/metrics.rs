@@ -3,6 +3,7 @@
 use crate::error::TrainError;
 use crate::folder;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 pub(crate) fn rounded(x: f64) -> f64 {
     format!("{x:.11e}").parse().unwrap_or(x)
 }
+
+/// A number with its name.
+pub(crate) type Measure = (&'static str, f64);
 
 /// The open file.
 #[derive(Debug)]
@@ -60,5 +64,34 @@ impl Metrics {
     pub(crate) fn held_out(&mut self, step: u64, loss: f64, bits_per_byte: f64) -> Result<(), TrainError> {
         let (loss, bits_per_byte) = (rounded(loss), rounded(bits_per_byte));
         self.line(&json!({ "step": step, "validation_loss": loss, "bits_per_byte": bits_per_byte }))
+    }
+
+    /// What an alignment measured at a step, in training or, with `held_out`, on rows kept apart.
+    pub(crate) fn measures(
+        &mut self,
+        step: u64,
+        held_out: bool,
+        found: &[Measure],
+    ) -> Result<(), TrainError> {
+        let mut line = serde_json::Map::from_iter([("step".to_owned(), json!(step))]);
+        for (name, value) in found {
+            let name = if held_out { format!("held_out_{name}") } else { (*name).to_owned() };
+            line.insert(name, json!(rounded(*value)));
+        }
+        self.line(&Value::Object(line))
+    }
+
+    /// The numbers that begin with `prefix` in the first or the last line that has any, by the rest of their names.
+    pub(crate) fn found(&self, prefix: &str, last: bool) -> Result<BTreeMap<String, f64>, TrainError> {
+        let text = std::fs::read_to_string(&self.path).map_err(TrainError::io(&self.path))?;
+        let of_line = |line: &str| {
+            let object: serde_json::Map<String, Value> = serde_json::from_str(line).ok()?;
+            let numbers = object
+                .iter()
+                .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.as_f64()?)));
+            Some(numbers.collect::<BTreeMap<_, _>>()).filter(|numbers| !numbers.is_empty())
+        };
+        let mut found = text.lines().filter_map(of_line);
+        Ok(if last { found.next_back() } else { found.next() }.unwrap_or_default())
     }
 }

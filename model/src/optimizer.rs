@@ -61,13 +61,13 @@ impl AdamW {
         self.parameters.iter().map(of).sum::<f64>().sqrt()
     }
 
-    /// Finds a parameter that no backward has written a gradient for. One that is zero throughout is there: of a step
-    /// without targets, or behind a matrix of zeros.
+    /// Finds a parameter that learns and that no backward has written a gradient for. One that is zero throughout is there: of a
+    /// step without targets, or behind a matrix of zeros.
     ///
     /// # Errors
     /// `NoGradient` with its name.
     pub(crate) fn assert_every_gradient(&self, step: u64) -> std::result::Result<(), TrainError> {
-        match self.parameters.iter().find(|p| p.gradient(|g| g.is_none())) {
+        match self.parameters.iter().find(|p| p.learns() && p.gradient(|g| g.is_none())) {
             Some(parameter) => Err(TrainError::NoGradient { step, tensor: parameter.name().to_owned() }),
             None => Ok(()),
         }

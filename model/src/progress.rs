@@ -47,6 +47,13 @@ pub enum TrainEvent<'a> {
         /// Bits per byte of text.
         bits_per_byte: f64,
     },
+    /// An alignment measured rows kept apart.
+    Measured {
+        /// Steps done.
+        step: u64,
+        /// Numbers with their names.
+        found: &'a [(&'static str, f64)],
+    },
     /// A checkpoint is on the disk.
     Checkpointed {
         /// Steps done.

@@ -16,6 +16,7 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
+mod align;
 mod build;
 mod cells;
 mod check;
@@ -72,6 +73,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Teaches a trained model answers, preferences, or what earns rewards.
+    Align(align::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -115,6 +118,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Align(args) => align::run(&args, kinds),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

@@ -152,6 +152,10 @@ impl TrainObserver for Listener {
                 TrainEvent::Evaluated { loss, bits_per_byte, .. } => bars.with_bar(|_, state| {
                     state.evaluated = format!("held-out {loss:.3} ({bits_per_byte:.3} bits/byte)");
                 }),
+                TrainEvent::Measured { found, .. } => bars.with_bar(|_, state| {
+                    let shown = found.iter().map(|(name, value)| format!("{name} {value:.3}"));
+                    state.evaluated = format!("held-out {}", shown.collect::<Vec<_>>().join(", "));
+                }),
                 TrainEvent::Checkpointed { .. } => {}
                 TrainEvent::Note { message } => self.note(message),
             },
@@ -176,6 +180,10 @@ fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
         }
         TrainEvent::Evaluated { step, loss, bits_per_byte } => {
             json!({ "event": "evaluated", "step": step, "loss": loss, "bits_per_byte": bits_per_byte })
+        }
+        TrainEvent::Measured { step, found } => {
+            let found: std::collections::BTreeMap<_, _> = found.iter().copied().collect();
+            json!({ "event": "measured", "step": step, "held_out": found })
         }
         TrainEvent::Checkpointed { step, path } => {
             json!({ "event": "checkpointed", "step": step, "path": path })

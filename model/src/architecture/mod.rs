@@ -12,7 +12,7 @@ mod plain;
 mod source;
 mod tape;
 
-pub(crate) use source::{Init, Source};
+pub(crate) use source::{Init, Source, Tensors};
 pub(crate) use tape::Tape;
 
 use crate::batch::Batch;
@@ -49,7 +49,7 @@ pub(crate) struct Shape {
 }
 
 /// One layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Block<T> {
     pub(crate) attention_norm: Norm<T>,
     /// Queries, keys and values in one row.
@@ -59,6 +59,18 @@ pub(crate) struct Block<T> {
     pub(crate) up: Linear<T>,
     pub(crate) activation: Activation,
     pub(crate) down: Linear<T>,
+}
+
+impl<T> Block<T> {
+    /// Every linear part, in the order of the forward pass.
+    pub(crate) fn linears(&self) -> impl Iterator<Item = &Linear<T>> {
+        [&self.qkv, &self.out, &self.up, &self.down].into_iter()
+    }
+
+    /// The same, to be adapted.
+    pub(crate) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear<T>> {
+        [&mut self.qkv, &mut self.out, &mut self.up, &mut self.down].into_iter()
+    }
 }
 
 /// A decoder-only transformer.
@@ -123,6 +135,51 @@ impl<T: Real> Transformer<T> {
             return Ok(plain::loss(self, batch, Dropout::NONE)?.to_scalar::<T>()?.to_f64());
         }
         self.tape().loss(self, batch)
+    }
+
+    /// The loss that the caller computes from the last hidden states (tokens × width), whose gradient it writes; gradients of the
+    /// other parameters are added to them.
+    pub(crate) fn gradients_by(
+        &self,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        if !self.device.is_cpu() {
+            return plain::gradients_by(self, batch, dropout, loss);
+        }
+        let mut tape = self.tape();
+        let loss = tape.forward_by(self, batch, dropout, loss)?;
+        tape.backward(self, batch, dropout)?;
+        Ok(loss)
+    }
+
+    /// Reads the last hidden states of a batch (tokens × width), without dropout.
+    pub(crate) fn read_hidden<R>(&self, batch: &Batch, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+        if !self.device.is_cpu() {
+            return read(&plain::hidden_numbers(self, batch)?);
+        }
+        self.tape().read_hidden(self, batch, read)
+    }
+
+    /// Another model of the same tensors: what is trained in one is trained in the other, adapters that either is given later are its own.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            embedding: self.embedding.clone(),
+            blocks: self.blocks.clone(),
+            norm: self.norm.clone(),
+            head: self.head.clone(),
+            rope: self.rope.clone(),
+            parameters: self.parameters.clone(),
+            device: self.device.clone(),
+            tape: Mutex::default(),
+        }
+    }
+
+    /// The parameters that are not frozen, in the order of the forward pass.
+    pub(crate) fn learning(&self) -> Vec<Shared<T>> {
+        self.parameters.iter().filter(|p| p.learns()).cloned().collect()
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.

@@ -91,6 +91,31 @@ impl<T: Real> Tape<T> {
         self.loss.loss(&model.head, batch, &self.hidden)
     }
 
+    /// A loss of the caller's over the last hidden states (tokens × width): `loss` is given them and writes their gradient, for
+    /// [`Tape::backward`].
+    pub(crate) fn forward_by(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        self.hidden(model, batch, dropout)?;
+        let d_hidden = sized(&mut self.d_hidden, self.hidden.len());
+        loss(&self.hidden, d_hidden)
+    }
+
+    /// Reads the last hidden states of a batch (tokens × width), without dropout and without gradients.
+    pub(crate) fn read_hidden<R>(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        read: impl FnOnce(&[T]) -> Result<R>,
+    ) -> Result<R> {
+        self.hidden(model, batch, Dropout::NONE)?;
+        read(&self.hidden)
+    }
+
     fn hidden(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
         let numbers = batch.ids.len() * model.shape.width;
         let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };

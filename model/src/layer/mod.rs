@@ -8,5 +8,6 @@ pub(crate) mod attention;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod linear;
+pub(crate) mod lora;
 pub(crate) mod norm;
 pub(crate) mod rope;

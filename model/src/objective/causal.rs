@@ -25,7 +25,10 @@ pub(crate) struct CrossEntropy<T> {
     chunk_numbers: usize,
     /// Kept rows of the batch and their targets.
     rows: Vec<(usize, u32)>,
+    /// Their losses without weights.
     losses: Vec<T>,
+    /// The gradient of the batch's loss with respect to each of them.
+    scales: Vec<T>,
     x: Vec<T>,
     logits: Vec<T>,
     dx: Vec<T>,
@@ -37,6 +40,7 @@ impl<T: Real> Default for CrossEntropy<T> {
             chunk_numbers: CHUNK_NUMBERS,
             rows: vec![],
             losses: vec![],
+            scales: vec![],
             x: vec![],
             logits: vec![],
             dx: vec![],
@@ -50,7 +54,7 @@ impl<T: Real> CrossEntropy<T> {
         head.read(|w| self.chunks(batch, h, w, T::ONE, None))
     }
 
-    /// The same, times `scale`; writes its gradient to `dh`, and that of the head to its slot.
+    /// The same, times `scale`; writes its gradient to `dh`, and that of the head to its slot, unless it is frozen.
     pub(crate) fn loss_and_gradient(
         &mut self,
         head: &Shared<T>,
@@ -61,16 +65,24 @@ impl<T: Real> CrossEntropy<T> {
     ) -> Result<f64> {
         dh.fill(T::ZERO);
         let loss = head.read(|w| {
+            if !head.learns() {
+                return self.chunks(batch, h, w, T::of(scale), Some((dh, None)));
+            }
             let mut loss = 0.0;
             head.accumulate(|dw, keep| {
                 if !keep && batch.targets_count() == 0 {
                     dw.fill(T::ZERO);
                 }
-                loss = self.chunks(batch, h, w, T::of(scale), Some((dh, dw, keep)));
+                loss = self.chunks(batch, h, w, T::of(scale), Some((dh, Some((dw, keep)))));
             });
             loss
         })?;
         Ok(loss * scale)
+    }
+
+    /// The loss of each target of the last batch, without its weight: (token of the batch, nats), in order.
+    pub(crate) fn of_targets(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.rows.iter().zip(&self.losses).map(|(&(row, _), loss)| (row, loss.to_f64()))
     }
 
     fn chunks(
@@ -79,7 +91,7 @@ impl<T: Real> CrossEntropy<T> {
         h: &[T],
         w: &[T],
         scale: T,
-        mut gradient: Option<(&mut [T], &mut [T], bool)>,
+        mut gradient: Option<(&mut [T], Option<(&mut [T], bool)>)>,
     ) -> f64 {
         let width = h.len() / batch.ids.len().max(1);
         let vocab = w.len() / width.max(1);
@@ -89,47 +101,53 @@ impl<T: Real> CrossEntropy<T> {
         let chunk = (self.chunk_numbers / vocab).max(1).next_multiple_of(ROWS);
         let numbers = chunk.min(self.rows.len());
         self.losses.resize(self.rows.len(), T::ZERO);
+        self.scales.clear();
+        self.scales.extend(self.rows.iter().map(|&(row, _)| scale * T::of(f64::from(batch.weight(row)))));
         self.x.resize(numbers * width, T::ZERO);
         self.logits.resize(numbers * vocab, T::ZERO);
         self.dx.resize(numbers * width, T::ZERO);
-        for (rows, losses) in self.rows.chunks(chunk).zip(self.losses.chunks_mut(chunk)) {
+        let chunks = self.rows.chunks(chunk).zip(self.scales.chunks(chunk));
+        for ((rows, scales), losses) in chunks.zip(self.losses.chunks_mut(chunk)) {
             let x = &mut self.x[..rows.len() * width];
             for (x, &(row, _)) in x.chunks_mut(width).zip(rows) {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses(rows, x, w, scale, logits, losses);
-            let Some((dh, dw, keep)) = &mut gradient else { continue };
+            chunk_losses((rows, scales), x, w, logits, losses);
+            let Some((dh, head)) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
-            chunk_gradients(width, x, w, logits, dx, (dw, *keep));
-            *keep = true;
+            chunk_gradients(width, w, logits, dx);
+            if let Some((dw, keep)) = head {
+                head_gradients(width, x, logits, dw, *keep);
+                *keep = true;
+            }
             for (dx, &(row, _)) in dx.chunks(width).zip(rows) {
                 dh[row * width..][..width].copy_from_slice(dx);
             }
         }
         // Summed in double precision and in row order: a batch's loss is compared to six digits.
-        self.losses.iter().fold(0.0, |total, loss| total + loss.to_f64())
+        self.of_targets().fold(0.0, |total, (row, loss)| total + loss * f64::from(batch.weight(row)))
     }
 }
 
 /// Logits of a chunk, replaced by softmax less one-hot, times `scale`; the loss of each row.
 fn chunk_losses<T: Real>(
-    rows: &[(usize, u32)],
+    (rows, scales): (&[(usize, u32)], &[T]),
     x: &[T],
     w: &[T],
-    scale: T,
     logits: &mut [T],
     losses: &mut [T],
 ) {
     let (width, vocab) = (x.len() / rows.len(), logits.len() / rows.len());
-    let tasks = rows.par_chunks(ROWS).zip(x.par_chunks(ROWS * width));
+    let tasks = rows.par_chunks(ROWS).zip(scales.par_chunks(ROWS)).zip(x.par_chunks(ROWS * width));
     let tasks = tasks.zip(logits.par_chunks_mut(ROWS * vocab)).zip(losses.par_chunks_mut(ROWS));
-    tasks.for_each(|(((rows, x), logits), losses)| {
+    tasks.for_each(|((((rows, scales), x), logits), losses)| {
         let x = Matrix::new(x, rows.len(), width, width);
         let w = Matrix::new(w, vocab, width, width).transposed();
         multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), false, x, w, T::ONE);
         simd(|| {
-            for ((&(_, target), logits), loss) in rows.iter().zip(logits.chunks_mut(vocab)).zip(losses) {
+            let rows = rows.iter().zip(scales).zip(logits.chunks_mut(vocab)).zip(losses);
+            for (((&(_, target), &scale), logits), loss) in rows {
                 let wanted = logits[target as usize];
                 let (top, sum) = exponentiate(logits);
                 *loss = top + T::of(sum.to_f64().ln()) - wanted;
@@ -141,22 +159,20 @@ fn chunk_losses<T: Real>(
     });
 }
 
-/// dX = dL·W and dW = (keep ? dW : 0) + dLᵀ·X of a chunk.
-fn chunk_gradients<T: Real>(
-    width: usize,
-    x: &[T],
-    w: &[T],
-    d_logits: &[T],
-    dx: &mut [T],
-    (dw, keep): (&mut [T], bool),
-) {
-    let (tokens, vocab) = (x.len() / width, w.len() / width);
+/// dX = dL·W of a chunk.
+fn chunk_gradients<T: Real>(width: usize, w: &[T], d_logits: &[T], dx: &mut [T]) {
+    let vocab = w.len() / width;
     let w = Matrix::new(w, vocab, width, width);
     dx.par_chunks_mut(ROWS * width).zip(d_logits.par_chunks(ROWS * vocab)).for_each(|(dx, d_logits)| {
         let rows = dx.len() / width;
         let dl = Matrix::new(d_logits, rows, vocab, vocab);
         multiply(MatrixMut::new(dx, rows, width, width), false, dl, w, T::ONE);
     });
+}
+
+/// dW = (keep ? dW : 0) + dLᵀ·X of a chunk.
+fn head_gradients<T: Real>(width: usize, x: &[T], d_logits: &[T], dw: &mut [T], keep: bool) {
+    let (tokens, vocab) = (x.len() / width, dw.len() / width);
     let x = Matrix::new(x, tokens, width, width);
     let transposed = Matrix::new(d_logits, tokens, vocab, vocab).transposed();
     let task = vocab.div_ceil(8).next_multiple_of(16);
