@@ -121,7 +121,7 @@ impl State {
 pub(crate) struct Checkpoint {
     pub(crate) state: State,
     pub(crate) model: Named,
-    /// Moments under the names `first.…` and `second.…`.
+    /// State of the optimizer, under the names that it gives.
     pub(crate) moments: Named,
 }
 

@@ -18,6 +18,54 @@ choice! {
     }
 }
 
+choice! {
+    /// What turns gradients into steps.
+    pub enum OptimizerKind {
+        /// AdamW for every tensor.
+        AdamW = "adamw",
+        /// Muon for the matrices between features, AdamW for embeddings, head, gains and biases.
+        Muon = "muon",
+    }
+}
+
+choice! {
+    /// Tensors that `weight_decay` and `l1` draw to 0.
+    pub enum DecayOn {
+        /// Matrices, embeddings and head included; neither gains nor biases.
+        Matrices = "matrices",
+        /// Matrices without embeddings and head.
+        Hidden = "hidden",
+        /// Every tensor.
+        All = "all",
+    }
+}
+
+choice! {
+    /// The way of the learning rate after the warm-up.
+    pub enum ScheduleKind {
+        /// Half a cosine down to the least rate.
+        Cosine = "cosine",
+        /// A line down to the least rate.
+        Linear = "linear",
+        /// Constant, then down over the last `decay_fraction` of all steps.
+        Wsd = "wsd",
+        /// Constant to the end.
+        Constant = "constant",
+    }
+}
+
+choice! {
+    /// The way down at the end of `wsd`.
+    pub enum DecayShape {
+        /// A line.
+        Linear = "linear",
+        /// Half a cosine.
+        Cosine = "cosine",
+        /// 1 − √progress: steep at first (arXiv 2405.18392).
+        Sqrt = "sqrt",
+    }
+}
+
 config! {
     /// Settings of a training.
     pub struct Config {
@@ -43,24 +91,45 @@ config! {
         batch_sequences: u64 = 8, in 1..=65_536;
         /// Micro-batches of a step; the gradient is that of one batch of all of them.
         accumulate: u64 = 1, in 1..=65_536;
+        /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
+        /// to the same bits with less memory; 0 keeps everything.
+        recompute: u64 = 0, in 0..=1000;
         /// Optimizer steps; with `seconds_max` the most of them.
         steps: u64 = 500, in 1..=100_000_000;
         /// Time budget in seconds, 0 for none: the first steps are timed and `steps` is lowered to what fits, once.
         seconds_max: f64 = 0.0, in 0.0..=1e9;
         /// Learning rate after the warm-up.
         learning_rate: f64 = 0.003, in 0.0..=10.0;
-        /// Learning rate at the end of the cosine.
+        /// Learning rate of the last step, but for `constant`.
         learning_rate_min: f64 = 0.0003, in 0.0..=10.0;
+        /// Way of the learning rate after the warm-up.
+        schedule: ScheduleKind = ScheduleKind::Cosine;
+        /// Part of all steps in which the rate of `wsd` falls (arXiv 2405.18392: a fifth is as good as a cosine).
+        decay_fraction: f64 = 0.2, in 0.0..=1.0;
+        /// Way down of `wsd`.
+        decay_shape: DecayShape = DecayShape::Linear;
         /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
         warmup_steps: u64 = 50, in 0..=10_000_000;
-        /// Weight decay of matrices (AdamW, arXiv 1711.05101).
+        /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).
+        optimizer: OptimizerKind = OptimizerKind::AdamW;
+        /// Weight decay, apart from the gradient (AdamW, arXiv 1711.05101).
         weight_decay: f64 = 0.1, in 0.0..=10.0;
+        /// L1 decay: each step draws numbers to 0 by the learning rate times this, and no further.
+        l1: f64 = 0.0, in 0.0..=10.0;
+        /// Tensors that both decays apply to.
+        decay_on: DecayOn = DecayOn::Matrices;
+        /// Decay of the momentum of `muon`.
+        momentum: f64 = 0.95, in 0.0..=0.9999;
         /// Decay of the mean of gradients.
         beta1: f64 = 0.9, in 0.0..=0.9999;
         /// Decay of the mean of squared gradients.
         beta2: f64 = 0.95, in 0.0..=0.999_999;
         /// Added to the root of the mean of squared gradients.
         epsilon: f64 = 1e-8, in 1e-16..=1.0;
+        /// Label smoothing: this part of the target's probability goes to all tokens alike (arXiv 1512.00567).
+        label_smoothing: f64 = 0.0, in 0.0..=1.0;
+        /// z-loss: weight of the squared logarithm of the softmax's sum, which keeps logits small (PaLM, arXiv 2204.02311: 1e-4).
+        z_loss: f64 = 0.0, in 0.0..=10.0;
         /// The gradient of all parameters is scaled down to this norm; 0 turns it off.
         clip_norm: f64 = 1.0, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.

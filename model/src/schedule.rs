@@ -1,33 +1,64 @@
-//! The learning rate: a linear rise, then a half cosine down (arXiv 1608.03983).
+//! The learning rate: a linear rise, then one of four ways on.
 //!
 //! ```text
 //! step < warm-up:  rate · (step + 1) ÷ warm-up
-//! after:           min + (rate − min) · ½(1 + cos(π · progress)),  progress from 0 to 1 over the other steps
+//! after:           min + (rate − min) · shape(progress),  progress from 0 to 1 over the steps in which the rate falls
+//! shapes           cosine ½(1 + cos(π·p)) (arXiv 1608.03983);  linear 1 − p;  square root 1 − √p (arXiv 2405.18392)
 //! ```
+//! `cosine` and `linear` fall over all steps after the warm-up, `wsd` (warm-up, stable, decay; arXiv 2404.06395) only over the last
+//! `decay_fraction` of all steps, in `decay_shape`; `constant` does not fall.
+
+use crate::config::{Config, DecayShape, ScheduleKind};
 
 /// A learning rate for each step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Schedule {
     /// Rate after the warm-up.
-    pub(crate) rate: f64,
+    rate: f64,
     /// Rate at the end.
-    pub(crate) rate_min: f64,
+    rate_min: f64,
     /// Steps of the warm-up; a tenth of all steps at most.
-    pub(crate) warmup: u64,
+    warmup: u64,
+    /// Steps of the fall, the last ones.
+    fall: u64,
     /// All steps.
-    pub(crate) steps: u64,
+    steps: u64,
+    shape: DecayShape,
 }
 
 impl Schedule {
+    /// The schedule of a training of so many steps.
+    pub(crate) fn new(config: &Config, steps: u64) -> Self {
+        let warmup = config.warmup_steps.min(steps / 10);
+        let rest = steps - warmup;
+        let (fall, shape) = match config.schedule {
+            ScheduleKind::Cosine => (rest, DecayShape::Cosine),
+            ScheduleKind::Linear => (rest, DecayShape::Linear),
+            ScheduleKind::Wsd => {
+                (((config.decay_fraction * steps as f64).round() as u64).min(rest), config.decay_shape)
+            }
+            ScheduleKind::Constant => (0, DecayShape::Linear),
+        };
+        let (rate, rate_min) = (config.learning_rate, config.learning_rate_min);
+        Self { rate, rate_min, warmup, fall, steps, shape }
+    }
+
     /// The rate of a step, counted from 0.
     pub(crate) fn at(&self, step: u64) -> f64 {
-        let warmup = self.warmup.min(self.steps / 10);
-        if step < warmup {
-            return self.rate * (step + 1) as f64 / warmup as f64;
+        if step < self.warmup {
+            return self.rate * (step + 1) as f64 / self.warmup as f64;
         }
-        let rest = (self.steps - warmup).saturating_sub(1).max(1);
-        let progress = ((step - warmup) as f64 / rest as f64).min(1.0);
-        self.rate_min + (self.rate - self.rate_min) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+        let Some(fallen) = step.checked_sub(self.steps - self.fall).filter(|_| self.fall > 0) else {
+            return self.rate;
+        };
+        // The last step has the least rate, the first of a fall over all steps the full one.
+        let progress = (fallen as f64 / self.fall.saturating_sub(1).max(1) as f64).min(1.0);
+        let left = match self.shape {
+            DecayShape::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            DecayShape::Linear => 1.0 - progress,
+            DecayShape::Sqrt => 1.0 - progress.sqrt(),
+        };
+        self.rate_min + (self.rate - self.rate_min) * left
     }
 }
 
@@ -35,18 +66,61 @@ impl Schedule {
 mod tests {
     use super::*;
 
+    fn check(change: impl FnOnce(&mut Config), steps: u64, expected: &[(u64, f64)]) {
+        let mut config = Config {
+            learning_rate: 1.0,
+            learning_rate_min: 0.1,
+            warmup_steps: 10,
+            decay_fraction: 0.2,
+            ..Config::default()
+        };
+        change(&mut config);
+        let schedule = Schedule::new(&config, steps);
+        for &(step, expected) in expected {
+            let found = schedule.at(step);
+            assert!((found - expected).abs() < 1e-12, "{:?}, step {step}: {found}", config.schedule);
+        }
+    }
+
     #[test]
     fn rises_to_the_rate_and_falls_to_the_least() {
-        let schedule = Schedule { rate: 1.0, rate_min: 0.1, warmup: 10, steps: 110 };
-        let check = |step, expected: f64| {
-            assert!((schedule.at(step) - expected).abs() < 1e-12, "step {step}: {}", schedule.at(step));
+        let ends = [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (109, 0.1), (500, 0.1)];
+        check(|_| {}, 110, &ends);
+        check(|c| c.schedule = ScheduleKind::Linear, 110, &ends);
+        check(|c| c.schedule = ScheduleKind::Linear, 111, &[(60, 0.55)]);
+        check(|_| {}, 111, &[(60, 0.55), (35, 0.1 + 0.9 * 0.5 * (1.0 + std::f64::consts::FRAC_1_SQRT_2))]);
+        // A warm-up is a tenth of all steps at most.
+        check(|c| c.warmup_steps = 50, 1, &[(0, 1.0)]);
+        check(|c| c.schedule = ScheduleKind::Constant, 110, &[(0, 0.1), (9, 1.0), (10, 1.0), (109, 1.0)]);
+    }
+
+    #[test]
+    fn stays_and_then_falls_in_its_shape() {
+        let wsd = |shape: DecayShape| {
+            move |c: &mut Config| {
+                c.schedule = ScheduleKind::Wsd;
+                c.decay_shape = shape;
+            }
         };
-        check(0, 0.1);
-        check(9, 1.0);
-        check(10, 1.0);
-        check(109, 0.1);
-        check(500, 0.1);
-        let short = Schedule { warmup: 50, steps: 1, ..schedule };
-        assert_eq!(short.at(0), 1.0);
+        // The fall is of 21 steps: 84 to 104.
+        let ends = [(9, 1.0), (50, 1.0), (84, 1.0), (104, 0.1)];
+        for (shape, quarter) in [
+            (DecayShape::Linear, 0.775),
+            (DecayShape::Sqrt, 0.55),
+            (DecayShape::Cosine, 0.868_198_051_533_946_4),
+        ] {
+            check(wsd(shape), 105, &ends);
+            check(wsd(shape), 105, &[(89, quarter)]);
+        }
+        let all = |c: &mut Config| {
+            c.schedule = ScheduleKind::Wsd;
+            c.decay_fraction = 1.0;
+        };
+        check(all, 110, &[(9, 1.0), (10, 1.0), (109, 0.1)]);
+        let none = |c: &mut Config| {
+            c.schedule = ScheduleKind::Wsd;
+            c.decay_fraction = 0.0;
+        };
+        check(none, 110, &[(109, 1.0)]);
     }
 }

@@ -5,7 +5,7 @@ use crate::batch::{Batch, Row};
 use crate::config::Config;
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use candle_core::Device;
 use schemas::hash::{Rng, seed};
 use schemas::manifest::Tokens;
@@ -22,7 +22,7 @@ pub struct StepTimes {
     pub forward: Duration,
     /// From the loss to the gradients of all other parameters.
     pub backward: Duration,
-    /// Norm of the gradient and AdamW.
+    /// Norm of the gradient and the optimizer's step.
     pub optimizer: Duration,
     /// The whole step.
     pub step: Duration,
@@ -46,7 +46,7 @@ pub fn step_times(config: &Config, length: u32, vocab: u32, steps: usize) -> Res
     };
     let model: Transformer<f32> =
         Transformer::new(config.shape(&tokens)?, Source::drawn(config.seed, &Device::Cpu))?;
-    let optimizer = AdamW::new(&model.parameters, config);
+    let optimizer = Optimizer::of(&model, config);
     let mut times = Vec::with_capacity(steps);
     for step in 0..steps as u64 {
         let batch = random_batch(config, length, vocab, step);

@@ -62,21 +62,52 @@ fn a_document_does_not_see_the_one_before_it() {
     }
 }
 
+/// The loss and all gradients of batches in turn.
+fn passed(model: &Transformer<f32>, batches: &[Arc<Batch>], dropout: f64) -> (f64, Vec<f32>) {
+    let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
+    model.parameters.iter().for_each(|p| p.clear());
+    let dropout = |micro| Dropout { probability: dropout, seed: 40 + micro };
+    let loss = gradients(model, batches, 1.0 / targets as f64, dropout).unwrap();
+    let of = |p: &crate::parameter::Shared<f32>| p.gradient(|g| g.unwrap().to_vec());
+    (loss, model.parameters.iter().flat_map(of).collect())
+}
+
 #[test]
 fn micro_batches_add_up_to_one_batch() {
-    let model: Transformer<f32> = model(&small(Architecture::Llama), 16);
-    let all = rows(8, 16, 23, 9);
-    let mut results = Vec::new();
-    for size in [8, 2] {
-        let batches: Vec<_> = all.chunks(size).map(|rows| Arc::new(Batch::new(rows, 0))).collect();
-        let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
-        model.parameters.iter().for_each(|p| p.clear());
-        let loss = gradients(&model, &batches, 1.0 / targets as f64, |_| NONE).unwrap();
-        let of = |p: &crate::parameter::Shared<f32>| p.gradient(|g| g.unwrap().to_vec());
-        results.push((loss, model.parameters.iter().flat_map(of).collect::<Vec<_>>()));
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let mut model: Transformer<f32> = model(&small(architecture), 16);
+        model.terms = crate::objective::causal::Terms { smoothing: 0.1, z: 1e-3 };
+        let all = rows(12, 16, 23, 9);
+        let of = |size: usize| {
+            let batches: Vec<_> = all.chunks(size).map(|rows| Arc::new(Batch::new(rows, 0))).collect();
+            passed(&model, &batches, 0.0)
+        };
+        let one = of(12);
+        // As many micro-batches of one size, and a last one that is shorter.
+        for size in [6, 4, 3, 1, 5] {
+            let found = of(size);
+            assert!((one.0 - found.0).abs() < 1e-6, "{architecture:?} {size}");
+            assert!(one.1.iter().zip(&found.1).all(|(a, b)| (a - b).abs() < 1e-6), "{architecture:?} {size}");
+        }
     }
-    assert!((results[0].0 - results[1].0).abs() < 1e-6);
-    assert!(results[0].1.iter().zip(&results[1].1).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+#[test]
+fn recomputed_blocks_give_the_same_bits() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        for layers in [1, 2, 5] {
+            let mut model: Transformer<f32> = model(&Config { layers, ..small(architecture) }, 16);
+            let batch = |seed| Arc::new(Batch::new(&rows(3, 16, 23, seed), 0));
+            let batches = [batch(1), batch(2)];
+            let kept = passed(&model, &batches, 0.2);
+            for recompute in [1, 2, 3, 5, 8] {
+                model.recompute = recompute;
+                assert!(passed(&model, &batches, 0.2) == kept, "{architecture:?} {layers} {recompute}");
+                // An evaluation between steps uses the same memory.
+                model.loss(&batch(3)).unwrap();
+            }
+        }
+    }
 }
 
 #[test]

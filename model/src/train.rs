@@ -11,10 +11,11 @@ use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Place};
 use crate::error::TrainError;
 use crate::eval::perplexity::{Bytes, Evaluation, measure};
-use crate::folder::{self, Named};
+use crate::folder;
 use crate::layer::dropout::Dropout;
 use crate::metrics::{Metrics, rounded};
-use crate::optimizer::{AdamW, Moments};
+use crate::objective::causal::Terms;
+use crate::optimizer::Optimizer;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
 use schemas::Config as _;
@@ -22,7 +23,7 @@ use schemas::hash::seed;
 use schemas::manifest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// File name of the report.
@@ -111,7 +112,7 @@ pub(crate) struct Training<'a> {
     config: &'a Config,
     observer: &'a dyn TrainObserver,
     pub(crate) model: Transformer<f32>,
-    pub(crate) optimizer: AdamW,
+    pub(crate) optimizer: Optimizer,
     stream: Stream<'a>,
     state: State,
     checkpoints: Checkpoints,
@@ -145,16 +146,18 @@ impl<'a> Training<'a> {
         let checkpoints = Checkpoints::open(out)?;
         let begin = State::begin(config.table(), config.steps, config.seed, dataset);
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
-        let (state, model, moments) = match found {
+        let (state, mut model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {
                 let model = Transformer::new(shape, Source::read(model, device))?;
                 (state, model, Some(moments))
             }
             None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
         };
-        let mut optimizer = AdamW::new(&model.parameters, config);
-        if let Some(mut moments) = moments {
-            restore(&mut optimizer, &model, &mut moments)?;
+        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let mut optimizer = Optimizer::of(&model, config);
+        if let Some(moments) = moments {
+            optimizer.restore(moments)?;
         }
         let stream = dataset.stream(state.position, Share::ALL)?;
         let metrics = Metrics::open(out, state.step)?;
@@ -228,7 +231,7 @@ impl<'a> Training<'a> {
             let what = if loss.is_finite() { "the gradient" } else { "the loss" };
             return Err(TrainError::NotFinite { step, what });
         }
-        let rate = self.schedule().at(step);
+        let rate = Schedule::new(self.config, self.state.steps).at(step);
         self.optimizer.step(step, rate, norm)?;
         self.loss = loss;
         self.state.step = step + 1;
@@ -237,15 +240,6 @@ impl<'a> Training<'a> {
         self.budget();
         self.tell(loss, rate, norm);
         Ok(())
-    }
-
-    const fn schedule(&self) -> Schedule {
-        Schedule {
-            rate: self.config.learning_rate,
-            rate_min: self.config.learning_rate_min,
-            warmup: self.config.warmup_steps,
-            steps: self.state.steps,
-        }
     }
 
     /// Fixes the count of steps once the first ones were timed.
@@ -295,13 +289,7 @@ impl<'a> Training<'a> {
 
     fn checkpoint(&self) -> Result<(), TrainError> {
         let model = folder::named(&self.model)?;
-        let mut moments = Named::new();
-        for (parameter, slot) in self.model.parameters.iter().zip(&self.optimizer.moments) {
-            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            let shape = parameter.value().dims().to_vec();
-            moments.insert(format!("first.{}", parameter.name()), (shape.clone(), slot.first.clone()));
-            moments.insert(format!("second.{}", parameter.name()), (shape, slot.second.clone()));
-        }
+        let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
         let path = self.checkpoints.write(checkpoint, self.config.checkpoints_keep)?;
         self.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
@@ -350,18 +338,4 @@ pub(crate) fn gradients<T: crate::kernel::Real>(
         total += model.gradients(batch, scale, dropout(micro as u64))?;
     }
     Ok(total)
-}
-
-fn restore(optimizer: &mut AdamW, model: &Transformer<f32>, read: &mut Named) -> Result<(), TrainError> {
-    let mut take = |name: String, length: usize| match read.remove(&name) {
-        Some((_, values)) if values.len() == length => Ok(values),
-        _ => Err(candle_core::Error::Msg(format!("the checkpoint has no moments `{name}` of this size"))),
-    };
-    for (parameter, slot) in model.parameters.iter().zip(&mut optimizer.moments) {
-        let length = parameter.value().elem_count();
-        let first = take(format!("first.{}", parameter.name()), length)?;
-        let second = take(format!("second.{}", parameter.name()), length)?;
-        *slot = Mutex::new(Moments { first, second });
-    }
-    Ok(())
 }

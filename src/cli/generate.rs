@@ -1,10 +1,12 @@
-//! `gristmill generate MODEL`.
+//! `gristmill generate MODEL`: the text appears as it comes.
 
 use super::wrong;
-use model::generate::{Sampler, Sampling};
-use schemas::{Settings, Value};
+use model::generate::{Generated, Sampler, Sampling};
+use schemas::{KeyError, Settings, Value};
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 #[derive(clap::Args)]
 #[command(
@@ -31,23 +33,20 @@ pub(crate) struct Args {
     /// Seed of the draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Prompt and continuation as JSON.
+    /// A text that ends the continuation, before which it stops; may be given again.
+    #[arg(long)]
+    stop: Vec<String>,
+    /// A token, by name, that ends it; may be given again.
+    #[arg(long)]
+    stop_token: Vec<String>,
+    /// Prompt, continuation and speed as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let Args { tokens, temperature, top_k, top_p, seed, .. } = *args;
-    let whole = |n: u64| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
-    let pairs = [
-        ("tokens_max", whole(tokens)),
-        ("temperature", temperature.into()),
-        ("top_k", whole(top_k)),
-        ("top_p", top_p.into()),
-    ];
-    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let sampling = match Settings::new(pairs).parse::<Sampling>() {
-        Ok(sampling) => Sampling { seed, ..sampling },
+    let sampling = match sampling(args) {
+        Ok(sampling) => sampling,
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));
             return ExitCode::from(2);
@@ -57,16 +56,60 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(folder) => folder,
         Err(error) => return wrong::failed(error),
     };
-    let sampled = Sampler::open(&folder).and_then(|sampler| sampler.generate(&args.prompt, &sampling));
-    match sampled {
-        Ok(text) if args.json => {
-            println!("{}", serde_json::json!({ "prompt": args.prompt, "continuation": text }));
-            ExitCode::SUCCESS
+    let sampler = match Sampler::open(&folder) {
+        Ok(sampler) => sampler,
+        Err(error) => return wrong::failed(error),
+    };
+    if !args.json {
+        print!("{}", args.prompt);
+    }
+    let begun = Instant::now();
+    let generated = sampler.stream(&args.prompt, &sampling, |piece| {
+        if !args.json {
+            print!("{piece}");
+            // A reader that has gone away is no failure.
+            drop(std::io::stdout().flush());
         }
-        Ok(text) => {
-            println!("{}{text}", args.prompt);
+    });
+    let seconds = begun.elapsed().as_secs_f64();
+    match generated {
+        Ok(generated) => {
+            tell(args, &generated, seconds);
             ExitCode::SUCCESS
         }
         Err(error) => wrong::failed(error),
+    }
+}
+
+/// The settings that the arguments make.
+fn sampling(args: &Args) -> Result<Sampling, Vec<KeyError>> {
+    let Args { tokens, temperature, top_k, top_p, seed, .. } = *args;
+    let whole = |n: u64| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
+    let pairs = [
+        ("tokens_max", whole(tokens)),
+        ("temperature", temperature.into()),
+        ("top_k", whole(top_k)),
+        ("top_p", top_p.into()),
+        ("stop", args.stop.clone().into()),
+        ("stop_tokens", args.stop_token.clone().into()),
+    ];
+    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    Ok(Sampling { seed, ..Settings::new(pairs).parse()? })
+}
+
+fn tell(args: &Args, generated: &Generated, seconds: f64) {
+    let per_second = generated.tokens as f64 / seconds.max(1e-9);
+    if args.json {
+        let Generated { text, tokens } = generated;
+        let told = serde_json::json!({
+            "prompt": args.prompt, "continuation": text, "tokens": tokens, "seconds": seconds,
+            "tokens_per_s": per_second,
+        });
+        println!("{told}");
+        return;
+    }
+    println!();
+    if std::io::stderr().is_terminal() {
+        eprintln!("{} tokens in {seconds:.2} s, {per_second:.0} tokens/s", generated.tokens);
     }
 }

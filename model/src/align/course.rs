@@ -12,7 +12,7 @@ use crate::data::Position;
 use crate::error::TrainError;
 use crate::folder::{self, Named};
 use crate::metrics::{Measure, Metrics};
-use crate::optimizer::{AdamW, Moments};
+use crate::optimizer::Optimizer;
 use crate::parameter::Shared;
 use crate::progress::TrainEvent;
 use crate::schedule::Schedule;
@@ -20,7 +20,6 @@ use crate::train::REPORT;
 use schemas::{Config as _, manifest};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// What stands before the name of a number that was measured on rows kept apart.
@@ -67,7 +66,8 @@ pub(super) struct Course<'a> {
     method: &'static str,
     pub(super) model: Transformer<f32>,
     lora: Option<Lora>,
-    optimizer: AdamW,
+    trainer: Config,
+    optimizer: Optimizer,
     learning: Vec<Shared<f32>>,
     pub(super) state: State,
     checkpoints: Checkpoints,
@@ -155,11 +155,13 @@ impl<'a> Course<'a> {
         let checkpoints = Checkpoints::open(job.out)?;
         let found = checkpoints.newest(&begin, |message| job.observer.event(TrainEvent::Note { message }))?;
         let learning = model.learning();
-        let mut optimizer = AdamW::new(&learning, &trainer(job.common));
+        let trainer = trainer(job.common);
+        let mut optimizer = Optimizer::of(&model, &trainer);
         let mut state = begin;
         if let Some(checkpoint) = found {
             state = checkpoint.state;
-            restore(&learning, checkpoint.model, checkpoint.moments, &mut optimizer)?;
+            restore(&learning, checkpoint.model)?;
+            optimizer.restore(checkpoint.moments)?;
         }
         let metrics = Metrics::open(job.out, state.step)?;
         let parameters = learning.iter().map(|p| p.value().elem_count() as u64).sum();
@@ -174,6 +176,7 @@ impl<'a> Course<'a> {
             method: subject.method,
             model,
             lora,
+            trainer,
             optimizer,
             learning,
             since: (Instant::now(), state.step),
@@ -214,9 +217,7 @@ impl<'a> Course<'a> {
             let what = if loss.is_finite() { "the gradient" } else { "the loss" };
             return Err(TrainError::NotFinite { step, what });
         }
-        let Common { learning_rate, learning_rate_min, warmup_steps, .. } = *self.job.common;
-        let (rate, rate_min, warmup) = (learning_rate, learning_rate_min, warmup_steps);
-        let rate = Schedule { rate, rate_min, warmup, steps: self.state.steps }.at(step);
+        let rate = Schedule::new(&self.trainer, self.state.steps).at(step);
         self.optimizer.step(step, rate, norm)?;
         self.state.step = step + 1;
         if let Some(position) = lesson.position() {
@@ -256,14 +257,12 @@ impl<'a> Course<'a> {
     }
 
     fn checkpoint(&self) -> Result<(), TrainError> {
-        let (mut model, mut moments) = (Named::new(), Named::new());
-        for (parameter, slot) in self.learning.iter().zip(&self.optimizer.moments) {
-            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = |parameter: &Shared<f32>| {
             let shape = parameter.value().dims().to_vec();
-            model.insert(parameter.name().to_owned(), (shape.clone(), parameter.read(<[f32]>::to_vec)?));
-            moments.insert(format!("first.{}", parameter.name()), (shape.clone(), slot.first.clone()));
-            moments.insert(format!("second.{}", parameter.name()), (shape, slot.second.clone()));
-        }
+            Ok((parameter.name().to_owned(), (shape, parameter.read(<[f32]>::to_vec)?)))
+        };
+        let model = self.learning.iter().map(entry).collect::<candle_core::Result<Named>>()?;
+        let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
         let path = self.checkpoints.write(checkpoint, self.job.common.checkpoints_keep)?;
         self.job.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
@@ -308,30 +307,34 @@ impl<'a> Course<'a> {
     }
 }
 
-/// The settings of alignment as the optimizer takes them.
+/// The settings of alignment as optimizer and schedule take them.
 fn trainer(common: &Common) -> Config {
+    let Common { learning_rate, learning_rate_min, warmup_steps, .. } = *common;
     let Common { weight_decay, beta1, beta2, clip_norm, .. } = *common;
-    Config { weight_decay, beta1, beta2, clip_norm, ..Config::default() }
+    Config {
+        learning_rate,
+        learning_rate_min,
+        warmup_steps,
+        weight_decay,
+        beta1,
+        beta2,
+        clip_norm,
+        ..Config::default()
+    }
 }
 
-fn restore(
-    learning: &[Shared<f32>],
-    mut model: Named,
-    mut moments: Named,
-    optimizer: &mut AdamW,
-) -> Result<(), TrainError> {
-    let take = |from: &mut Named, name: &str, length: usize| match from.remove(name) {
-        Some((_, values)) if values.len() == length => Ok(values),
-        _ => Err(candle_core::Error::Msg(format!("the checkpoint has no tensor `{name}` of this size"))),
-    };
-    for (parameter, slot) in learning.iter().zip(&mut optimizer.moments) {
-        let (name, length) = (parameter.name(), parameter.value().elem_count());
-        let values = take(&mut model, name, length)?;
-        let value = parameter.value();
+/// Takes the values of a checkpoint.
+fn restore(learning: &[Shared<f32>], mut model: Named) -> Result<(), TrainError> {
+    for parameter in learning {
+        let (name, value) = (parameter.name(), parameter.value());
+        let values = match model.remove(name) {
+            Some((_, values)) if values.len() == value.elem_count() => values,
+            _ => {
+                let message = format!("the checkpoint has no tensor `{name}` of this size");
+                return Err(candle_core::Error::Msg(message).into());
+            }
+        };
         value.set(&candle_core::Tensor::from_vec(values, value.shape(), value.device())?)?;
-        let first = take(&mut moments, &format!("first.{name}"), length)?;
-        let second = take(&mut moments, &format!("second.{name}"), length)?;
-        *slot = Mutex::new(Moments { first, second });
     }
     Ok(())
 }

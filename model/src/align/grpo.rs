@@ -165,6 +165,7 @@ impl Policy<'_> {
             top_k: 0,
             top_p: 1.0,
             seed: seed(self.common.seed, "round", round),
+            ..Sampling::default()
         };
         let asking = Asking { answers: group, sampling: &sampling, end: self.rows.end, vocab };
         let prompts: Vec<&[u32]> = tasks.iter().map(|&at| &self.rows.train[at].prompt[..]).collect();

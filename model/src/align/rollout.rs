@@ -1,12 +1,8 @@
 //! Answers that a model gives to many prompts, by draws that depend on seed and place alone.
-//!
-//! A prompt is read once; its answers go on from copies of its keys and values, each on a thread of its own.
 
 use crate::architecture::Transformer;
 use crate::error::TrainError;
-use crate::generate::{Sampling, choose};
-use rayon::prelude::*;
-use schemas::hash::{Rng, seed};
+use crate::generate::{Request, Sampling, continue_rows};
 
 /// How prompts are answered.
 #[derive(Debug, Clone)]
@@ -31,42 +27,23 @@ impl Asking<'_> {
         model: &Transformer<f32>,
         prompts: &[&[u32]],
     ) -> Result<Vec<Vec<Vec<u32>>>, TrainError> {
-        prompts.par_iter().enumerate().map(|(number, prompt)| self.of_prompt(model, number, prompt)).collect()
-    }
-
-    fn of_prompt(
-        &self,
-        model: &Transformer<f32>,
-        number: usize,
-        prompt: &[u32],
-    ) -> Result<Vec<Vec<u32>>, TrainError> {
-        let ids: Vec<u32> = std::iter::once(model.shape.eos).chain(prompt.iter().copied()).collect();
-        let mut caches = model.caches();
-        let first = model.next_logits(&ids, &mut caches, 0)?;
-        let one = |answer: usize| {
-            let key = (number * self.answers + answer) as u64;
-            let rng = Rng::new(seed(self.sampling.seed, "answer", key));
-            let (mut caches, mut logits, mut seen) = (caches.clone(), first.clone(), ids.len());
-            let mut out = Vec::new();
-            // The last token of an answer is no input, so it may stand one place behind the context.
-            let room = (model.shape.context + 1).saturating_sub(ids.len());
-            let most = usize::try_from(self.sampling.tokens_max).unwrap_or(usize::MAX).min(room);
-            while out.len() < most {
-                logits.truncate(self.vocab);
-                if logits.iter().any(|logit| logit.is_nan()) {
-                    return Err(TrainError::NotANumber);
-                }
-                let draw = (rng.at(out.len() as u64) >> 11) as f64 / (1_u64 << 53) as f64;
-                let id = choose(logits, self.sampling, draw);
-                out.push(id);
-                if id == self.end || id == model.shape.eos || out.len() == most {
-                    break;
-                }
-                logits = model.next_logits(&[id], &mut caches, seen)?;
-                seen += 1;
+        let (eos, sampling) = (model.shape.eos, self.sampling);
+        let begun =
+            |prompt: &&[u32]| std::iter::once(eos).chain(prompt.iter().copied()).collect::<Vec<u32>>();
+        let begun = prompts.iter().map(begun).flat_map(|prompt| std::iter::repeat_n(prompt, self.answers));
+        let begun: Vec<Vec<u32>> = begun.collect();
+        let stops = [self.end, eos];
+        let given =
+            continue_rows(&Request { model, vocab: self.vocab, prompts: &begun, sampling, stops: &stops })?;
+        let whole = |(begun, mut given): (&Vec<u32>, Vec<u32>)| {
+            if (given.len() as u64) < sampling.tokens_max {
+                given.push(self.end);
             }
-            Ok(out)
+            // What outgrew the context was not drawn behind all of the prompt. The last token is no input.
+            given.truncate((model.shape.context + 1).saturating_sub(begun.len()));
+            given
         };
-        (0..self.answers).into_par_iter().map(one).collect()
+        let given: Vec<Vec<u32>> = begun.iter().zip(given).map(whole).collect();
+        Ok(given.chunks(self.answers).map(<[_]>::to_vec).collect())
     }
 }

@@ -12,7 +12,7 @@ use crate::config::{Architecture, Config};
 use crate::folder;
 use crate::layer::dropout::Dropout;
 use crate::numeric::{Nudge, assert_numeric};
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, dataset, rows};
 use crate::tests::{model, small};
@@ -103,7 +103,7 @@ fn frozen_parameters_get_no_gradient_and_keep_their_values() {
         model.gradients(&batch, 0.1, Dropout::NONE).unwrap();
         let learning = model.learning();
         assert_eq!(learning.len(), if architecture == Architecture::Llama { 2 * 7 * 2 } else { 2 * 4 * 2 });
-        let optimizer = AdamW::new(&learning, &Config::default());
+        let optimizer = Optimizer::of(&model, &Config::default());
         optimizer.assert_every_gradient(0).unwrap();
         optimizer.step(0, 0.1, optimizer.gradient_norm()).unwrap();
         for (parameter, before) in model.parameters.iter().zip(before) {

@@ -25,6 +25,7 @@ use crate::layer::embedding::Embedding;
 use crate::layer::linear::Linear;
 use crate::layer::norm::Norm;
 use crate::layer::rope::Rope;
+use crate::objective::causal::Terms;
 use crate::parameter::Shared;
 use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,6 +87,10 @@ pub(crate) struct Transformer<T> {
     /// Every tensor once, in the order of the forward pass.
     pub(crate) parameters: Vec<Shared<T>>,
     pub(crate) device: Device,
+    /// Blocks between two residuals that are kept for the backward pass; 0 keeps all that it reads.
+    pub(crate) recompute: usize,
+    /// What the training loss is besides the cross-entropy.
+    pub(crate) terms: Terms,
     tape: Mutex<Tape<T>>,
 }
 
@@ -105,12 +110,26 @@ impl<T: Real> Transformer<T> {
         };
         let (device, parameters) = source.finish();
         let tape = Mutex::default();
-        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, device, tape })
+        let (recompute, terms) = (0, Terms::default());
+        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, device, recompute, terms, tape })
+    }
+
+    /// Blocks of a segment, whose activations are held at once in a training pass.
+    pub(crate) fn segment(&self) -> usize {
+        let blocks = self.blocks.len().max(1);
+        if self.recompute == 0 { blocks } else { self.recompute.min(blocks) }
     }
 
     /// How many numbers learn.
     pub(crate) fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.value().elem_count()).sum()
+    }
+
+    /// The tensors that have a row for each token or position: embeddings and the head.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Shared<T>> {
+        std::iter::once(&self.embedding.tokens)
+            .chain(&self.embedding.positions)
+            .chain(std::iter::once(&self.head))
     }
 
     /// The memory that passes share.
@@ -132,7 +151,7 @@ impl<T: Real> Transformer<T> {
     /// The summed loss of a batch, without dropout.
     pub(crate) fn loss(&self, batch: &Batch) -> Result<f64> {
         if !self.device.is_cpu() {
-            return Ok(plain::loss(self, batch, Dropout::NONE)?.to_scalar::<T>()?.to_f64());
+            return Ok(plain::loss(self, batch, Dropout::NONE, Terms::default())?.to_scalar::<T>()?.to_f64());
         }
         self.tape().loss(self, batch)
     }
@@ -173,6 +192,8 @@ impl<T: Real> Transformer<T> {
             rope: self.rope.clone(),
             parameters: self.parameters.clone(),
             device: self.device.clone(),
+            recompute: self.recompute,
+            terms: self.terms,
             tape: Mutex::default(),
         }
     }

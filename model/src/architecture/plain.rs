@@ -12,6 +12,7 @@ use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
 use crate::layer::lora::LowRank;
 use crate::layer::norm::Norm;
+use crate::objective::causal::Terms;
 use candle_core::{D, Result, Tensor};
 
 /// Added to the score of a key that a query does not see.
@@ -33,7 +34,7 @@ pub(crate) fn gradients<T: Real>(
         model.parameters.iter().for_each(|p| p.accumulate(zero));
         return Ok(0.0);
     }
-    let loss = (loss(model, batch, dropout)? * scale)?;
+    let loss = (loss(model, batch, dropout, model.terms)? * scale)?;
     collect(model, &loss)?;
     Ok(loss.to_scalar::<T>()?.to_f64())
 }
@@ -76,7 +77,12 @@ fn collect<T: Real>(model: &Transformer<T>, loss: &Tensor) -> Result<()> {
 }
 
 /// The summed loss of a batch as a scalar on the tape.
-pub(crate) fn loss<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
+pub(crate) fn loss<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    dropout: Dropout,
+    terms: Terms,
+) -> Result<Tensor> {
     let kept: Vec<(u32, u32)> =
         (0..).zip(batch.targets.iter().copied()).filter(|&(_, target)| target != NO_TARGET).collect();
     let (rows, targets): (Vec<u32>, Vec<u32>) = kept.into_iter().unzip();
@@ -87,9 +93,17 @@ pub(crate) fn loss<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Drop
     }
     let h = h.index_select(&Tensor::from_vec(rows, count, &model.device)?, 0)?;
     let logits = h.matmul(&model.head.value().t()?)?;
-    let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    let top = logits.max_keepdim(D::Minus1)?.detach();
+    let logits = logits.broadcast_sub(&top)?;
     let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
-    (logits.exp()?.sum_keepdim(D::Minus1)?.log()? - wanted)?.sum_all()
+    let log_sum = logits.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    if terms == Terms::default() {
+        return (log_sum - wanted)?.sum_all();
+    }
+    let smoothed =
+        ((wanted * (1.0 - terms.smoothing))? + (logits.mean_keepdim(D::Minus1)? * terms.smoothing)?)?;
+    let z = ((&log_sum + top)?.sqr()? * terms.z)?;
+    ((log_sum - smoothed)? + z)?.sum_all()
 }
 
 fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
@@ -241,7 +255,8 @@ mod tests {
 
     /// Both paths on the CPU: losses and all gradients, alone and added to.
     fn check(config: &Config, length: u32, seed: u64) {
-        let model = model::<f64>(config, length.into());
+        let mut model = model::<f64>(config, length.into());
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
         let dropout = Dropout { probability: config.dropout, seed: 3 };
         let batch = Batch::new(&rows(3, length, 23, seed), 0);
         let collect = |pass: &dyn Fn() -> f64| {
@@ -265,6 +280,7 @@ mod tests {
             let config = small(architecture);
             check(&config, 9, seed);
             check(&Config { tied_head: false, dropout: 0.3, ..config.clone() }, 9, seed);
+            check(&Config { label_smoothing: 0.1, z_loss: 0.01, ..config.clone() }, 9, seed);
             // More than one block of queries of the other path.
             check(&Config { layers: 1, ..config }, 70, seed);
         }
@@ -276,6 +292,8 @@ mod tests {
         let mut batch = Batch::new(&rows(1, 9, 23, 5), 0);
         batch.targets.fill(NO_TARGET);
         assert_eq!(gradients(&model, &batch, 1.0, Dropout::NONE).unwrap(), 0.0);
-        crate::optimizer::AdamW::new(&model.parameters, &Config::default()).assert_every_gradient(0).unwrap();
+        crate::optimizer::Optimizer::new(&model.parameters, &Config::default())
+            .assert_every_gradient(0)
+            .unwrap();
     }
 }

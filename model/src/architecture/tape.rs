@@ -2,6 +2,10 @@
 //!
 //! The order of operations is that of the model and never changes, so it is written down instead of recorded. The gradient of the
 //! residual is one matrix that walks from the last block to the embedding; each part adds to it in place.
+//!
+//! With activation checkpointing (arXiv 1604.06174) blocks form segments: only the residual between segments is kept, and the backward
+//! pass computes a segment again before it goes through it. What falls by dropout is a function of its place, so the second time gives
+//! the same bits as the first. The last segment is never computed twice, nor is the output of any.
 
 use super::{Block, Transformer};
 use crate::batch::Batch;
@@ -17,7 +21,10 @@ use candle_core::Result;
 pub(crate) struct Tape<T> {
     /// Output of the embedding.
     embedded: Vec<T>,
+    /// Of every block, or of those of one segment.
     blocks: Vec<Activations<T>>,
+    /// The residual behind each segment but the last.
+    borders: Vec<Vec<T>>,
     /// Output of the last norm, and its gradient.
     hidden: Vec<T>,
     d_hidden: Vec<T>,
@@ -57,6 +64,7 @@ impl<T: Real> Default for Tape<T> {
         Self {
             embedded: vec![],
             blocks: vec![],
+            borders: vec![],
             hidden: vec![],
             d_hidden: vec![],
             between,
@@ -80,14 +88,15 @@ impl<T: Real> Tape<T> {
         scale: f64,
         dropout: Dropout,
     ) -> Result<f64> {
-        self.hidden(model, batch, dropout)?;
+        self.hidden(model, batch, dropout, model.segment())?;
         let d_hidden = sized(&mut self.d_hidden, self.hidden.len());
+        self.loss.terms = model.terms;
         self.loss.loss_and_gradient(&model.head, batch, scale, &self.hidden, d_hidden)
     }
 
     /// The summed loss of a batch, without dropout and without gradients.
     pub(crate) fn loss(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<f64> {
-        self.hidden(model, batch, Dropout::NONE)?;
+        self.hidden(model, batch, Dropout::NONE, 1)?;
         self.loss.loss(&model.head, batch, &self.hidden)
     }
 
@@ -100,7 +109,7 @@ impl<T: Real> Tape<T> {
         dropout: Dropout,
         loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
     ) -> Result<f64> {
-        self.hidden(model, batch, dropout)?;
+        self.hidden(model, batch, dropout, model.segment())?;
         let d_hidden = sized(&mut self.d_hidden, self.hidden.len());
         loss(&self.hidden, d_hidden)
     }
@@ -112,42 +121,90 @@ impl<T: Real> Tape<T> {
         batch: &Batch,
         read: impl FnOnce(&[T]) -> Result<R>,
     ) -> Result<R> {
-        self.hidden(model, batch, Dropout::NONE)?;
+        self.hidden(model, batch, Dropout::NONE, 1)?;
         read(&self.hidden)
     }
 
-    fn hidden(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
+    /// Everything up to the head, with what segments of so many blocks leave for the backward pass.
+    fn hidden(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        dropout: Dropout,
+        segment: usize,
+    ) -> Result<()> {
         let numbers = batch.ids.len() * model.shape.width;
-        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
         let embedded = sized(&mut self.embedded, numbers);
         model.embedding.forward(batch, embedded)?;
         dropout.apply(0, embedded);
-        self.blocks.resize_with(model.blocks.len(), Activations::empty);
-        let mut x = &self.embedded;
-        for (index, (block, kept)) in model.blocks.iter().zip(&mut self.blocks).enumerate() {
+        let segments = model.blocks.len().div_ceil(segment);
+        self.blocks.resize_with(segment, Activations::empty);
+        self.borders.resize_with(segments.saturating_sub(1), Vec::new);
+        for at in 0..segments {
+            self.segment(model, batch, dropout, at, Pass::First)?;
+            if let Some(border) = self.borders.get_mut(at) {
+                std::mem::swap(border, &mut self.blocks[segment - 1].out);
+            }
+        }
+        let x =
+            model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
+        model.norm.forward(x, sized(&mut self.hidden, numbers))
+    }
+
+    /// The blocks of one segment, from the residual before it.
+    fn segment(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        dropout: Dropout,
+        at: usize,
+        pass: Pass,
+    ) -> Result<()> {
+        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
+        let segment = self.blocks.len();
+        let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
+        let blocks = model.blocks.iter().enumerate().skip(at * segment);
+        for ((index, block), kept) in blocks.zip(&mut self.blocks) {
             let sites = Sites { dropout, first: 2 * index as u64 + 1 };
-            kept.forward(block, attention, sites, x)?;
+            kept.inside(block, attention, sites, x)?;
+            // The border holds what the last block gave.
+            if pass == Pass::First || (index + 1) % segment > 0 {
+                kept.outside(block, sites)?;
+            }
             x = &kept.out;
         }
-        model.norm.forward(x, sized(&mut self.hidden, numbers))
+        Ok(())
     }
 
     /// Adds the gradients of all parameters but the head, which [`Tape::forward`] of this batch has added.
     pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
-        let Self { embedded, blocks, d_hidden, between, .. } = self;
         let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
-        sized(&mut between.residual, embedded.len()).fill(T::ZERO);
-        let last = blocks.last().map_or(&*embedded, |kept| &kept.out);
-        model.norm.backward(last, d_hidden, &mut between.residual)?;
+        let segment = self.blocks.len();
+        sized(&mut self.between.residual, self.embedded.len()).fill(T::ZERO);
+        let last =
+            model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
+        model.norm.backward(last, &self.d_hidden, &mut self.between.residual)?;
         for (index, block) in model.blocks.iter().enumerate().rev() {
-            let x = index.checked_sub(1).map_or(&*embedded, |before| &blocks[before].out);
+            let (at, inside) = (index / segment, index % segment);
+            if inside + 1 == segment && at < self.borders.len() {
+                self.segment(model, batch, dropout, at, Pass::Again)?;
+            }
+            let before = |at: usize| at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
+            let x = inside.checked_sub(1).map_or_else(|| before(at), |inside| &self.blocks[inside].out);
             let sites = Sites { dropout, first: 2 * index as u64 + 1 };
-            blocks[index].backward(block, attention, sites, x, between)?;
+            self.blocks[inside].backward(block, attention, sites, x, &mut self.between)?;
         }
-        dropout.apply(0, &mut between.residual);
-        model.embedding.backward(batch, &between.residual);
+        dropout.apply(0, &mut self.between.residual);
+        model.embedding.backward(batch, &self.between.residual);
         Ok(())
     }
+}
+
+/// Whether the blocks of a segment are computed for the loss, or once more for their gradients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    First,
+    Again,
 }
 
 /// The two places of a block where features are dropped.
@@ -171,7 +228,8 @@ impl<T: Real> Activations<T> {
         }
     }
 
-    fn forward(
+    /// Everything that the backward pass of a block reads.
+    fn inside(
         &mut self,
         block: &Block<T>,
         attention: Attention<'_, T>,
@@ -193,7 +251,13 @@ impl<T: Real> Activations<T> {
         block.up.forward(normed, up)?;
         let inner = sized(&mut self.inner, tokens * block.down.width_in());
         block.activation.forward(block.down.width_in(), up, inner);
-        onto(&block.down, inner, middle, dropout, first + 1, sized(&mut self.out, x.len()))
+        Ok(())
+    }
+
+    /// The residual behind the block.
+    fn outside(&mut self, block: &Block<T>, Sites { dropout, first }: Sites) -> Result<()> {
+        let out = sized(&mut self.out, self.middle.len());
+        onto(&block.down, &self.inner, &self.middle, dropout, first + 1, out)
     }
 
     /// Turns the gradient of what the block gives into that of `x`, which it was given.

@@ -5,9 +5,11 @@
 //! through [`simd`], which picks AVX2 or AVX-512 at run time, since the compiler's baseline is SSE2.
 
 mod matrix;
+mod panels;
 mod real;
 
 pub(crate) use matrix::{Matrix, MatrixMut, multiply};
+pub(crate) use panels::Panels;
 pub(crate) use real::Real;
 
 /// Rows that one task of a row-wise loop takes.

@@ -38,15 +38,18 @@ impl Heads {
         self.queries * self.width
     }
 
-    const fn query(self, head: usize) -> usize {
+    /// Where a query head begins in such a row.
+    pub(crate) const fn query(self, head: usize) -> usize {
         head * self.width
     }
 
-    const fn key(self, group: usize) -> usize {
+    /// Where a key head begins.
+    pub(crate) const fn key(self, group: usize) -> usize {
         (self.queries + group) * self.width
     }
 
-    const fn value(self, group: usize) -> usize {
+    /// Where a value head begins.
+    pub(crate) const fn value(self, group: usize) -> usize {
         (self.queries + self.keys + group) * self.width
     }
 
@@ -55,7 +58,8 @@ impl Heads {
         group * size..(group + 1) * size
     }
 
-    pub(super) fn scale<T: Real>(self) -> T {
+    /// What a product of query and key is divided by, as a factor.
+    pub(crate) fn scale<T: Real>(self) -> T {
         T::of(1.0 / (self.width as f64).sqrt())
     }
 }

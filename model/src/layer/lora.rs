@@ -106,8 +106,15 @@ impl<T: Real> LowRank<T> {
 
     /// Adds s·B·A to the weight that the adapter belongs to; the adapter stays as it is.
     pub(crate) fn merge_into(&self, weight: &Shared<T>, orientation: Orientation) -> Result<()> {
-        let (rank, width_in, width) = self.sizes()?;
         let mut merged = weight.read(<[T]>::to_vec)?;
+        self.add_to(&mut merged, orientation)?;
+        let value = weight.value();
+        value.set(&Tensor::from_vec(merged, value.shape(), value.device())?)
+    }
+
+    /// Adds s·B·A to the numbers of a weight.
+    pub(crate) fn add_to(&self, weight: &mut [T], orientation: Orientation) -> Result<()> {
+        let (rank, width_in, width) = self.sizes()?;
         self.down.read(|a| {
             self.up.read(|b| {
                 let a = Matrix::new(a, rank, width_in, width_in);
@@ -116,11 +123,9 @@ impl<T: Real> LowRank<T> {
                     Orientation::OutIn => (width, width_in, b, a),
                     Orientation::InOut => (width_in, width, a.transposed(), b.transposed()),
                 };
-                multiply(MatrixMut::new(&mut merged, rows, columns, columns), true, lhs, rhs, self.scale);
+                multiply(MatrixMut::new(weight, rows, columns, columns), true, lhs, rhs, self.scale);
             })
-        })??;
-        let value = weight.value();
-        value.set(&Tensor::from_vec(merged, value.shape(), value.device())?)
+        })?
     }
 }
 

@@ -3,12 +3,16 @@
 //! ```text
 //! logits = h·Wᵀ;  loss = Σ (log Σ exp(logits) − logits[target]);  dlogits = softmax(logits) − onehot(target)
 //! ```
+//! In training the target may be smoothed by ε and the z-loss added with weight ζ: with s = log Σ exp(logits),
+//! ```text
+//! loss = Σ (s − (1 − ε)·logits[target] − ε·mean(logits) + ζ·s²);  dlogits = (1 + 2ζ·s)·softmax(logits) − (1 − ε)·onehot(target) − ε ÷ vocab
+//! ```
 //! Logits of a whole batch are the largest tensor of a small model, so they are never stored: a chunk is computed,
 //! turned into its gradient in place, and multiplied into dh and the slot of dW at once. Positions without a target are left out before
 //! the first product.
 
 use crate::batch::{Batch, NO_TARGET};
-use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd};
+use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd, sum_by};
 use crate::parameter::Shared;
 use candle_core::Result;
 use rayon::prelude::*;
@@ -18,11 +22,22 @@ const CHUNK_NUMBERS: usize = 4 << 20;
 /// Rows of a chunk that one task takes: each packs the head anew, which many rows have to pay for.
 const ROWS: usize = 256;
 
+/// What the loss of training is besides the cross-entropy; held-out losses are without it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Terms {
+    /// Label smoothing (arXiv 1512.00567).
+    pub(crate) smoothing: f64,
+    /// Weight of the z-loss (arXiv 2204.02311, section 5).
+    pub(crate) z: f64,
+}
+
 /// Sums of the loss of a batch, with the memory of a chunk.
 #[derive(Debug)]
 pub(crate) struct CrossEntropy<T> {
     /// Logits held at once: [`CHUNK_NUMBERS`].
     chunk_numbers: usize,
+    /// Terms of [`CrossEntropy::loss_and_gradient`].
+    pub(crate) terms: Terms,
     /// Kept rows of the batch and their targets.
     rows: Vec<(usize, u32)>,
     /// Their losses without weights.
@@ -38,6 +53,7 @@ impl<T: Real> Default for CrossEntropy<T> {
     fn default() -> Self {
         Self {
             chunk_numbers: CHUNK_NUMBERS,
+            terms: Terms::default(),
             rows: vec![],
             losses: vec![],
             scales: vec![],
@@ -106,6 +122,7 @@ impl<T: Real> CrossEntropy<T> {
         self.x.resize(numbers * width, T::ZERO);
         self.logits.resize(numbers * vocab, T::ZERO);
         self.dx.resize(numbers * width, T::ZERO);
+        let terms = if gradient.is_some() { self.terms } else { Terms::default() };
         let chunks = self.rows.chunks(chunk).zip(self.scales.chunks(chunk));
         for ((rows, scales), losses) in chunks.zip(self.losses.chunks_mut(chunk)) {
             let x = &mut self.x[..rows.len() * width];
@@ -113,7 +130,7 @@ impl<T: Real> CrossEntropy<T> {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses((rows, scales), x, w, logits, losses);
+            chunk_losses((rows, scales), x, w, terms, logits, losses);
             let Some((dh, head)) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
             chunk_gradients(width, w, logits, dx);
@@ -135,6 +152,7 @@ fn chunk_losses<T: Real>(
     (rows, scales): (&[(usize, u32)], &[T]),
     x: &[T],
     w: &[T],
+    terms: Terms,
     logits: &mut [T],
     losses: &mut [T],
 ) {
@@ -148,15 +166,39 @@ fn chunk_losses<T: Real>(
         simd(|| {
             let rows = rows.iter().zip(scales).zip(logits.chunks_mut(vocab)).zip(losses);
             for (((&(_, target), &scale), logits), loss) in rows {
-                let wanted = logits[target as usize];
-                let (top, sum) = exponentiate(logits);
-                *loss = top + T::of(sum.to_f64().ln()) - wanted;
-                let inverse = scale / sum;
-                logits.iter_mut().for_each(|p| *p *= inverse);
-                logits[target as usize] -= scale;
+                *loss = match terms == Terms::default() {
+                    true => plain_row(logits, target as usize, scale),
+                    false => row_with(terms, logits, target as usize, scale),
+                };
             }
         });
     });
+}
+
+/// The loss of a row of logits, which become its gradient times `scale`.
+#[inline(always)]
+fn plain_row<T: Real>(logits: &mut [T], target: usize, scale: T) -> T {
+    let wanted = logits[target];
+    let (top, sum) = exponentiate(logits);
+    let inverse = scale / sum;
+    logits.iter_mut().for_each(|p| *p *= inverse);
+    logits[target] -= scale;
+    top + T::of(sum.to_f64().ln()) - wanted
+}
+
+/// The same with the other terms of the loss.
+#[inline(always)]
+fn row_with<T: Real>(terms: Terms, logits: &mut [T], target: usize, scale: T) -> T {
+    let (smoothing, z) = (T::of(terms.smoothing), T::of(terms.z));
+    let wanted = logits[target];
+    let even = smoothing / T::of(logits.len() as f64);
+    let all = even * sum_by(logits.len(), |i| logits[i]);
+    let (top, sum) = exponentiate(logits);
+    let log_sum = top + T::of(sum.to_f64().ln());
+    let inverse = scale * (T::ONE + (z + z) * log_sum) / sum;
+    logits.iter_mut().for_each(|p| *p = *p * inverse - scale * even);
+    logits[target] -= scale * (T::ONE - smoothing);
+    log_sum - (T::ONE - smoothing) * wanted - all + z * log_sum * log_sum
 }
 
 /// dX = dL·W of a chunk.
@@ -187,21 +229,45 @@ fn head_gradients<T: Real>(width: usize, x: &[T], d_logits: &[T], dw: &mut [T], 
 mod tests {
     use super::*;
     use crate::numeric::{check, parameter};
+    use crate::parameter::Parameter;
+    use candle_core::Device;
 
     fn gradients(targets: &[u32], vocab: usize, width: usize, chunk: usize) {
+        for (smoothing, z) in [(0.0, 0.0), (0.1, 0.0), (0.0, 0.05), (0.3, 0.02)] {
+            gradients_with(Terms { smoothing, z }, targets, vocab, width, chunk);
+        }
+    }
+
+    fn gradients_with(terms: Terms, targets: &[u32], vocab: usize, width: usize, chunk: usize) {
         let head = parameter("head", &[vocab, width], 3);
         let mut batch = Batch::piece(&vec![0; targets.len()], 0);
         batch.targets = targets.to_vec();
-        let what = format!("{} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
+        let what =
+            format!("{terms:?}, {} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
         let scaled = |h: &[f64]| h.iter().map(|h| 3.0 * h).collect::<Vec<_>>();
-        let loss = || CrossEntropy { chunk_numbers: chunk, ..CrossEntropy::default() };
-        let forward = |h: &[f64]| vec![loss().loss(&head, &batch, &scaled(h)).unwrap()];
+        let loss = || CrossEntropy { chunk_numbers: chunk, terms, ..CrossEntropy::default() };
+        let forward = |h: &[f64]| vec![defined(terms, &head, &batch, &scaled(h))];
         check(&what, targets.len() * width, &[&head], forward, |h, r, dh| {
             let found = loss().loss_and_gradient(&head, &batch, r[0], &scaled(h), dh)?;
             assert!((found - r[0] * forward(h)[0]).abs() < 1e-9, "{what}");
             dh.iter_mut().for_each(|dh| *dh *= 3.0);
             Ok(())
         });
+    }
+
+    /// The loss by its definition.
+    fn defined(terms: Terms, head: &Shared<f64>, batch: &Batch, h: &[f64]) -> f64 {
+        let width = head.value().dims()[1];
+        let row = |h: &[f64], target: usize| {
+            let logit = |w: &[f64]| w.iter().zip(h).map(|(w, h)| w * h).sum::<f64>();
+            let logits: Vec<f64> = head.read(|w| w.chunks(width).map(logit).collect()).unwrap();
+            let log_sum = logits.iter().map(|x| x.exp()).sum::<f64>().ln();
+            let even = terms.smoothing / logits.len() as f64;
+            let smoothed: f64 = logits.iter().map(|x| even * (log_sum - x)).sum();
+            (1.0 - terms.smoothing) * (log_sum - logits[target]) + smoothed + terms.z * log_sum * log_sum
+        };
+        let rows = h.chunks(width).zip(&batch.targets).filter(|(_, target)| **target != NO_TARGET);
+        rows.map(|(h, &target)| row(h, target as usize)).sum()
     }
 
     #[test]
@@ -217,14 +283,78 @@ mod tests {
         gradients(&many[..5], 200, 2, 1);
     }
 
+    /// Held-out losses are without the terms of training.
     #[test]
-    fn the_loss_is_the_definition() {
+    fn the_plain_loss_is_the_definition() {
         let head = parameter::<f64>("head", &[4, 2], 3);
         let mut batch = Batch::piece(&[0], 0);
         batch.targets = vec![2];
-        let found = CrossEntropy::default().loss(&head, &batch, &[0.5, -1.0]).unwrap();
-        let logits: Vec<f64> = head.read(|w| w.chunks(2).map(|w| 0.5 * w[0] - w[1]).collect()).unwrap();
-        let expected = logits.iter().map(|x| x.exp()).sum::<f64>().ln() - logits[2];
-        assert!((found - expected).abs() < 1e-12);
+        let mut loss = CrossEntropy { terms: Terms { smoothing: 0.3, z: 0.1 }, ..CrossEntropy::default() };
+        let found = loss.loss(&head, &batch, &[0.5, -1.0]).unwrap();
+        assert!((found - defined(Terms::default(), &head, &batch, &[0.5, -1.0])).abs() < 1e-12);
+    }
+
+    /// What `torch.nn.functional.cross_entropy(logits, target, label_smoothing=…)` gives, plus ζ · logsumexp², and its gradient (PyTorch 2.15.0, f64).
+    #[test]
+    fn smoothed_losses_are_those_of_pytorch() {
+        let head = Parameter::new("head", &[5, 1], vec![2.0, -1.0, 0.5, 3.0, 0.0], &Device::Cpu).unwrap();
+        let mut batch = Batch::piece(&[0, 0], 0);
+        batch.targets = vec![2, 3];
+        let check = |smoothing, z, expected: f64, d_head: [f64; 5]| {
+            head.clear();
+            let mut loss = CrossEntropy { terms: Terms { smoothing, z }, ..CrossEntropy::default() };
+            let found = loss.loss_and_gradient(&head, &batch, 1.0, &[1.0, -0.5], &mut [0.0; 2]).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{smoothing} {z}: {found}");
+            let near = |dw: &[f64]| dw.iter().zip(d_head).all(|(a, b)| (a - b).abs() < 1e-12);
+            assert!(head.gradient(|dw| near(dw.unwrap())), "{smoothing} {z}");
+        };
+        check(
+            0.0,
+            0.0,
+            5.80835448786947,
+            [
+                0.1965612351308806,
+                -0.19307465941946367,
+                -1.0428291158216216,
+                1.130969741963696,
+                -0.091627201853491,
+            ],
+        );
+        check(
+            0.1,
+            0.0,
+            5.66335448786947,
+            [
+                0.18656123513088063,
+                -0.20307465941946365,
+                -0.9528291158216218,
+                1.0709697419636959,
+                -0.10162720185349101,
+            ],
+        );
+        check(
+            0.0,
+            0.01,
+            5.944489795899033,
+            [
+                0.21185114535788918,
+                -0.19795667046619775,
+                -1.0418289872124702,
+                1.1752209722853957,
+                -0.09284686748662024,
+            ],
+        );
+        check(
+            0.2,
+            0.001,
+            5.531968018672427,
+            [
+                0.17809022615358147,
+                -0.21356286052413706,
+                -0.8627291029607066,
+                1.015394864995866,
+                -0.11174916841680393,
+            ],
+        );
     }
 }

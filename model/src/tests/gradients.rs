@@ -6,7 +6,7 @@ use crate::config::{Architecture, Config};
 use crate::data::Dataset;
 use crate::layer::dropout::Dropout;
 use crate::numeric::{Nudge, assert_numeric, parameter};
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::progress::Silent;
 use crate::testing::{Folder, dataset, rows};
 use crate::train::{Training, gradients};
@@ -89,7 +89,7 @@ fn a_parameter_that_never_reaches_the_loss_stops_the_training_by_name() {
     tampered("whole", &config, |_| {}).unwrap();
     let orphan = tampered("orphan", &config, |training| {
         training.model.parameters.push(parameter("model.layers.1.forgotten.weight", &[2, 3], 1));
-        training.optimizer = AdamW::new(&training.model.parameters, &config);
+        training.optimizer = Optimizer::new(&training.model.parameters, &config);
     });
     let error = orphan.unwrap_err();
     assert!(matches!(error, TrainError::NoGradient { .. }), "{error}");
@@ -125,7 +125,7 @@ fn a_gradient_of_zeros_is_not_a_missing_one() {
     let mut batch = Batch::new(&rows(1, 9, 23, 5), 0);
     batch.targets.fill(NO_TARGET);
     assert_eq!(gradients(&model, &[Arc::new(batch)], 1.0, |_| NONE).unwrap(), 0.0);
-    let optimizer = AdamW::new(&model.parameters, &config);
+    let optimizer = Optimizer::new(&model.parameters, &config);
     optimizer.assert_every_gradient(0).unwrap();
     assert_eq!(optimizer.gradient_norm(), 0.0);
 }

@@ -42,7 +42,15 @@ fn check(name: &str, logits: &[(u32, f32)], sampling: &Sampling, prompt: &str, e
     assert_eq!(sampler.generate(prompt, sampling).unwrap(), expected, "{name}");
 }
 
-const SOME: Sampling = Sampling { tokens_max: 5, temperature: 1.0, top_k: 0, top_p: 1.0, seed: 3 };
+const SOME: Sampling = Sampling {
+    tokens_max: 5,
+    temperature: 1.0,
+    top_k: 0,
+    top_p: 1.0,
+    seed: 3,
+    stop: Vec::new(),
+    stop_tokens: Vec::new(),
+};
 
 #[test]
 fn the_end_of_a_document_ends_a_text_and_is_no_part_of_it() {
@@ -89,13 +97,13 @@ fn a_prompt_longer_than_the_context_is_read_from_its_end() {
         let sampler = saying(&folder, &[]);
         let sampler = Sampler { model: model(&small(architecture), LENGTH), ..sampler };
         let long: Vec<u32> = (0..100).map(|i| i * 7 % 23).collect();
-        let all = sampler.continue_ids(&long, &Sampling { tokens_max: 40, ..SOME }).unwrap();
-        let end =
-            sampler.continue_ids(&long[100 - LENGTH as usize + 1..], &Sampling { tokens_max: 40, ..SOME });
-        assert_eq!(all, end.unwrap());
+        let of = |prompt: &[u32], sampling: &Sampling| {
+            sampler.continue_ids(&[prompt.to_vec()], sampling).unwrap().remove(0)
+        };
+        let forty = Sampling { tokens_max: 40, ..SOME };
+        assert_eq!(of(&long, &forty), of(&long[100 - LENGTH as usize + 1..], &forty));
         // A prompt that fills the context to the last place.
-        let full = sampler.continue_ids(&long[..LENGTH as usize], &SOME).unwrap();
-        assert!(full.len() <= 5);
+        assert!(of(&long[..LENGTH as usize], &SOME).len() <= 5);
     }
 }
 
@@ -105,4 +113,36 @@ fn logits_that_are_no_numbers_are_an_error() {
     let sampler = saying(&folder, &[(5, f32::NAN)]);
     let error = sampler.generate("abc", &SOME).unwrap_err().to_string();
     assert_eq!(error, "the model's logits are not numbers; its tensors are damaged");
+}
+
+#[test]
+fn rows_are_independent_and_end_where_each_of_them_ends() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let folder = Folder::new("saying-rows");
+        let sampler = saying(&folder, &[]);
+        let sampler = Sampler { model: model(&small(architecture), LENGTH), ..sampler };
+        let sampling = Sampling { tokens_max: 30, stop_tokens: vec!["#".into()], ..SOME };
+        let prompts = [vec![3, 1, 4], vec![], vec![1, 5, 9, 2, 6], vec![3, 1, 4]];
+        let rows = sampler.continue_ids(&prompts, &sampling).unwrap();
+        assert!(rows.iter().all(|row| !row.contains(&0) && !row.contains(&id('#'))), "{rows:?}");
+        // Rows draw differently from the same prompt, and alike whatever stands in the other rows.
+        assert_ne!(rows[0], rows[3]);
+        let others = [vec![3, 1, 4], vec![7], vec![1, 5, 9, 2, 6]];
+        let again = sampler.continue_ids(&others, &sampling).unwrap();
+        assert_eq!((&rows[0], &rows[2]), (&again[0], &again[2]));
+    }
+    let folder = Folder::new("saying-none");
+    let sampler = saying(&folder, &[]);
+    assert!(sampler.continue_ids(&[], &SOME).unwrap().is_empty());
+    let wrong = Sampling { stop_tokens: vec!["<none>".into()], ..SOME };
+    let error = sampler.continue_ids(&[vec![1]], &wrong).unwrap_err().to_string();
+    assert_eq!(error, "tokenizer: there is no token `<none>` to stop at");
+}
+
+#[test]
+fn a_stop_text_ends_a_text() {
+    let stop = |text: &str| Sampling { stop: vec![text.into()], ..SOME };
+    check("stop", &[(id('x'), 20.0)], &stop("xxx"), "", "");
+    check("stop-prompt", &[(id('x'), 20.0)], &stop("ax"), "a", "xxxxx");
+    check("stop-never", &[(id('x'), 20.0)], &stop("xy"), "a", "xxxxx");
 }

@@ -5,7 +5,7 @@ use super::NONE;
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
 use crate::config::{Architecture, Config};
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::train::gradients;
 use candle_core::Device;
 use schemas::manifest::Tokens;
@@ -97,7 +97,7 @@ fn logits_are_those_of_transformers() {
 fn four_steps_have_the_losses_of_pytorch() {
     for architecture in [Architecture::Llama, Architecture::Gpt] {
         let model = tiny(architecture);
-        let optimizer = AdamW::new(&model.parameters, &config(architecture));
+        let optimizer = Optimizer::of(&model, &config(architecture));
         for (number, rate) in (0..).zip(RATES) {
             let batch = Arc::new(batch(number));
             let scale = 1.0 / batch.targets_count() as f64;
