@@ -10,6 +10,8 @@
 //! targets  a b c ⏎ | - y z
 //! ```
 
+use std::ops::Range;
+
 /// The target of a position that predicts nothing: padding, and what stands before a piece cut out of a document.
 pub(crate) const NO_TARGET: u32 = u32::MAX;
 
@@ -28,37 +30,48 @@ pub struct Row {
     pub mask: Vec<bool>,
 }
 
-/// Rows side by side.
-#[derive(Debug, Clone, PartialEq)]
+/// Rows side by side, and everything that an objective decides about them: what stands where, who sees whom, what is
+/// predicted and how much it counts.
+///
+/// A list with one entry a token is as long as `ids`. Token `i` of a row sees the tokens `starts[i]..ends[i]` of its row; where
+/// there is an [`Order`], only those of them whose rank is below its limit.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Batch {
     /// Tokens in a row.
     pub(crate) length: usize,
     /// Inputs, row after row.
     pub(crate) ids: Vec<u32>,
-    /// For each input, where its piece starts in its row.
+    /// Position of each input in its piece, below the context of the model.
+    pub(crate) positions: Vec<u32>,
+    /// For each input, the first token of its row that it sees.
     pub(crate) starts: Vec<u32>,
-    /// For each input, the token that follows, or [`NO_TARGET`].
+    /// For each input, the end of what it sees of its row; not below its start, and at it where it sees nothing.
+    pub(crate) ends: Vec<u32>,
+    /// What an order other than that of the text hides within these ranges.
+    pub(crate) order: Option<Order>,
+    /// Language of each input, an index into the table of languages; empty where the model has none.
+    pub(crate) languages: Vec<u32>,
+    /// For each input, the token that is predicted there, or [`NO_TARGET`].
     pub(crate) targets: Vec<u32>,
     /// What the loss of each target is multiplied by, of any sign; empty where all weigh 1.
     pub(crate) weights: Vec<f32>,
-    /// Position of the first token of each piece.
-    pub(crate) offset: usize,
+}
+
+/// An order of factorisation: query `i` sees key `j` where `ranks[j] < limits[i]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Rank of each token as a key; `u32::MAX` where nobody sees it.
+    pub(crate) ranks: Vec<u32>,
+    /// For each token as a query, the end of the ranks that it sees.
+    pub(crate) limits: Vec<u32>,
 }
 
 impl Batch {
-    /// Puts rows side by side; `eos` stands before every document.
-    pub(crate) fn new(rows: &[Row], eos: u32) -> Self {
-        let length = rows.first().map_or(0, |row| row.ids.len());
-        let tokens = rows.len() * length;
-        let mut batch = Self {
-            length,
-            ids: Vec::with_capacity(tokens),
-            starts: vec![],
-            targets: vec![],
-            weights: vec![],
-            offset: 0,
-        };
+    /// Puts rows side by side for next-token prediction; `eos` stands before every document.
+    pub(crate) fn new<'a>(rows: impl IntoIterator<Item = &'a Row>, eos: u32) -> Self {
+        let mut batch = Self::default();
         for row in rows {
+            batch.length = row.ids.len();
             let mut start = 0;
             for (&length, &begins) in row.piece_lengths.iter().zip(&row.begins) {
                 let range = start as usize..(start + length) as usize;
@@ -71,9 +84,27 @@ impl Batch {
                 start += length;
             }
             batch.ids.extend_from_slice(&row.ids[start as usize..]);
-            batch.starts.extend((0..row.padding).map(|_| start));
+            batch.see_causally(start..start + row.padding, start);
             batch.targets.extend((0..row.padding).map(|_| NO_TARGET));
         }
+        batch
+    }
+
+    /// Puts rows side by side as they are: a token sees its whole piece, and none is predicted.
+    pub(crate) fn whole<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let mut batch = Self::default();
+        for row in rows {
+            batch.length = row.ids.len();
+            batch.ids.extend_from_slice(&row.ids);
+            let mut start = 0;
+            for length in row.piece_lengths.iter().chain([&row.padding]) {
+                batch.positions.extend(0..*length);
+                batch.starts.extend((0..*length).map(|_| start));
+                start += length;
+                batch.ends.extend((0..*length).map(|_| start));
+            }
+        }
+        batch.targets = vec![NO_TARGET; batch.ids.len()];
         batch
     }
 
@@ -84,30 +115,45 @@ impl Batch {
         };
         self.ids.push(before.unwrap_or(first));
         self.ids.extend_from_slice(but_last);
-        self.starts.push(start);
-        let inner = if before.is_some() { start } else { start + 1 };
-        self.starts.extend(but_last.iter().map(|_| inner));
+        let end = start + piece.len() as u32;
+        if before.is_some() {
+            self.see_causally(start..end, start);
+        } else {
+            self.see_causally(start..start + 1, start);
+            self.see_causally(start + 1..end, start + 1);
+        }
         self.targets.push(if before.is_some() { first } else { NO_TARGET });
         self.targets.extend_from_slice(&piece[1..]);
     }
 
+    /// Lets the tokens of a range of a row see those from `start` to themselves, with positions counted from `start`.
+    fn see_causally(&mut self, tokens: Range<u32>, start: u32) {
+        self.positions.extend(tokens.clone().map(|at| at - start));
+        self.starts.extend(tokens.clone().map(|_| start));
+        self.ends.extend(tokens.map(|at| at + 1));
+    }
+
     /// One piece whose first token stands at `offset`, without targets: for generation.
     pub(crate) fn piece(ids: &[u32], offset: usize) -> Self {
-        let none = vec![NO_TARGET; ids.len()];
-        Self {
-            length: ids.len(),
-            ids: ids.to_vec(),
-            starts: vec![0; ids.len()],
-            targets: none,
-            weights: vec![],
-            offset,
-        }
+        let count = u32::try_from(ids.len()).expect("a piece is no longer than a context");
+        let mut batch = Self { length: ids.len(), ids: ids.to_vec(), ..Self::default() };
+        batch.see_causally(0..count, 0);
+        let offset = u32::try_from(offset).expect("a position is below a context");
+        batch.positions.iter_mut().for_each(|position| *position += offset);
+        batch.targets = vec![NO_TARGET; ids.len()];
+        batch
     }
 
     /// Position in its piece of token `at` of the batch.
     #[inline]
     pub(crate) fn position(&self, at: usize) -> usize {
-        at % self.length - self.starts[at] as usize + self.offset
+        self.positions[at] as usize
+    }
+
+    /// The tokens of its row that token `at` of the batch sees, but for what its [`Order`] hides.
+    #[inline]
+    pub(crate) fn seen(&self, at: usize) -> Range<usize> {
+        self.starts[at] as usize..self.ends[at] as usize
     }
 
     /// What the loss of the target at token `at` of the batch is multiplied by.
@@ -140,6 +186,7 @@ mod tests {
         assert_eq!(batch.ids[..8], [9, 5, 6, 7, 7, 9, 0, 0]);
         assert_eq!(batch.targets[..8], [5, 6, 9, none, 8, 4, none, none]);
         assert_eq!(batch.starts[8..], [0, 0, 0, 3, 4, 5, 6, 6]);
+        assert_eq!(batch.ends[8..], [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!((8..16).map(|at| batch.position(at)).collect::<Vec<_>>(), [0, 1, 2, 0, 0, 0, 0, 1]);
         assert_eq!(batch.targets_count(), 10);
     }

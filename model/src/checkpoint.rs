@@ -38,6 +38,9 @@ pub(crate) struct State {
     pub(crate) dataset: String,
     /// Hexadecimal blake3 of the tokenizer.
     pub(crate) tokenizer: String,
+    /// Hexadecimal blake3 of the tensors that the training went on from; `None` where they were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) initial: Option<String>,
     /// Hexadecimal blake3 of the other files.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
@@ -63,6 +66,7 @@ impl State {
             dataset_name: dataset.name.clone(),
             dataset: dataset.manifest_hash.clone(),
             tokenizer: dataset.tokens.tokenizer.clone(),
+            initial: None,
             files: BTreeMap::new(),
             own: String::new(),
         }
@@ -85,6 +89,7 @@ impl State {
             dataset_name: name.to_owned(),
             dataset: blake3::Hash::from_bytes(position.dataset).to_hex().to_string(),
             tokenizer: tokenizer.to_owned(),
+            initial: None,
             files: BTreeMap::new(),
             own: String::new(),
         }
@@ -102,7 +107,8 @@ impl State {
 
     /// In what another training differs. Keys that change no number of the training may.
     fn differences(&self, other: &Self) -> Vec<String> {
-        const FREE: &[&str] = &["checkpoint_every", "checkpoints_keep"];
+        // `init_from` may lie elsewhere by now: its content is compared.
+        const FREE: &[&str] = &["checkpoint_every", "checkpoints_keep", "init_from", "spike_factor"];
         let mut found: Vec<String> = (self.settings.iter())
             .filter(|(key, value)| !FREE.contains(&key.as_str()) && other.settings.get(*key) != Some(value))
             .map(|(key, value)| {
@@ -112,6 +118,18 @@ impl State {
             .collect();
         if self.dataset != other.dataset {
             found.push(format!("the dataset was {}, is {}", other.dataset_shown(), self.dataset_shown()));
+        }
+        let short = |hash: &Option<String>| match hash {
+            Some(hash) => hash.get(..8).unwrap_or(hash).to_owned(),
+            None => "none".to_owned(),
+        };
+        for (what, then, now) in [
+            ("tokenizer", &Some(other.tokenizer.clone()), &Some(self.tokenizer.clone())),
+            ("model to go on from", &other.initial, &self.initial),
+        ] {
+            if then != now {
+                found.push(format!("the {what} was {}, is {}", short(then), short(now)));
+            }
         }
         found
     }
@@ -145,6 +163,11 @@ impl Checkpoints {
         Ok(Self { folder })
     }
 
+    /// The folder of a step.
+    pub(crate) fn of_step(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("{PREFIX}{step:09}"))
+    }
+
     /// Checkpoints, the newest first.
     fn list(&self) -> Result<Vec<PathBuf>, TrainError> {
         let mut found = Vec::new();
@@ -165,7 +188,7 @@ impl Checkpoints {
     /// The system refuses, as on a full disk: what was written of it is removed, and the checkpoints before it stay.
     pub(crate) fn write(&self, checkpoint: Checkpoint, keep: u64) -> Result<PathBuf, TrainError> {
         let step = checkpoint.state.step;
-        let path = self.folder.join(format!("{PREFIX}{step:09}"));
+        let path = self.of_step(step);
         let part = self.folder.join(format!("{PREFIX}{step:09}{PART}"));
         if let Err(error) = write_files(&part, checkpoint) {
             // What cannot be removed either is removed when the folder is opened next.

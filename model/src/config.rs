@@ -5,8 +5,9 @@
 use crate::architecture::Shape;
 use crate::error::TrainError;
 use crate::layer::attention::Heads;
+use crate::objective::Program;
 use schemas::manifest::Tokens;
-use schemas::{Key, KeyError, Settings, choice, config};
+use schemas::{FilePath, Key, KeyError, Settings, choice, config};
 
 choice! {
     /// The published shape of a transformer.
@@ -66,6 +67,24 @@ choice! {
     }
 }
 
+choice! {
+    /// What a model is trained to do.
+    pub enum Objective {
+        /// Predicts each next token (GPT-3, LLaMA, LaMDA).
+        Causal = "causal",
+        /// Predicts tokens that were hidden in a text (BERT).
+        Masked = "masked",
+        /// Predicts the last tokens of a random order from those before them, in two streams (XLNet).
+        Permutation = "permutation",
+        /// Predicts what follows a prefix that is seen as a whole (T5's prefix LM).
+        Prefix = "prefix",
+        /// Predicts hidden tokens under masks of four kinds: both sides, left, right, source and target (UniLM).
+        Unified = "unified",
+        /// Predicts hidden tokens of texts in many languages, and of pairs of translations (XLM).
+        Translation = "translation",
+    }
+}
+
 config! {
     /// Settings of a training.
     pub struct Config {
@@ -85,6 +104,12 @@ config! {
         tied_head: bool = true;
         /// Base of rotary positions (`llama`).
         rope_base: f64 = 10_000.0, in 1.0..=1e9;
+        /// What the model learns to predict, and from what.
+        objective: Objective = Objective::Causal;
+        /// Share of tokens that are hidden and predicted (`masked`, `unified`, `translation`; BERT, arXiv 1810.04805).
+        mask_probability: f64 = 0.15, in 0.01..=0.9;
+        /// Share of a piece that ends its random order and is predicted (`permutation`; 1/K with K = 6, XLNet, arXiv 1906.08237).
+        predicted_share: f64 = 0.167, in 0.01..=0.9;
         /// Probability that a feature is dropped after the embedding and after each part of a block.
         dropout: f64 = 0.0, in 0.0..=0.9;
         /// Sequences of a micro-batch.
@@ -132,6 +157,11 @@ config! {
         z_loss: f64 = 0.0, in 0.0..=10.0;
         /// The gradient of all parameters is scaled down to this norm; 0 turns it off.
         clip_norm: f64 = 1.0, in 0.0..=1e9;
+        /// A model folder to go on from: its tensors in place of drawn ones, with the same shape and tokenizer.
+        init_from: FilePath = FilePath::default();
+        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat stops the training and
+        /// names its documents; 0 turns it off.
+        spike_factor: f64 = 1.5, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.
         seed: u64 = 0;
         /// Held-out loss every so many steps; 0 means at the end only.
@@ -173,7 +203,7 @@ impl Config {
     /// Every key with type, default, range and meaning.
     pub const KEYS: &'static [Key] = <Self as schemas::Config>::KEYS;
 
-    /// The shape of the model over the tokens of a dataset.
+    /// The shape of the model over the tokens of a dataset, but for what [`Shape::with`] adds for an objective.
     ///
     /// # Errors
     /// Keys that do not fit together, with the numbers.
@@ -218,6 +248,7 @@ impl Config {
             tied_head: self.tied_head,
             rope_base: self.rope_base,
             eos: tokens.eos_id,
+            program: Program::causal(tokens.eos_id, u32::try_from(tokens.vocab_size).unwrap_or(u32::MAX)),
         })
     }
 }

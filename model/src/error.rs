@@ -1,5 +1,6 @@
 //! What can go wrong in training, evaluation and generation.
 
+use crate::train::Stop;
 use std::path::{Path, PathBuf};
 
 /// Training, evaluation or generation stopped.
@@ -64,16 +65,18 @@ pub enum TrainError {
         /// Name of the tensor.
         tensor: String,
     },
-    /// The loss or the gradient is not a number any more.
+    /// The loss or the gradient is not a number any more, or the loss leapt.
+    #[error("{0}")]
+    Stopped(Box<Stop>),
+    /// The model to go on from is not the one that the settings describe.
     #[error(
-        "step {step}: {what} is not a finite number; the checkpoints before it are intact; begin again in another folder with a \
-         lower `learning_rate` or more `warmup_steps`"
+        "{}: the model does not fit: {}; set the keys as they are there, or take another model", path.display(), differences.join(", ")
     )]
-    NotFinite {
-        /// The step that failed.
-        step: u64,
-        /// Loss or gradient.
-        what: &'static str,
+    OtherModel {
+        /// Folder of the model.
+        path: PathBuf,
+        /// Each key with both values.
+        differences: Vec<String>,
     },
     /// A model gives no probabilities.
     #[error("the model's logits are not numbers; its tensors are damaged")]

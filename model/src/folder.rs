@@ -5,6 +5,7 @@ use crate::architecture::{Shape, Source, Transformer, gpt, llama};
 use crate::config::Architecture;
 use crate::error::TrainError;
 use crate::layer::attention::Heads;
+use crate::objective::{self, Program};
 use candle_core::Device;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
@@ -87,10 +88,14 @@ pub(crate) fn save_config(model: &Transformer<f32>, folder: &Path) -> Result<(),
 
 /// `config.json` of a shape.
 pub(crate) fn config_json(shape: &Shape) -> Value {
-    match shape.architecture {
+    let mut config = match shape.architecture {
         Architecture::Llama => llama::config_json(shape),
         Architecture::Gpt => gpt::config_json(shape),
+    };
+    if let Some(told) = shape.program.told() {
+        config[objective::TOLD] = told;
     }
+    config
 }
 
 /// Writes tensors and configuration.
@@ -143,16 +148,20 @@ fn shape(config: &Value) -> Result<Shape, String> {
     if !width.is_multiple_of(queries) || !queries.is_multiple_of(keys) {
         return Err(format!("width {width}, heads {queries} and key heads {keys} do not divide"));
     }
+    let vocab = number("vocab_size")?;
+    let eos = u32::try_from(config["eos_token_id"].as_u64().unwrap_or(0)).map_err(|e| e.to_string())?;
+    let size = u32::try_from(vocab).map_err(|e| e.to_string())?;
     Ok(Shape {
         architecture: if gpt { Architecture::Gpt } else { Architecture::Llama },
         layers: number(key("num_hidden_layers", "n_layer"))?,
         width,
         heads: Heads { queries, keys, width: width / queries },
         ff_width: number(key("intermediate_size", "n_inner"))?,
-        vocab: number("vocab_size")?,
+        vocab,
         context: number(key("max_position_embeddings", "n_positions"))?,
         tied_head: config["tie_word_embeddings"].as_bool().unwrap_or(gpt),
         rope_base: config["rope_theta"].as_f64().unwrap_or(10_000.0),
-        eos: u32::try_from(config["eos_token_id"].as_u64().unwrap_or(0)).map_err(|e| e.to_string())?,
+        eos,
+        program: Program::read(&config[objective::TOLD], eos, size)?,
     })
 }

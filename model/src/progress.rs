@@ -1,5 +1,7 @@
 //! What a training tells while it works. Nothing that it computes depends on who listens, except that a time budget is measured.
 
+use crate::eval::perplexity::Evaluation;
+
 /// Something happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TrainEvent<'a> {
@@ -38,6 +40,15 @@ pub enum TrainEvent<'a> {
         /// Predicted seconds to the end.
         seconds_left: f64,
     },
+    /// Held-out loss is being measured.
+    Evaluating {
+        /// Steps done.
+        step: u64,
+        /// Held-out sequences measured.
+        sequences: u64,
+        /// Of so many.
+        total: u64,
+    },
     /// Held-out loss was measured.
     Evaluated {
         /// Steps done.
@@ -46,6 +57,13 @@ pub enum TrainEvent<'a> {
         loss: f64,
         /// Bits per byte of text.
         bits_per_byte: f64,
+        /// The same by source of the documents, the largest first; empty where the dataset does not tell.
+        sources: &'a [(String, Evaluation)],
+    },
+    /// A checkpoint is being written.
+    Checkpointing {
+        /// Steps done.
+        step: u64,
     },
     /// An alignment measured rows kept apart.
     Measured {

@@ -1,7 +1,7 @@
 //! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
 
 mod faults;
-mod gradients;
+pub(crate) mod gradients;
 mod sampling;
 mod transformers;
 
@@ -10,6 +10,7 @@ use crate::batch::{Batch, Row};
 use crate::config::{Architecture, Config};
 use crate::kernel::Real;
 use crate::layer::dropout::Dropout;
+use crate::objective::Program;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, dataset, rows};
 use crate::train::{gradients, run};
@@ -26,6 +27,10 @@ pub(crate) fn small(architecture: Architecture) -> Config {
 }
 
 pub(crate) fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
+    model_with(config, length, Program::causal(0, 23))
+}
+
+pub(crate) fn model_with<T: Real>(config: &Config, length: u64, program: Program) -> Transformer<T> {
     let tokenizer = String::new();
     let tokens = Tokens {
         folder: "tokens".into(),
@@ -36,7 +41,8 @@ pub(crate) fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {
         validation: 1,
         tokenizer,
     };
-    Transformer::new(config.shape(&tokens).unwrap(), Source::drawn(config.seed, &Device::Cpu)).unwrap()
+    let shape = config.shape(&tokens).unwrap().with(program);
+    Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu)).unwrap()
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn passed(model: &Transformer<f32>, batches: &[Arc<Batch>], dropout: f64) -> (f6
 fn micro_batches_add_up_to_one_batch() {
     for architecture in [Architecture::Llama, Architecture::Gpt] {
         let mut model: Transformer<f32> = model(&small(architecture), 16);
-        model.terms = crate::objective::causal::Terms { smoothing: 0.1, z: 1e-3 };
+        model.terms = crate::objective::cross_entropy::Terms { smoothing: 0.1, z: 1e-3 };
         let all = rows(12, 16, 23, 9);
         let of = |size: usize| {
             let batches: Vec<_> = all.chunks(size).map(|rows| Arc::new(Batch::new(rows, 0))).collect();

@@ -20,6 +20,7 @@ mod align;
 mod build;
 mod cells;
 mod check;
+mod curve;
 mod demo;
 mod eval;
 mod explain;

@@ -1,14 +1,16 @@
 //! `gristmill train DATASET|RECIPE`.
 
+use super::curve::Watched;
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
 use model::Config;
 use model::device::Place;
 use model::train::TrainReport;
 use pipeline::engine::Workdir;
-use pipeline::inspect::layout::thousands;
+use pipeline::inspect::layout::{one_line, thousands};
 use pipeline::recipe::Recipe;
-use schemas::{Settings, manifest};
+use schemas::{FilePath, Settings, Value, manifest};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     with_settings(&dataset, &out, &Settings::new(pairs), args.device, args.progress, args.json)
 }
 
-type Pairs = Vec<(String, schemas::Value)>;
+type Pairs = Vec<(String, Value)>;
 
 /// The dataset that a path means, and the settings that come with it.
 fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
@@ -83,13 +85,24 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
         return Ok((folder, Vec::new()));
     }
     let recipe = Recipe::read(path, &environment).map_err(|m| m.to_string())?;
-    let pairs =
-        recipe.train.iter().flat_map(|b| b.keys.iter().map(|e| (e.name.clone(), e.value.clone()))).collect();
+    let block = recipe.train.as_ref();
+    let settings = block.map(|block| block.keys.iter().map(|e| (e.name.clone(), e.value.clone())));
+    let pairs = settings.into_iter().flatten().map(|(key, value)| located(key, value, recipe.base()));
+    let pairs = pairs.collect();
     let dataset = Workdir(workdir(None, &recipe.name)).dataset();
     if dataset.join(manifest::FILE).is_file() {
         return Ok((dataset, pairs));
     }
     Err(format!("{} is not built; run `gristmill build {}` first", dataset.display(), path.display()))
+}
+
+/// A key with its value; a path of a recipe starts at the folder of the recipe.
+fn located(key: String, value: Value, base: &Path) -> (String, Value) {
+    let is_path = Config::KEYS.iter().any(|known| known.name == key && known.kind == FilePath::KIND);
+    match value.as_str().filter(|path| is_path && !path.is_empty()) {
+        Some(path) => (key, Value::from(base.join(path).display().to_string())),
+        None => (key, value),
+    }
 }
 
 /// The folder of a model: the given one, or `model` in the working folder of a build.
@@ -115,6 +128,13 @@ fn is_dataset(folder: &Path) -> bool {
     folder.join(manifest::FILE).is_file()
 }
 
+/// Does a training that is watched; gives what it came to, and the loss curve.
+pub(super) fn watched<T>(progress: Progress, work: impl FnOnce(&Watched) -> T) -> (T, Option<String>) {
+    let watched = Watched::start(progress);
+    let result = work(&watched);
+    (result, watched.end())
+}
+
 /// Trains and prints what came out.
 pub(super) fn with_settings(
     dataset: &Path,
@@ -124,20 +144,22 @@ pub(super) fn with_settings(
     progress: Progress,
     json: bool,
 ) -> ExitCode {
-    let config: Config = match settings.parse() {
+    let mut config: Config = match settings.parse() {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));
             return ExitCode::from(2);
         }
     };
-    let listener = progress.start();
+    if !config.init_from.is_empty() {
+        config.init_from = FilePath(settings.resolve(&config.init_from));
+    }
     let place = match device {
         Device::Cpu => Place::Cpu,
         Device::Cuda => Place::Cuda,
     };
-    let result = model::train::run_on(place, dataset, out, &config, &listener);
-    listener.end();
+    let (result, curve) =
+        watched(progress, |watched| model::train::run_on(place, dataset, out, &config, watched));
     match result {
         Ok(report) if json => match serde_json::to_string(&report) {
             Ok(json) => {
@@ -147,6 +169,9 @@ pub(super) fn with_settings(
             Err(error) => wrong::failed(error),
         },
         Ok(report) => {
+            if let Some(curve) = curve.filter(|_| std::io::stdout().is_terminal()) {
+                println!("{curve}\n");
+            }
             show(&report, out);
             ExitCode::SUCCESS
         }
@@ -170,4 +195,11 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
         print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
     }
     println!();
+    if report.sources.len() > 1 {
+        let width = report.sources.iter().map(|found| found.source.chars().count()).max().unwrap_or(0);
+        for found in &report.sources {
+            let (name, bits, bytes) = (one_line(&found.source), found.bits_per_byte, thousands(found.bytes));
+            println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes");
+        }
+    }
 }

@@ -172,7 +172,8 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
     let targets = config["target_modules"].as_array().into_iter().flatten();
     let targets = targets.filter_map(|target| target.as_str().map(str::to_owned)).collect();
     let mut model = folder::load(&base)?;
-    let told = Shape { eos: model.shape.eos, ..shape.clone() };
+    let mut told = Shape { eos: model.shape.eos, ..shape.clone() };
+    told.program.eos = model.shape.program.eos;
     if told != model.shape {
         return Err(wrong(format!(
             "the adapter was made for another architecture than that of {}: {}",

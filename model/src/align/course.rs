@@ -16,10 +16,10 @@ use crate::optimizer::Optimizer;
 use crate::parameter::Shared;
 use crate::progress::TrainEvent;
 use crate::schedule::Schedule;
-use crate::train::REPORT;
+use crate::train::{Cause, REPORT, Stop};
 use schemas::{Config as _, manifest};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What stands before the name of a number that was measured on rows kept apart.
@@ -71,6 +71,8 @@ pub(super) struct Course<'a> {
     learning: Vec<Shared<f32>>,
     pub(super) state: State,
     checkpoints: Checkpoints,
+    /// The newest checkpoint that is whole.
+    checkpoint: Option<PathBuf>,
     metrics: Metrics,
     since: (Instant, u64),
     step_tokens: u64,
@@ -133,6 +135,10 @@ impl<'a> Course<'a> {
         mut model: Transformer<f32>,
         subject: Subject<'_>,
     ) -> Result<Self, TrainError> {
+        if !model.shape.program.is_next_token() {
+            let told = "the model was trained for another objective than the next token, so it cannot answer";
+            return Err(TrainError::file(&job.base.join(folder::CONFIG))(told));
+        }
         let Common { lora_rank, lora_alpha, lora_targets, seed, .. } = job.common;
         let lora = (*lora_rank > 0).then(|| Lora {
             rank: *lora_rank,
@@ -163,7 +169,7 @@ impl<'a> Course<'a> {
             restore(&learning, checkpoint.model)?;
             optimizer.restore(checkpoint.moments)?;
         }
-        let metrics = Metrics::open(job.out, state.step)?;
+        let metrics = Metrics::open(job.out, state.step, false)?;
         let parameters = learning.iter().map(|p| p.value().elem_count() as u64).sum();
         job.observer.event(TrainEvent::Started {
             parameters,
@@ -180,6 +186,7 @@ impl<'a> Course<'a> {
             optimizer,
             learning,
             since: (Instant::now(), state.step),
+            checkpoint: (state.step > 0).then(|| checkpoints.of_step(state.step)),
             state,
             checkpoints,
             metrics,
@@ -214,8 +221,10 @@ impl<'a> Course<'a> {
         self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
         if !loss.is_finite() || !norm.is_finite() {
-            let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-            return Err(TrainError::NotFinite { step, what });
+            let cause = if loss.is_finite() { Cause::Gradient } else { Cause::Loss };
+            let (step, checkpoint) = (step + 1, self.checkpoint.clone());
+            let stop = Stop { step, cause, documents: vec![], documents_count: 0, checkpoint };
+            return Err(TrainError::Stopped(Box::new(stop)));
         }
         let rate = Schedule::new(&self.trainer, self.state.steps).at(step);
         self.optimizer.step(step, rate, norm)?;
@@ -224,7 +233,7 @@ impl<'a> Course<'a> {
             self.state.position = position;
         }
         let rates: [Measure; 2] = [("learning_rate", rate), ("gradient_norm", norm)];
-        self.metrics.measures(self.state.step, false, &[&found[..], &rates].concat())?;
+        self.metrics.measures(self.state.step, "", &[&found[..], &rates].concat())?;
         self.tell(loss, rate, norm);
         Ok(())
     }
@@ -250,13 +259,13 @@ impl<'a> Course<'a> {
     fn measure(&mut self, lesson: &mut dyn Lesson) -> Result<(), TrainError> {
         let found = lesson.held_out(&self.model)?;
         if !found.is_empty() {
-            self.metrics.measures(self.state.step, true, &found)?;
+            self.metrics.measures(self.state.step, HELD_OUT, &found)?;
             self.job.observer.event(TrainEvent::Measured { step: self.state.step, found: &found });
         }
         Ok(())
     }
 
-    fn checkpoint(&self) -> Result<(), TrainError> {
+    fn checkpoint(&mut self) -> Result<(), TrainError> {
         let entry = |parameter: &Shared<f32>| {
             let shape = parameter.value().dims().to_vec();
             Ok((parameter.name().to_owned(), (shape, parameter.read(<[f32]>::to_vec)?)))
@@ -266,6 +275,7 @@ impl<'a> Course<'a> {
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
         let path = self.checkpoints.write(checkpoint, self.job.common.checkpoints_keep)?;
         self.job.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
+        self.checkpoint = Some(path);
         Ok(())
     }
 
@@ -277,6 +287,7 @@ impl<'a> Course<'a> {
     ) -> Result<AlignReport, TrainError> {
         let out = self.job.out;
         self.model.shape.eos = end;
+        self.model.shape.program.eos = end;
         if let Some(lora) = &self.lora {
             adapter::save(&self.model, lora, self.job.base, out)?;
         }

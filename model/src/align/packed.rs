@@ -13,7 +13,7 @@ use crate::batch::{Batch, NO_TARGET, Row};
 use crate::error::TrainError;
 use crate::kernel::Real;
 use crate::layer::dropout::Dropout;
-use crate::objective::causal::CrossEntropy;
+use crate::objective::cross_entropy::CrossEntropy;
 
 /// A prompt and its answer, both as tokens. The answer ends with the token that ends answers.
 #[derive(Debug, Clone, Copy)]

@@ -22,7 +22,7 @@ pub(crate) fn parts<T: Real>(shape: &Shape, source: &mut Source<'_, T>) -> Resul
     let blocks = (0..shape.layers).map(|layer| block(shape, source, layer)).collect::<Result<_>>()?;
     let norm = norm(shape, source, "transformer.ln_f")?;
     let head = if shape.tied_head { tokens.clone() } else { source.take("lm_head.weight", &table, fresh)? };
-    Ok((Embedding { tokens, positions: Some(positions) }, blocks, norm, head))
+    Ok((Embedding { tokens, positions: Some(positions), languages: None }, blocks, norm, head))
 }
 
 fn norm<T: Real>(shape: &Shape, source: &mut Source<'_, T>, name: &str) -> Result<Norm<T>> {

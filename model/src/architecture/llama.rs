@@ -29,7 +29,7 @@ pub(crate) fn parts<T: Real>(shape: &Shape, source: &mut Source<'_, T>) -> Resul
     } else {
         source.take("lm_head.weight", &table, Init::Normal(DEVIATION))?
     };
-    Ok((Embedding { tokens, positions: None }, blocks, norm, head))
+    Ok((Embedding { tokens, positions: None, languages: None }, blocks, norm, head))
 }
 
 fn norm<T: Real>(shape: &Shape, source: &mut Source<'_, T>, name: &str) -> Result<Norm<T>> {

@@ -12,6 +12,8 @@ mod plain;
 mod source;
 mod tape;
 
+use llama::DEVIATION;
+
 pub(crate) use source::{Init, Source, Tensors};
 pub(crate) use tape::Tape;
 
@@ -25,7 +27,8 @@ use crate::layer::embedding::Embedding;
 use crate::layer::linear::Linear;
 use crate::layer::norm::Norm;
 use crate::layer::rope::Rope;
-use crate::objective::causal::Terms;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
 use crate::parameter::Shared;
 use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +50,15 @@ pub(crate) struct Shape {
     pub(crate) rope_base: f64,
     /// Token that ends a document.
     pub(crate) eos: u32,
+    /// What it is trained to do.
+    pub(crate) program: Program,
+}
+
+impl Shape {
+    /// The shape for an objective: a row of the vocabulary for its mask token, a table for its languages.
+    pub(crate) fn with(self, program: Program) -> Self {
+        Self { vocab: program.model_vocab(), program, ..self }
+    }
 }
 
 /// One layer.
@@ -100,7 +112,7 @@ impl<T: Real> Transformer<T> {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub(crate) fn new(shape: Shape, mut source: Source<'_, T>) -> Result<Self> {
-        let (embedding, blocks, norm, head) = match shape.architecture {
+        let (mut embedding, blocks, norm, head) = match shape.architecture {
             Architecture::Llama => llama::parts(&shape, &mut source)?,
             Architecture::Gpt => gpt::parts(&shape, &mut source)?,
         };
@@ -108,6 +120,12 @@ impl<T: Real> Transformer<T> {
             Architecture::Llama => Some(Rope::new(shape.heads.width, shape.context, shape.rope_base)),
             Architecture::Gpt => None,
         };
+        if !shape.program.languages.is_empty() {
+            let table = [shape.program.languages.len(), shape.width];
+            // As `XLMModel` names it.
+            embedding.languages =
+                Some(source.take("lang_embeddings.weight", &table, Init::Normal(DEVIATION))?);
+        }
         let (device, parameters) = source.finish();
         let tape = Mutex::default();
         let (recompute, terms) = (0, Terms::default());
@@ -137,7 +155,7 @@ impl<T: Real> Transformer<T> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The summed loss of a batch times `scale`; gradients are added to the parameters.
+    /// The summed loss of a batch, each target's times its weight and `scale`; gradients are added to the parameters.
     pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
         if !self.device.is_cpu() {
             return plain::gradients(self, batch, scale, dropout);
@@ -201,6 +219,14 @@ impl<T: Real> Transformer<T> {
     /// The parameters that are not frozen, in the order of the forward pass.
     pub(crate) fn learning(&self) -> Vec<Shared<T>> {
         self.parameters.iter().filter(|p| p.learns()).cloned().collect()
+    }
+
+    /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
+    pub(crate) fn target_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        if !self.device.is_cpu() {
+            return plain::target_losses(self, batch);
+        }
+        self.tape().target_losses(self, batch)
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.

@@ -12,7 +12,7 @@ use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
 use crate::layer::lora::LowRank;
 use crate::layer::norm::Norm;
-use crate::objective::causal::Terms;
+use crate::objective::cross_entropy::Terms;
 use candle_core::{D, Result, Tensor};
 
 /// Added to the score of a key that a query does not see.
@@ -76,44 +76,78 @@ fn collect<T: Real>(model: &Transformer<T>, loss: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// The summed loss of a batch as a scalar on the tape.
+/// The summed loss of a batch as a scalar on the tape, each target's times its weight.
 pub(crate) fn loss<T: Real>(
     model: &Transformer<T>,
     batch: &Batch,
     dropout: Dropout,
     terms: Terms,
 ) -> Result<Tensor> {
-    let kept: Vec<(u32, u32)> =
-        (0..).zip(batch.targets.iter().copied()).filter(|&(_, target)| target != NO_TARGET).collect();
-    let (rows, targets): (Vec<u32>, Vec<u32>) = kept.into_iter().unzip();
-    let count = rows.len();
-    let h = hidden(model, batch, dropout)?;
-    if count == 0 {
-        return h.zeros_like()?.sum_all();
+    let rows = predicted(batch);
+    if rows.is_empty() {
+        return hidden(model, batch, dropout)?.zeros_like()?.sum_all();
     }
-    let h = h.index_select(&Tensor::from_vec(rows, count, &model.device)?, 0)?;
+    let losses = losses(model, batch, &rows, dropout, terms)?;
+    if batch.weights.is_empty() {
+        return losses.sum_all();
+    }
+    let weights: Vec<T> = rows.iter().map(|&at| T::of(f64::from(batch.weight(at as usize)))).collect();
+    (losses * Tensor::from_vec(weights, (rows.len(), 1), &model.device)?)?.sum_all()
+}
+
+/// The loss of each token's target, 0 where it has none.
+pub(crate) fn target_losses<T: Real>(model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+    let rows = predicted(batch);
+    let mut all = vec![0.0; batch.ids.len()];
+    if !rows.is_empty() {
+        let found =
+            losses(model, batch, &rows, Dropout::NONE, Terms::default())?.flatten_all()?.to_vec1::<T>()?;
+        rows.iter().zip(found).for_each(|(&at, loss)| all[at as usize] = loss.to_f64());
+    }
+    Ok(all)
+}
+
+/// Tokens that have a target.
+fn predicted(batch: &Batch) -> Vec<u32> {
+    (0..).zip(&batch.targets).filter(|&(_, target)| *target != NO_TARGET).map(|(at, _)| at).collect()
+}
+
+/// The losses of the targets at `rows`, rows × 1, on the tape.
+fn losses<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    rows: &[u32],
+    dropout: Dropout,
+    terms: Terms,
+) -> Result<Tensor> {
+    let count = rows.len();
+    let targets: Vec<u32> = rows.iter().map(|&at| batch.targets[at as usize]).collect();
+    let h =
+        hidden(model, batch, dropout)?.index_select(&Tensor::from_slice(rows, count, &model.device)?, 0)?;
     let logits = h.matmul(&model.head.value().t()?)?;
     let top = logits.max_keepdim(D::Minus1)?.detach();
     let logits = logits.broadcast_sub(&top)?;
     let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
     let log_sum = logits.exp()?.sum_keepdim(D::Minus1)?.log()?;
     if terms == Terms::default() {
-        return (log_sum - wanted)?.sum_all();
+        return log_sum - wanted;
     }
     let smoothed =
         ((wanted * (1.0 - terms.smoothing))? + (logits.mean_keepdim(D::Minus1)? * terms.smoothing)?)?;
     let z = ((&log_sum + top)?.sqr()? * terms.z)?;
-    ((log_sum - smoothed)? + z)?.sum_all()
+    (log_sum - smoothed)? + z
 }
 
 fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
     let tokens = batch.ids.len();
     let ids = Tensor::from_vec(batch.ids.clone(), tokens, &model.device)?;
     let mut x = model.embedding.tokens.value().index_select(&ids, 0)?;
-    if let Some(table) = &model.embedding.positions {
-        let positions: Vec<u32> = (0..tokens).map(|at| batch.position(at) as u32).collect();
-        let positions = Tensor::from_vec(positions, tokens, &model.device)?;
-        x = (x + table.value().index_select(&positions, 0)?)?;
+    let tables =
+        [(&model.embedding.positions, &batch.positions), (&model.embedding.languages, &batch.languages)];
+    for (table, rows) in tables {
+        let Some(table) = table else { continue };
+        let rows = Tensor::from_slice(rows, tokens, &model.device)?;
+        x = (x + table.value().index_select(&rows, 0)?)?;
     }
     x = dropped::<T>(dropout, 0, x)?;
     let shared = Shared::new(model, batch)?;
@@ -184,6 +218,8 @@ struct Shared {
     length: usize,
     /// rows × 1 × queries × keys: 0 where a query sees a key.
     mask: Tensor,
+    /// rows × 1 × queries × 1, only where a query sees no key: 1 where it sees any.
+    seeing: Option<Tensor>,
     /// Cosines and sines of each token, rows × 1 × tokens × half a head.
     turn: Option<(Tensor, Tensor)>,
 }
@@ -193,11 +229,20 @@ impl Shared {
         let (length, tokens) = (batch.length, batch.ids.len());
         let rows = tokens / length.max(1);
         let mut mask = vec![T::of(UNSEEN); tokens * length];
+        let mut seeing = vec![T::ONE; tokens];
         for at in 0..tokens {
-            let seen = batch.starts[at] as usize..at % length + 1;
-            mask[at * length..][seen].fill(T::ZERO);
+            let row = at / length * length;
+            let seen = batch.seen(at).filter(|key| {
+                batch.order.as_ref().is_none_or(|order| order.ranks[row + key] < order.limits[at])
+            });
+            let count = seen.map(|key| mask[at * length + key] = T::ZERO).count();
+            if count == 0 {
+                seeing[at] = T::ZERO;
+            }
         }
         let mask = Tensor::from_vec(mask, (rows, 1, length, length), &model.device)?;
+        let blind = seeing.contains(&T::ZERO);
+        let seeing = Tensor::from_vec(seeing, (rows, 1, length, 1), &model.device)?;
         let table = |of: &dyn Fn(usize) -> Vec<T>| {
             let values: Vec<T> = (0..tokens).flat_map(|at| of(batch.position(at))).collect();
             Tensor::from_vec(values, (rows, 1, length, model.shape.heads.width / 2), &model.device)
@@ -208,7 +253,7 @@ impl Shared {
             }
             None => None,
         };
-        Ok(Self { rows, length, mask, turn })
+        Ok(Self { rows, length, mask, seeing: blind.then_some(seeing), turn })
     }
 
     /// tokens × (queries, keys, values) → tokens × queries.
@@ -225,7 +270,11 @@ impl Shared {
         let scores = scores.broadcast_add(&self.mask)?;
         let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-        let out = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?;
+        let mut out = weights.matmul(&value)?;
+        if let Some(seeing) = &self.seeing {
+            out = out.broadcast_mul(seeing)?;
+        }
+        let out = out.transpose(1, 2)?.contiguous()?;
         out.reshape((self.rows * self.length, heads.out()))
     }
 
@@ -250,24 +299,28 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::config::{Architecture, Config};
+    use crate::objective::tests::{OBJECTIVES, program, samples};
     use crate::testing::rows;
-    use crate::tests::{model, small};
+    use crate::tests::{model, model_with, small};
 
     /// Both paths on the CPU: losses and all gradients, alone and added to.
     fn check(config: &Config, length: u32, seed: u64) {
         let mut model = model::<f64>(config, length.into());
         model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
         let dropout = Dropout { probability: config.dropout, seed: 3 };
-        let batch = Batch::new(&rows(3, length, 23, seed), 0);
+        check_batch(&model, &Batch::new(&rows(3, length, 23, seed), 0), dropout);
+    }
+
+    fn check_batch(model: &Transformer<f64>, batch: &Batch, dropout: Dropout) {
         let collect = |pass: &dyn Fn() -> f64| {
             model.parameters.iter().for_each(|p| p.clear());
             let losses = [pass(), pass()];
             let gradients = model.parameters.iter().map(|p| p.gradient(|g| g.expect("written").to_vec()));
             (losses, gradients.collect::<Vec<_>>())
         };
-        let own = collect(&|| model.gradients(&batch, 0.1, dropout).unwrap());
-        let plain = collect(&|| gradients(&model, &batch, 0.1, dropout).unwrap());
-        assert!((own.0[0] - plain.0[0]).abs() < 1e-10 * own.0[0], "{:?} {:?}", own.0, plain.0);
+        let own = collect(&|| model.gradients(batch, 0.1, dropout).unwrap());
+        let plain = collect(&|| gradients(model, batch, 0.1, dropout).unwrap());
+        assert!((own.0[0] - plain.0[0]).abs() < 1e-10 * own.0[0].abs().max(1.0), "{:?} {:?}", own.0, plain.0);
         for ((own, plain), parameter) in own.1.iter().zip(&plain.1).zip(&model.parameters) {
             let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10 * (1.0 + a.abs());
             assert!(own.iter().zip(plain).all(near), "{}: {own:?} {plain:?}", parameter.name());
@@ -283,6 +336,19 @@ mod tests {
             check(&Config { label_smoothing: 0.1, z_loss: 0.01, ..config.clone() }, 9, seed);
             // More than one block of queries of the other path.
             check(&Config { layers: 1, ..config }, 70, seed);
+        }
+    }
+
+    #[test]
+    fn both_paths_agree_on_every_objective() {
+        for objective in OBJECTIVES {
+            let model = model_with::<f64>(&small(Architecture::Llama), 17, program(objective));
+            let mut batch = model.shape.program.batch(&samples(3, 8));
+            check_batch(&model, &batch, Dropout::NONE);
+            batch.weights = (0..batch.ids.len()).map(|at| at as f32 * 0.5 - 6.0).collect();
+            check_batch(&model, &batch, Dropout::NONE);
+            let (own, plain) = (model.target_losses(&batch).unwrap(), target_losses(&model, &batch).unwrap());
+            assert!(own.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-10), "{objective:?}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::Linear;
-use crate::objective::causal::CrossEntropy;
+use crate::objective::cross_entropy::CrossEntropy;
 use candle_core::Result;
 
 /// Activations of a micro-batch and gradients between layers.
@@ -123,6 +123,14 @@ impl<T: Real> Tape<T> {
     ) -> Result<R> {
         self.hidden(model, batch, Dropout::NONE, 1)?;
         read(&self.hidden)
+    }
+
+    /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
+    pub(crate) fn target_losses(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<Vec<f64>> {
+        self.loss(model, batch)?;
+        let mut losses = vec![0.0; batch.ids.len()];
+        self.loss.of_targets().for_each(|(at, loss)| losses[at] = loss);
+        Ok(losses)
     }
 
     /// Everything up to the head, with what segments of so many blocks leave for the backward pass.

@@ -1,7 +1,7 @@
 //! From decoded columns of a token shard to training rows, each checked against the dataset.
 
 use crate::batch::Row;
-use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch};
+use arrow::array::{Array, AsArray, Int32Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use schemas::token;
 
@@ -130,12 +130,12 @@ pub struct Piece {
 /// The columns that name the pieces of a row.
 pub(super) const OF_PIECES: [&str; 3] = [token::DOC_IDS, token::DOC_LENS, token::DOC_OFFSETS];
 
-/// The pieces of the only row of a batch.
-pub(super) fn pieces(batch: &RecordBatch) -> Result<Vec<Piece>, String> {
+/// The pieces of a row of a batch.
+pub(super) fn pieces(batch: &RecordBatch, row: usize) -> Result<Vec<Piece>, String> {
     let documents = column(batch, token::DOC_IDS)?.as_list_opt::<i32>();
-    let documents = documents.ok_or("column `doc_ids` is no list")?.value(0);
+    let documents = documents.ok_or("column `doc_ids` is no list")?.value(row);
     let documents = documents.as_string_opt::<i32>().ok_or("column `doc_ids` is not of text")?;
-    let numbers = |name: &str| unsigned(values(&list(batch, name)?, 0), name);
+    let numbers = |name: &str| unsigned(values(&list(batch, name)?, row), name);
     let (lengths, offsets) = (numbers(token::DOC_LENS)?, numbers(token::DOC_OFFSETS)?);
     if lengths.len() != documents.len() || offsets.len() != documents.len() {
         return Err("documents, lengths and offsets are not as many".to_owned());
@@ -146,6 +146,16 @@ pub(super) fn pieces(batch: &RecordBatch) -> Result<Vec<Piece>, String> {
         tokens,
     };
     Ok(documents.iter().zip(lengths).zip(offsets).map(piece).collect())
+}
+
+/// Gives the ids of the documents of each row of a batch.
+pub(super) fn documents(batch: &RecordBatch, each: &mut impl FnMut(&StringArray)) -> Result<(), String> {
+    let lists = column(batch, token::DOC_IDS)?.as_list_opt::<i32>().ok_or("column `doc_ids` is no list")?;
+    for at in 0..lists.len() {
+        let ids = lists.value(at);
+        each(ids.as_string_opt::<i32>().ok_or("column `doc_ids` is not of text")?);
+    }
+    Ok(())
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array, String> {

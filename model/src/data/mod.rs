@@ -4,13 +4,16 @@
 //! window by window and hands out rows, all of them or the share of one process of several.
 
 mod decode;
+mod documents;
 mod feistel;
+mod languages;
 mod order;
 mod pages;
 mod rows;
 mod stream;
 
 pub use decode::Piece;
+pub(crate) use documents::Document;
 pub use order::{Position, WINDOW_TOKENS};
 pub use rows::Rows;
 pub use stream::{Share, Stream};
@@ -19,6 +22,10 @@ use crate::error::TrainError;
 use schemas::manifest::{self, Manifest, Tokens};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Where a dataset keeps its documents.
+const DOCUMENTS: &str = "documents/";
 
 /// A committed dataset that holds token shards.
 #[derive(Debug)]
@@ -34,7 +41,11 @@ pub struct Dataset {
     pub train: Rows,
     /// Held-out rows.
     pub validation: Rows,
+    /// Shards of the documents, in order; none where the dataset has tokens alone.
+    documents: Vec<PathBuf>,
     hash: [u8; 32],
+    /// Names of the languages of its documents, once they were asked for.
+    languages: OnceLock<Vec<String>>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
@@ -76,6 +87,8 @@ impl Dataset {
             return Err(TrainError::file(&path)("the dataset has no training sequences"));
         }
         let hash = blake3::hash(&bytes);
+        let is_documents = |name: &&String| name.starts_with(DOCUMENTS) && name.ends_with(".parquet");
+        let documents = parsed.files.keys().filter(is_documents).map(|name| folder.join(name)).collect();
         Ok(Self {
             folder: folder.to_owned(),
             name: parsed.name,
@@ -83,7 +96,9 @@ impl Dataset {
             tokens,
             train,
             validation,
+            documents,
             hash: *hash.as_bytes(),
+            languages: OnceLock::new(),
         })
     }
 

@@ -4,22 +4,26 @@
 //! it are read, by the page index. What a trainer does not need, as the names of documents, is not decoded.
 
 use super::decode::{self, Columns, NEEDED, OF_PIECES, Piece};
+use super::languages::OfPieces;
 use super::order::Place;
 use super::pages;
 use crate::batch::Row;
 use crate::error::TrainError;
+use crate::objective::Sample;
+use arrow::array::StringArray;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
-use schemas::manifest;
+use schemas::hash::seed;
+use schemas::{manifest, token};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Row groups of more tokens are read in parts, so that one block never needs more memory: 8 MiB.
 const BLOCK_TOKENS_MAX: u64 = 2 << 20;
@@ -33,6 +37,9 @@ const SIDES_BYTES_MAX: usize = 64 << 20;
 /// Rows decoded together where they are read one behind the other.
 const CHUNK_ROWS: u32 = 256;
 
+/// Seed of what is random about held-out rows.
+const HELD_OUT: u64 = 0x6865_6c64;
+
 /// The rows of a split of the dataset.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -45,6 +52,8 @@ pub struct Rows {
     /// What was read of the shards that were used last, the latest at the end.
     heads: Mutex<VecDeque<(usize, ArrowReaderMetadata)>>,
     sides: Mutex<Sides>,
+    /// Languages of the pieces, once they were asked for.
+    pub(super) languages: OnceLock<OfPieces>,
 }
 
 /// What stands beside the ids in row groups (shard, group), the one that was asked for last at the end.
@@ -183,9 +192,53 @@ impl Rows {
         let path = &self.shards[at].path;
         let mut reader = self.reader(at, self.head(at)?, group, &[row], &OF_PIECES)?;
         let batch = reader.next().ok_or_else(|| TrainError::file(path)("a row is missing"))?;
-        let pieces = decode::pieces(&batch.map_err(TrainError::file(path))?);
+        let pieces = decode::pieces(&batch.map_err(TrainError::file(path))?, 0);
         let inner = self.shards[at].groups[group] + u64::from(row);
         Ok((path, inner, pieces.map_err(TrainError::file(path))?))
+    }
+
+    /// Gives the ids of the documents of each row, in order.
+    pub(super) fn each_document_list(&self, mut each: impl FnMut(&StringArray)) -> Result<(), TrainError> {
+        for (at, shard) in self.shards.iter().enumerate() {
+            for group in 0..shard.groups.len() - 1 {
+                let count = u32::try_from(shard.groups[group + 1] - shard.groups[group]);
+                let all: Vec<u32> = (0..count.expect("rows of a group are u32")).collect();
+                for batch in self.reader(at, self.head(at)?, group, &all, &[token::DOC_IDS])? {
+                    let batch = batch.map_err(TrainError::file(&shard.path))?;
+                    decode::documents(&batch, &mut each).map_err(TrainError::file(&shard.path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pieces of every row, in the order of the dataset.
+    ///
+    /// # Errors
+    /// As [`Rows::row`].
+    pub(crate) fn each_piece(&self, mut take: impl FnMut(u64, Piece)) -> Result<(), TrainError> {
+        for (at, Shard { path, before, groups, .. }) in self.shards.iter().enumerate() {
+            for (group, first) in groups.iter().take(groups.len() - 1).enumerate() {
+                let count = u32::try_from(groups[group + 1] - first).expect("rows of a group are u32");
+                let all: Vec<u32> = (0..count).collect();
+                let mut number = before + first;
+                for batch in self.reader(at, self.head(at)?, group, &all, &OF_PIECES)? {
+                    let batch = batch.map_err(TrainError::file(path))?;
+                    for row in 0..batch.num_rows() {
+                        let pieces = decode::pieces(&batch, row).map_err(TrainError::file(path))?;
+                        pieces.into_iter().for_each(|piece| take(number, piece));
+                        number += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A row with what is random about it, by its number and a key of the pass that reads it.
+    pub(super) fn sample(&self, row: Row, number: u64, pass: u64) -> Sample {
+        let languages = self.languages.get().map(|languages| languages.row(number)).unwrap_or_default();
+        Sample { row, key: seed(pass, "sample", number), languages }
     }
 
     /// Shard, row group, and row in the group.
@@ -331,6 +384,19 @@ impl Rows {
         }
         heads.push_back((shard, head.clone()));
         Ok(head)
+    }
+
+    /// Samples in the order of the dataset, chunk by chunk, the first `limit` of them. What is random about them is the same for every
+    /// model, so that held-out losses can be compared.
+    pub(crate) fn held_out(&self, limit: u64) -> impl Iterator<Item = Result<Vec<Sample>, TrainError>> + '_ {
+        let mut number = 0;
+        self.in_order(limit).map(move |rows| {
+            let samples = rows?.into_iter().map(|row| {
+                number += 1;
+                self.sample(row, number - 1, HELD_OUT)
+            });
+            Ok(samples.collect())
+        })
     }
 
     /// Rows in the order of the dataset, chunk by chunk, the first `limit` of them.

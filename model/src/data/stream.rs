@@ -5,6 +5,8 @@ use super::order::{Epoch, Place, Position};
 use super::rows::Rows;
 use crate::batch::Row;
 use crate::error::TrainError;
+use crate::objective::Sample;
+use schemas::hash::seed;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Which of the samples a process takes: those whose number, counted from the first epoch on, is `rank` modulo `world`.
@@ -70,19 +72,40 @@ impl<'a> Stream<'a> {
     pub fn take(&mut self, count: u64) -> Result<Vec<Row>, TrainError> {
         let mut taken = Vec::new();
         for _ in 0..count {
-            self.turn();
-            if self.is_ours(self.position.sample) {
-                if self.position.sample >= self.window.end {
-                    self.fill()?;
-                }
-                let (sample, place) = self.window.left.pop_front().expect("the window has this sample");
-                debug_assert_eq!(sample, self.position.sample, "samples come in order");
-                let part = &self.window.blocks[&place.block];
-                let at = part.rows.binary_search(&place.row).expect("the row was read with its window");
-                taken.push(self.rows.of(place.block, &part.columns, at)?);
-            }
-            self.position.sample += 1;
+            taken.extend(self.next()?.map(|(_, row)| row));
         }
+        Ok(taken)
+    }
+
+    /// The same with what is random about them: other than in other epochs, and the same for every process.
+    ///
+    /// # Errors
+    /// As [`Stream::take`].
+    pub(crate) fn samples(&mut self, count: u64) -> Result<Vec<Sample>, TrainError> {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            let Some((place, row)) = self.next()? else { continue };
+            let pass = seed(self.position.seed, "epoch", self.position.epoch);
+            taken.push(self.rows.sample(row, self.rows.number(place), pass));
+        }
+        Ok(taken)
+    }
+
+    /// Goes past a sample, and gives its row where it is in this share.
+    fn next(&mut self) -> Result<Option<(Place, Row)>, TrainError> {
+        self.turn();
+        let mut taken = None;
+        if self.is_ours(self.position.sample) {
+            if self.position.sample >= self.window.end {
+                self.fill()?;
+            }
+            let (sample, place) = self.window.left.pop_front().expect("the window has this sample");
+            debug_assert_eq!(sample, self.position.sample, "samples come in order");
+            let part = &self.window.blocks[&place.block];
+            let at = part.rows.binary_search(&place.row).expect("the row was read with its window");
+            taken = Some((place, self.rows.of(place.block, &part.columns, at)?));
+        }
+        self.position.sample += 1;
         Ok(taken)
     }
 

@@ -3,20 +3,16 @@
 //! ```text
 //! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
 //! ```
-//! Every token is predicted but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
+//! What is predicted is the objective's: with `causal` every token but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
 //! tokenizers compare by bits per byte.
 
-use crate::architecture::Transformer;
-use crate::batch::{Batch, NO_TARGET};
-use crate::data::{Dataset, Rows};
+use super::held_out::{HeldOut, measure};
+use super::sources::Sources;
+use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::folder;
 use std::path::Path;
-use std::sync::Arc;
 use tokenizers::{DecoderWrapper, Tokenizer};
-
-/// Sequences of one batch.
-const BATCH: usize = 8;
 
 /// Sums over held-out text.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -68,14 +64,11 @@ impl Bytes {
         Ok(Self { tokenizer, lengths, eos })
     }
 
-    /// The bytes of the tokens that are predicted in a batch.
-    fn predicted(&self, batch: &Batch) -> Result<u64, TrainError> {
-        let rows = batch.targets.chunks(batch.length.max(1));
-        let bytes = rows.flat_map(|row| row.split(|&target| target == NO_TARGET)).map(|piece| self.of(piece));
-        bytes.sum()
-    }
-
-    fn of(&self, ids: &[u32]) -> Result<u64, TrainError> {
+    /// The bytes of a run of tokens.
+    ///
+    /// # Errors
+    /// The tokenizer cannot decode them.
+    pub(super) fn of(&self, ids: &[u32]) -> Result<u64, TrainError> {
         let ids: Vec<u32> = ids.iter().copied().filter(|&id| id != self.eos).collect();
         if let Some(lengths) = &self.lengths {
             return Ok(ids.iter().map(|&id| lengths.get(id as usize).copied().unwrap_or(0)).sum());
@@ -100,33 +93,22 @@ pub(crate) fn open_tokenizer(path: &Path, vocab: u64) -> Result<Tokenizer, Train
     Err(TrainError::file(path)(message))
 }
 
-/// Measures the first `limit` rows (0: all).
-pub(crate) fn measure(
-    model: &Transformer<f32>,
-    rows: &Rows,
-    bytes: &Bytes,
-    limit: u64,
-) -> Result<Evaluation, TrainError> {
-    let mut sums = Evaluation::default();
-    for chunk in rows.in_order(if limit == 0 { u64::MAX } else { limit }) {
-        for rows in chunk?.chunks(BATCH) {
-            let batch = Arc::new(Batch::new(rows, model.shape.eos));
-            sums.nats += model.loss(&batch)?;
-            sums.tokens += batch.targets_count() as u64;
-            sums.bytes += bytes.predicted(&batch)?;
-        }
-    }
-    Ok(sums)
-}
-
 /// Measures a model folder on the held-out rows of a dataset.
 ///
 /// # Errors
-/// A folder that is not one; a dataset whose tokenizer, vocabulary or sequence length is not the model's.
+/// Those of [`held_out`].
 pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError> {
+    Ok(held_out(model, dataset)?.all)
+}
+
+/// The same, with each source of the held-out documents.
+///
+/// # Errors
+/// A folder that is not one; a dataset whose tokenizer, vocabulary or sequence length is not the model's.
+pub fn held_out(model: &Path, dataset: &Path) -> Result<HeldOut, TrainError> {
     let (folder, dataset) = (model, Dataset::open(dataset)?);
-    let model = folder::load(folder)?;
-    let (context, vocab) = (model.shape.context as u64, model.shape.vocab as u64);
+    let mut model = folder::load(folder)?;
+    let (context, vocab) = (model.shape.context as u64, u64::from(model.shape.program.vocab));
     if (context, vocab) != (dataset.tokens.sequence_length, dataset.tokens.vocab_size) {
         let (length, size) = (dataset.tokens.sequence_length, dataset.tokens.vocab_size);
         return Err(TrainError::file(folder)(format!(
@@ -141,5 +123,7 @@ pub fn perplexity(model: &Path, dataset: &Path) -> Result<Evaluation, TrainError
     if dataset.validation.is_empty() {
         return Err(TrainError::Config { message: "the dataset has no held-out sequences".into() });
     }
-    measure(&model, &dataset.validation, &Bytes::open(&path, vocab, dataset.tokens.eos_id)?, 0)
+    model.shape.program = model.shape.program.on(&dataset)?;
+    let bytes = Bytes::open(&path, vocab, dataset.tokens.eos_id)?;
+    measure(&model, &dataset.validation, (&bytes, &Sources::open(&dataset)?), 0, |_| {})
 }

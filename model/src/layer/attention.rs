@@ -1,10 +1,11 @@
-//! Causal attention with a document mask, grouped keys and values (arXiv 2305.13245), and rotary positions inside.
+//! Attention of tokens to those that the batch lets them see, with grouped keys and values (arXiv 2305.13245) and rotary
+//! positions inside.
 //!
 //! ```text
-//! P = softmax(Q·Kᵀ ÷ √d) over the keys of the same piece that are not later;   O = P·V
+//! P = softmax(Q·Kᵀ ÷ √d) over the keys that the query sees, 0 where it sees none;   O = P·V
 //! dV = Pᵀ·dO;  dS = P∘(dO·Vᵀ − rowsum(P∘dO·Vᵀ));  dQ = dS·K ÷ √d;  dK = dSᵀ·Q ÷ √d
 //! ```
-//! Queries are taken in blocks, each against the keys from the start of its first piece to its own end, so scores
+//! Queries are taken in blocks, each against the keys from the first to the last that one of them sees, so scores
 //! of a whole row are never stored and masked blocks cost nothing; the backward computes P again. One task is one row of the batch.
 
 use crate::batch::Batch;
@@ -147,35 +148,46 @@ impl<T: Real> Attention<'_, T> {
         }
     }
 
-    /// Blocks of queries with the first key that any of them sees.
-    fn blocks(&self, row: usize) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+    /// Blocks of queries, each with the keys from the first to the last that any of them sees.
+    fn blocks(&self, row: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + '_ {
         let length = self.batch.length;
         (0..length).step_by(QUERIES).map(move |first| {
-            let start = self.batch.starts[row * length + first] as usize;
-            (first..(first + QUERIES).min(length), start)
+            let block = first..(first + QUERIES).min(length);
+            let tokens = row * length + block.start..row * length + block.end;
+            let start =
+                self.batch.starts[tokens.clone()].iter().fold(u32::MAX, |least, &start| least.min(start));
+            let end = self.batch.ends[tokens].iter().fold(start, |greatest, &end| greatest.max(end));
+            (block, start as usize..end as usize)
         })
     }
 
-    /// Writes P of a block over the keys `from..block.end`.
+    /// Writes P of a block of queries over its keys.
     fn probabilities(
         &self,
         row: usize,
-        (block, from): (&Range<usize>, usize),
+        (block, keys): (&Range<usize>, &Range<usize>),
         query: &[T],
         key: &[T],
         p: &mut [T],
     ) {
-        let (width, keys) = (self.heads.width, block.end - from);
+        let (width, count) = (self.heads.width, keys.len());
         let q = Matrix::new(&query[block.start * width..], block.len(), width, width);
-        let k = Matrix::new(&key[from * width..], keys, width, width);
-        multiply(MatrixMut::new(p, block.len(), keys, keys), false, q, k.transposed(), self.heads.scale());
+        let k = Matrix::new(&key[keys.start * width..], count, width, width);
+        multiply(MatrixMut::new(p, block.len(), count, count), false, q, k.transposed(), self.heads.scale());
+        let first = row * self.batch.length;
         simd(|| {
-            for (at, p) in block.clone().zip(p.chunks_mut(keys)) {
-                let start = self.batch.starts[row * self.batch.length + at] as usize;
-                let seen = start - from..at + 1 - from;
-                p[..seen.start].fill(T::ZERO);
-                p[seen.end..].fill(T::ZERO);
-                softmax(&mut p[seen]);
+            for (at, p) in block.clone().zip(p.chunks_mut(count.max(1))) {
+                let seen = self.batch.seen(first + at);
+                let inner = seen.start - keys.start..seen.end - keys.start;
+                p[..inner.start].fill(T::ZERO);
+                p[inner.end..].fill(T::ZERO);
+                match &self.batch.order {
+                    None => softmax(&mut p[inner]),
+                    Some(order) => {
+                        let ranks = &order.ranks[first + seen.start..first + seen.end];
+                        softmax_below(&mut p[inner], ranks, order.limits[first + at]);
+                    }
+                }
             }
         });
     }
@@ -187,17 +199,17 @@ impl<T: Real> Attention<'_, T> {
             simd(|| self.gather(qkv, row, heads.key(group), key));
             for head in heads.group(group) {
                 simd(|| self.gather(qkv, row, heads.query(head), query));
-                for (block, from) in self.blocks(row) {
-                    let keys = block.end - from;
-                    let p = &mut scores[..block.len() * keys];
-                    self.probabilities(row, (&block, from), query, key, p);
-                    let v = &qkv[from * heads.row() + heads.value(group)..];
+                for (block, keys) in self.blocks(row) {
+                    let count = keys.len();
+                    let p = &mut scores[..block.len() * count];
+                    self.probabilities(row, (&block, &keys), query, key, p);
+                    let v = &qkv[keys.start * heads.row() + heads.value(group)..];
                     let o = &mut out[block.start * heads.out() + heads.query(head)..];
                     multiply(
                         MatrixMut::new(o, block.len(), width, heads.out()),
                         false,
-                        Matrix::new(p, block.len(), keys, keys),
-                        Matrix::new(v, keys, width, heads.row()),
+                        Matrix::new(p, block.len(), count, count),
+                        Matrix::new(v, count, width, heads.row()),
                         T::ONE,
                     );
                 }
@@ -215,8 +227,8 @@ impl<T: Real> Attention<'_, T> {
                 simd(|| self.gather(qkv, row, heads.query(head), &mut work.query));
                 let values = &qkv[heads.value(group)..];
                 let d_out = &d_out[heads.query(head)..];
-                for (block, from) in self.blocks(row) {
-                    self.backward_block(row, block, from, values, d_out, work);
+                for (block, keys) in self.blocks(row) {
+                    self.backward_block(row, block, keys, values, d_out, work);
                 }
                 simd(|| self.scatter(&mut work.d_query, row, heads.query(head), d_qkv));
             }
@@ -232,35 +244,49 @@ impl<T: Real> Attention<'_, T> {
         &self,
         row: usize,
         block: Range<usize>,
-        from: usize,
+        keys: Range<usize>,
         values: &[T],
         d_out: &[T],
         work: &mut Work<T>,
     ) {
-        let (heads, width, queries, keys) = (self.heads, self.heads.width, block.len(), block.end - from);
-        let p = &mut work.scores[..queries * keys];
-        self.probabilities(row, (&block, from), &work.query, &work.key, p);
-        let ds = &mut work.d_scores[..queries * keys];
+        let (heads, width, queries) = (self.heads, self.heads.width, block.len());
+        let (from, count) = (keys.start, keys.len());
+        let p = &mut work.scores[..queries * count];
+        self.probabilities(row, (&block, &keys), &work.query, &work.key, p);
+        let ds = &mut work.d_scores[..queries * count];
         let d_out = Matrix::new(&d_out[block.start * heads.out()..], queries, width, heads.out());
-        let v = Matrix::new(&values[from * heads.row()..], keys, width, heads.row());
-        multiply(MatrixMut::new(ds, queries, keys, keys), false, d_out, v.transposed(), T::ONE);
-        let p_transposed = Matrix::new(p, queries, keys, keys).transposed();
-        let dv = MatrixMut::new(&mut work.d_value[from * width..], keys, width, width);
+        let v = Matrix::new(&values[from * heads.row()..], count, width, heads.row());
+        multiply(MatrixMut::new(ds, queries, count, count), false, d_out, v.transposed(), T::ONE);
+        let p_transposed = Matrix::new(p, queries, count, count).transposed();
+        let dv = MatrixMut::new(&mut work.d_value[from * width..], count, width, width);
         multiply(dv, true, p_transposed, d_out, T::ONE);
         simd(|| {
-            for (p, ds) in p.chunks(keys).zip(ds.chunks_mut(keys)) {
+            for (p, ds) in p.chunks(count.max(1)).zip(ds.chunks_mut(count.max(1))) {
                 let along = dot(p, ds);
                 ds.iter_mut().zip(p).for_each(|(ds, &p)| *ds = p * (*ds - along));
             }
         });
-        let ds = Matrix::new(ds, queries, keys, keys);
+        let ds = Matrix::new(ds, queries, count, count);
         let q = Matrix::new(&work.query[block.start * width..], queries, width, width);
-        let k = Matrix::new(&work.key[from * width..], keys, width, width);
+        let k = Matrix::new(&work.key[from * width..], count, width, width);
         let scale = heads.scale();
         let dq = MatrixMut::new(&mut work.d_query[block.start * width..], queries, width, width);
         multiply(dq, false, ds, k, scale);
-        let dk = MatrixMut::new(&mut work.d_key[from * width..], keys, width, width);
+        let dk = MatrixMut::new(&mut work.d_key[from * width..], count, width, width);
         multiply(dk, true, ds.transposed(), q, scale);
+    }
+}
+
+/// Softmax in place over the scores whose rank is below `limit`, 0 elsewhere, and everywhere where there is none.
+#[inline(always)]
+fn softmax_below<T: Real>(scores: &mut [T], ranks: &[u32], limit: u32) {
+    for (score, &rank) in scores.iter_mut().zip(ranks) {
+        *score = if rank < limit { *score } else { T::LOWEST };
+    }
+    softmax(scores);
+    // The exponential of the lowest score is small, not 0.
+    for (score, &rank) in scores.iter_mut().zip(ranks) {
+        *score = if rank < limit { *score } else { T::ZERO };
     }
 }
 
@@ -311,8 +337,9 @@ impl<T: Real> Cache<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Row;
-    use crate::numeric::check;
+    use crate::batch::{Order, Row};
+    use crate::numeric::{check, numbers};
+    use schemas::hash::Rng;
 
     /// Rows of pieces of these lengths, the last of padding; every second piece is cut out of a document.
     fn gradients(rows: usize, pieces: &[u32], heads: (usize, usize, usize), rotary: bool) {
@@ -325,12 +352,15 @@ mod tests {
             padding: *padding,
             mask: vec![],
         };
-        let batch = Batch::new(&vec![row; rows], 0);
+        gradients_of(&Batch::new(&vec![row; rows], 0), heads, rotary);
+    }
+
+    fn gradients_of(batch: &Batch, heads: (usize, usize, usize), rotary: bool) {
+        let (length, tokens) = (batch.length, batch.ids.len());
         let heads = Heads { queries: heads.0, keys: heads.1, width: heads.2 };
-        let rope = rotary.then(|| Rope::<f64>::new(heads.width, length as usize, 100.0));
-        let attention = Attention { heads, rope: rope.as_ref(), batch: &batch };
-        let what = format!("{heads:?}, {rows} rows of {pieces:?}, rotary {rotary}");
-        let tokens = rows * length as usize;
+        let rope = rotary.then(|| Rope::<f64>::new(heads.width, length, 100.0));
+        let attention = Attention { heads, rope: rope.as_ref(), batch };
+        let what = format!("{heads:?}, {tokens} tokens in rows of {length}, rotary {rotary}");
         // Larger than ±1, so that the softmax is far from uniform.
         let scaled = |x: &[f64]| x.iter().map(|x| 2.0 * x).collect::<Vec<_>>();
         let forward = |x: &[f64]| {
@@ -360,5 +390,64 @@ mod tests {
         // Heads of odd width have no rotary positions.
         gradients(2, &[4, 3, 1], (3, 3, 5), false);
         gradients(1, &[2, 2, 2, 0], (6, 2, 1), false);
+    }
+
+    /// Rows where each token sees a range that only chance decides, none included, in an order or without.
+    fn any_visibility(rows: usize, length: usize, ordered: bool, key: u64) -> Batch {
+        let mut rng = Rng::new(key);
+        let mut below = |n: usize| u32::try_from(rng.below(n as u64)).unwrap();
+        let mut batch = Batch { length, ids: vec![1; rows * length], ..Batch::default() };
+        for _ in 0..rows * length {
+            let (a, b) = (below(length + 1), below(length + 1));
+            batch.starts.push(a.min(b));
+            batch.ends.push(a.max(b));
+            batch.positions.push(below(length));
+        }
+        batch.order = ordered.then(|| {
+            let mut ranks = || (0..rows * length).map(|_| below(length)).collect();
+            Order { ranks: ranks(), limits: ranks() }
+        });
+        batch
+    }
+
+    #[test]
+    fn gradients_are_the_numeric_ones_whoever_sees_whom() {
+        for ordered in [false, true] {
+            gradients_of(&any_visibility(2, 7, ordered, 1), (4, 2, 2), true);
+            gradients_of(&any_visibility(1, 2 * QUERIES + 5, ordered, 2), (2, 1, 4), true);
+        }
+        // A block in which no query sees anything.
+        let mut blind = any_visibility(1, QUERIES + 3, false, 3);
+        (blind.starts[..QUERIES].fill(5), blind.ends[..QUERIES].fill(5));
+        gradients_of(&blind, (1, 1, 2), false);
+    }
+
+    #[test]
+    fn what_is_hidden_leaves_no_trace() {
+        let batch = any_visibility(2, 2 * QUERIES, true, 4);
+        let (length, order) = (batch.length, batch.order.as_ref().unwrap());
+        let heads = Heads { queries: 2, keys: 1, width: 4 };
+        let attention = Attention { heads, rope: None, batch: &batch };
+        let qkv = numbers::<f32>(2 * length * heads.row(), 5);
+        let out = |qkv: &[f32]| {
+            let mut out = vec![9.0; 2 * length * heads.out()];
+            attention.forward(qkv, &mut out);
+            out
+        };
+        let whole = out(&qkv);
+        for query in [0, 3, length + 70] {
+            let row = query / length * length;
+            let mut other = qkv.clone();
+            let seen = |key: usize| {
+                batch.seen(query).contains(&(key - row)) && order.ranks[key] < order.limits[query]
+            };
+            for key in (row..row + length).filter(|&key| key != query && !seen(key)) {
+                other[key * heads.row()..][..heads.row()].fill(1e4);
+            }
+            assert_eq!(
+                out(&other)[query * heads.out()..][..heads.out()],
+                whole[query * heads.out()..][..heads.out()]
+            );
+        }
     }
 }

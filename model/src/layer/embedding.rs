@@ -1,4 +1,5 @@
-//! Token ids → rows of the embedding matrix, plus rows of learned positions where the architecture has them.
+//! Token ids → rows of the embedding matrix, plus rows of learned positions where the architecture has them, and of languages
+//! where the objective tells them apart.
 
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
@@ -12,6 +13,8 @@ pub(crate) struct Embedding<T> {
     pub(crate) tokens: Shared<T>,
     /// positions × width.
     pub(crate) positions: Option<Shared<T>>,
+    /// languages × width.
+    pub(crate) languages: Option<Shared<T>>,
 }
 
 impl<T: Real> Embedding<T> {
@@ -29,32 +32,36 @@ impl<T: Real> Embedding<T> {
                 x.copy_from_slice(&table[id as usize * width..][..width]);
             }
         })?;
-        let Some(positions) = &self.positions else { return Ok(()) };
-        positions.read(|table| {
-            for (at, x) in x.chunks_mut(width).enumerate() {
-                add_scaled(x, &table[batch.position(at) * width..][..width], T::ONE);
-            }
-        })
+        let rows = [(&self.positions, &batch.positions), (&self.languages, &batch.languages)];
+        for (table, rows) in rows {
+            let Some(table) = table else { continue };
+            table.read(|table| {
+                for (x, &row) in x.chunks_mut(width).zip(rows) {
+                    add_scaled(x, &table[row as usize * width..][..width], T::ONE);
+                }
+            })?;
+        }
+        Ok(())
     }
 
-    /// Adds the gradient of each row to that of its token and of its position.
+    /// Adds the gradient of each row to that of its token, of its position and of its language.
     pub(crate) fn backward(&self, batch: &Batch, dx: &[T]) {
         let width = dx.len() / batch.ids.len().max(1);
-        let scatter = |parameter: &Shared<T>, row_of: &dyn Fn(usize) -> usize| {
+        let scatter = |parameter: &Shared<T>, rows: &[u32]| {
             parameter.accumulate(|total, keep| {
                 if !keep {
                     total.fill(T::ZERO);
                 }
                 simd(|| {
-                    for (at, dx) in dx.chunks(width.max(1)).enumerate() {
-                        add_scaled(&mut total[row_of(at) * width..][..width], dx, T::ONE);
+                    for (dx, &row) in dx.chunks(width.max(1)).zip(rows) {
+                        add_scaled(&mut total[row as usize * width..][..width], dx, T::ONE);
                     }
                 });
             });
         };
-        scatter(&self.tokens, &|at| batch.ids[at] as usize);
-        if let Some(positions) = &self.positions {
-            scatter(positions, &|at| batch.position(at));
+        scatter(&self.tokens, &batch.ids);
+        for (table, rows) in [(&self.positions, &batch.positions), (&self.languages, &batch.languages)] {
+            table.iter().for_each(|table| scatter(table, rows));
         }
     }
 }
@@ -69,10 +76,12 @@ mod tests {
         let tokens = parameter("tokens", &[9, width], 1);
         let positions = learned.then(|| parameter("positions", &[row.ids.len(), width], 2));
         let what = format!("{:?} × {width}, positions {learned}", row.ids);
-        let batch = Batch::new(&[row.clone(), row], 0);
-        let embedding = Embedding { tokens, positions };
-        let parameters: Vec<_> =
-            std::iter::once(&embedding.tokens).chain(embedding.positions.as_ref()).collect();
+        let mut batch = Batch::new(&[row.clone(), row], 0);
+        batch.languages = batch.ids.iter().map(|id| id % 3).collect();
+        let languages = learned.then(|| parameter("languages", &[4, width], 3));
+        let embedding = Embedding { tokens, positions, languages };
+        let tables = [&embedding.positions, &embedding.languages].into_iter().flatten();
+        let parameters: Vec<_> = std::iter::once(&embedding.tokens).chain(tables).collect();
         let forward = |_: &[f64]| {
             let mut x = vec![9.0; batch.ids.len() * width];
             embedding.forward(&batch, &mut x).unwrap();
@@ -104,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_token_beyond_the_vocabulary_is_refused() {
-        let embedding = Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None };
+        let embedding =
+            Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None, languages: None };
         let error = embedding.forward(&Batch::piece(&[3, 9], 0), &mut [0.0; 4]).unwrap_err();
         assert!(error.to_string().contains("token 9 is not below the vocabulary's size 9"), "{error}");
     }

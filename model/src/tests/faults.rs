@@ -194,13 +194,16 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     // Decay at rate × weight 100 multiplies every matrix by −99 a step, without end.
     let wild = Config { learning_rate: 10.0, learning_rate_min: 10.0, weight_decay: 10.0, ..config(1000) };
     let error = run(&data, &out, &wild, &Silent).unwrap_err();
-    let TrainError::NotFinite { step, .. } = error else { panic!("{error}") };
-    assert!(step > 2 && error.to_string().contains("the checkpoints before it are intact"), "{error}");
+    let TrainError::Stopped(stop) = &error else { panic!("{error}") };
+    let step = stop.step - 1;
+    assert!(step > 2 && error.to_string().contains("not a finite number; the step was not taken"), "{error}");
+    assert_eq!((stop.documents_count, &stop.documents[0].0[..]), (1, "d"));
     let mut found: Vec<_> =
         fs::read_dir(out.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).collect();
     found.sort_unstable();
     let last = found.pop().unwrap();
     assert!(last.ends_with(format!("step-{:09}", step / 2 * 2)), "{} after {step}", last.display());
+    assert_eq!(stop.checkpoint.as_ref(), Some(&last));
     let data = Dataset::open(&data).unwrap();
     let training = Training::open(&data, &out, &wild, &candle_core::Device::Cpu, &Silent).unwrap();
     let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());

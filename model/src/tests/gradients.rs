@@ -17,6 +17,12 @@ use std::sync::Arc;
 /// Compares the gradient of numbers of every tensor with a central difference, in f64.
 fn check_gradients(config: &Config, length: u32) {
     let model: Transformer<f64> = model(config, u64::from(length));
+    let dropout = Dropout { probability: config.dropout, seed: 3 };
+    assert_gradients(&model, &Arc::new(Batch::new(&rows(2, length, 23, 5), 0)), dropout);
+}
+
+/// The same for a batch of any objective.
+pub(crate) fn assert_gradients(model: &Transformer<f64>, batch: &Arc<Batch>, dropout: Dropout) {
     // Larger values than fresh ones, gains and biases off their neutral points: every term of the gradients counts.
     for (at, parameter) in model.parameters.iter().enumerate() {
         for i in 0..parameter.value().elem_count() {
@@ -24,10 +30,8 @@ fn check_gradients(config: &Config, length: u32) {
             parameter.value().inplace_op1(&Nudge(i, 0.6 * draw)).unwrap();
         }
     }
-    let batch = Arc::new(Batch::new(&rows(2, length, 23, 5), 0));
-    let dropout = Dropout { probability: config.dropout, seed: 3 };
-    gradients(&model, &[Arc::clone(&batch)], 0.1, |_| dropout).unwrap();
-    let loss = || model.tape().forward(&model, &batch, 0.1, dropout).unwrap();
+    gradients(model, &[Arc::clone(batch)], 0.1, |_| dropout).unwrap();
+    let loss = || model.tape().forward(model, batch, 0.1, dropout).unwrap();
     let read = |g: Option<&[f64]>| g.expect("every tensor gets a gradient").to_vec();
     let found: Vec<Vec<f64>> = model.parameters.iter().map(|p| p.gradient(read)).collect();
     for (parameter, found) in model.parameters.iter().zip(found) {

@@ -4,24 +4,23 @@
 //! is not installed, a small site made of our own manual.
 
 mod manual;
-mod plot;
 mod sample;
 mod site;
 
 use super::build::{Works, summary};
+use super::curve::Watched;
 use super::output::emit_json;
-use super::progress::{Listener, Progress};
+use super::progress::Progress;
 use super::{environment, funnel, train, wrong};
 use model::generate::{Sampler, Sampling};
 use model::train::TrainReport;
-use model::{Config, TrainEvent, TrainObserver};
+use model::{Config, TrainError};
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{Report, Workdir};
 use pipeline::recipe::Recipe;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::time::Instant;
 
 const RECIPE: &str = include_str!("demo.toml");
@@ -142,21 +141,18 @@ fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
 /// Trains, plots the loss, lets the model speak; gives the report and what the model said.
 fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, Vec<String>), Failure> {
     let out = args.workdir.join(train::MODEL);
-    let curve =
-        Curve { listener: args.progress.start(), losses: Mutex::default(), held_out: Mutex::default() };
     if !args.json {
         println!("\nTraining for about {} seconds …", args.train_seconds);
     }
-    let report = model::train::run(dataset, &out, config, &curve)?;
-    curve.listener.end();
-    let (losses, held_out) = (curve.losses.into_inner()?, curve.held_out.into_inner()?);
+    let (result, curve) = train::watched(args.progress, |watched| begin(dataset, &out, config, watched));
+    let report = result?;
     let sampler = Sampler::open(&out)?;
     let sampling = Sampling { tokens_max: 60, ..Sampling::default() };
     let generated = PROMPTS.map(|prompt| Ok(format!("{prompt}│{}", sampler.generate(prompt, &sampling)?)));
     let generated: Vec<String> = generated.into_iter().collect::<Result<_, Failure>>()?;
     if !args.json {
-        if losses.len() > 1 {
-            println!("\n{}\n", plot::curve(&losses, &held_out));
+        if let Some(curve) = curve {
+            println!("\n{curve}\n");
         }
         train::show(&report, &out);
         println!("\nThe model continues:");
@@ -165,23 +161,17 @@ fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, V
     Ok((report, generated))
 }
 
-struct Curve {
-    listener: Listener,
-    losses: Mutex<Vec<(u64, f64)>>,
-    held_out: Mutex<Vec<(u64, f64)>>,
-}
-
-impl TrainObserver for Curve {
-    fn event(&self, event: TrainEvent<'_>) {
-        let note = |list: &Mutex<Vec<(u64, f64)>>, point| {
-            list.lock().expect("no thread panics while it notes a loss").push(point);
-        };
-        match event {
-            TrainEvent::Step { step, loss, .. } => note(&self.losses, (step, loss)),
-            TrainEvent::Evaluated { step, loss, .. } => note(&self.held_out, (step, loss)),
-            _ => {}
+/// Trains; the model of a demo with other arguments is kept under another name.
+fn begin(dataset: &Path, out: &Path, config: &Config, watched: &Watched) -> Result<TrainReport, TrainError> {
+    match model::train::run(dataset, out, config, watched) {
+        Err(TrainError::OtherRun { .. }) => {
+            let aside = |n: u32| out.with_file_name(format!("{}-{n}", train::MODEL));
+            let aside = (1..).map(aside).find(|path| !path.exists()).expect("some number is free");
+            std::fs::rename(out, &aside).map_err(|error| TrainError::Io { path: aside.clone(), error })?;
+            watched.note(&format!("an earlier demo was another one; its model lies in {}", aside.display()));
+            model::train::run(dataset, out, config, watched)
         }
-        TrainObserver::event(&self.listener, event);
+        result => result,
     }
 }
 

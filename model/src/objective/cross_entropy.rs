@@ -1,11 +1,13 @@
-//! Next-token prediction: the head and the cross-entropy as one operation over chunks of rows.
+//! The loss of every objective: the head and the cross-entropy as one operation over chunks of rows.
 //!
 //! ```text
-//! logits = h·Wᵀ;  loss = Σ (log Σ exp(logits) − logits[target]);  dlogits = softmax(logits) − onehot(target)
+//! logits = h·Wᵀ;  loss = Σ w·(log Σ exp(logits) − logits[target]);  dlogits = w·(softmax(logits) − onehot(target))
 //! ```
+//! The weight w of a target is 1 where the batch names none, and may be negative: preferences and rewards push away too.
 //! In training the target may be smoothed by ε and the z-loss added with weight ζ: with s = log Σ exp(logits),
 //! ```text
-//! loss = Σ (s − (1 − ε)·logits[target] − ε·mean(logits) + ζ·s²);  dlogits = (1 + 2ζ·s)·softmax(logits) − (1 − ε)·onehot(target) − ε ÷ vocab
+//! loss = Σ w·(s − (1 − ε)·logits[target] − ε·mean(logits) + ζ·s²)
+//! dlogits = w·((1 + 2ζ·s)·softmax(logits) − (1 − ε)·onehot(target) − ε ÷ vocab)
 //! ```
 //! Logits of a whole batch are the largest tensor of a small model, so they are never stored: a chunk is computed,
 //! turned into its gradient in place, and multiplied into dh and the slot of dW at once. Positions without a target are left out before
@@ -65,7 +67,7 @@ impl<T: Real> Default for CrossEntropy<T> {
 }
 
 impl<T: Real> CrossEntropy<T> {
-    /// The loss of a batch through the embedding-shaped `head` (vocab × width), summed over targets.
+    /// The loss of a batch through the embedding-shaped `head` (vocab × width): the weighted sum over targets.
     pub(crate) fn loss(&mut self, head: &Shared<T>, batch: &Batch, h: &[T]) -> Result<f64> {
         head.read(|w| self.chunks(batch, h, w, T::ONE, None))
     }
@@ -130,7 +132,7 @@ impl<T: Real> CrossEntropy<T> {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses((rows, scales), x, w, terms, logits, losses);
+            chunk_losses((rows, scales), terms, x, w, logits, losses);
             let Some((dh, head)) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
             chunk_gradients(width, w, logits, dx);
@@ -147,12 +149,12 @@ impl<T: Real> CrossEntropy<T> {
     }
 }
 
-/// Logits of a chunk, replaced by softmax less one-hot, times `scale`; the loss of each row.
+/// Logits of a chunk, replaced by softmax less one-hot, times the scale of the row; the loss of each row.
 fn chunk_losses<T: Real>(
     (rows, scales): (&[(usize, u32)], &[T]),
+    terms: Terms,
     x: &[T],
     w: &[T],
-    terms: Terms,
     logits: &mut [T],
     losses: &mut [T],
 ) {
@@ -233,15 +235,25 @@ mod tests {
     use candle_core::Device;
 
     fn gradients(targets: &[u32], vocab: usize, width: usize, chunk: usize) {
+        gradients_of(targets, &[], vocab, width, chunk);
+    }
+
+    fn gradients_of(targets: &[u32], weights: &[f32], vocab: usize, width: usize, chunk: usize) {
         for (smoothing, z) in [(0.0, 0.0), (0.1, 0.0), (0.0, 0.05), (0.3, 0.02)] {
-            gradients_with(Terms { smoothing, z }, targets, vocab, width, chunk);
+            gradients_with(Terms { smoothing, z }, (targets, weights), vocab, width, chunk);
         }
     }
 
-    fn gradients_with(terms: Terms, targets: &[u32], vocab: usize, width: usize, chunk: usize) {
+    fn gradients_with(
+        terms: Terms,
+        (targets, weights): (&[u32], &[f32]),
+        vocab: usize,
+        width: usize,
+        chunk: usize,
+    ) {
         let head = parameter("head", &[vocab, width], 3);
         let mut batch = Batch::piece(&vec![0; targets.len()], 0);
-        batch.targets = targets.to_vec();
+        (batch.targets, batch.weights) = (targets.to_vec(), weights.to_vec());
         let what =
             format!("{terms:?}, {} targets of {vocab} × {width}, chunks of {chunk} numbers", targets.len());
         let scaled = |h: &[f64]| h.iter().map(|h| 3.0 * h).collect::<Vec<_>>();
@@ -266,8 +278,9 @@ mod tests {
             let smoothed: f64 = logits.iter().map(|x| even * (log_sum - x)).sum();
             (1.0 - terms.smoothing) * (log_sum - logits[target]) + smoothed + terms.z * log_sum * log_sum
         };
-        let rows = h.chunks(width).zip(&batch.targets).filter(|(_, target)| **target != NO_TARGET);
-        rows.map(|(h, &target)| row(h, target as usize)).sum()
+        let rows = h.chunks(width).zip(&batch.targets).enumerate();
+        let rows = rows.filter(|(_, (_, target))| **target != NO_TARGET);
+        rows.map(|(at, (h, &target))| f64::from(batch.weight(at)) * row(h, target as usize)).sum()
     }
 
     #[test]
@@ -281,6 +294,9 @@ mod tests {
         gradients(&many, 37, 3, CHUNK_NUMBERS);
         gradients(&many, 37, 3, ROWS * 37);
         gradients(&many[..5], 200, 2, 1);
+        let weights: Vec<f32> = (0..many.len()).map(|at| at as f32 % 5.0 * 0.75 - 1.5).collect();
+        gradients_of(&many, &weights, 37, 3, ROWS * 37);
+        gradients_of(&[6, NO_TARGET, 0], &[-2.0, 7.0, 0.0], 7, 4, CHUNK_NUMBERS);
     }
 
     /// Held-out losses are without the terms of training.
@@ -291,7 +307,12 @@ mod tests {
         batch.targets = vec![2];
         let mut loss = CrossEntropy { terms: Terms { smoothing: 0.3, z: 0.1 }, ..CrossEntropy::default() };
         let found = loss.loss(&head, &batch, &[0.5, -1.0]).unwrap();
-        assert!((found - defined(Terms::default(), &head, &batch, &[0.5, -1.0])).abs() < 1e-12);
+        let expected = defined(Terms::default(), &head, &batch, &[0.5, -1.0]);
+        assert!((found - expected).abs() < 1e-12);
+        batch.weights = vec![-0.5];
+        assert!((loss.loss(&head, &batch, &[0.5, -1.0]).unwrap() + 0.5 * expected).abs() < 1e-12);
+        let (at, alone) = loss.of_targets().next().unwrap();
+        assert!(at == 0 && (alone - expected).abs() < 1e-12);
     }
 
     /// What `torch.nn.functional.cross_entropy(logits, target, label_smoothing=…)` gives, plus ζ · logsumexp², and its gradient (PyTorch 2.15.0, f64).

@@ -1,11 +1,15 @@
 //! Progress of long work: bars on a terminal, JSON lines on request, silence when piped.
 
+mod training;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use model::eval::perplexity::Evaluation;
 use model::{TrainEvent, TrainObserver};
 use pipeline::inspect::layout::thousands;
 use schemas::{Event, Observer};
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use training::TrainBars;
 
 /// How progress is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,7 +54,7 @@ struct State {
     phase: Option<ProgressBar>,
     rows: u64,
     dropped: u64,
-    evaluated: String,
+    training: Option<TrainBars>,
 }
 
 impl Bars {
@@ -82,7 +86,13 @@ impl Listener {
     /// Takes the bars away, so that what is printed next stands alone.
     pub(super) fn end(&self) {
         if let Self::Bars(bars) = self {
-            bars.with_bar(|bar, _| bar.finish_and_clear());
+            let mut state = bars.state.lock().expect("no thread panics while it draws");
+            if let Some(bar) = state.phase.take() {
+                bar.finish_and_clear();
+            }
+            if let Some(training) = state.training.take() {
+                training.end();
+            }
         }
     }
 
@@ -139,25 +149,16 @@ impl TrainObserver for Listener {
             }
             Self::Json => eprintln!("{}", train_json(event)),
             Self::Bars(bars) => match event {
-                TrainEvent::Started { step, steps, .. } => {
-                    bars.phase("train", steps);
-                    bars.with_bar(|bar, _| bar.set_position(step));
-                }
-                TrainEvent::Budgeted { steps, .. } => bars.with_bar(|bar, _| bar.set_length(steps)),
-                TrainEvent::Step { step, loss, tokens_per_s, .. } => bars.with_bar(|bar, state| {
-                    bar.set_position(step);
-                    let rate = thousands(tokens_per_s as u64);
-                    bar.set_message(format!("loss {loss:.3}  {rate} tokens/s  {}", state.evaluated));
-                }),
-                TrainEvent::Evaluated { loss, bits_per_byte, .. } => bars.with_bar(|_, state| {
-                    state.evaluated = format!("held-out {loss:.3} ({bits_per_byte:.3} bits/byte)");
-                }),
-                TrainEvent::Measured { found, .. } => bars.with_bar(|_, state| {
-                    let shown = found.iter().map(|(name, value)| format!("{name} {value:.3}"));
-                    state.evaluated = format!("held-out {}", shown.collect::<Vec<_>>().join(", "));
-                }),
-                TrainEvent::Checkpointed { .. } => {}
                 TrainEvent::Note { message } => self.note(message),
+                event => {
+                    let mut state = bars.state.lock().expect("no thread panics while it draws");
+                    if let TrainEvent::Started { step, steps, .. } = event {
+                        state.training = Some(TrainBars::new(&bars.all, step, steps));
+                    }
+                    if let Some(training) = &mut state.training {
+                        training.event(event);
+                    }
+                }
             },
         }
     }
@@ -178,13 +179,19 @@ fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
                 "gradient_norm": gradient_norm, "tokens_per_s": tokens_per_s, "seconds_left": seconds_left,
             })
         }
-        TrainEvent::Evaluated { step, loss, bits_per_byte } => {
-            json!({ "event": "evaluated", "step": step, "loss": loss, "bits_per_byte": bits_per_byte })
+        TrainEvent::Evaluating { step, sequences, total } => {
+            json!({ "event": "evaluating", "step": step, "sequences": sequences, "total": total })
         }
         TrainEvent::Measured { step, found } => {
             let found: std::collections::BTreeMap<_, _> = found.iter().copied().collect();
             json!({ "event": "measured", "step": step, "held_out": found })
         }
+        TrainEvent::Evaluated { step, loss, bits_per_byte, sources } => {
+            let source = |(name, found): &(String, Evaluation)| json!({ "source": name, "loss": found.loss(), "bits_per_byte": found.bits_per_byte() });
+            let sources: Vec<_> = sources.iter().map(source).collect();
+            json!({ "event": "evaluated", "step": step, "loss": loss, "bits_per_byte": bits_per_byte, "sources": sources })
+        }
+        TrainEvent::Checkpointing { step } => json!({ "event": "checkpointing", "step": step }),
         TrainEvent::Checkpointed { step, path } => {
             json!({ "event": "checkpointed", "step": step, "path": path })
         }

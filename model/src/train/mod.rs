@@ -1,7 +1,16 @@
 //! The training loop: from a committed dataset to a model folder, resumable at any moment.
 //!
-//! The output folder holds `checkpoints/`, `metrics.jsonl` and, at the end, the model: `config.json`, `model.safetensors`,
-//! `tokenizer.json` and `training.json`, which is written last: a folder without it is an unfinished training.
+//! The output folder holds `checkpoints/`, `metrics.jsonl` and, at the end, the same as Parquet and the model: `config.json`,
+//! `model.safetensors`, `tokenizer.json` and `training.json`, which is written last: a folder without it is an unfinished training.
+
+mod clock;
+mod initial;
+mod report;
+mod spike;
+mod stop;
+
+pub use report::{REPORT, SourceReport, TrainReport};
+pub use stop::{Cause, Stop};
 
 use crate::architecture::{Source, Transformer};
 use crate::batch::Batch;
@@ -10,58 +19,30 @@ use crate::config::Config;
 use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Place};
 use crate::error::TrainError;
-use crate::eval::perplexity::{Bytes, Evaluation, measure};
+use crate::eval::held_out::{HeldOut, measure};
+use crate::eval::perplexity::Bytes;
+use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
-use crate::metrics::{Metrics, rounded};
-use crate::objective::causal::Terms;
+use crate::metrics::Metrics;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
+use clock::Clock;
 use schemas::Config as _;
 use schemas::hash::seed;
-use schemas::manifest;
-use serde::{Deserialize, Serialize};
-use std::path::Path;
+use spike::Spikes;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// File name of the report.
-pub const REPORT: &str = "training.json";
-/// Steps whose time counts against a time budget, after as many that warm up caches.
-const TIMED_STEPS: u64 = 5;
-/// Part of a time budget that steps may fill; evaluations and checkpoints need the rest.
-const BUDGET_FOR_STEPS: f64 = 0.9;
-
-/// What a training was and came to: `training.json`. Without a clock, so that its bytes are those of any other run of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainReport {
-    /// Numbers that learned.
-    pub parameters: u64,
-    /// Steps done.
-    pub steps: u64,
-    /// Tokens read, padding included.
-    pub tokens: u64,
-    /// Mean loss of the last step, in nats per predicted token.
-    pub loss: f64,
-    /// Held-out loss; absent when the dataset has no held-out rows.
-    pub validation_loss: Option<f64>,
-    /// e^held-out loss.
-    pub perplexity: Option<f64>,
-    /// Held-out bits per byte.
-    pub bits_per_byte: Option<f64>,
-    /// Settings, defaults included.
-    pub settings: std::collections::BTreeMap<String, String>,
-    /// Hexadecimal blake3 of the dataset's manifest.
-    pub dataset: String,
-    /// Hexadecimal blake3 of the tokenizer.
-    pub tokenizer: String,
-}
 
 /// Trains on a dataset until `config` is fulfilled, from the newest checkpoint in `out` if there is one.
 ///
 /// # Errors
-/// Settings that do not fit together, an altered dataset, a checkpoint of another training, a gradient that is missing or not finite.
+/// Settings that do not fit together, an altered dataset, a checkpoint of another training, a model to go on from that does not fit, a
+/// gradient that is missing, a loss that is no number or leaps.
 pub fn run(
     dataset: &Path,
     out: &Path,
@@ -116,19 +97,15 @@ pub(crate) struct Training<'a> {
     stream: Stream<'a>,
     state: State,
     checkpoints: Checkpoints,
+    /// The newest checkpoint that is whole.
+    checkpoint: Option<PathBuf>,
     metrics: Metrics,
+    spikes: Spikes,
     bytes: Bytes,
+    /// Which source each held-out piece counts to, once it was asked for.
+    sources: Option<Sources>,
     clock: Clock,
     loss: f64,
-}
-
-/// Times steps; nothing that is written depends on it but the count of steps under a time budget.
-struct Clock {
-    begun: Instant,
-    /// Start and first step of what is averaged.
-    since: (Instant, u64),
-    /// Whether the count of steps still waits for the measurement.
-    open: bool,
 }
 
 impl<'a> Training<'a> {
@@ -141,15 +118,20 @@ impl<'a> Training<'a> {
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let shape = config.shape(&dataset.tokens)?;
+        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
-        let begin = State::begin(config.table(), config.steps, config.seed, dataset);
+        let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
+        begin.initial = initial::hash(config)?;
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
         let (state, mut model, moments) = match found {
             Some(Checkpoint { state, model, moments }) => {
                 let model = Transformer::new(shape, Source::read(model, device))?;
                 (state, model, Some(moments))
+            }
+            None if begin.initial.is_some() => {
+                let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
+                (begin, Transformer::new(shape, Source::read(tensors, device))?, None)
             }
             None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
         };
@@ -160,9 +142,10 @@ impl<'a> Training<'a> {
             optimizer.restore(moments)?;
         }
         let stream = dataset.stream(state.position, Share::ALL)?;
-        let metrics = Metrics::open(out, state.step)?;
-        let clock =
-            Clock { begun, since: (begun, state.step), open: config.seconds_max > 0.0 && state.step == 0 };
+        let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
+        let metrics = Metrics::open(out, state.step, state.step == state.steps)?;
+        let spikes = Spikes::new(config.spike_factor, metrics.last_losses(spike::WINDOW)?);
+        let clock = Clock::new(begun, state.step, config.seconds_max > 0.0 && state.step == 0);
         let training = Self {
             dataset,
             out,
@@ -173,8 +156,11 @@ impl<'a> Training<'a> {
             stream,
             state,
             checkpoints,
+            checkpoint,
             metrics,
+            spikes,
             bytes,
+            sources: None,
             clock,
             loss: f64::NAN,
         };
@@ -187,8 +173,12 @@ impl<'a> Training<'a> {
         Ok(training)
     }
 
+    const fn step_sequences(&self) -> u64 {
+        self.config.batch_sequences * self.config.accumulate
+    }
+
     const fn step_tokens(&self) -> u64 {
-        self.config.batch_sequences * self.config.accumulate * self.dataset.tokens.sequence_length
+        self.step_sequences() * self.dataset.tokens.sequence_length
     }
 
     /// Does the steps that are left.
@@ -201,7 +191,7 @@ impl<'a> Training<'a> {
                 self.evaluate(self.config.eval_sequences)?;
             }
             // With a time budget nothing is kept before the count of steps is known: a resume would measure anew.
-            if step == self.state.steps || (due(self.config.checkpoint_every) && !self.clock.open) {
+            if step == self.state.steps || (due(self.config.checkpoint_every) && !self.clock.is_open()) {
                 self.checkpoint()?;
             }
         }
@@ -211,13 +201,11 @@ impl<'a> Training<'a> {
     /// One optimizer step over `accumulate` micro-batches.
     fn step(&mut self) -> Result<(), TrainError> {
         let step = self.state.step;
-        if self.clock.open && step == TIMED_STEPS {
-            self.clock.since = (Instant::now(), step);
-        }
+        self.clock.step_begins(step);
         let mut batches = Vec::new();
         for _ in 0..self.config.accumulate {
-            let rows = self.stream.take(self.config.batch_sequences)?;
-            batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
+            let samples = self.stream.samples(self.config.batch_sequences)?;
+            batches.push(Arc::new(self.model.shape.program.batch(&samples)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.
@@ -227,13 +215,11 @@ impl<'a> Training<'a> {
         })?;
         self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
-        if !loss.is_finite() || !norm.is_finite() {
-            let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-            return Err(TrainError::NotFinite { step, what });
-        }
+        self.judge(loss, norm)?;
         let rate = Schedule::new(self.config, self.state.steps).at(step);
         self.optimizer.step(step, rate, norm)?;
         self.loss = loss;
+        self.spikes.keep(loss);
         self.state.step = step + 1;
         self.state.position = self.stream.position();
         self.metrics.step(self.state.step, loss, rate, norm)?;
@@ -242,87 +228,90 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// Stops before a step whose loss or gradient is no number, or whose loss leapt.
+    fn judge(&self, loss: f64, norm: f64) -> Result<(), TrainError> {
+        let cause = match (loss.is_finite(), norm.is_finite(), self.spikes.over(loss)) {
+            (false, ..) => Cause::Loss,
+            (_, false, _) => Cause::Gradient,
+            (.., Some(median)) => Cause::Spike { loss, median },
+            _ => return Ok(()),
+        };
+        let (documents_count, documents) =
+            stop::documents(self.dataset, self.state.position, self.step_sequences())?;
+        let (step, checkpoint) = (self.state.step + 1, self.checkpoint.clone());
+        Err(TrainError::Stopped(Box::new(Stop { step, cause, documents, documents_count, checkpoint })))
+    }
+
     /// Fixes the count of steps once the first ones were timed.
     fn budget(&mut self) {
-        if !self.clock.open || self.state.step < 2 * TIMED_STEPS {
-            return;
+        if let Some((fitting, step_seconds)) = self.clock.budget(self.state.step, self.config.seconds_max) {
+            self.state.steps = self.config.steps.min(fitting);
+            self.observer.event(TrainEvent::Budgeted { steps: self.state.steps, step_seconds });
         }
-        self.clock.open = false;
-        let step_seconds = self.clock.since.0.elapsed().as_secs_f64() / TIMED_STEPS as f64;
-        let left = self.config.seconds_max * BUDGET_FOR_STEPS - self.clock.begun.elapsed().as_secs_f64();
-        let fitting = self.state.step + (left.max(0.0) / step_seconds) as u64;
-        self.state.steps = self.config.steps.min(fitting);
-        self.observer.event(TrainEvent::Budgeted { steps: self.state.steps, step_seconds });
     }
 
     fn tell(&mut self, loss: f64, learning_rate: f64, gradient_norm: f64) {
-        let (since, first) = self.clock.since;
-        let step = self.state.step;
-        let per_step = since.elapsed().as_secs_f64() / (step - first).max(1) as f64;
+        let State { step, steps, .. } = self.state;
+        let step_seconds = self.clock.step_seconds(step);
+        let all = self.dataset.validation.count();
+        let some = if self.config.eval_sequences == 0 { all } else { all.min(self.config.eval_sequences) };
+        let evaluations = match self.config.eval_every {
+            0 => 0,
+            every => steps.saturating_sub(1) / every - step.saturating_sub(1).min(steps) / every,
+        };
+        let held_out = evaluations * some + all;
         self.observer.event(TrainEvent::Step {
             step,
-            steps: self.state.steps,
+            steps,
             loss,
             learning_rate,
             gradient_norm,
-            tokens_per_s: self.step_tokens() as f64 / per_step,
-            seconds_left: per_step * (self.state.steps - step) as f64,
+            tokens_per_s: self.step_tokens() as f64 / step_seconds,
+            seconds_left: self.clock.predicted(steps - step, self.step_sequences(), held_out),
         });
-        if !self.clock.open && step - first >= 20 {
-            self.clock.since = (Instant::now(), step);
-        }
     }
 
-    fn evaluate(&mut self, limit: u64) -> Result<Option<Evaluation>, TrainError> {
-        if self.dataset.validation.is_empty() {
+    fn evaluate(&mut self, limit: u64) -> Result<Option<HeldOut>, TrainError> {
+        let rows = &self.dataset.validation;
+        if rows.is_empty() {
             return Ok(None);
         }
-        let found = measure(&self.model, &self.dataset.validation, &self.bytes, limit)?;
-        if found.tokens == 0 {
+        let began = Instant::now();
+        if self.sources.is_none() {
+            let found = Sources::open(self.dataset).unwrap_or_else(|error| {
+                let message = format!("held-out loss is not told by source: {error}");
+                self.observer.event(TrainEvent::Note { message: &message });
+                Sources::default()
+            });
+            self.sources = Some(found);
+        }
+        let sources = self.sources.as_ref().expect("it was just looked up");
+        let (step, observer) = (self.state.step, self.observer);
+        let total = if limit == 0 { rows.count() } else { limit.min(rows.count()) };
+        let done = |sequences| observer.event(TrainEvent::Evaluating { step, sequences, total });
+        done(0);
+        let found = measure(&self.model, rows, (&self.bytes, sources), limit, done)?;
+        self.clock.pause(began, total);
+        if found.all.tokens == 0 {
             return Ok(None);
         }
-        let (loss, bits_per_byte) = (found.loss(), found.bits_per_byte());
-        self.metrics.held_out(self.state.step, loss, bits_per_byte)?;
-        self.observer.event(TrainEvent::Evaluated { step: self.state.step, loss, bits_per_byte });
+        self.metrics.held_out(step, &found)?;
+        let (loss, bits_per_byte) = (found.all.loss(), found.all.bits_per_byte());
+        observer.event(TrainEvent::Evaluated { step, loss, bits_per_byte, sources: &found.sources });
         Ok(Some(found))
     }
 
-    fn checkpoint(&self) -> Result<(), TrainError> {
+    fn checkpoint(&mut self) -> Result<(), TrainError> {
+        let began = Instant::now();
+        self.observer.event(TrainEvent::Checkpointing { step: self.state.step });
         let model = folder::named(&self.model)?;
         let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
         let path = self.checkpoints.write(checkpoint, self.config.checkpoints_keep)?;
+        self.clock.pause(began, 0);
         self.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
+        self.checkpoint = Some(path);
         Ok(())
-    }
-
-    fn finish(mut self, report_path: &Path) -> Result<TrainReport, TrainError> {
-        // A training killed after its last step has its loss in the log alone.
-        let loss = if self.loss.is_nan() { self.metrics.last_loss()? } else { self.loss };
-        let held_out = self.evaluate(0)?;
-        folder::save(&self.model, self.out)?;
-        let tokenizer = self.dataset.tokenizer();
-        let bytes = std::fs::read(&tokenizer).map_err(TrainError::io(&tokenizer))?;
-        folder::replace(&self.out.join(manifest::TOKENIZER), &bytes)?;
-        // A dataset of another program may come without it.
-        let told = tokenizer.with_file_name(manifest::TOKENIZER_CONFIG);
-        if let Ok(bytes) = std::fs::read(&told) {
-            folder::replace(&self.out.join(manifest::TOKENIZER_CONFIG), &bytes)?;
-        }
-        let report = TrainReport {
-            parameters: self.model.parameter_count() as u64,
-            steps: self.state.steps,
-            tokens: self.state.steps * self.step_tokens(),
-            loss: rounded(loss),
-            validation_loss: held_out.map(|found| rounded(found.loss())),
-            perplexity: held_out.map(|found| rounded(found.perplexity())),
-            bits_per_byte: held_out.map(|found| rounded(found.bits_per_byte())),
-            settings: self.state.settings,
-            dataset: self.state.dataset,
-            tokenizer: self.state.tokenizer,
-        };
-        folder::replace(report_path, &folder::json_bytes(&report))?;
-        Ok(report)
     }
 }
 

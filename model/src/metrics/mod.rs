@@ -1,0 +1,126 @@
+//! `metrics.jsonl`: one line a step and one an evaluation, without a clock, so that a resumed training ends with the same bytes.
+//!
+//! At the end the lines are written as Parquet too: `metrics.parquet` of the steps, `evaluations.parquet` of the evaluations.
+
+mod tables;
+
+use crate::error::TrainError;
+use crate::eval::held_out::HeldOut;
+use crate::folder;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A number as it is written to files: of twelve digits, which reading gives back to the last bit.
+pub(crate) fn rounded(x: f64) -> f64 {
+    format!("{x:.11e}").parse().unwrap_or(x)
+}
+
+/// A number with its name.
+pub(crate) type Measure = (&'static str, f64);
+
+/// The open file.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    path: PathBuf,
+    file: File,
+}
+
+impl Metrics {
+    /// Opens the file and cuts what came after `step`, which will be computed again; so will the evaluation of the last step.
+    pub(crate) fn open(out: &Path, step: u64, is_last: bool) -> Result<Self, TrainError> {
+        let path = out.join("metrics.jsonl");
+        let before = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(TrainError::Io { path, error }),
+        };
+        let reached = |line: &&str| {
+            let parsed: Option<Value> = serde_json::from_str(line).ok();
+            parsed.is_some_and(|value| {
+                let again = is_last && value["step"] == step && is_evaluation(&value);
+                value["step"].as_u64().is_some_and(|at| at <= step) && !again
+            })
+        };
+        let kept: String = before.lines().take_while(reached).flat_map(|line| [line, "\n"]).collect();
+        folder::replace(&path, kept.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(TrainError::io(&path))?;
+        Ok(Self { path, file })
+    }
+
+    fn line(&mut self, value: &Value) -> Result<(), TrainError> {
+        self.file.write_all(format!("{value}\n").as_bytes()).map_err(TrainError::io(&self.path))
+    }
+
+    /// Every line.
+    fn lines(&self) -> Result<Vec<Value>, TrainError> {
+        let text = std::fs::read_to_string(&self.path).map_err(TrainError::io(&self.path))?;
+        text.lines().map(|line| serde_json::from_str(line).map_err(TrainError::file(&self.path))).collect()
+    }
+
+    /// The training losses of the last steps in the file, `count` of them at most, the latest last.
+    pub(crate) fn last_losses(&self, count: usize) -> Result<Vec<f64>, TrainError> {
+        let losses: Vec<f64> = self.lines()?.iter().filter_map(|line| line["loss"].as_f64()).collect();
+        Ok(losses[losses.len().saturating_sub(count)..].to_vec())
+    }
+
+    /// The training loss of the last step in the file.
+    pub(crate) fn last_loss(&self) -> Result<f64, TrainError> {
+        let last = self.last_losses(1)?.pop();
+        last.ok_or_else(|| TrainError::file(&self.path)("holds no step"))
+    }
+
+    /// Writes what the file holds as tables beside it.
+    pub(crate) fn tables(&self) -> Result<(), TrainError> {
+        let lines = self.lines()?;
+        tables::write(&self.path.with_file_name("metrics.parquet"), &tables::steps(&lines)?)?;
+        tables::write(&self.path.with_file_name("evaluations.parquet"), &tables::evaluations(&lines)?)
+    }
+
+    /// A step.
+    pub(crate) fn step(&mut self, step: u64, loss: f64, rate: f64, norm: f64) -> Result<(), TrainError> {
+        let (loss, rate, norm) = (rounded(loss), rounded(rate), rounded(norm));
+        self.line(&json!({ "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm }))
+    }
+
+    /// An evaluation.
+    pub(crate) fn held_out(&mut self, step: u64, found: &HeldOut) -> Result<(), TrainError> {
+        let (loss, bits_per_byte) = (rounded(found.all.loss()), rounded(found.all.bits_per_byte()));
+        let mut line = json!({ "step": step, "validation_loss": loss, "bits_per_byte": bits_per_byte });
+        if !found.sources.is_empty() {
+            let told = found.sources.iter().map(|(source, found)| {
+                let (loss, bits_per_byte) = (rounded(found.loss()), rounded(found.bits_per_byte()));
+                (source.clone(), json!({ "loss": loss, "bits_per_byte": bits_per_byte }))
+            });
+            line["sources"] = told.collect::<serde_json::Map<_, _>>().into();
+        }
+        self.line(&line)
+    }
+
+    /// What an alignment measured at a step, in training or, with a prefix for the names, on rows kept apart.
+    pub(crate) fn measures(&mut self, step: u64, prefix: &str, found: &[Measure]) -> Result<(), TrainError> {
+        let mut line = serde_json::Map::from_iter([("step".to_owned(), json!(step))]);
+        line.extend(found.iter().map(|(name, value)| (format!("{prefix}{name}"), json!(rounded(*value)))));
+        self.line(&Value::Object(line))
+    }
+
+    /// The numbers whose names begin with `prefix` in the first or the last line that has any, by the rest of their names.
+    pub(crate) fn found(&self, prefix: &str, last: bool) -> Result<BTreeMap<String, f64>, TrainError> {
+        let of_line = |line: &Value| {
+            let numbers = line
+                .as_object()?
+                .iter()
+                .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.as_f64()?)));
+            Some(numbers.collect::<BTreeMap<_, _>>()).filter(|numbers| !numbers.is_empty())
+        };
+        let lines = self.lines()?;
+        let mut found = lines.iter().filter_map(of_line);
+        Ok(if last { found.next_back() } else { found.next() }.unwrap_or_default())
+    }
+}
+
+fn is_evaluation(line: &Value) -> bool {
+    line.get("validation_loss").is_some()
+}

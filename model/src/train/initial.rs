@@ -1,0 +1,70 @@
+//! A model to go on from: `init_from`.
+
+use crate::architecture::{Shape, Tensors};
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::error::TrainError;
+use crate::folder;
+use schemas::ConfigValue as _;
+use schemas::manifest::TOKENIZER;
+use std::path::Path;
+
+/// Hexadecimal blake3 of the tensors that a training goes on from; `None` where it begins with drawn ones.
+pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
+    if config.init_from.is_empty() {
+        return Ok(None);
+    }
+    let path = config.init_from.0.join(folder::TENSORS);
+    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    Ok(Some(blake3::hash(&bytes).to_hex().to_string()))
+}
+
+/// The tensors of the model in `folder`, which must have the shape that the settings say and the tokenizer of the dataset.
+///
+/// The context may be another where positions have no tensor.
+/// # Errors
+/// `OtherModel` with every difference; a file of the model is missing or damaged.
+pub(crate) fn tensors(path: &Path, shape: &Shape, dataset: &Dataset) -> Result<Tensors<f32>, TrainError> {
+    let model = folder::load(path)?;
+    let mut differences = differences(&model.shape, shape);
+    let tokenizer = path.join(TOKENIZER);
+    let bytes = std::fs::read(&tokenizer).map_err(TrainError::io(&tokenizer))?;
+    let (theirs, ours) = (blake3::hash(&bytes).to_hex().to_string(), &dataset.tokens.tokenizer);
+    if theirs != *ours {
+        let short = |hash: &str| hash.get(..8).unwrap_or(hash).to_owned();
+        let message = format!(
+            "its tokenizer is {}, that of the dataset {}: build the dataset with `tokenizer.json` of the model",
+            short(&theirs),
+            short(ours)
+        );
+        differences.push(message);
+    }
+    if differences.is_empty() {
+        return folder::named(&model);
+    }
+    Err(TrainError::OtherModel { path: path.to_owned(), differences })
+}
+
+/// In what the shape of a model differs from the one that settings say, by their keys.
+fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
+    let keys = |shape: &Shape| {
+        [
+            ("architecture", shape.architecture.show()),
+            ("layers", shape.layers.to_string()),
+            ("width", shape.width.to_string()),
+            ("heads", shape.heads.queries.to_string()),
+            ("kv_heads", shape.heads.keys.to_string()),
+            ("ff_width", shape.ff_width.to_string()),
+            ("tied_head", shape.tied_head.to_string()),
+            ("vocab_size of the tokenizer", shape.vocab.to_string()),
+        ]
+    };
+    let pairs = keys(model).into_iter().zip(keys(settings)).filter(|(model, settings)| model.1 != settings.1);
+    let mut found: Vec<String> =
+        pairs.map(|((key, theirs), (_, ours))| format!("`{key}` is {theirs} there, {ours} here")).collect();
+    let alike = Shape { context: settings.context, ..model.clone() };
+    if found.is_empty() && alike != *settings {
+        found.push(format!("its shape is {alike:?}, the settings say {settings:?}"));
+    }
+    found
+}
