@@ -1,11 +1,9 @@
-//! Files of a model folder: tensors, configuration, tokenizer. The folder loads in `transformers` as it is.
+//! Files of a model folder: tensors, configuration, tokenizer. A model that `transformers` has loads there as it is.
 
 use crate::align::adapter;
-use crate::architecture::{Shape, Source, Transformer, gpt, llama};
-use crate::config::Architecture;
+use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
-use crate::layer::attention::Heads;
-use crate::objective::{self, Program};
+use crate::objective;
 use candle_core::Device;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
@@ -73,12 +71,12 @@ pub(crate) fn json_bytes(value: &impl serde::Serialize) -> Vec<u8> {
     bytes
 }
 
-/// The tensors of a model by name.
+/// The tensors of a model by name, running statistics included.
 pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
     let entry = |p: &crate::parameter::Shared<f32>| {
         Ok((p.name().to_owned(), (p.value().dims().to_vec(), p.read(<[f32]>::to_vec)?)))
     };
-    Ok(model.parameters.iter().map(entry).collect::<Result<_, candle_core::Error>>()?)
+    Ok(model.parameters.iter().chain(&model.buffers).map(entry).collect::<Result<_, candle_core::Error>>()?)
 }
 
 /// Writes the configuration.
@@ -88,10 +86,7 @@ pub(crate) fn save_config(model: &Transformer<f32>, folder: &Path) -> Result<(),
 
 /// `config.json` of a shape.
 pub(crate) fn config_json(shape: &Shape) -> Value {
-    let mut config = match shape.architecture {
-        Architecture::Llama => llama::config_json(shape),
-        Architecture::Gpt => gpt::config_json(shape),
-    };
+    let mut config = json::config_json(shape);
     if let Some(told) = shape.program.told() {
         config[objective::TOLD] = told;
     }
@@ -128,40 +123,5 @@ pub(crate) fn shape_of(folder: &Path) -> Result<Shape, TrainError> {
     let path = folder.join(CONFIG);
     let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
     let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    shape(&config).map_err(TrainError::file(&path))
-}
-
-fn shape(config: &Value) -> Result<Shape, String> {
-    let number = |key: &str| {
-        let number = config[key].as_u64().and_then(|n| usize::try_from(n).ok());
-        number.filter(|n| *n > 0).ok_or(format!("`{key}` is missing or no positive number"))
-    };
-    let gpt = match config["model_type"].as_str() {
-        Some("llama") => false,
-        Some("gpt2") => true,
-        other => return Err(format!("model type {other:?} is neither llama nor gpt2")),
-    };
-    let key = |llama: &'static str, gpt2: &'static str| if gpt { gpt2 } else { llama };
-    let width = number(key("hidden_size", "n_embd"))?;
-    let queries = number(key("num_attention_heads", "n_head"))?;
-    let keys = if gpt { queries } else { number("num_key_value_heads")? };
-    if !width.is_multiple_of(queries) || !queries.is_multiple_of(keys) {
-        return Err(format!("width {width}, heads {queries} and key heads {keys} do not divide"));
-    }
-    let vocab = number("vocab_size")?;
-    let eos = u32::try_from(config["eos_token_id"].as_u64().unwrap_or(0)).map_err(|e| e.to_string())?;
-    let size = u32::try_from(vocab).map_err(|e| e.to_string())?;
-    Ok(Shape {
-        architecture: if gpt { Architecture::Gpt } else { Architecture::Llama },
-        layers: number(key("num_hidden_layers", "n_layer"))?,
-        width,
-        heads: Heads { queries, keys, width: width / queries },
-        ff_width: number(key("intermediate_size", "n_inner"))?,
-        vocab,
-        context: number(key("max_position_embeddings", "n_positions"))?,
-        tied_head: config["tie_word_embeddings"].as_bool().unwrap_or(gpt),
-        rope_base: config["rope_theta"].as_f64().unwrap_or(10_000.0),
-        eos,
-        program: Program::read(&config[objective::TOLD], eos, size)?,
-    })
+    json::shape(&config).map_err(TrainError::file(&path))
 }

@@ -24,8 +24,10 @@ mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+pub mod parts;
 pub mod progress;
 mod schedule;
+pub mod score;
 pub mod speed;
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,7 @@
 use crate::architecture::{Init, Shape, Source, Tensors, Transformer};
 use crate::error::TrainError;
 use crate::folder::{self, Named};
+use crate::layer::linear::Orientation;
 use crate::layer::lora::LowRank;
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -77,8 +78,7 @@ impl Lora {
                 Ok(Some(LowRank { down, up, scale: (self.alpha / self.rank as f64) as f32 }))
             })?;
         }
-        let (_, made) = source.finish();
-        model.parameters.extend(made);
+        model.parameters.extend(source.finish().parameters);
         Ok(())
     }
 
@@ -99,7 +99,7 @@ impl Lora {
             "lora_dropout": 0.0,
             "target_modules": targets,
             // GPT-2's matrices lie `[in, out]`.
-            "fan_in_fan_out": model.shape.architecture == crate::config::Architecture::Gpt,
+            "fan_in_fan_out": model.blocks.iter().any(|block| block.qkv.orientation() == Orientation::InOut),
             "bias": "none",
             "inference_mode": true,
         })

@@ -10,8 +10,8 @@ use super::course::{self, Course, Lesson, Subject, rows_of_step};
 use super::dpo::{length, log_sigmoid, sigmoid, texts};
 use super::packed::{Packed, Sequence};
 use super::{AlignReport, Common, Job, Pair, Rows, check_lengths, check_some};
+use crate::architecture::json::is_published;
 use crate::architecture::{Shape, Source, Transformer};
-use crate::config::Architecture;
 use crate::data::Position;
 use crate::error::TrainError;
 use crate::folder;
@@ -19,6 +19,7 @@ use crate::kernel::{Real, add_scaled, dot};
 use crate::layer::dropout::Dropout;
 use crate::metrics::Measure;
 use crate::parameter::{Parameter, Shared};
+use crate::parts::Architecture;
 use candle_core::Device;
 use serde_json::json;
 use std::path::Path;
@@ -101,6 +102,9 @@ fn with_head<T: Real>(model: &mut Transformer<T>) -> candle_core::Result<Shared<
         let gone = model.head.name().to_owned();
         model.parameters.retain(|parameter| parameter.name() != gone);
     }
+    if let Some(gone) = model.head_bias.take() {
+        model.parameters.retain(|parameter| parameter.name() != gone.name());
+    }
     model.parameters.push(head.clone());
     Ok(head)
 }
@@ -140,10 +144,16 @@ pub fn reward(job: &Job<'_>, rows: &Rows<Pair>) -> Result<AlignReport, TrainErro
 fn save(model: &Transformer<f32>, out: &Path) -> Result<(), TrainError> {
     // There is no head for tokens, so none that is not tied.
     let mut config = folder::config_json(&Shape { tied_head: true, ..model.shape.clone() });
-    config["architectures"] = match model.shape.architecture {
-        Architecture::Llama => json!(["LlamaForSequenceClassification"]),
-        Architecture::Gpt => json!(["GPT2ForSequenceClassification"]),
+    // A shape that transformers does not have keeps its own name.
+    let published = match model.shape.architecture {
+        Architecture::Llama => Some("LlamaForSequenceClassification"),
+        Architecture::Gpt => Some("GPT2ForSequenceClassification"),
+        Architecture::Falcon => Some("FalconForSequenceClassification"),
+        _ => None,
     };
+    if let Some(name) = published.filter(|_| is_published(&model.shape)) {
+        config["architectures"] = json!([name]);
+    }
     config["id2label"] = json!({ "0": "reward" });
     config["label2id"] = json!({ "reward": 0 });
     folder::replace(&out.join(folder::CONFIG), &folder::json_bytes(&config))?;

@@ -89,6 +89,12 @@ impl<T: Real> Linear<T> {
         self.parts.iter().filter_map(|part| Some((&part.weight, part.adapter.as_ref()?)))
     }
 
+    /// Its parameters: each weight, then its bias.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Shared<T>> {
+        self.parts.iter().flat_map(|part| std::iter::once(&part.weight).chain(&part.bias))
+    }
+
     /// Features that go in.
     pub(crate) const fn width_in(&self) -> usize {
         self.width_in

@@ -1,6 +1,6 @@
 //! A model to go on from: `init_from`.
 
-use crate::architecture::{Shape, Tensors};
+use crate::architecture::{ExpertShape, Shape, Tensors};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
@@ -62,7 +62,13 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
     let pairs = keys(model).into_iter().zip(keys(settings)).filter(|(model, settings)| model.1 != settings.1);
     let mut found: Vec<String> =
         pairs.map(|((key, theirs), (_, ours))| format!("`{key}` is {theirs} there, {ours} here")).collect();
-    let alike = Shape { context: settings.context, ..model.clone() };
+    // How tensors were drawn and what experts add to the loss change no tensor that is taken over.
+    let weights = |experts: ExpertShape| match settings.experts {
+        Some(ExpertShape { balance, router_z, .. }) => ExpertShape { balance, router_z, ..experts },
+        None => experts,
+    };
+    let experts = model.experts.map(weights);
+    let alike = Shape { context: settings.context, init: settings.init, experts, ..model.clone() };
     if found.is_empty() && alike != *settings {
         found.push(format!("its shape is {alike:?}, the settings say {settings:?}"));
     }

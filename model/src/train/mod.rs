@@ -222,7 +222,7 @@ impl<'a> Training<'a> {
         self.spikes.keep(loss);
         self.state.step = step + 1;
         self.state.position = self.stream.position();
-        self.metrics.step(self.state.step, loss, rate, norm)?;
+        self.metrics.step(self.state.step, [loss, rate, norm], &self.model.expert_load())?;
         self.budget();
         self.tell(loss, rate, norm);
         Ok(())
