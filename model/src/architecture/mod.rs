@@ -29,7 +29,7 @@ pub(crate) use tape::Tape;
 use crate::batch::Batch;
 use crate::kernel::Real;
 use crate::layer::activation::Activation;
-use crate::layer::attention::{Attention, Cache, alibi_slopes};
+use crate::layer::attention::{Attention, Cache, HeadLayout, alibi_slopes};
 use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
 use crate::layer::feed_forward::FeedForward;
@@ -289,6 +289,28 @@ impl<T: Real> Transformer<T> {
     /// The part of all choices that fell on each expert, by layer, in the last pass; empty without experts.
     pub(crate) fn expert_load(&self) -> Vec<Vec<f64>> {
         self.tape().expert_load()
+    }
+
+    /// The features that the head is given for tokens that stand alone: tokens × width.
+    pub(crate) fn hidden(&self, ids: &[u32]) -> Result<Vec<T>> {
+        tape::continued(self, &Batch::piece(ids, 0), &mut self.caches())
+    }
+
+    /// The same for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
+    pub(crate) fn mixed_by(
+        &self,
+        batch: &Batch,
+        mix: impl FnMut(usize, &mut [T], &mut [T]),
+    ) -> Result<Vec<T>> {
+        tape::mixed_by(self, batch, mix)
+    }
+
+    /// Whether every layer is attention by products of queries and keys alone, over all that stands before.
+    pub(crate) fn is_plain_attention(&self) -> bool {
+        self.slopes.is_none()
+            && self.shape.window.is_none()
+            && self.shape.heads.layout == HeadLayout::Split
+            && self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.

@@ -222,7 +222,7 @@ impl<T: Real> Tape<T> {
         let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
         let blocks = model.blocks.iter().enumerate().skip(at * segment);
         for ((index, block), kept) in blocks.zip(&mut self.blocks) {
-            kept.inside(block, pass, first_site(index), x, None)?;
+            kept.inside(block, pass, first_site(index), x, Behind::Nothing)?;
             // The border holds what the last block gave.
             if time == Time::First || (index + 1) % segment > 0 {
                 kept.outside(block, pass, first_site(index))?;
@@ -240,6 +240,7 @@ impl<T: Real> Tape<T> {
     pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
         let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
         let segment = self.blocks.len();
+        self.between.ff.auxiliary = self.experts.weight;
         let out =
             model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
         self.last.backward(model, out, &mut self.d_hidden, &mut self.between)?;
@@ -250,8 +251,7 @@ impl<T: Real> Tape<T> {
             }
             let before = |at: usize| at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
             let x = inside.checked_sub(1).map_or_else(|| before(at), |inside| &self.blocks[inside].out);
-            let weight = self.experts.weight;
-            self.blocks[inside].backward(block, pass, first_site(index), x, weight, &mut self.between)?;
+            self.blocks[inside].backward(block, pass, first_site(index), x, &mut self.between)?;
         }
         dropout.apply(0, &mut self.between.residual);
         if let Some(norm) = &model.embedding_norm {
@@ -272,7 +272,26 @@ pub(super) fn continued<T: Real>(
     let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
     embed(model, pass, &mut vec![], &mut x)?;
     for (block, cache) in model.blocks.iter().zip(caches) {
-        kept.inside(block, pass, 0, &x, Some(cache))?;
+        kept.inside(block, pass, 0, &x, Behind::Cache(cache))?;
+        kept.outside(block, pass, 0)?;
+        std::mem::swap(&mut x, &mut kept.out);
+    }
+    last.forward(model, pass.mode, &x)?;
+    Ok(last.hidden)
+}
+
+/// The features that the head is given, where the caller mixes the tokens of each layer (counted from 0): it is given queries, keys and
+/// values, and writes what each token takes.
+pub(super) fn mixed_by<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    mut mix: impl FnMut(usize, &mut [T], &mut [T]),
+) -> Result<Vec<T>> {
+    let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
+    let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
+    embed(model, pass, &mut vec![], &mut x)?;
+    for (layer, block) in model.blocks.iter().enumerate() {
+        kept.inside(block, pass, 0, &x, Behind::Told(&mut |qkv, mixed| mix(layer, qkv, mixed)))?;
         kept.outside(block, pass, 0)?;
         std::mem::swap(&mut x, &mut kept.out);
     }
@@ -335,7 +354,7 @@ impl<T: Real> Last<T> {
         &self,
         model: &Transformer<T>,
         x: &[T],
-        d_hidden: &mut Vec<T>,
+        d_hidden: &mut [T],
         between: &mut Between<T>,
     ) -> Result<()> {
         if let Some(Transform { dense, activation, norm }) = &model.transform {
@@ -368,7 +387,7 @@ impl<T: Real> Activations<T> {
         pass: Pass<'_, T>,
         site: u64,
         x: &[T],
-        cache: Option<&mut Cache<T>>,
+        behind: Behind<'_, T>,
     ) -> Result<()> {
         let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
         let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, .. } = self;
@@ -377,7 +396,7 @@ impl<T: Real> Activations<T> {
         let qkv = sized(qkv, tokens * block.qkv.width_out());
         if block.place == NormPlace::After {
             block.qkv.forward(x, qkv)?;
-            mix(block, pass, qkv, inside, cache, mixed)?;
+            mix(block, pass, qkv, inside, behind, mixed)?;
             onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
             block.attention_norm.forward(normed, middle, mode)?;
             block.ff.inside(tokens, middle, ff)?;
@@ -385,7 +404,7 @@ impl<T: Real> Activations<T> {
         }
         block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
-        mix(block, pass, qkv, inside, cache, mixed)?;
+        mix(block, pass, qkv, inside, behind, mixed)?;
         onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
         let Some(norm) = &block.ff_norm else { return block.ff.inside(tokens, normed, ff) };
         let given = sized(ff_norm, x.len());
@@ -409,20 +428,19 @@ impl<T: Real> Activations<T> {
         pass: Pass<'_, T>,
         site: u64,
         x: &[T],
-        auxiliary: f64,
         between: &mut Between<T>,
     ) -> Result<()> {
         let dropout = pass.dropout;
         match (&block.ff_norm, block.place) {
             (Some(norm), NormPlace::Before) => {
-                self.ff_backward(block, &self.ff_norm, (dropout, site + 1), auxiliary, between)?;
+                self.ff_backward(block, &self.ff_norm, (dropout, site + 1), between)?;
                 norm.backward(&self.middle, &between.second, &mut between.residual)?;
                 self.mix_backward(block, pass, site, &self.attention_norm, between)?;
                 block.attention_norm.backward(x, &between.second, &mut between.residual)
             }
             (Some(norm), NormPlace::After) => {
                 renorm(norm, &self.ff_norm, between)?;
-                self.ff_backward(block, &self.middle, (dropout, site + 1), auxiliary, between)?;
+                self.ff_backward(block, &self.middle, (dropout, site + 1), between)?;
                 simd(|| add_scaled(&mut between.residual, &between.second, T::ONE));
                 renorm(&block.attention_norm, &self.attention_norm, between)?;
                 self.mix_backward(block, pass, site, x, between)?;
@@ -431,7 +449,7 @@ impl<T: Real> Activations<T> {
             }
             (None, _) => {
                 // Both parts were given one norm's output.
-                self.ff_backward(block, &self.attention_norm, (dropout, site + 1), auxiliary, between)?;
+                self.ff_backward(block, &self.attention_norm, (dropout, site + 1), between)?;
                 let from_ff = std::mem::take(&mut between.second);
                 self.mix_backward(block, pass, site, &self.attention_norm, between)?;
                 simd(|| add_scaled(&mut between.second, &from_ff, T::ONE));
@@ -446,13 +464,12 @@ impl<T: Real> Activations<T> {
         block: &Block<T>,
         given: &[T],
         (dropout, site): (Dropout, u64),
-        auxiliary: f64,
         between: &mut Between<T>,
     ) -> Result<()> {
         let Between { residual, branch, second, ff, .. } = between;
         let d_out = dropped(dropout, site, residual, branch);
         let d_given = sized(second, given.len());
-        block.ff.backward(given, &self.ff, d_out, auxiliary, ff, d_given)
+        block.ff.backward(given, &self.ff, d_out, ff, d_given)
     }
 
     /// Writes the gradient of what the mixing part was given into `between.second`.
@@ -472,27 +489,41 @@ impl<T: Real> Activations<T> {
         match &block.mix {
             Mix::Attention => pass.attention.backward(&self.qkv, d_mixed, d_qkv),
             Mix::Recurrence(layer) => {
-                layer.backward(pass.attention.batch, &self.qkv, &self.inside, d_mixed, inside, d_qkv)?;
+                let given = (&self.qkv[..], &self.inside[..]);
+                layer.backward(pass.attention.batch, given, d_mixed, inside, d_qkv)?;
             }
         }
         block.qkv.backward(given, d_qkv, sized(second, given.len()))
     }
 }
 
-/// Mixes the tokens of a batch, or behind those that a cache has seen.
+/// What the tokens of a pass stand behind, beside each other.
+enum Behind<'a, T> {
+    /// Nothing else.
+    Nothing,
+    /// Those that a cache has seen.
+    Cache(&'a mut Cache<T>),
+    /// The caller mixes them: tokens × queries, keys and values → tokens × what each takes.
+    Told(&'a mut dyn FnMut(&mut [T], &mut [T])),
+}
+
+/// Mixes the tokens of a batch.
 fn mix<T: Real>(
     block: &Block<T>,
     pass: Pass<'_, T>,
-    qkv: &[T],
+    qkv: &mut [T],
     inside: &mut Vec<T>,
-    cache: Option<&mut Cache<T>>,
+    behind: Behind<'_, T>,
     mixed: &mut [T],
 ) -> Result<()> {
-    match (&block.mix, cache) {
-        (Mix::Attention, None) => pass.attention.forward(qkv, mixed),
-        (Mix::Attention, Some(cache)) => cache.attend(qkv, pass.attention, mixed),
-        (Mix::Recurrence(layer), None) => layer.forward(pass.attention.batch, qkv, inside, mixed)?,
-        (Mix::Recurrence(layer), Some(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
+    match (&block.mix, behind) {
+        (_, Behind::Told(mix)) => mix(qkv, mixed),
+        (Mix::Attention, Behind::Nothing) => pass.attention.forward(qkv, mixed),
+        (Mix::Attention, Behind::Cache(cache)) => cache.attend(qkv, pass.attention, mixed),
+        (Mix::Recurrence(layer), Behind::Nothing) => {
+            layer.forward(pass.attention.batch, qkv, inside, mixed)?;
+        }
+        (Mix::Recurrence(layer), Behind::Cache(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
     }
     Ok(())
 }

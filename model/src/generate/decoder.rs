@@ -134,8 +134,7 @@ impl<'a> Decoder<'a> {
     pub(super) fn new(model: &'a Transformer<f32>) -> Result<Self> {
         let pack = |block: &'a Block<f32>| {
             let FeedForward::Dense(dense) = &block.ff else { return Ok(None) };
-            let [qkv, out, up, down] =
-                [&block.qkv, &block.out, &dense.up, &dense.down].map(|linear| Packed::new(linear));
+            let [qkv, out, up, down] = [&block.qkv, &block.out, &dense.up, &dense.down].map(Packed::new);
             Ok(Some(Matrices { block, dense, qkv: qkv?, out: out?, up: up?, down: down? }))
         };
         let usual = model.norm.is_some()

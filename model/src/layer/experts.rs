@@ -155,12 +155,11 @@ impl<T: Real> Experts<T> {
         x: &[T],
         kept: &Kept<T>,
         d_out: &[T],
-        auxiliary: f64,
         gradients: &mut Gradients<T>,
         dx: &mut [T],
     ) -> Result<()> {
         let (width, active, routes) = (self.router.width_in(), self.active, &kept.routes);
-        let Gradients { wide, inner, outer, input } = gradients;
+        let Gradients { auxiliary, wide, inner, outer, input } = gradients;
         let d_output = sized(outer, routes.output.len());
         d_output.par_chunks_mut(width).zip(&routes.order).for_each(|(row, &choice)| {
             let (weight, d_out) = (routes.weights[choice], &d_out[choice / active * width..][..width]);
@@ -182,7 +181,7 @@ impl<T: Real> Experts<T> {
         })?;
         // The router's own way to x is written first, then each expert's is added.
         let d_logits = sized(wide, routes.probabilities.len());
-        self.route_backward(routes, d_out, auxiliary, d_logits);
+        self.route_backward(routes, d_out, *auxiliary, d_logits);
         self.router.backward(x, d_logits, dx)?;
         dx.par_chunks_mut(width).zip(routes.rows.par_chunks(active)).for_each(|(dx, rows)| {
             simd(|| rows.iter().for_each(|&row| add_scaled(dx, &d_input[row * width..][..width], T::ONE)));
@@ -322,7 +321,8 @@ mod tests {
                 check(&what, tokens * width, &parameters(&experts), forward, |x, dy, dx| {
                     let (kept, _) = pass(&experts, x);
                     let (auxiliary, dy) = dy.split_last().unwrap();
-                    experts.backward(x, &kept, dy, *auxiliary, &mut Gradients::default(), dx)
+                    let mut gradients = Gradients { auxiliary: *auxiliary, ..Gradients::default() };
+                    experts.backward(x, &kept, dy, &mut gradients, dx)
                 });
             }
         }

@@ -36,6 +36,8 @@ pub(crate) struct Kept<T> {
 /// Gradients inside, used by one block after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Gradients<T> {
+    /// Weight of the mean over tokens of what experts add to the loss.
+    pub(crate) auxiliary: f64,
     pub(crate) wide: Vec<T>,
     pub(crate) inner: Vec<T>,
     /// Of what experts give and take, in their order.
@@ -105,14 +107,12 @@ impl<T: Real> FeedForward<T> {
         })
     }
 
-    /// Writes the gradient of `x`, given that of the output; those of parameters go to their slots. `auxiliary` is the
-    /// weight of the mean over tokens of what experts add to the loss.
+    /// Writes the gradient of `x`, given that of the output; those of parameters go to their slots.
     pub(crate) fn backward(
         &self,
         x: &[T],
         kept: &Kept<T>,
         d_out: &[T],
-        auxiliary: f64,
         gradients: &mut Gradients<T>,
         dx: &mut [T],
     ) -> Result<()> {
@@ -124,7 +124,7 @@ impl<T: Real> FeedForward<T> {
                 dense.activation.backward(dense.width(), &kept.up, d_inner, d_up);
                 dense.up.backward(x, d_up, dx)
             }
-            Self::Experts(experts) => experts.backward(x, kept, d_out, auxiliary, gradients, dx),
+            Self::Experts(experts) => experts.backward(x, kept, d_out, gradients, dx),
         }
     }
 }

@@ -181,12 +181,11 @@ impl<T: Real> Recurrence<T> {
         })
     }
 
-    /// Writes the gradient of u and v, given that of the output; those of parameters go to their slots.
+    /// Writes the gradient of u and v (`uv`, and what the forward pass kept), given that of the output; those of parameters go to their slots.
     pub(crate) fn backward(
         &self,
         batch: &Batch,
-        uv: &[T],
-        kept: &[T],
+        (uv, kept): (&[T], &[T]),
         dy: &[T],
         work: &mut Vec<T>,
         d_uv: &mut [T],
@@ -444,7 +443,7 @@ mod tests {
                 tokens * 2 * width,
                 &parameters,
                 |x| pass(x).1,
-                |x, dy, dx| layer.backward(&batch, x, &pass(x).0, dy, &mut vec![], dx),
+                |x, dy, dx| layer.backward(&batch, (x, &pass(x).0), dy, &mut vec![], dx),
             );
         }
     }

@@ -14,7 +14,7 @@ use crate::architecture::Transformer;
 use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, multiply, simd, softmax};
 use crate::layer::attention::Heads;
-use crate::layer::rope::Turn;
+use crate::layer::rope::{Rope, Turn};
 use candle_core::Result;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -116,15 +116,11 @@ impl Pass {
     /// # Errors
     /// A token beyond the vocabulary.
     pub(crate) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut [Kept<T>]) -> Result<Vec<T>> {
-        let (heads, tokens) = (model.shape.heads, self.ids.len());
+        let heads = model.shape.heads;
         let positions = self.positions();
-        let zeros = |width: usize| vec![T::ZERO; tokens * width];
-        let (mut x, mut norm) = (zeros(model.shape.width), zeros(model.shape.width));
-        let (mut qkv, mut mixed) = (zeros(heads.row()), zeros(heads.out()));
-        let (mut up, mut inner) = (zeros(model.blocks[0].up.width_out()), zeros(model.shape.ff_width));
         // The embedding asks for tokens and positions alone.
         let batch = Batch {
-            length: tokens,
+            length: self.ids.len(),
             ids: self.ids.clone(),
             positions: positions
                 .iter()
@@ -132,35 +128,17 @@ impl Pass {
                 .collect(),
             ..Batch::default()
         };
-        model.embedding.forward(&batch, &mut x)?;
-        for (layer, block) in model.blocks.iter().enumerate() {
-            block.attention_norm.forward(&x, &mut norm)?;
-            block.qkv.forward(&norm, &mut qkv)?;
+        let hidden = model.mixed_by(&batch, |layer, qkv, mixed| {
             if let Some(rope) = &model.rope {
-                let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
-                tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
-                    simd(|| {
-                        for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
-                            let turned =
-                                row[..(heads.queries + heads.keys) * heads.width].chunks_mut(heads.width);
-                            turned.for_each(|head| rope.turn(head, position, Turn::Forward));
-                        }
-                    });
-                });
+                turn(rope, heads, &positions, qkv);
             }
-            self.attend(heads, layer, &qkv, kept, &mut mixed);
-            self.keep(heads, layer, &qkv, kept);
-            block.out.forward_onto(&mixed, &mut x)?;
-            block.ff_norm.forward(&x, &mut norm)?;
-            block.up.forward(&norm, &mut up)?;
-            block.activation.forward(model.shape.ff_width, &up, &mut inner);
-            block.down.forward_onto(&inner, &mut x)?;
-        }
+            self.attend(heads, layer, qkv, kept, mixed);
+            self.keep(heads, layer, qkv, kept);
+        })?;
         for keep in &self.keep {
             kept[keep.index].tokens = keep.stay + keep.add.iter().map(Range::len).sum::<usize>();
         }
-        model.norm.forward(&x, &mut norm)?;
-        Ok(norm)
+        Ok(hidden)
     }
 
     /// Changes the kept runs in a layer, whose keys and values were used for the last time.
@@ -196,6 +174,19 @@ impl Pass {
             attend_block(heads, queries, &parts, scores, out);
         });
     }
+}
+
+/// Turns queries and keys to their positions.
+fn turn<T: Real>(rope: &Rope<T>, heads: Heads, positions: &[usize], qkv: &mut [T]) {
+    let tasks = qkv.par_chunks_mut(TURN_TOKENS * heads.row());
+    tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
+        simd(|| {
+            for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
+                let turned = row[..(heads.queries + heads.keys) * heads.width].chunks_mut(heads.width);
+                turned.for_each(|head| rope.turn(head, position, Turn::Forward));
+            }
+        });
+    });
 }
 
 /// Keys and values of a run of tokens, where they lie.

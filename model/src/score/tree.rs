@@ -23,6 +23,14 @@ pub(super) struct Plan {
     pub(super) outputs: Vec<(usize, Vec<usize>)>,
 }
 
+impl Plan {
+    /// The plan of one sequence, which stands at `index` of the list.
+    fn renamed(mut self, index: usize) -> Self {
+        self.outputs.iter_mut().for_each(|(at, _)| *at = index);
+        self
+    }
+}
+
 /// Plans the passes over all sequences; every wanted position of each is an output of one of them.
 pub(super) fn plan(sequences: &[Sequence]) -> Vec<Plan> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
@@ -53,6 +61,11 @@ pub(super) fn plan(sequences: &[Sequence]) -> Vec<Plan> {
         first = end;
     }
     plans
+}
+
+/// The pass of one sequence that shares nothing.
+pub(super) fn alone((index, sequence): (usize, &Sequence)) -> Plan {
+    lay(std::slice::from_ref(sequence), &[(0, 0)], 0, &mut Path::default()).renamed(index)
 }
 
 /// How many tokens a pass takes from the one before it: so few that no wanted position is among them.
