@@ -110,7 +110,8 @@ impl Packed {
         model: &Transformer<T>,
     ) -> Result<Vec<Vec<f64>>, TrainError> {
         let losses = model.read_hidden(&self.batch, |h| {
-            let mut head = CrossEntropy { bias: model.head_bias.clone(), ..CrossEntropy::default() };
+            let mut head = CrossEntropy::default();
+            head.bias.clone_from(&model.head_bias);
             head.loss(&model.head, &self.batch, h)?;
             Ok(head.of_targets().map(|(_, loss)| -loss).collect::<Vec<f64>>())
         })?;
@@ -127,7 +128,8 @@ impl Packed {
         loss: impl FnOnce(&[Vec<f64>]) -> (f64, Vec<Vec<f64>>),
     ) -> Result<f64, TrainError> {
         let found = model.gradients_by(&self.batch, dropout, |h, dh| {
-            let mut head = CrossEntropy { bias: model.head_bias.clone(), ..CrossEntropy::default() };
+            let mut head = CrossEntropy::default();
+            head.bias.clone_from(&model.head_bias);
             head.loss(&model.head, &self.batch, h)?;
             let (value, derivatives) = loss(&self.by_text(head.of_targets().map(|(_, loss)| -loss)));
             let mut of_texts: Vec<_> = derivatives.iter().map(|text| text.iter()).collect();
