@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 24] = [
     "demo",
     "new",
     "check",
@@ -20,6 +20,10 @@ const COMMANDS: [&str; 20] = [
     "run",
     "train",
     "align",
+    "presets",
+    "mup",
+    "sweep",
+    "scale",
     "trace",
     "eval",
     "generate",

@@ -5,6 +5,7 @@
 use crate::architecture::{Misfit, Shape};
 use crate::error::TrainError;
 pub use crate::parts::{Activation, Architecture, InitScheme, NormKind, NormPlace, Positions};
+use crate::presets::{self, Preset};
 use schemas::manifest::Tokens;
 use schemas::{FilePath, Key, KeyError, Settings, choice, config};
 
@@ -57,6 +58,16 @@ choice! {
 }
 
 choice! {
+    /// How first values and learning rates follow the width.
+    pub enum ParametrizationKind {
+        /// They do not.
+        Standard = "standard",
+        /// muP (arXiv 2203.03466): the best learning rate is that of `base_width`.
+        Mup = "mup",
+    }
+}
+
+choice! {
     /// What a model is trained to do.
     pub enum Objective {
         /// Predicts each next token (GPT-3, LLaMA, LaMDA).
@@ -77,6 +88,8 @@ choice! {
 config! {
     /// Settings of a training.
     pub struct Config {
+        /// A published model at a small size, whose settings hold where no others are given.
+        preset: Preset = Preset::None;
         /// Shape of the model: the defaults of its parts, and the names of the tensors in its folder.
         architecture: Architecture = Architecture::Llama;
         /// Transformer blocks.
@@ -136,6 +149,8 @@ config! {
         /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
         /// to the same bits with less memory; 0 keeps everything.
         recompute: u64 = 0, in 0..=1000;
+        /// Memory that the training may use, in MiB; 0 means all that the machine or its control group has. What needs more is refused.
+        memory_mib: u64 = 0, in 0..=1_000_000_000;
         /// Optimizer steps; with `seconds_max` the most of them.
         steps: u64 = 500, in 1..=100_000_000;
         /// Time budget in seconds, 0 for none: the first steps are timed and `steps` is lowered to what fits, once.
@@ -152,6 +167,12 @@ config! {
         decay_shape: DecayShape = DecayShape::Linear;
         /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
         warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// How first values and learning rates follow the width.
+        parametrization: ParametrizationKind = ParametrizationKind::Standard;
+        /// Width at which `mup` and `standard` are the same.
+        base_width: u64 = 64, in 8..=65_536;
+        /// Features of a head at `base_width`, from where on scores of attention fall with 1 ÷ d instead of 1 ÷ √d; 0 means as many as here.
+        base_head_width: u64 = 0, in 0..=65_536;
         /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).
         optimizer: OptimizerKind = OptimizerKind::AdamW;
         /// Weight decay, apart from the gradient (AdamW, arXiv 1711.05101).
@@ -194,7 +215,7 @@ config! {
 
 /// Every mistake in the settings of a training, keys that do not fit together included.
 pub fn check(settings: &Settings) -> Vec<KeyError> {
-    let config: Config = match settings.parse() {
+    let config = match presets::read(settings) {
         Ok(config) => config,
         Err(errors) => return errors,
     };

@@ -5,9 +5,10 @@ use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
 use crate::objective;
 use candle_core::Device;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -20,20 +21,50 @@ pub(crate) const CONFIG: &str = "config.json";
 /// Numbers of named tensors.
 pub(crate) type Named = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
+/// A tensor whose bytes are made when they are written.
+struct Lazy<'a>(&'a (Vec<usize>, Vec<f32>));
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.0
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.1.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(&self.0.1[..])
+    }
+}
+
+/// Tensors in the order of their names, and what else a file of them says.
+fn views(tensors: &Named) -> (Vec<(&str, Lazy<'_>)>, Option<HashMap<String, String>>) {
+    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), Lazy(tensor))).collect();
+    // `transformers` asks for the entry.
+    (views, Some(std::iter::once(("format".to_owned(), "pt".to_owned())).collect()))
+}
+
 /// Serialises tensors; the same tensors give the same bytes.
 pub(crate) fn tensor_bytes(tensors: &Named) -> Result<Vec<u8>, TrainError> {
-    let raw: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, (shape, values))| (name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
-        .collect();
-    let views = raw.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(candle_core::Error::wrap)?;
-        Ok((name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, candle_core::Error>>()?;
-    // `transformers` asks for the entry.
-    let format = std::iter::once(("format".to_owned(), "pt".to_owned())).collect();
-    Ok(safetensors::serialize(views, Some(format)).map_err(candle_core::Error::wrap)?)
+    let (views, about) = views(tensors);
+    Ok(safetensors::serialize(views, about).map_err(candle_core::Error::wrap)?)
+}
+
+/// Writes the same bytes tensor by tensor, waits until the disk has them, and gives their blake3 in hexadecimal.
+pub(crate) fn write_tensors(path: &Path, tensors: &Named) -> Result<String, TrainError> {
+    let (views, about) = views(tensors);
+    safetensors::serialize_to_file(views, about, path).map_err(TrainError::file(path))?;
+    let written = || {
+        let file = File::open(path)?;
+        file.sync_all()?;
+        blake3::Hasher::new().update_reader(file).map(|hasher| hasher.finalize().to_hex().to_string())
+    };
+    written().map_err(TrainError::io(path))
 }
 
 /// Reads tensors of `f32`.

@@ -8,6 +8,7 @@
 pub mod align;
 mod architecture;
 pub mod batch;
+pub mod batch_size;
 mod checkpoint;
 pub mod config;
 pub mod data;
@@ -18,23 +19,29 @@ mod folder;
 pub mod generate;
 mod kernel;
 mod layer;
+pub mod memory;
 mod metrics;
 #[cfg(test)]
 mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+mod parametrization;
 pub mod parts;
+pub mod presets;
 pub mod progress;
+pub mod scale;
 mod schedule;
 pub mod score;
 pub mod speed;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 pub mod trace;
 pub mod train;
+pub mod widths;
 
 pub use config::Config;
 pub use error::TrainError;

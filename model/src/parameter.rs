@@ -47,6 +47,13 @@ impl<T: Real> Parameter<T> {
         Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
     }
 
+    /// Zeros, which take no memory until they are written to.
+    pub(crate) fn blank(name: &str, shape: &[usize], device: &Device) -> Result<Shared<T>> {
+        let value = Var::zeros(shape, T::DTYPE, device)?;
+        let slot = Mutex::new(Slot { gradient: Vec::new(), written: false, frozen: false });
+        Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
+    }
+
     /// Name in the checkpoint.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -55,11 +62,6 @@ impl<T: Real> Parameter<T> {
     /// The tensor.
     pub(crate) const fn value(&self) -> &Var {
         &self.value
-    }
-
-    /// Whether weight decay applies: matrices, but neither gains nor biases.
-    pub(crate) fn decays(&self) -> bool {
-        self.value.rank() >= 2
     }
 
     /// Reads the numbers, from a copy where they lie on a device.
@@ -93,7 +95,9 @@ impl<T: Real> Parameter<T> {
         if slot.frozen {
             return;
         }
-        slot.gradient.resize(self.value.elem_count(), T::ZERO);
+        if slot.gradient.is_empty() {
+            slot.gradient = vec![T::ZERO; self.value.elem_count()];
+        }
         let keep = slot.written;
         slot.written = true;
         body(&mut slot.gradient, keep);

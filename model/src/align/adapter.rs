@@ -108,7 +108,10 @@ impl Lora {
 
 fn linear_modules(model: &Transformer<f32>) -> Vec<String> {
     let linears = model.blocks.iter().flat_map(|block| block.linears());
-    linears.flat_map(|linear| linear.weights()).map(|weight| module(weight.name()).to_owned()).collect()
+    linears
+        .flat_map(|linear| linear.parameters())
+        .map(|(weight, _)| module(weight.name()).to_owned())
+        .collect()
 }
 
 /// Writes the adapters of a model beside its configuration.

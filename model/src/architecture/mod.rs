@@ -29,7 +29,7 @@ pub(crate) use tape::Tape;
 use crate::batch::Batch;
 use crate::kernel::Real;
 use crate::layer::activation::Activation;
-use crate::layer::attention::{Attention, Cache, HeadLayout, alibi_slopes};
+use crate::layer::attention::{Attention, Cache, alibi_slopes};
 use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
 use crate::layer::feed_forward::FeedForward;
@@ -39,10 +39,11 @@ use crate::layer::recurrence::Recurrence;
 use crate::layer::rope::Rope;
 use crate::objective::Program;
 use crate::objective::cross_entropy::Terms;
+use crate::optimizer::Role;
 use crate::parameter::Shared;
 use crate::parts::{NormPlace, Positions};
 use candle_core::{Device, Result};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One layer.
 #[derive(Debug, Clone)]
@@ -190,6 +191,17 @@ impl<T: Real> Transformer<T> {
         std::iter::once(tokens).chain(further).chain(std::iter::once(&self.head))
     }
 
+    /// What a tensor is to the model.
+    pub(crate) fn role(&self, parameter: &Shared<T>) -> Role {
+        let is = |other: &Shared<T>| Arc::ptr_eq(other, parameter);
+        let is_taps = |block: &Block<T>| matches!(&block.mix, Mix::Recurrence(mix) if is(&mix.convolution.0));
+        if self.tables().any(is) {
+            return Role::Table;
+        }
+        // A convolution mixes tokens, each feature by itself.
+        if self.blocks.iter().any(is_taps) { Role::Vector } else { Role::of(parameter) }
+    }
+
     /// The memory that passes share.
     pub(crate) fn tape(&self) -> MutexGuard<'_, Tape<T>> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
@@ -305,12 +317,9 @@ impl<T: Real> Transformer<T> {
         tape::mixed_by(self, batch, mix)
     }
 
-    /// Whether every layer is attention by products of queries and keys alone, over all that stands before.
-    pub(crate) fn is_plain_attention(&self) -> bool {
-        self.slopes.is_none()
-            && self.shape.window.is_none()
-            && self.shape.heads.layout == HeadLayout::Split
-            && self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
+    /// Whether every layer mixes tokens by attention.
+    pub(crate) fn mixes_by_attention(&self) -> bool {
+        self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.

@@ -14,6 +14,8 @@ pub(crate) type Tensors<T> = BTreeMap<String, (Vec<usize>, Vec<T>)>;
 pub(crate) struct Source<'a, T> {
     seed: u64,
     read: Option<Tensors<T>>,
+    /// Most bytes of a blank tensor, where all are blank.
+    blank: Option<u64>,
     device: &'a Device,
     made: Vec<Shared<T>>,
     kept: Vec<Shared<T>>,
@@ -31,12 +33,17 @@ pub(crate) struct Made<T> {
 impl<'a, T: Real> Source<'a, T> {
     /// Draws every tensor from (seed, its name).
     pub(crate) const fn drawn(seed: u64, device: &'a Device) -> Self {
-        Self { seed, read: None, device, made: Vec::new(), kept: Vec::new() }
+        Self { seed, read: None, blank: None, device, made: Vec::new(), kept: Vec::new() }
     }
 
     /// Takes tensors of a checkpoint.
     pub(crate) const fn read(tensors: Tensors<T>, device: &'a Device) -> Self {
-        Self { seed: 0, read: Some(tensors), device, made: Vec::new(), kept: Vec::new() }
+        Self { seed: 0, read: Some(tensors), blank: None, device, made: Vec::new(), kept: Vec::new() }
+    }
+
+    /// Makes every tensor of zeros that take no memory, to count what a model needs; none may be above so many bytes.
+    pub(crate) const fn blank(bytes_max: u64, device: &'a Device) -> Self {
+        Self { seed: 0, read: None, blank: Some(bytes_max), device, made: Vec::new(), kept: Vec::new() }
     }
 
     /// The tensor of a name, which learns.
@@ -60,6 +67,14 @@ impl<'a, T: Real> Source<'a, T> {
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Shared<T>> {
+        if let Some(bytes_max) = self.blank {
+            let bytes = shape.iter().product::<usize>() as u64 * size_of::<T>() as u64;
+            if bytes > bytes_max {
+                let mib = |bytes: u64| bytes >> 20;
+                bail!("tensor `{name}` alone needs {} of {} MiB; lower `width`", mib(bytes), mib(bytes_max));
+            }
+            return Parameter::blank(name, shape, self.device);
+        }
         let values = match &mut self.read {
             None => draw(seed(self.seed, name, 0), shape.iter().product(), init),
             Some(tensors) => match tensors.remove(name) {

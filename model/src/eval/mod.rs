@@ -1,5 +1,6 @@
 //! What a trained model is worth: held-out perplexity, the tasks of lm-evaluation-harness, BLEU and ROUGE.
 
+pub(crate) mod bigram;
 pub mod bleu;
 pub mod held_out;
 pub mod human;

@@ -114,6 +114,11 @@ pub(crate) struct Attention<'a, T> {
     pub(crate) batch: &'a Batch,
 }
 
+/// Numbers that one task works with, over rows of so many tokens and heads of so many features.
+pub(crate) const fn scratch_numbers(length: usize, width: usize) -> usize {
+    5 * length * width + 2 * QUERIES * length
+}
+
 /// Slopes of ALiBi (arXiv 2108.12409) for so many heads: 2^(−8i/n) where n is a power of two; else those of the next lower power, then
 /// every second of the next higher one, as the paper's code does.
 pub(crate) fn alibi_slopes(heads: usize) -> Vec<f64> {

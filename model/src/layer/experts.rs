@@ -8,7 +8,7 @@
 //! No token is dropped: choices are sorted by expert, and each expert is one product over its rows, however many they are. What a
 //! token gets depends on that token alone.
 
-use super::feed_forward::{Dense, Gradients, Kept, sized};
+use super::feed_forward::{Dense, Gradients, Kept, bytes_of, sized};
 use super::linear::Linear;
 use crate::kernel::{Real, TASK_ROWS, add_scaled, dot, exponentiate, simd};
 use candle_core::Result;
@@ -57,6 +57,13 @@ impl<T> Routes<T> {
     pub(crate) fn load(&self) -> Vec<f64> {
         let all = self.order.len().max(1) as f64;
         self.bounds.windows(2).map(|bounds| (bounds[1] - bounds[0]) as f64 / all).collect()
+    }
+
+    /// Bytes of all buffers.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self { probabilities, log_sums, chosen, weights, order, rows, bounds, input, output } = self;
+        let numbers = [probabilities, log_sums, weights, input, output].map(bytes_of);
+        numbers.iter().chain(&[chosen, order, rows, bounds].map(bytes_of)).sum()
     }
 
     fn expert(&self, expert: usize) -> Range<usize> {

@@ -45,6 +45,25 @@ pub(crate) struct Gradients<T> {
     pub(crate) input: Vec<T>,
 }
 
+impl<T> Kept<T> {
+    /// Bytes of all buffers.
+    pub(crate) fn bytes(&self) -> usize {
+        bytes_of(&self.up) + bytes_of(&self.inner) + self.routes.bytes()
+    }
+}
+
+impl<T> Gradients<T> {
+    /// Bytes of all buffers.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.wide, &self.inner, &self.outer, &self.input].map(bytes_of).iter().sum()
+    }
+}
+
+/// Bytes of the numbers in a buffer.
+pub(crate) fn bytes_of<T>(buffer: &Vec<T>) -> usize {
+    size_of_val(&buffer[..])
+}
+
 /// A buffer of so many numbers, whatever they are.
 pub(crate) fn sized<T: Real>(buffer: &mut Vec<T>, count: usize) -> &mut [T] {
     buffer.resize(count, T::ZERO);

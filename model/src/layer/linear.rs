@@ -60,17 +60,17 @@ impl<T: Real> Linear<T> {
         self.orientation
     }
 
+    /// Each weight with its bias, as parameters.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Shared<T>, Option<&Shared<T>>)> {
+        self.parts.iter().map(|part| (&part.weight, part.bias.as_ref()))
+    }
+
     /// Each weight with its bias and its adapter, in the order of the output.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>, Option<&LowRank<T>>)> {
         self.parts.iter().map(|part| {
             let bias = part.bias.as_ref().map(|bias| bias.value().as_tensor());
             (part.weight.value().as_tensor(), bias, part.adapter.as_ref())
         })
-    }
-
-    /// Each weight, in the order of the output.
-    pub(crate) fn weights(&self) -> impl Iterator<Item = &Shared<T>> {
-        self.parts.iter().map(|part| &part.weight)
     }
 
     /// Gives each part the adapter that `make` has for its weight and its widths in and out.
@@ -182,6 +182,14 @@ impl<T: Real> Linear<T> {
 
     fn weight_gradient(&self, part: &Part<T>, x: &[T], dy: &[T]) {
         let tokens = x.len() / self.width_in;
+        if tokens == 0 {
+            // An expert that no token chose.
+            return part.weight.accumulate(|dw, keep| {
+                if !keep {
+                    dw.fill(T::ZERO);
+                }
+            });
+        }
         let x = Matrix::new(x, tokens, self.width_in, self.width_in);
         let dy = |first: usize, width: usize| {
             Matrix::new(&dy[part.start + first..], tokens, width, self.width_out)
@@ -250,6 +258,18 @@ mod tests {
             y
         };
         check(&what, tokens * width_in, &parameters, forward, |x, dy, dx| linear.backward(x, dy, dx));
+    }
+
+    #[test]
+    fn no_tokens_have_gradients_of_zeros() {
+        for (orientation, shape) in [(Orientation::OutIn, [4, 3]), (Orientation::InOut, [3, 4])] {
+            let weights = [parameter::<f32>("a", &shape, 1), parameter("b", &shape, 2)];
+            let linear =
+                Linear::new(weights.iter().map(|w| (w.clone(), None)).collect(), orientation).unwrap();
+            linear.forward(&[], &mut []).unwrap();
+            linear.backward(&[], &[], &mut []).unwrap();
+            assert!(weights.iter().all(|w| w.gradient(|g| g == Some(&[0.0; 12][..]))), "{orientation:?}");
+        }
     }
 
     #[test]

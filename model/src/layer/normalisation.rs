@@ -3,6 +3,7 @@
 use crate::kernel::Real;
 use crate::layer::batch_norm::BatchNorm;
 use crate::layer::norm::Norm;
+use crate::parameter::Shared;
 use candle_core::Result;
 
 /// Whether a pass trains or measures.
@@ -24,6 +25,15 @@ pub(crate) enum Normalisation<T> {
 }
 
 impl<T: Real> Normalisation<T> {
+    /// Gain, and bias where there is one.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Shared<T>> {
+        let (gain, bias) = match self {
+            Self::Row(norm) => (&norm.gain, norm.bias.as_ref()),
+            Self::Batch(norm) => (&norm.gain, Some(&norm.bias)),
+        };
+        std::iter::once(gain).chain(bias)
+    }
+
     /// x: tokens × width → y: tokens × width.
     pub(crate) fn forward(&self, x: &[T], y: &mut [T], mode: Mode) -> Result<()> {
         match self {

@@ -166,6 +166,13 @@ impl<T: Real> CrossEntropy<T> {
     }
 }
 
+/// Bytes that the loss of so many targets works with.
+pub(crate) fn chunk_bytes(width: usize, vocab: usize, targets: usize) -> u64 {
+    let chunk = (CHUNK_NUMBERS / vocab.max(1)).max(1).next_multiple_of(ROWS).min(targets);
+    let numbers = chunk * (2 * width + vocab) + targets;
+    (numbers * size_of::<f32>() + targets * size_of::<(usize, u32)>()) as u64
+}
+
 /// Where the gradients of a batch go.
 struct Gradient<'a, T> {
     dh: &'a mut [T],
@@ -341,7 +348,7 @@ mod tests {
         gradients(&many, 37, 3, ROWS * 37);
         gradients(&many[..5], 200, 2, 1);
         let weights: Vec<f32> = (0..many.len()).map(|at| at as f32 % 5.0 * 0.75 - 1.5).collect();
-        gradients_of(&many, &weights, 37, 3, ROWS * 37);
+        gradients_with(Terms { smoothing: 0.1, z: 0.02 }, (&many, &weights), 37, 3, ROWS * 37);
         gradients_of(&[6, NO_TARGET, 0], &[-2.0, 7.0, 0.0], 7, 4, CHUNK_NUMBERS);
     }
 

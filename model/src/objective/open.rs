@@ -69,6 +69,21 @@ impl Program {
         Ok(self)
     }
 
+    /// Whether a model continues texts and scores continuations: a prefix model does, as behind a prefix of one token.
+    ///
+    /// # Errors
+    /// It fills in what is hidden, in words.
+    pub(crate) fn continues(&self) -> Result<(), String> {
+        if self.is_next_token() {
+            return Ok(());
+        }
+        let name = self.objective.show();
+        Err(format!(
+            "the model was trained with `objective = {name}`: it fills in hidden tokens and continues no text; train one with \
+             \"causal\" or \"prefix\""
+        ))
+    }
+
     /// Size of the model's vocabulary: that of the dataset, and the reserved mask token.
     pub(crate) fn model_vocab(&self) -> usize {
         self.vocab.max(self.mask.map_or(0, |mask| mask + 1)) as usize

@@ -53,13 +53,14 @@ pub(crate) fn samples(count: u64, key: u64) -> Vec<Sample> {
 
 #[test]
 fn gradients_are_the_numeric_ones() {
-    for objective in OBJECTIVES {
-        for architecture in [Architecture::Llama, Architecture::Gpt] {
-            let model = model_with::<f64>(&small(architecture), 17, program(objective));
-            let batch = program(objective).batch(&samples(4, 3));
-            assert!(batch.targets_count() > 3, "{objective:?}");
-            assert_gradients(&model, &Arc::new(batch), Dropout::NONE);
-        }
+    // One or the other shape: masks and positions reach both in the same places.
+    for (objective, architecture) in
+        OBJECTIVES.into_iter().zip([Architecture::Llama, Architecture::Gpt].repeat(3))
+    {
+        let model = model_with::<f64>(&small(architecture), 17, program(objective));
+        let batch = program(objective).batch(&samples(2, 3));
+        assert!(batch.targets_count() > 3, "{objective:?}");
+        assert_gradients(&model, &Arc::new(batch), Dropout::NONE);
     }
 }
 
