@@ -153,6 +153,35 @@ impl<T: Real> Tape<T> {
         self.loss.loss(&model.head, batch, &self.last.hidden)
     }
 
+    /// A loss of the caller's over the last hidden states (tokens × width): `loss` is given them and writes their gradient, for
+    /// [`Tape::backward`].
+    pub(crate) fn forward_by(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
+        self.hidden(model, pass, model.segment())?;
+        // The loss is the caller's alone: experts are not balanced by it.
+        self.experts.weight = 0.0;
+        let hidden = &self.last.hidden;
+        loss(hidden, sized(&mut self.d_hidden, hidden.len()))
+    }
+
+    /// Reads the last hidden states of a batch (tokens × width), without dropout and without gradients.
+    pub(crate) fn read_hidden<R>(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        read: impl FnOnce(&[T]) -> Result<R>,
+    ) -> Result<R> {
+        let attention = model.attention(batch);
+        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
+        read(&self.last.hidden)
+    }
+
     /// Bytes held between passes, but for those of the loss.
     pub(crate) fn bytes(&self) -> usize {
         let Last { normed, product, active, hidden } = &self.last;
