@@ -69,6 +69,9 @@ pub(crate) enum Mix<T> {
     Recurrence(Recurrence<T>),
 }
 
+/// Mixes the tokens of a layer: its number, the layer, what its first product gave, which may be changed, and where what comes out goes.
+pub(crate) type MixLayer<'a, T> = dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()> + 'a;
+
 /// What a head does before the product over the vocabulary.
 #[derive(Debug)]
 pub(crate) struct Transform<T> {
@@ -229,16 +232,7 @@ impl<T: Real> Transformer<T> {
 
     /// The features that the head is given for tokens that stand alone: tokens × width.
     pub(crate) fn hidden(&self, ids: &[u32]) -> Result<Vec<T>> {
-        tape::continued(self, &Batch::piece(ids, 0), &mut self.caches())
-    }
-
-    /// The same for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
-    pub(crate) fn mixed_by(
-        &self,
-        batch: &Batch,
-        mix: impl FnMut(usize, &mut [T], &mut [T]),
-    ) -> Result<Vec<T>> {
-        tape::mixed_by(self, batch, mix)
+        self.features(&Batch::piece(ids, 0))
     }
 
     /// Whether every layer mixes tokens by attention.
@@ -246,11 +240,61 @@ impl<T: Real> Transformer<T> {
         self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
     }
 
+    /// The features that the head is given for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
+    pub(crate) fn mixed_by(
+        &self,
+        batch: &Batch,
+        mut mix: impl FnMut(usize, &mut [T], &mut [T]),
+    ) -> Result<Vec<T>> {
+        self.walk(batch, &mut |layer, _, qkv, mixed| {
+            mix(layer, qkv, mixed);
+            Ok(())
+        })
+    }
+
     /// The logits that follow `ids`, which continue what the caches have seen.
     pub(crate) fn next_logits(&self, ids: &[u32], caches: &mut [Cache<T>], seen: usize) -> Result<Vec<T>> {
         let width = self.shape.width;
-        let hidden = tape::continued(self, &Batch::piece(ids, seen), caches)?;
+        let batch = Batch::piece(ids, seen);
+        let hidden = self.walk(&batch, &mut |layer, block, qkv, mixed| {
+            let cache = &mut caches[layer];
+            match &block.mix {
+                Mix::Recurrence(layer) => layer.step(qkv, &mut cache.state, mixed),
+                Mix::Attention => {
+                    cache.attend(qkv, self.attention(&batch), mixed);
+                    Ok(())
+                }
+            }
+        })?;
         self.logits(&hidden[hidden.len() - width..])
+    }
+
+    /// The logits of every token of a batch, by who sees whom in it: tokens × vocab.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the parity of exported models asks for it"))]
+    pub(crate) fn all_logits(&self, batch: &Batch) -> Result<Vec<T>> {
+        self.logits(&self.features(batch)?)
+    }
+
+    /// The features that the head is given: tokens × width, without dropout.
+    fn features(&self, batch: &Batch) -> Result<Vec<T>> {
+        self.walk(batch, &mut |_, block, qkv, mixed| match &block.mix {
+            Mix::Recurrence(layer) => layer.forward(batch, qkv, &mut vec![], mixed),
+            Mix::Attention => {
+                self.attention(batch).forward(qkv, mixed);
+                Ok(())
+            }
+        })
+    }
+
+    /// The same, where `mix` decides what the tokens of each layer see.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary; those of `mix`.
+    pub(crate) fn walk(&self, batch: &Batch, mix: &mut MixLayer<'_, T>) -> Result<Vec<T>> {
+        tape::walk(self, batch, mix)
     }
 
     /// The logits of rows of features as the last norm gives them: rows × vocab.
