@@ -286,6 +286,10 @@ mod tests {
             |c| c.mixers = Some("ab".into()),
             "`mixers` has the letter `b`; `a` is attention, `r` a recurrence",
         );
+        let streams = |c: &mut Config| (c.objective, c.window) = (Objective::Permutation, Some(9));
+        let message =
+            "`window` does not go with `objective` = \"permutation\", whose two streams lie in one row";
+        check(streams, message);
         let side_by_side = |c: &mut Config| (c.architecture, c.parallel) = (Architecture::Bert, Some(true));
         let message = "`parallel` = true with `norm_place` = \"after\": the parts share the norm before them";
         check(side_by_side, message);

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::{bert, falcon, gpt, llama};
-use crate::config::Config;
+use crate::config::{Config, Objective};
 use crate::layer::attention::{HeadLayout, Heads};
 use crate::objective::Program;
 use crate::parts::{Activation, Architecture, InitScheme, Mixer, NormKind, NormPlace, Positions};
@@ -146,6 +146,7 @@ impl Shape {
                 help: "set `norm_place = \"before\"` or `parallel = false`",
             });
         }
+        two_streams(config)?;
         Ok(Self {
             architecture: config.architecture,
             layers,
@@ -182,6 +183,23 @@ impl Shape {
     pub(crate) fn is_recurrent(&self) -> bool {
         self.mixers.contains(&Mixer::Recurrence)
     }
+}
+
+/// The two streams of a permutation lie in one row behind each other: what looks at places of the row would go from one to the other.
+fn two_streams(config: &Config) -> Result<(), Misfit> {
+    let recurrent =
+        config.mixers.as_ref().is_some_and(|pattern| pattern.contains(Mixer::Recurrence.letter()));
+    if config.objective != Objective::Permutation || !(recurrent || config.window.is_some()) {
+        return Ok(());
+    }
+    let key = if recurrent { "mixers" } else { "window" };
+    Err(Misfit {
+        keys: if recurrent { &["mixers", "objective"] } else { &["window", "objective"] },
+        message: format!(
+            "`{key}` does not go with `objective` = \"permutation\", whose two streams lie in one row"
+        ),
+        help: "take another objective, or attention over all of a document",
+    })
 }
 
 fn size(n: u64) -> usize {
