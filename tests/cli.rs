@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 23] = [
     "demo",
     "new",
     "check",
@@ -19,7 +19,10 @@ const COMMANDS: [&str; 20] = [
     "build",
     "run",
     "train",
+    "presets",
     "mup",
+    "sweep",
+    "scale",
     "trace",
     "eval",
     "generate",

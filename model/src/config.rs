@@ -5,6 +5,7 @@
 use crate::architecture::{Misfit, Shape};
 use crate::error::TrainError;
 pub use crate::parts::{Activation, Architecture, InitScheme, NormKind, NormPlace, Positions};
+use crate::presets::{self, Preset};
 use schemas::manifest::Tokens;
 use schemas::{FilePath, Key, KeyError, Settings, choice, config};
 
@@ -87,6 +88,8 @@ choice! {
 config! {
     /// Settings of a training.
     pub struct Config {
+        /// A published model at a small size, whose settings hold where no others are given.
+        preset: Preset = Preset::None;
         /// Shape of the model: the defaults of its parts, and the names of the tensors in its folder.
         architecture: Architecture = Architecture::Llama;
         /// Transformer blocks.
@@ -212,7 +215,7 @@ config! {
 
 /// Every mistake in the settings of a training, keys that do not fit together included.
 pub fn check(settings: &Settings) -> Vec<KeyError> {
-    let config: Config = match settings.parse() {
+    let config = match presets::read(settings) {
         Ok(config) => config,
         Err(errors) => return errors,
     };
@@ -286,10 +289,6 @@ mod tests {
             |c| c.mixers = Some("ab".into()),
             "`mixers` has the letter `b`; `a` is attention, `r` a recurrence",
         );
-        let streams = |c: &mut Config| (c.objective, c.window) = (Objective::Permutation, Some(9));
-        let message =
-            "`window` does not go with `objective` = \"permutation\", whose two streams lie in one row";
-        check(streams, message);
         let side_by_side = |c: &mut Config| (c.architecture, c.parallel) = (Architecture::Bert, Some(true));
         let message = "`parallel` = true with `norm_place` = \"after\": the parts share the norm before them";
         check(side_by_side, message);

@@ -27,10 +27,13 @@ mod optimizer;
 mod parameter;
 mod parametrization;
 pub mod parts;
+pub mod presets;
 pub mod progress;
+pub mod scale;
 mod schedule;
 pub mod score;
 pub mod speed;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

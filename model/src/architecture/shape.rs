@@ -6,6 +6,7 @@ use crate::config::{Config, Objective};
 use crate::layer::attention::{HeadLayout, Heads};
 use crate::objective::Program;
 use crate::parts::{Activation, Architecture, InitScheme, Mixer, NormKind, NormPlace, Positions};
+use schemas::ConfigValue as _;
 use schemas::manifest::Tokens;
 
 /// Everything that decides the tensors of a model and what is computed with them.
@@ -146,7 +147,8 @@ impl Shape {
                 help: "set `norm_place = \"before\"` or `parallel = false`",
             });
         }
-        two_streams(config)?;
+        let mixers = mixers(config, layers)?;
+        fits_objective(config, &mixers)?;
         Ok(Self {
             architecture: config.architecture,
             layers,
@@ -171,7 +173,7 @@ impl Shape {
             parallel,
             window: config.window.map(size),
             experts: experts(config)?,
-            mixers: mixers(config, layers)?,
+            mixers,
             biases: config.biases.unwrap_or(preset.biases),
             head_transform: preset.head_transform,
             init: config.init,
@@ -185,25 +187,32 @@ impl Shape {
     }
 }
 
-/// The two streams of a permutation lie in one row behind each other: what looks at places of the row would go from one to the other.
-fn two_streams(config: &Config) -> Result<(), Misfit> {
-    let recurrent =
-        config.mixers.as_ref().is_some_and(|pattern| pattern.contains(Mixer::Recurrence.letter()));
-    if config.objective != Objective::Permutation || !(recurrent || config.window.is_some()) {
-        return Ok(());
-    }
-    let key = if recurrent { "mixers" } else { "window" };
-    Err(Misfit {
-        keys: if recurrent { &["mixers", "objective"] } else { &["window", "objective"] },
-        message: format!(
-            "`{key}` does not go with `objective` = \"permutation\", whose two streams lie in one row"
-        ),
-        help: "take another objective, or attention over all of a document",
-    })
-}
-
 fn size(n: u64) -> usize {
     usize::try_from(n).expect("ranges keep sizes within an address space")
+}
+
+/// Whether the parts can see what the objective lets them see.
+fn fits_objective(config: &Config, mixers: &[Mixer]) -> Result<(), Misfit> {
+    let name = config.objective.show();
+    if mixers.contains(&Mixer::Recurrence) && !config.objective.is_next_token() {
+        return Err(Misfit {
+            keys: &["mixers", "objective", "preset"],
+            message: format!(
+                "`objective` = {name} with a recurrence, which sees what stands before it and nothing else"
+            ),
+            help: "leave `mixers` unset, or take `objective = \"causal\"`",
+        });
+    }
+    if config.window.is_some() && config.objective == Objective::Permutation {
+        return Err(Misfit {
+            keys: &["window", "objective", "preset"],
+            message: format!(
+                "`objective` = {name} with a `window`: its query tokens stand behind the text, far from what they see"
+            ),
+            help: "leave `window` unset",
+        });
+    }
+    Ok(())
 }
 
 fn heads(config: &Config, preset: &Preset, positions: Positions) -> Result<Heads, Misfit> {

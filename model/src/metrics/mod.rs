@@ -2,7 +2,7 @@
 //!
 //! At the end the lines are written as Parquet too: `metrics.parquet` of the steps, `evaluations.parquet` of the evaluations.
 
-mod tables;
+pub(crate) mod tables;
 
 use crate::error::TrainError;
 use crate::eval::held_out::HeldOut;

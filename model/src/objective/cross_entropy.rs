@@ -344,7 +344,7 @@ mod tests {
         gradients(&many, 37, 3, ROWS * 37);
         gradients(&many[..5], 200, 2, 1);
         let weights: Vec<f32> = (0..many.len()).map(|at| at as f32 % 5.0 * 0.75 - 1.5).collect();
-        gradients_of(&many, &weights, 37, 3, ROWS * 37);
+        gradients_with(Terms { smoothing: 0.1, z: 0.02 }, (&many, &weights), 37, 3, ROWS * 37);
         gradients_of(&[6, NO_TARGET, 0], &[-2.0, 7.0, 0.0], 7, 4, CHUNK_NUMBERS);
     }
 

@@ -1,6 +1,9 @@
 //! Progress of long work: bars on a terminal, JSON lines on request, silence when piped.
 
 mod training;
+mod trials;
+
+pub(super) use trials::Trials;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::eval::perplexity::Evaluation;
