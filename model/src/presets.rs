@@ -8,6 +8,7 @@ use crate::error::TrainError;
 use crate::eval::bigram::Bigram;
 use crate::eval::held_out::measure;
 use crate::eval::perplexity::Bytes;
+use crate::eval::pseudo;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::metrics::rounded;
@@ -44,15 +45,24 @@ choice! {
         Xlm = "xlm",
         /// T5's prefix language model (arXiv 1910.10683).
         PrefixLm = "prefix-lm",
+        /// Falcon (arXiv 2311.16867): attention and feed-forward part side by side, one key head.
+        Falcon = "falcon",
+        /// A mixture of experts as in Mixtral (arXiv 2401.04088).
+        Mixtral = "mixtral",
+        /// Recurrences and local attention in turn as in Griffin (arXiv 2402.19427).
+        Griffin = "griffin",
     }
 }
 
 impl Preset {
     /// Every preset that is a model, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Gpt3,
         Self::Llama,
         Self::Lamda,
+        Self::Falcon,
+        Self::Mixtral,
+        Self::Griffin,
         Self::PrefixLm,
         Self::Bert,
         Self::Xlnet,
@@ -70,18 +80,27 @@ impl Preset {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
     }
 
-    /// What it sets, as a recipe would.
+    /// What it sets, as a recipe would; the sizes are those of any small model.
     const fn table(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Gpt3 => "architecture = 'gpt'",
             Self::Llama => "architecture = 'llama'",
-            Self::Lamda => "architecture = 'llama'",
+            // T5's relative attention is a learned bias by distance; the one here falls with it.
+            Self::Lamda => "architecture = 'gpt'\npositions = 'alibi'\nactivation = 'geglu'",
+            Self::Falcon => "architecture = 'falcon'",
+            Self::Mixtral => {
+                "architecture = 'llama'\nkv_heads = 2\nexperts = 8\nexperts_active = 2\nff_width = 256"
+            }
+            Self::Griffin => {
+                "architecture = 'llama'\nkv_heads = 1\nactivation = 'geglu'\nmixers = 'rra'\nwindow = 128\nlayers = 3"
+            }
             Self::PrefixLm => "architecture = 'llama'\nobjective = 'prefix'",
-            Self::Bert => "architecture = 'gpt'\nobjective = 'masked'",
-            Self::Xlnet => "architecture = 'llama'\nobjective = 'permutation'",
-            Self::Unilm => "architecture = 'gpt'\nobjective = 'unified'",
-            Self::Xlm => "architecture = 'gpt'\nobjective = 'translation'",
+            Self::Bert => "architecture = 'bert'\nobjective = 'masked'\ninit = 'truncated'",
+            // Transformer-XL's positions are relative too.
+            Self::Xlnet => "architecture = 'bert'\nobjective = 'permutation'\npositions = 'rotary'",
+            Self::Unilm => "architecture = 'bert'\nobjective = 'unified'\ninit = 'truncated'",
+            Self::Xlm => "architecture = 'bert'\nobjective = 'translation'",
         }
     }
 
@@ -123,6 +142,8 @@ pub struct Outcome {
     pub bigram_loss: f64,
     /// That after the training.
     pub loss: f64,
+    /// Mean of −ln p of held-out tokens, each from all others around it, where the objective sees both sides.
+    pub pseudo_loss: Option<f64>,
     /// Held-out bits per byte, where the objective predicts every byte from those before it.
     pub bits_per_byte: Option<f64>,
     /// Seconds of training and measuring; those of the last run where it went on.
@@ -174,13 +195,19 @@ impl Comparison {
         {
             return Ok(known);
         }
-        let mut outcome = self.measure(preset, config, &report)?;
+        let mut outcome = self.measure(preset, config, out, &report)?;
         outcome.seconds = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
         folder::replace(&path, &folder::json_bytes(&outcome))?;
         Ok(outcome)
     }
 
-    fn measure(&self, preset: Preset, config: &Config, report: &TrainReport) -> Result<Outcome, TrainError> {
+    fn measure(
+        &self,
+        preset: Preset,
+        config: &Config,
+        out: &Path,
+        report: &TrainReport,
+    ) -> Result<Outcome, TrainError> {
         let (tokens, rows) = (&self.opened.tokens, &self.opened.validation);
         let program = Program::open(config, &self.opened)?;
         let bigram_loss = rounded(self.bigram.measure(&program, rows)?.loss());
@@ -191,6 +218,9 @@ impl Comparison {
         let sources = Sources::default();
         let untrained = measure(&fresh, rows, (&bytes, &sources), 0, |_| ())?;
         let untrained_loss = rounded(untrained.all.loss());
+        let mut trained = folder::load(out)?;
+        trained.shape.program = trained.shape.program.on(&self.opened)?;
+        let pseudo = pseudo::measure(&trained, rows)?;
         let loss = report.validation_loss.unwrap_or(f64::NAN);
         Ok(Outcome {
             preset: preset.name(),
@@ -201,6 +231,7 @@ impl Comparison {
             untrained_loss,
             bigram_loss,
             loss,
+            pseudo_loss: pseudo.map(|found| rounded(found.loss())),
             bits_per_byte: report.bits_per_byte.filter(|_| is_next_token),
             seconds: 0.0,
             passed: loss < untrained_loss && loss < bigram_loss,
@@ -258,6 +289,7 @@ mod tests {
         assert!(first.bigram_loss < first.untrained_loss, "{first:?}");
         assert_eq!(first.passed, first.loss < first.bigram_loss && first.loss < first.untrained_loss);
         assert_eq!((first.objective.as_str(), first.bits_per_byte), ("masked", None));
+        assert!(first.pseudo_loss.unwrap() < first.untrained_loss + 0.5, "{first:?}");
         assert_eq!(comparison.run(Preset::Bert, &small, &out, &Silent).unwrap(), first);
         // The folder is one of any training: it evaluates, and names its objective.
         let found = crate::eval::perplexity::perplexity(&out, &data).unwrap();

@@ -97,7 +97,7 @@ fn compare(args: &Args, dataset: &Path, plan: &[(Preset, Config)]) -> Result<Vec
 
 fn table(outcomes: &[Outcome]) -> String {
     let mut text = format!(
-        "{:<10} {:<12} {:>11} {:>7} {:>12} {:>10} {:>8} {:>9} {:>11} {:>8}  {}\n",
+        "{:<10} {:<12} {:>11} {:>7} {:>12} {:>10} {:>8} {:>9} {:>7} {:>10} {:>8}  {}\n",
         "preset",
         "objective",
         "parameters",
@@ -106,14 +106,15 @@ fn table(outcomes: &[Outcome]) -> String {
         "untrained",
         "bigram",
         "held out",
+        "pseudo",
         "bits/byte",
         "seconds",
         "beats both"
     );
+    let shown = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.3}"));
     for row in outcomes {
-        let bits = row.bits_per_byte.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.3}"));
         text += &format!(
-            "{:<10} {:<12} {:>11} {:>7} {:>12} {:>10.3} {:>8.3} {:>9.3} {:>11} {:>8.1}  {}\n",
+            "{:<10} {:<12} {:>11} {:>7} {:>12} {:>10.3} {:>8.3} {:>9.3} {:>7} {:>10} {:>8.1}  {}\n",
             row.preset,
             row.objective,
             thousands(row.parameters),
@@ -122,7 +123,8 @@ fn table(outcomes: &[Outcome]) -> String {
             row.untrained_loss,
             row.bigram_loss,
             row.loss,
-            bits,
+            shown(row.pseudo_loss),
+            shown(row.bits_per_byte),
             row.seconds,
             if row.passed { "yes" } else { "no" }
         );

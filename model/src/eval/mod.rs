@@ -6,6 +6,7 @@ pub mod held_out;
 pub mod human;
 pub mod perplexity;
 pub mod prompts;
+pub(crate) mod pseudo;
 pub mod rouge;
 pub(crate) mod rows;
 mod shots;

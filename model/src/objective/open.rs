@@ -19,9 +19,14 @@ const MASK_TOKENS: [&str; 4] = ["[MASK]", "<mask>", "<|mask|>", "<MASK>"];
 pub(crate) const TOLD: &str = "objective";
 
 impl Objective {
+    /// Whether each next token is predicted from what stands before it, as sampling and scoring need.
+    pub(crate) const fn is_next_token(self) -> bool {
+        matches!(self, Self::Causal | Self::Prefix)
+    }
+
     /// Whether a token takes the place of those that are predicted.
     const fn hides(self) -> bool {
-        !matches!(self, Self::Causal | Self::Prefix)
+        !self.is_next_token()
     }
 }
 
