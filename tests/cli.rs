@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "demo",
     "new",
     "check",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 21] = [
     "train",
     "sweep",
     "scale",
+    "mup",
     "trace",
     "eval",
     "generate",

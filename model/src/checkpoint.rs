@@ -85,7 +85,8 @@ impl State {
     /// In what another training differs. Keys that change no number of the training may.
     fn differences(&self, other: &Self) -> Vec<String> {
         // `init_from` may lie elsewhere by now: its content is compared.
-        const FREE: &[&str] = &["checkpoint_every", "checkpoints_keep", "init_from", "spike_factor"];
+        const FREE: &[&str] =
+            &["checkpoint_every", "checkpoints_keep", "init_from", "memory_mib", "recompute", "spike_factor"];
         let mut found: Vec<String> = (self.settings.iter())
             .filter(|(key, value)| !FREE.contains(&key.as_str()) && other.settings.get(*key) != Some(value))
             .map(|(key, value)| {
@@ -159,6 +160,15 @@ impl Checkpoints {
         Ok(found)
     }
 
+    /// The settings of the newest checkpoint in an output folder that can be read.
+    pub(crate) fn settings(out: &Path) -> Option<BTreeMap<String, String>> {
+        let read = |path: PathBuf| {
+            let state: Value = serde_json::from_slice(&fs::read(path.join(STATE)).ok()?).ok()?;
+            serde_json::from_value(state["settings"].clone()).ok()
+        };
+        Self { folder: out.join("checkpoints") }.list().ok()?.into_iter().find_map(read)
+    }
+
     /// Writes a checkpoint and removes all but the newest `keep` up to it.
     ///
     /// # Errors
@@ -224,9 +234,8 @@ fn write_files(part: &Path, checkpoint: Checkpoint) -> Result<(), TrainError> {
     fs::create_dir_all(part).map_err(TrainError::io(part))?;
     state.files.clear();
     for (name, tensors) in [(folder::TENSORS, model), (MOMENTS, moments)] {
-        let bytes = folder::tensor_bytes(&tensors)?;
-        state.files.insert(name.to_owned(), blake3::hash(&bytes).to_hex().to_string());
-        folder::write(&part.join(name), &bytes)?;
+        let hash = folder::write_tensors(&part.join(name), &tensors)?;
+        state.files.insert(name.to_owned(), hash);
     }
     folder::write(&part.join(STATE), &state.bytes())
 }

@@ -2,22 +2,11 @@
 //!
 //! The defaults make a LLaMA-shaped model of about three million parameters, which two CPU cores train in minutes.
 
-use crate::architecture::Shape;
+use crate::architecture::{Misfit, Shape};
 use crate::error::TrainError;
-use crate::layer::attention::Heads;
-use crate::objective::Program;
+pub use crate::parts::{Activation, Architecture, InitScheme, NormKind, NormPlace, Positions};
 use schemas::manifest::Tokens;
 use schemas::{FilePath, Key, KeyError, Settings, choice, config};
-
-choice! {
-    /// The published shape of a transformer.
-    pub enum Architecture {
-        /// LLaMA: rotary positions, RMSNorm, SwiGLU, grouped-query attention.
-        Llama = "llama",
-        /// GPT-2 and GPT-3: learned positions, LayerNorm, GELU.
-        Gpt = "gpt",
-    }
-}
 
 choice! {
     /// What turns gradients into steps.
@@ -68,6 +57,16 @@ choice! {
 }
 
 choice! {
+    /// How first values and learning rates follow the width.
+    pub enum ParametrizationKind {
+        /// They do not.
+        Standard = "standard",
+        /// muP (arXiv 2203.03466): the best learning rate is that of `base_width`.
+        Mup = "mup",
+    }
+}
+
+choice! {
     /// What a model is trained to do.
     pub enum Objective {
         /// Predicts each next token (GPT-3, LLaMA, LaMDA).
@@ -88,7 +87,7 @@ choice! {
 config! {
     /// Settings of a training.
     pub struct Config {
-        /// Shape of the model.
+        /// Shape of the model: the defaults of its parts, and the names of the tensors in its folder.
         architecture: Architecture = Architecture::Llama;
         /// Transformer blocks.
         layers: u64 = 4, in 1..=1000;
@@ -96,14 +95,42 @@ config! {
         width: u64 = 192, in 8..=65_536;
         /// Query heads; divides `width`.
         heads: u64 = 4, in 1..=1024;
-        /// Key and value heads; divides `heads`; 0 means as many as `heads`.
+        /// Key and value heads; divides `heads`; 0 means as many as `heads`, or one for `falcon`.
         kv_heads: u64 = 0, in 0..=1024;
-        /// Features inside a feed-forward part; 0 means 4 × width for `gpt` and 8/3 × width, rounded up to a multiple of 32, for `llama`.
+        /// Features inside a feed-forward part, or inside each expert; 0 means 4 × width, or 8/3 × width, rounded up to a multiple of 32, where the activation is gated.
         ff_width: u64 = 0, in 0..=1_000_000;
         /// Whether the output head is the embedding matrix.
         tied_head: bool = true;
-        /// Base of rotary positions (`llama`).
+        /// How the model knows the order of tokens; unset means as the architecture, also for the keys up to `biases`.
+        positions: Option<Positions> = None;
+        /// Base of rotary positions.
         rope_base: f64 = 10_000.0, in 1.0..=1e9;
+        /// Kind of norm. Batch norm takes its statistics over all tokens of a micro-batch while it trains, so that documents see each other there.
+        norm: Option<NormKind> = None;
+        /// Whether norms stand before the parts of a block or behind them.
+        norm_place: Option<NormPlace> = None;
+        /// Whether a norm stands behind the embedding.
+        embedding_norm: Option<bool> = None;
+        /// Function between the two matrices of a feed-forward part; the gated ones take a third matrix.
+        activation: Option<Activation> = None;
+        /// Whether attention and feed-forward part of a block read one norm and are added together (GPT-J, Falcon).
+        parallel: Option<bool> = None;
+        /// Whether the matrices of blocks have biases.
+        biases: Option<bool> = None;
+        /// Most tokens that a token attends to, itself included (a sliding window); unset means all of its document before it.
+        window: Option<u64> = None, in Some(1)..=Some(1_000_000_000);
+        /// What mixes the tokens of each layer, as a pattern that is repeated: `a` attention, `r` a gated linear recurrence, `rra` two recurrences before each attention; unset means attention everywhere.
+        mixers: Option<String> = None;
+        /// Experts in place of each feed-forward part; unset means one network for all tokens.
+        experts: Option<u64> = None, in Some(1)..=Some(1024);
+        /// Experts that each token goes to.
+        experts_active: u64 = 2, in 1..=1024;
+        /// Weight of the loss that spreads tokens over experts (arXiv 2101.03961).
+        experts_balance: f64 = 0.01, in 0.0..=100.0;
+        /// Weight of the loss that keeps the logits of routers small (arXiv 2202.08906).
+        experts_z: f64 = 0.001, in 0.0..=100.0;
+        /// How fresh matrices are drawn.
+        init: InitScheme = InitScheme::Gpt2;
         /// What the model learns to predict, and from what.
         objective: Objective = Objective::Causal;
         /// Share of tokens that are hidden and predicted (`masked`, `unified`, `translation`; BERT, arXiv 1810.04805).
@@ -119,6 +146,8 @@ config! {
         /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
         /// to the same bits with less memory; 0 keeps everything.
         recompute: u64 = 0, in 0..=1000;
+        /// Memory that the training may use, in MiB; 0 means all that the machine or its control group has. What needs more is refused.
+        memory_mib: u64 = 0, in 0..=1_000_000_000;
         /// Optimizer steps; with `seconds_max` the most of them.
         steps: u64 = 500, in 1..=100_000_000;
         /// Time budget in seconds, 0 for none: the first steps are timed and `steps` is lowered to what fits, once.
@@ -135,6 +164,12 @@ config! {
         decay_shape: DecayShape = DecayShape::Linear;
         /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
         warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// How first values and learning rates follow the width.
+        parametrization: ParametrizationKind = ParametrizationKind::Standard;
+        /// Width at which `mup` and `standard` are the same.
+        base_width: u64 = 64, in 8..=65_536;
+        /// Features of a head at `base_width`, from where on scores of attention fall with 1 ÷ d instead of 1 ÷ √d; 0 means as many as here.
+        base_head_width: u64 = 0, in 0..=65_536;
         /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).
         optimizer: OptimizerKind = OptimizerKind::AdamW;
         /// Weight decay, apart from the gradient (AdamW, arXiv 1711.05101).
@@ -191,12 +226,10 @@ pub fn check(settings: &Settings) -> Vec<KeyError> {
         validation: 0,
         tokenizer: String::new(),
     };
-    let Err(error) = config.shape(&tokens) else { return Vec::new() };
-    let heads = ["kv_heads", "heads", "width"];
-    let set = |key: &&str| settings.pairs().iter().any(|(name, _)| name == key);
-    let key = heads.into_iter().find(set).unwrap_or("architecture");
-    let help = "`heads` divides `width`, and `kv_heads` divides `heads`".to_owned();
-    vec![KeyError { key: key.to_owned(), message: error.to_string(), help: Some(help) }]
+    let Err(Misfit { keys, message, help }) = Shape::of(&config, &tokens) else { return Vec::new() };
+    let set = |key: &&&str| settings.pairs().iter().any(|(name, _)| name == *key);
+    let key = keys.iter().find(set).copied().unwrap_or("architecture");
+    vec![KeyError { key: key.to_owned(), message, help: Some(help.to_owned()) }]
 }
 
 impl Config {
@@ -208,48 +241,7 @@ impl Config {
     /// # Errors
     /// Keys that do not fit together, with the numbers.
     pub(crate) fn shape(&self, tokens: &Tokens) -> Result<Shape, TrainError> {
-        let wrong = |message: String| Err(TrainError::Config { message });
-        let kv_heads = if self.kv_heads == 0 { self.heads } else { self.kv_heads };
-        if !self.width.is_multiple_of(self.heads) {
-            return wrong(format!("`heads` = {} does not divide `width` = {}", self.heads, self.width));
-        }
-        if !self.heads.is_multiple_of(kv_heads) {
-            return wrong(format!("`kv_heads` = {kv_heads} does not divide `heads` = {}", self.heads));
-        }
-        let head_width = self.width / self.heads;
-        match self.architecture {
-            Architecture::Llama if !head_width.is_multiple_of(2) => {
-                return wrong(format!(
-                    "`width` ÷ `heads` = {head_width} is odd; rotary positions need pairs"
-                ));
-            }
-            Architecture::Gpt if kv_heads != self.heads => {
-                return wrong(format!(
-                    "`kv_heads` = {kv_heads}: `gpt` has as many as `heads` = {}",
-                    self.heads
-                ));
-            }
-            _ => {}
-        }
-        let ff_width = match (self.ff_width, self.architecture) {
-            (0, Architecture::Gpt) => 4 * self.width,
-            (0, Architecture::Llama) => (8 * self.width).div_ceil(3).next_multiple_of(32),
-            (width, _) => width,
-        };
-        let size = |n: u64| usize::try_from(n).expect("ranges keep sizes within an address space");
-        Ok(Shape {
-            architecture: self.architecture,
-            layers: size(self.layers),
-            width: size(self.width),
-            heads: Heads { queries: size(self.heads), keys: size(kv_heads), width: size(head_width) },
-            ff_width: size(ff_width),
-            vocab: size(tokens.vocab_size),
-            context: size(tokens.sequence_length),
-            tied_head: self.tied_head,
-            rope_base: self.rope_base,
-            eos: tokens.eos_id,
-            program: Program::causal(tokens.eos_id, u32::try_from(tokens.vocab_size).unwrap_or(u32::MAX)),
-        })
+        Shape::of(self, tokens).map_err(|misfit| TrainError::Config { message: misfit.message })
     }
 }
 
@@ -284,8 +276,19 @@ mod tests {
         check(|_| {}, "4 512");
         check(|c| c.architecture = Architecture::Gpt, "4 768");
         check(|c| c.kv_heads = 2, "2 512");
+        check(|c| c.architecture = Architecture::Falcon, "1 768");
+        check(|c| c.activation = Some(Activation::Relu2), "4 768");
         check(|c| c.heads = 5, "`heads` = 5 does not divide `width` = 192");
         check(|c| c.kv_heads = 3, "`kv_heads` = 3 does not divide `heads` = 4");
+        let nine_of_eight = |c: &mut Config| (c.experts, c.experts_active) = (Some(8), 9);
+        check(nine_of_eight, "`experts_active` = 9 is more than `experts` = 8");
+        check(
+            |c| c.mixers = Some("ab".into()),
+            "`mixers` has the letter `b`; `a` is attention, `r` a recurrence",
+        );
+        let side_by_side = |c: &mut Config| (c.architecture, c.parallel) = (Architecture::Bert, Some(true));
+        let message = "`parallel` = true with `norm_place` = \"after\": the parts share the norm before them";
+        check(side_by_side, message);
         check(|c| c.heads = 64, "`width` ÷ `heads` = 3 is odd; rotary positions need pairs");
     }
 }

@@ -1,14 +1,13 @@
-//! Files of a model folder: tensors, configuration, tokenizer. The folder loads in `transformers` as it is.
+//! Files of a model folder: tensors, configuration, tokenizer. A model that `transformers` has loads there as it is.
 
-use crate::architecture::{Shape, Source, Transformer, gpt, llama};
-use crate::config::Architecture;
+use crate::architecture::{Source, Transformer, json};
 use crate::error::TrainError;
-use crate::layer::attention::Heads;
-use crate::objective::{self, Program};
+use crate::objective;
 use candle_core::Device;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -21,20 +20,50 @@ pub(crate) const CONFIG: &str = "config.json";
 /// Numbers of named tensors.
 pub(crate) type Named = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
+/// A tensor whose bytes are made when they are written.
+struct Lazy<'a>(&'a (Vec<usize>, Vec<f32>));
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.0
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.1.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(&self.0.1[..])
+    }
+}
+
+/// Tensors in the order of their names, and what else a file of them says.
+fn views(tensors: &Named) -> (Vec<(&str, Lazy<'_>)>, Option<HashMap<String, String>>) {
+    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), Lazy(tensor))).collect();
+    // `transformers` asks for the entry.
+    (views, Some(std::iter::once(("format".to_owned(), "pt".to_owned())).collect()))
+}
+
 /// Serialises tensors; the same tensors give the same bytes.
 pub(crate) fn tensor_bytes(tensors: &Named) -> Result<Vec<u8>, TrainError> {
-    let raw: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, (shape, values))| (name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
-        .collect();
-    let views = raw.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(candle_core::Error::wrap)?;
-        Ok((name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, candle_core::Error>>()?;
-    // `transformers` asks for the entry.
-    let format = std::iter::once(("format".to_owned(), "pt".to_owned())).collect();
-    Ok(safetensors::serialize(views, Some(format)).map_err(candle_core::Error::wrap)?)
+    let (views, about) = views(tensors);
+    Ok(safetensors::serialize(views, about).map_err(candle_core::Error::wrap)?)
+}
+
+/// Writes the same bytes tensor by tensor, waits until the disk has them, and gives their blake3 in hexadecimal.
+pub(crate) fn write_tensors(path: &Path, tensors: &Named) -> Result<String, TrainError> {
+    let (views, about) = views(tensors);
+    safetensors::serialize_to_file(views, about, path).map_err(TrainError::file(path))?;
+    let written = || {
+        let file = File::open(path)?;
+        file.sync_all()?;
+        blake3::Hasher::new().update_reader(file).map(|hasher| hasher.finalize().to_hex().to_string())
+    };
+    written().map_err(TrainError::io(path))
 }
 
 /// Reads tensors of `f32`.
@@ -72,20 +101,17 @@ pub(crate) fn json_bytes(value: &impl serde::Serialize) -> Vec<u8> {
     bytes
 }
 
-/// The tensors of a model by name.
+/// The tensors of a model by name, running statistics included.
 pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
     let entry = |p: &crate::parameter::Shared<f32>| {
         Ok((p.name().to_owned(), (p.value().dims().to_vec(), p.read(<[f32]>::to_vec)?)))
     };
-    Ok(model.parameters.iter().map(entry).collect::<Result<_, candle_core::Error>>()?)
+    Ok(model.parameters.iter().chain(&model.buffers).map(entry).collect::<Result<_, candle_core::Error>>()?)
 }
 
 /// Writes tensors and configuration.
 pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
-    let mut config = match model.shape.architecture {
-        Architecture::Llama => llama::config_json(&model.shape),
-        Architecture::Gpt => gpt::config_json(&model.shape),
-    };
+    let mut config = json::config_json(&model.shape);
     if let Some(told) = model.shape.program.told() {
         config[objective::TOLD] = told;
     }
@@ -101,43 +127,8 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
     let path = folder.join(CONFIG);
     let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
     let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    let shape = shape(&config).map_err(TrainError::file(&path))?;
+    let shape = json::shape(&config).map_err(TrainError::file(&path))?;
     let path = folder.join(TENSORS);
     let tensors = read_tensors(&path)?;
     Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))
-}
-
-fn shape(config: &Value) -> Result<Shape, String> {
-    let number = |key: &str| {
-        let number = config[key].as_u64().and_then(|n| usize::try_from(n).ok());
-        number.filter(|n| *n > 0).ok_or(format!("`{key}` is missing or no positive number"))
-    };
-    let gpt = match config["model_type"].as_str() {
-        Some("llama") => false,
-        Some("gpt2") => true,
-        other => return Err(format!("model type {other:?} is neither llama nor gpt2")),
-    };
-    let key = |llama: &'static str, gpt2: &'static str| if gpt { gpt2 } else { llama };
-    let width = number(key("hidden_size", "n_embd"))?;
-    let queries = number(key("num_attention_heads", "n_head"))?;
-    let keys = if gpt { queries } else { number("num_key_value_heads")? };
-    if !width.is_multiple_of(queries) || !queries.is_multiple_of(keys) {
-        return Err(format!("width {width}, heads {queries} and key heads {keys} do not divide"));
-    }
-    let vocab = number("vocab_size")?;
-    let eos = u32::try_from(config["eos_token_id"].as_u64().unwrap_or(0)).map_err(|e| e.to_string())?;
-    let size = u32::try_from(vocab).map_err(|e| e.to_string())?;
-    Ok(Shape {
-        architecture: if gpt { Architecture::Gpt } else { Architecture::Llama },
-        layers: number(key("num_hidden_layers", "n_layer"))?,
-        width,
-        heads: Heads { queries, keys, width: width / queries },
-        ff_width: number(key("intermediate_size", "n_inner"))?,
-        vocab,
-        context: number(key("max_position_embeddings", "n_positions"))?,
-        tied_head: config["tie_word_embeddings"].as_bool().unwrap_or(gpt),
-        rope_base: config["rope_theta"].as_f64().unwrap_or(10_000.0),
-        eos,
-        program: Program::read(&config[objective::TOLD], eos, size)?,
-    })
 }

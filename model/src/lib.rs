@@ -7,6 +7,7 @@
 
 mod architecture;
 pub mod batch;
+pub mod batch_size;
 mod checkpoint;
 pub mod config;
 pub mod data;
@@ -17,15 +18,19 @@ mod folder;
 pub mod generate;
 mod kernel;
 mod layer;
+pub mod memory;
 mod metrics;
 #[cfg(test)]
 mod numeric;
 mod objective;
 mod optimizer;
 mod parameter;
+mod parametrization;
+pub mod parts;
 pub mod progress;
 pub mod scale;
 mod schedule;
+pub mod score;
 pub mod speed;
 pub mod sweep;
 #[cfg(test)]
@@ -34,6 +39,7 @@ mod testing;
 mod tests;
 pub mod trace;
 pub mod train;
+pub mod widths;
 
 pub use config::Config;
 pub use error::TrainError;

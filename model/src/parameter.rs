@@ -45,6 +45,13 @@ impl<T: Real> Parameter<T> {
         Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
     }
 
+    /// Zeros, which take no memory until they are written to.
+    pub(crate) fn blank(name: &str, shape: &[usize], device: &Device) -> Result<Shared<T>> {
+        let value = Var::zeros(shape, T::DTYPE, device)?;
+        let slot = Mutex::new(Slot { gradient: vec![T::ZERO; value.elem_count()], written: false });
+        Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
+    }
+
     /// Name in the checkpoint.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -53,11 +60,6 @@ impl<T: Real> Parameter<T> {
     /// The tensor.
     pub(crate) const fn value(&self) -> &Var {
         &self.value
-    }
-
-    /// Whether weight decay applies: matrices, but neither gains nor biases.
-    pub(crate) fn decays(&self) -> bool {
-        self.value.rank() >= 2
     }
 
     /// Reads the numbers, from a copy where they lie on a device.

@@ -16,6 +16,7 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
+mod batch;
 mod build;
 mod cells;
 mod check;
@@ -30,6 +31,7 @@ mod funnel;
 mod generate;
 mod history;
 mod inspect;
+mod mup;
 mod new;
 mod output;
 mod progress;
@@ -79,6 +81,8 @@ enum Command {
     Sweep(sweep::Args),
     /// Fits a scaling law to small trainings, and predicts a larger one.
     Scale(scale::Args),
+    /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
+    Mup(mup::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -124,6 +128,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Scale(args) => scale::run(&args),
+        Command::Mup(args) => mup::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

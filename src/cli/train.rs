@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// A setting, `key=value`, before those of the recipe.
     #[arg(long = "set")]
     settings: Vec<String>,
+    /// Measure memory and speed of micro-batches first, and take the fastest that fits; a step keeps its sequences. The numbers are those of the
+    /// training from then on, also where it goes on later.
+    #[arg(long)]
+    find_batch: bool,
     /// Where to compute; a GPU needs a program built with `--features cuda`.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
@@ -52,12 +56,23 @@ pub(super) enum Device {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let (dataset, pairs) = match settings(&args.dataset, &args.settings) {
+    let (dataset, mut pairs) = match settings(&args.dataset, &args.settings) {
         Ok(found) => found,
         Err(error) => return wrong::misused(error),
     };
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
+    if args.find_batch {
+        if !matches!(args.device, Device::Cpu) {
+            return wrong::misused(
+                "`--find-batch` measures main memory; leave `--device` out, or set `batch_sequences`",
+            );
+        }
+        pairs = match super::batch::settled(&dataset, &out, pairs) {
+            Ok(pairs) => pairs,
+            Err(code) => return code,
+        };
+    }
     with_settings(&dataset, &out, &Settings::new(pairs), args.device, args.progress, args.json)
 }
 
@@ -80,10 +95,7 @@ type Pairs = Vec<(String, Value)>;
 /// The dataset that a path means, and the settings that come with it.
 fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
     if path.is_dir() {
-        let inner = Workdir(path.to_owned()).dataset();
-        let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
-        let folder = folder
-            .ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))?;
+        let folder = dataset_folder(path)?;
         eprintln!(
             "a dataset says nothing of training: defaults and `--set` hold; give a recipe for its `[train]`"
         );
@@ -99,6 +111,16 @@ fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
         return Ok((dataset, pairs));
     }
     Err(format!("{} is not built; run `gristmill build {}` first", dataset.display(), path.display()))
+}
+
+/// The folder of a dataset: the given one, or `dataset` in the working folder of a build.
+///
+/// # Errors
+/// No committed dataset is there, in words.
+pub(super) fn dataset_folder(path: &Path) -> Result<PathBuf, String> {
+    let inner = Workdir(path.to_owned()).dataset();
+    let folder = [path.to_owned(), inner].into_iter().find(|f| f.join(manifest::FILE).is_file());
+    folder.ok_or_else(|| format!("{} holds no committed dataset; build one first", path.display()))
 }
 
 /// A key with its value; a path of a recipe starts at the folder of the recipe.

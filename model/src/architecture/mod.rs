@@ -1,57 +1,108 @@
 //! One transformer whose parts are configuration; a file for each published shape of it.
 //!
 //! ```text
-//! x = embedding(ids);   for each block:  x += out(attention(qkv(norm x)));  x += down(activation(up(norm x)))
+//! x = embedding(ids);   for each block:  x += out(mix(qkv(norm x)));  x += ff(norm x)       norms before the parts
+//!                       or:  x += out(mix(qkv(norm x))) + ff(norm x)                        parts side by side
+//!                       or:  x = norm(x + out(mix(qkv x)));  x = norm(x + ff x)             norms behind the parts
 //! ```
-//! A shape file says which parts stand in the blocks and what a checkpoint calls their tensors, so that a model folder is read by
-//! `transformers` as it is.
+//! `mix` is attention or a recurrence, `ff` two matrices around an activation or a mixture of such experts. A shape file says which
+//! parts a published model has and what its checkpoint calls their tensors, so that a model folder is read by `transformers` as it is.
 
+pub(crate) mod bert;
+mod build;
+pub(crate) mod falcon;
 pub(crate) mod gpt;
+mod init;
+pub(crate) mod json;
 pub(crate) mod llama;
+mod names;
 mod plain;
+mod shape;
 mod source;
 mod tape;
 
-use llama::DEVIATION;
-
-pub(crate) use source::{Init, Source, Tensors};
+pub(crate) use shape::{ExpertShape, Misfit, Shape};
+pub(crate) use source::{Source, Tensors};
 pub(crate) use tape::Tape;
 
 use crate::batch::Batch;
-use crate::config::Architecture;
 use crate::kernel::Real;
 use crate::layer::activation::Activation;
-use crate::layer::attention::{Cache, Heads};
+use crate::layer::attention::{Attention, Cache, HeadLayout, alibi_slopes};
 use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
+use crate::layer::feed_forward::FeedForward;
 use crate::layer::linear::Linear;
-use crate::layer::norm::Norm;
+use crate::layer::normalisation::Normalisation;
+use crate::layer::recurrence::Recurrence;
 use crate::layer::rope::Rope;
 use crate::objective::Program;
 use crate::objective::cross_entropy::Terms;
+use crate::optimizer::Role;
 use crate::parameter::Shared;
+use crate::parts::{NormPlace, Positions};
 use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Everything that decides the tensors of a model.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Shape {
-    pub(crate) architecture: Architecture,
-    pub(crate) layers: usize,
-    pub(crate) width: usize,
-    pub(crate) heads: Heads,
-    pub(crate) ff_width: usize,
-    pub(crate) vocab: usize,
-    /// Longest context: tokens of a training sequence.
-    pub(crate) context: usize,
-    /// Whether the head is the embedding.
-    pub(crate) tied_head: bool,
-    /// Base of rotary positions.
-    pub(crate) rope_base: f64,
-    /// Token that ends a document.
-    pub(crate) eos: u32,
-    /// What it is trained to do.
-    pub(crate) program: Program,
+/// One layer.
+#[derive(Debug)]
+pub(crate) struct Block<T> {
+    /// Where both norms stand.
+    pub(crate) place: NormPlace,
+    /// Of the mixer; of both parts where they stand side by side.
+    pub(crate) attention_norm: Normalisation<T>,
+    /// Queries, keys and values in one row, or what a recurrence takes.
+    pub(crate) qkv: Linear<T>,
+    pub(crate) mix: Mix<T>,
+    pub(crate) out: Linear<T>,
+    /// Of the feed-forward part; `None` where the parts stand side by side.
+    pub(crate) ff_norm: Option<Normalisation<T>>,
+    pub(crate) ff: FeedForward<T>,
+}
+
+/// What stands between the two products that mix tokens.
+#[derive(Debug)]
+pub(crate) enum Mix<T> {
+    /// Softmax attention, which has no parameters of its own.
+    Attention,
+    /// A gated linear recurrence.
+    Recurrence(Recurrence<T>),
+}
+
+/// What a head does before the product over the vocabulary.
+#[derive(Debug)]
+pub(crate) struct Transform<T> {
+    pub(crate) dense: Linear<T>,
+    pub(crate) activation: Activation,
+    pub(crate) norm: Normalisation<T>,
+}
+
+/// A transformer.
+#[derive(Debug)]
+pub(crate) struct Transformer<T> {
+    pub(crate) shape: Shape,
+    pub(crate) embedding: Embedding<T>,
+    pub(crate) embedding_norm: Option<Normalisation<T>>,
+    pub(crate) blocks: Vec<Block<T>>,
+    /// Behind the last block, where norms stand before the parts.
+    pub(crate) norm: Option<Normalisation<T>>,
+    pub(crate) transform: Option<Transform<T>>,
+    /// vocab × width; the embedding itself when tied.
+    pub(crate) head: Shared<T>,
+    pub(crate) head_bias: Option<Shared<T>>,
+    pub(crate) rope: Option<Rope<T>>,
+    /// ALiBi's, one a head.
+    pub(crate) slopes: Option<Vec<T>>,
+    /// Every tensor that learns once, in the order of the forward pass.
+    pub(crate) parameters: Vec<Shared<T>>,
+    /// Tensors that a checkpoint keeps and no gradient moves.
+    pub(crate) buffers: Vec<Shared<T>>,
+    pub(crate) device: Device,
+    /// Blocks between two residuals that are kept for the backward pass; 0 keeps all that it reads.
+    pub(crate) recompute: usize,
+    /// What the training loss is besides the cross-entropy.
+    pub(crate) terms: Terms,
+    tape: Mutex<Tape<T>>,
 }
 
 impl Shape {
@@ -61,63 +112,41 @@ impl Shape {
     }
 }
 
-/// One layer.
-#[derive(Debug)]
-pub(crate) struct Block<T> {
-    pub(crate) attention_norm: Norm<T>,
-    /// Queries, keys and values in one row.
-    pub(crate) qkv: Linear<T>,
-    pub(crate) out: Linear<T>,
-    pub(crate) ff_norm: Norm<T>,
-    pub(crate) up: Linear<T>,
-    pub(crate) activation: Activation,
-    pub(crate) down: Linear<T>,
-}
-
-/// A decoder-only transformer.
-#[derive(Debug)]
-pub(crate) struct Transformer<T> {
-    pub(crate) shape: Shape,
-    pub(crate) embedding: Embedding<T>,
-    pub(crate) blocks: Vec<Block<T>>,
-    pub(crate) norm: Norm<T>,
-    /// vocab × width; the embedding itself when tied.
-    pub(crate) head: Shared<T>,
-    pub(crate) rope: Option<Rope<T>>,
-    /// Every tensor once, in the order of the forward pass.
-    pub(crate) parameters: Vec<Shared<T>>,
-    pub(crate) device: Device,
-    /// Blocks between two residuals that are kept for the backward pass; 0 keeps all that it reads.
-    pub(crate) recompute: usize,
-    /// What the training loss is besides the cross-entropy.
-    pub(crate) terms: Terms,
-    tape: Mutex<Tape<T>>,
-}
-
 impl<T: Real> Transformer<T> {
     /// Builds a model whose tensors come from `source`.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape.
+    /// A tensor is missing or has another shape, or the device does not run a part of the model.
     pub(crate) fn new(shape: Shape, mut source: Source<'_, T>) -> Result<Self> {
-        let (mut embedding, blocks, norm, head) = match shape.architecture {
-            Architecture::Llama => llama::parts(&shape, &mut source)?,
-            Architecture::Gpt => gpt::parts(&shape, &mut source)?,
-        };
-        let rope = match shape.architecture {
-            Architecture::Llama => Some(Rope::new(shape.heads.width, shape.context, shape.rope_base)),
-            Architecture::Gpt => None,
-        };
-        if !shape.program.languages.is_empty() {
-            let table = [shape.program.languages.len(), shape.width];
-            // As `XLMModel` names it.
-            embedding.languages =
-                Some(source.take("lang_embeddings.weight", &table, Init::Normal(DEVIATION))?);
+        let layers = build::layers(&shape, &mut source)?;
+        let rope = (shape.positions == Positions::Rotary)
+            .then(|| Rope::new(shape.heads.width, shape.context, shape.rope_base));
+        let slopes = (shape.positions == Positions::Alibi)
+            .then(|| alibi_slopes(shape.heads.queries).into_iter().map(T::of).collect());
+        let source::Made { device, parameters, buffers } = source.finish();
+        if !device.is_cpu() {
+            plain::check(&shape)?;
         }
-        let (device, parameters) = source.finish();
         let tape = Mutex::default();
-        let (recompute, terms) = (0, Terms::default());
-        Ok(Self { shape, embedding, blocks, norm, head, rope, parameters, device, recompute, terms, tape })
+        let build::Layers { embedding, embedding_norm, blocks, norm, transform, head, head_bias } = layers;
+        Ok(Self {
+            shape,
+            embedding,
+            embedding_norm,
+            blocks,
+            norm,
+            transform,
+            head,
+            head_bias,
+            rope,
+            slopes,
+            parameters,
+            buffers,
+            device,
+            recompute: 0,
+            terms: Terms::default(),
+            tape,
+        })
     }
 
     /// Blocks of a segment, whose activations are held at once in a training pass.
@@ -131,11 +160,22 @@ impl<T: Real> Transformer<T> {
         self.parameters.iter().map(|p| p.value().elem_count()).sum()
     }
 
-    /// The tensors that have a row for each token or position: embeddings and the head.
+    /// The tensors that have a row for each token, position or segment: embeddings and the head.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Shared<T>> {
-        std::iter::once(&self.embedding.tokens)
-            .chain(&self.embedding.positions)
-            .chain(std::iter::once(&self.head))
+        let Embedding { tokens, positions, segments, languages } = &self.embedding;
+        let further = positions.iter().chain(segments).chain(languages);
+        std::iter::once(tokens).chain(further).chain(std::iter::once(&self.head))
+    }
+
+    /// What a tensor is to the model.
+    pub(crate) fn role(&self, parameter: &Shared<T>) -> Role {
+        let is = |other: &Shared<T>| Arc::ptr_eq(other, parameter);
+        let is_taps = |block: &Block<T>| matches!(&block.mix, Mix::Recurrence(mix) if is(&mix.convolution.0));
+        if self.tables().any(is) {
+            return Role::Table;
+        }
+        // A convolution mixes tokens, each feature by itself.
+        if self.blocks.iter().any(is_taps) { Role::Vector } else { Role::of(parameter) }
     }
 
     /// The memory that passes share.
@@ -143,7 +183,19 @@ impl<T: Real> Transformer<T> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The summed loss of a batch, each target's times its weight and `scale`; gradients are added to the parameters.
+    /// What attention needs to know, over a batch.
+    pub(crate) fn attention<'a>(&'a self, batch: &'a Batch) -> Attention<'a, T> {
+        Attention {
+            heads: self.shape.heads,
+            rope: self.rope.as_ref(),
+            slopes: self.slopes.as_deref(),
+            window: self.shape.window,
+            batch,
+        }
+    }
+
+    /// The summed loss of a batch, each target's times its weight and `scale`; gradients are added to the parameters, those of what
+    /// experts add to the loss included.
     pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
         if !self.device.is_cpu() {
             return plain::gradients(self, batch, scale, dropout);
@@ -170,31 +222,46 @@ impl<T: Real> Transformer<T> {
         self.tape().target_losses(self, batch)
     }
 
+    /// The part of all choices that fell on each expert, by layer, in the last pass; empty without experts.
+    pub(crate) fn expert_load(&self) -> Vec<Vec<f64>> {
+        self.tape().expert_load()
+    }
+
+    /// The features that the head is given for tokens that stand alone: tokens × width.
+    pub(crate) fn hidden(&self, ids: &[u32]) -> Result<Vec<T>> {
+        tape::continued(self, &Batch::piece(ids, 0), &mut self.caches())
+    }
+
+    /// The same for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
+    pub(crate) fn mixed_by(
+        &self,
+        batch: &Batch,
+        mix: impl FnMut(usize, &mut [T], &mut [T]),
+    ) -> Result<Vec<T>> {
+        tape::mixed_by(self, batch, mix)
+    }
+
+    /// Whether every layer is attention by products of queries and keys alone, over all that stands before.
+    pub(crate) fn is_plain_attention(&self) -> bool {
+        self.slopes.is_none()
+            && self.shape.window.is_none()
+            && self.shape.heads.layout == HeadLayout::Split
+            && self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
+    }
+
     /// The logits that follow `ids`, which continue what the caches have seen.
     pub(crate) fn next_logits(&self, ids: &[u32], caches: &mut [Cache<T>], seen: usize) -> Result<Vec<T>> {
-        let batch = Batch::piece(ids, seen);
-        let zeros = |width: usize| vec![T::ZERO; ids.len() * width];
-        let (width, ff_width) = (self.shape.width, self.shape.ff_width);
-        let (mut x, mut norm) = (zeros(width), zeros(width));
-        let (mut qkv, mut up, mut inner) =
-            (zeros(self.shape.heads.row()), zeros(self.blocks[0].up.width_out()), zeros(ff_width));
-        self.embedding.forward(&batch, &mut x)?;
-        for (block, cache) in self.blocks.iter().zip(caches) {
-            block.attention_norm.forward(&x, &mut norm)?;
-            block.qkv.forward(&norm, &mut qkv)?;
-            let mixed = cache.attend(&qkv, self.shape.heads, self.rope.as_ref());
-            block.out.forward_onto(&mixed, &mut x)?;
-            block.ff_norm.forward(&x, &mut norm)?;
-            block.up.forward(&norm, &mut up)?;
-            block.activation.forward(ff_width, &up, &mut inner);
-            block.down.forward_onto(&inner, &mut x)?;
-        }
-        let mut last = vec![T::ZERO; width];
-        self.norm.forward(&x[x.len() - width..], &mut last)?;
-        let head =
-            Linear::new(vec![(Arc::clone(&self.head), None)], crate::layer::linear::Orientation::OutIn)?;
-        let mut logits = vec![T::ZERO; self.shape.vocab];
-        head.forward(&last, &mut logits)?;
+        let width = self.shape.width;
+        let hidden = tape::continued(self, &Batch::piece(ids, seen), caches)?;
+        self.logits(&hidden[hidden.len() - width..])
+    }
+
+    /// The logits of rows of features as the last norm gives them: rows × vocab.
+    pub(crate) fn logits(&self, hidden: &[T]) -> Result<Vec<T>> {
+        let part = (self.head.clone(), self.head_bias.clone());
+        let head = Linear::new(vec![part], crate::layer::linear::Orientation::OutIn)?;
+        let mut logits = vec![T::ZERO; hidden.len() / self.shape.width * self.shape.vocab];
+        head.forward(hidden, &mut logits)?;
         Ok(logits)
     }
 

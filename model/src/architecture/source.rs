@@ -1,21 +1,11 @@
 //! Where the tensors of a model come from: drawn anew or read from a checkpoint.
 
+use super::init::Init;
 use crate::kernel::Real;
 use crate::parameter::{Parameter, Shared};
 use candle_core::{Device, Result, bail};
 use schemas::hash::{Rng, seed};
 use std::collections::BTreeMap;
-
-/// How a tensor begins.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Init {
-    /// A normal distribution around 0 with this standard deviation.
-    Normal(f64),
-    /// All ones.
-    Ones,
-    /// All zeros.
-    Zeros,
-}
 
 /// Tensors by name: shape and numbers.
 pub(crate) type Tensors<T> = BTreeMap<String, (Vec<usize>, Vec<T>)>;
@@ -24,26 +14,67 @@ pub(crate) type Tensors<T> = BTreeMap<String, (Vec<usize>, Vec<T>)>;
 pub(crate) struct Source<'a, T> {
     seed: u64,
     read: Option<Tensors<T>>,
+    /// Most bytes of a blank tensor, where all are blank.
+    blank: Option<u64>,
     device: &'a Device,
     made: Vec<Shared<T>>,
+    kept: Vec<Shared<T>>,
+}
+
+/// Every tensor of a model, in the order of the forward pass.
+pub(crate) struct Made<T> {
+    pub(crate) device: Device,
+    /// Tensors that learn.
+    pub(crate) parameters: Vec<Shared<T>>,
+    /// Tensors that a checkpoint keeps and no gradient moves: running statistics.
+    pub(crate) buffers: Vec<Shared<T>>,
 }
 
 impl<'a, T: Real> Source<'a, T> {
     /// Draws every tensor from (seed, its name).
     pub(crate) const fn drawn(seed: u64, device: &'a Device) -> Self {
-        Self { seed, read: None, device, made: Vec::new() }
+        Self { seed, read: None, blank: None, device, made: Vec::new(), kept: Vec::new() }
     }
 
     /// Takes tensors of a checkpoint.
     pub(crate) const fn read(tensors: Tensors<T>, device: &'a Device) -> Self {
-        Self { seed: 0, read: Some(tensors), device, made: Vec::new() }
+        Self { seed: 0, read: Some(tensors), blank: None, device, made: Vec::new(), kept: Vec::new() }
     }
 
-    /// The tensor of a name.
+    /// Makes every tensor of zeros that take no memory, to count what a model needs; none may be above so many bytes.
+    pub(crate) const fn blank(bytes_max: u64, device: &'a Device) -> Self {
+        Self { seed: 0, read: None, blank: Some(bytes_max), device, made: Vec::new(), kept: Vec::new() }
+    }
+
+    /// The tensor of a name, which learns.
     ///
     /// # Errors
     /// The checkpoint has none, or one of another shape.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Shared<T>> {
+        let parameter = self.tensor(name, shape, init)?;
+        self.made.push(parameter.clone());
+        Ok(parameter)
+    }
+
+    /// The tensor of a name, which no gradient moves.
+    ///
+    /// # Errors
+    /// Those of [`Source::take`].
+    pub(crate) fn buffer(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Shared<T>> {
+        let buffer = self.tensor(name, shape, init)?;
+        self.kept.push(buffer.clone());
+        Ok(buffer)
+    }
+
+    fn tensor(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Shared<T>> {
+        if let Some(bytes_max) = self.blank {
+            let bytes = shape.iter().product::<usize>() as u64 * size_of::<T>() as u64;
+            if bytes > bytes_max {
+                let mib = |bytes: u64| bytes >> 20;
+                bail!("tensor `{name}` alone needs {} of {} MiB; lower `width`", mib(bytes), mib(bytes_max));
+            }
+            return Parameter::blank(name, shape, self.device);
+        }
         let values = match &mut self.read {
             None => draw(seed(self.seed, name, 0), shape.iter().product(), init),
             Some(tensors) => match tensors.remove(name) {
@@ -52,28 +83,60 @@ impl<'a, T: Real> Source<'a, T> {
                 None => bail!("tensor `{name}` is missing"),
             },
         };
-        let parameter = Parameter::new(name, shape, values, self.device)?;
-        self.made.push(parameter.clone());
-        Ok(parameter)
+        Parameter::new(name, shape, values, self.device)
     }
 
     /// The device, and every tensor that was taken, in that order.
-    pub(crate) fn finish(self) -> (Device, Vec<Shared<T>>) {
-        (self.device.clone(), self.made)
+    pub(crate) fn finish(self) -> Made<T> {
+        Made { device: self.device.clone(), parameters: self.made, buffers: self.kept }
     }
 }
 
 /// Box and Muller (1958): two uniform numbers make one normal number.
 fn draw<T: Real>(key: u64, count: usize, init: Init) -> Vec<T> {
-    let deviation = match init {
+    let mut rng = Rng::new(key);
+    let (deviation, limit) = match init {
         Init::Ones => return vec![T::ONE; count],
         Init::Zeros => return vec![T::ZERO; count],
-        Init::Normal(deviation) => deviation,
+        Init::Uniform(low, high) => {
+            return (0..count).map(|_| T::of(low + (high - low) * rng.next_f64())).collect();
+        }
+        Init::Normal(deviation) => (deviation, f64::INFINITY),
+        Init::Truncated(deviation) => (deviation, 2.0),
     };
-    let mut rng = Rng::new(key);
     let mut normal = || {
         let radius = (-2.0 * (1.0 - rng.next_f64()).ln()).sqrt();
         radius * (std::f64::consts::TAU * rng.next_f64()).cos()
     };
-    (0..count).map(|_| T::of(deviation * normal())).collect()
+    let mut within = || {
+        loop {
+            let drawn = normal();
+            if drawn.abs() <= limit {
+                return drawn;
+            }
+        }
+    };
+    (0..count).map(|_| T::of(deviation * within())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_distribution_stays_inside_two_deviations() {
+        let moments = |init| {
+            let drawn: Vec<f64> = draw(7, 20_000, init);
+            let greatest = drawn.iter().fold(0.0_f64, |greatest, x| greatest.max(x.abs()));
+            let square = drawn.iter().map(|x| x * x).sum::<f64>() / drawn.len() as f64;
+            (greatest, square.sqrt())
+        };
+        let (greatest, deviation) = moments(Init::Normal(0.5));
+        assert!(greatest > 1.5 && (deviation - 0.5).abs() < 0.01, "{greatest} {deviation}");
+        // A normal distribution cut at 2σ has 0.8796 of its deviation.
+        let (greatest, deviation) = moments(Init::Truncated(0.5));
+        assert!(greatest <= 1.0 && (deviation - 0.4398).abs() < 0.01, "{greatest} {deviation}");
+        let (greatest, deviation) = moments(Init::Uniform(-1.0, 1.0));
+        assert!(greatest <= 1.0 && (deviation - 1.0 / 3.0_f64.sqrt()).abs() < 0.01, "{greatest} {deviation}");
+    }
 }

@@ -7,76 +7,120 @@
 //! pass computes a segment again before it goes through it. What falls by dropout is a function of its place, so the second time gives
 //! the same bits as the first. The last segment is never computed twice, nor is the output of any.
 
-use super::{Block, Transformer};
+use super::{Block, Mix, Transform, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
-use crate::layer::attention::Attention;
+use crate::layer::attention::{Attention, Cache};
 use crate::layer::dropout::Dropout;
-use crate::layer::linear::Linear;
+use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, bytes_of, sized};
+use crate::layer::normalisation::{Mode, Normalisation};
 use crate::objective::cross_entropy::CrossEntropy;
+use crate::parts::NormPlace;
 use candle_core::Result;
 
 /// Activations of a micro-batch and gradients between layers.
 #[derive(Debug)]
 pub(crate) struct Tape<T> {
-    /// Output of the embedding.
+    /// Output of the embedding before its norm, where it has one.
+    looked_up: Vec<T>,
+    /// What the first block is given.
     embedded: Vec<T>,
     /// Of every block, or of those of one segment.
     blocks: Vec<Activations<T>>,
     /// The residual behind each segment but the last.
     borders: Vec<Vec<T>>,
-    /// Output of the last norm, and its gradient.
-    hidden: Vec<T>,
+    last: Last<T>,
+    /// Gradient of what the head is given.
     d_hidden: Vec<T>,
     between: Between<T>,
     loss: CrossEntropy<T>,
+    experts: Expertise,
+}
+
+/// What a pass tells of its experts.
+#[derive(Debug, Default)]
+struct Expertise {
+    /// Weight of what they add to the loss.
+    weight: f64,
+    /// The mean over tokens of what they add, by layer.
+    added: Vec<f64>,
+    /// The part of all choices that fell on each, by layer.
+    load: Vec<Vec<f64>>,
 }
 
 /// What the backward pass of a block needs; each a matrix of tokens × features.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Activations<T> {
+    /// Norms before the parts: what the norm gave. Behind them: the sum that it was given.
     attention_norm: Vec<T>,
     qkv: Vec<T>,
+    /// Inside a recurrence.
+    inside: Vec<T>,
     mixed: Vec<T>,
     /// The residual between attention and feed-forward part.
     middle: Vec<T>,
+    /// As that of the attention.
     ff_norm: Vec<T>,
-    up: Vec<T>,
-    inner: Vec<T>,
+    ff: Kept<T>,
     /// The residual behind the block.
     out: Vec<T>,
 }
 
+/// What stands between the last block and the vocabulary.
+#[derive(Debug, Default)]
+struct Last<T> {
+    /// Output of the last norm.
+    normed: Vec<T>,
+    /// Of the head's transform: its product, and what its norm was given.
+    product: Vec<T>,
+    active: Vec<T>,
+    /// What the product over the vocabulary is given.
+    hidden: Vec<T>,
+}
+
 /// Gradients, used by one block after the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Between<T> {
     /// Of the residual.
     residual: Vec<T>,
     /// Of the residual with dropout, and of the output of a norm.
     branch: Vec<T>,
-    wide: Vec<T>,
-    inner: Vec<T>,
+    /// Of a second branch, where parts stand side by side, or of the sum that a norm is given.
+    second: Vec<T>,
+    /// Inside a recurrence.
+    inside: Vec<T>,
+    ff: Gradients<T>,
 }
 
 impl<T: Real> Default for Tape<T> {
     fn default() -> Self {
-        let between = Between { residual: vec![], branch: vec![], wide: vec![], inner: vec![] };
         Self {
+            looked_up: vec![],
             embedded: vec![],
             blocks: vec![],
             borders: vec![],
-            hidden: vec![],
+            last: Last::default(),
             d_hidden: vec![],
-            between,
+            between: Between::default(),
             loss: CrossEntropy::default(),
+            experts: Expertise::default(),
         }
     }
 }
 
-/// A buffer of so many numbers, whatever they are.
-fn sized<T: Real>(buffer: &mut Vec<T>, count: usize) -> &mut [T] {
-    buffer.resize(count, T::ZERO);
-    buffer
+/// What all layers of a pass know.
+#[derive(Clone, Copy)]
+struct Pass<'a, T> {
+    attention: Attention<'a, T>,
+    dropout: Dropout,
+    mode: Mode,
+}
+
+/// Whether the blocks of a segment are computed for the loss, or once more for their gradients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Time {
+    First,
+    Again,
 }
 
 impl<T: Real> Tape<T> {
@@ -88,16 +132,42 @@ impl<T: Real> Tape<T> {
         scale: f64,
         dropout: Dropout,
     ) -> Result<f64> {
-        self.hidden(model, batch, dropout, model.segment())?;
-        let d_hidden = sized(&mut self.d_hidden, self.hidden.len());
-        self.loss.terms = model.terms;
-        self.loss.loss_and_gradient(&model.head, batch, scale, &self.hidden, d_hidden)
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
+        self.hidden(model, pass, model.segment())?;
+        // The share of this micro-batch in the mean over all targets of the step.
+        self.experts.weight = scale * batch.targets_count() as f64;
+        let hidden = &self.last.hidden;
+        let d_hidden = sized(&mut self.d_hidden, hidden.len());
+        (self.loss.terms, self.loss.bias) = (model.terms, model.head_bias.clone());
+        self.loss.loss_and_gradient(&model.head, batch, scale, hidden, d_hidden)
     }
 
     /// The summed loss of a batch, without dropout and without gradients.
     pub(crate) fn loss(&mut self, model: &Transformer<T>, batch: &Batch) -> Result<f64> {
-        self.hidden(model, batch, Dropout::NONE, 1)?;
-        self.loss.loss(&model.head, batch, &self.hidden)
+        let attention = model.attention(batch);
+        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
+        self.loss.bias.clone_from(&model.head_bias);
+        self.loss.loss(&model.head, batch, &self.last.hidden)
+    }
+
+    /// Bytes held between passes, but for those of the loss.
+    pub(crate) fn bytes(&self) -> usize {
+        let Last { normed, product, active, hidden } = &self.last;
+        let Between { residual, branch, second, inside, ff } = &self.between;
+        let single = [&self.looked_up, &self.embedded, &self.d_hidden, normed, product, active, hidden];
+        let single = single.into_iter().chain([residual, branch, second, inside]).chain(&self.borders);
+        single.map(bytes_of).sum::<usize>()
+            + self.blocks.iter().map(Activations::bytes).sum::<usize>()
+            + ff.bytes()
+    }
+
+    /// What the last pass left, by part of the model: output of the embedding, of the last attention and block, and what the head is given.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, &[T])> {
+        let last = self.blocks.last();
+        let mixed = last.map(|kept| ("attention", &kept.mixed[..]));
+        let residual = last.map(|kept| ("residual", &kept.out[..]));
+        let first = std::iter::once(("embedding", &self.embedded[..]));
+        first.chain(mixed).chain(residual).chain([("features", &self.last.hidden[..])]).collect()
     }
 
     /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
@@ -108,51 +178,49 @@ impl<T: Real> Tape<T> {
         Ok(losses)
     }
 
+    /// What experts added to the loss of the last forward pass, by its scale.
+    #[cfg(test)]
+    pub(crate) fn auxiliary(&self) -> f64 {
+        self.experts.weight * self.experts.added.iter().sum::<f64>()
+    }
+
+    /// The part of all choices that fell on each expert, by layer, in the last pass.
+    pub(crate) fn expert_load(&self) -> Vec<Vec<f64>> {
+        self.experts.load.clone()
+    }
+
     /// Everything up to the head, with what segments of so many blocks leave for the backward pass.
-    fn hidden(
-        &mut self,
-        model: &Transformer<T>,
-        batch: &Batch,
-        dropout: Dropout,
-        segment: usize,
-    ) -> Result<()> {
-        let numbers = batch.ids.len() * model.shape.width;
-        let embedded = sized(&mut self.embedded, numbers);
-        model.embedding.forward(batch, embedded)?;
-        dropout.apply(0, embedded);
+    fn hidden(&mut self, model: &Transformer<T>, pass: Pass<'_, T>, segment: usize) -> Result<()> {
+        embed(model, pass, &mut self.looked_up, &mut self.embedded)?;
         let segments = model.blocks.len().div_ceil(segment);
-        self.blocks.resize_with(segment, Activations::empty);
+        self.blocks.resize_with(segment, Activations::default);
         self.borders.resize_with(segments.saturating_sub(1), Vec::new);
+        (self.experts.added, self.experts.load) = (vec![], vec![]);
         for at in 0..segments {
-            self.segment(model, batch, dropout, at, Pass::First)?;
+            self.segment(model, pass, at, Time::First)?;
             if let Some(border) = self.borders.get_mut(at) {
                 std::mem::swap(border, &mut self.blocks[segment - 1].out);
             }
         }
-        let x =
+        let out =
             model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
-        model.norm.forward(x, sized(&mut self.hidden, numbers))
+        self.last.forward(model, pass.mode, out)
     }
 
     /// The blocks of one segment, from the residual before it.
-    fn segment(
-        &mut self,
-        model: &Transformer<T>,
-        batch: &Batch,
-        dropout: Dropout,
-        at: usize,
-        pass: Pass,
-    ) -> Result<()> {
-        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
+    fn segment(&mut self, model: &Transformer<T>, pass: Pass<'_, T>, at: usize, time: Time) -> Result<()> {
         let segment = self.blocks.len();
         let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
         let blocks = model.blocks.iter().enumerate().skip(at * segment);
         for ((index, block), kept) in blocks.zip(&mut self.blocks) {
-            let sites = Sites { dropout, first: 2 * index as u64 + 1 };
-            kept.inside(block, attention, sites, x)?;
+            kept.inside(block, pass, first_site(index), x, Behind::Nothing)?;
             // The border holds what the last block gave.
-            if pass == Pass::First || (index + 1) % segment > 0 {
-                kept.outside(block, sites)?;
+            if time == Time::First || (index + 1) % segment > 0 {
+                kept.outside(block, pass, first_site(index))?;
+            }
+            if let (Time::First, FeedForward::Experts(experts)) = (time, &block.ff) {
+                self.experts.added.push(experts.auxiliary(&kept.ff.routes));
+                self.experts.load.push(kept.ff.routes.load());
             }
             x = &kept.out;
         }
@@ -161,113 +229,305 @@ impl<T: Real> Tape<T> {
 
     /// Adds the gradients of all parameters but the head, which [`Tape::forward`] of this batch has added.
     pub(crate) fn backward(&mut self, model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<()> {
-        let attention = Attention { heads: model.shape.heads, rope: model.rope.as_ref(), batch };
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
         let segment = self.blocks.len();
-        sized(&mut self.between.residual, self.embedded.len()).fill(T::ZERO);
-        let last =
+        self.between.ff.auxiliary = self.experts.weight;
+        let out =
             model.blocks.len().checked_sub(1).map_or(&self.embedded, |last| &self.blocks[last % segment].out);
-        model.norm.backward(last, &self.d_hidden, &mut self.between.residual)?;
+        self.last.backward(model, out, &mut self.d_hidden, &mut self.between)?;
         for (index, block) in model.blocks.iter().enumerate().rev() {
             let (at, inside) = (index / segment, index % segment);
             if inside + 1 == segment && at < self.borders.len() {
-                self.segment(model, batch, dropout, at, Pass::Again)?;
+                self.segment(model, pass, at, Time::Again)?;
             }
             let before = |at: usize| at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
             let x = inside.checked_sub(1).map_or_else(|| before(at), |inside| &self.blocks[inside].out);
-            let sites = Sites { dropout, first: 2 * index as u64 + 1 };
-            self.blocks[inside].backward(block, attention, sites, x, &mut self.between)?;
+            self.blocks[inside].backward(block, pass, first_site(index), x, &mut self.between)?;
         }
         dropout.apply(0, &mut self.between.residual);
+        if let Some(norm) = &model.embedding_norm {
+            renorm(norm, &self.looked_up, &mut self.between)?;
+        }
         model.embedding.backward(batch, &self.between.residual);
         Ok(())
     }
 }
 
-/// Whether the blocks of a segment are computed for the loss, or once more for their gradients.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    First,
-    Again,
+/// The features that the head is given, of tokens that continue what the caches have seen.
+pub(super) fn continued<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    caches: &mut [Cache<T>],
+) -> Result<Vec<T>> {
+    let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
+    let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
+    embed(model, pass, &mut vec![], &mut x)?;
+    for (block, cache) in model.blocks.iter().zip(caches) {
+        kept.inside(block, pass, 0, &x, Behind::Cache(cache))?;
+        kept.outside(block, pass, 0)?;
+        std::mem::swap(&mut x, &mut kept.out);
+    }
+    last.forward(model, pass.mode, &x)?;
+    Ok(last.hidden)
 }
 
-/// The two places of a block where features are dropped.
-#[derive(Clone, Copy)]
-struct Sites {
-    dropout: Dropout,
-    first: u64,
+/// The features that the head is given, where the caller mixes the tokens of each layer (counted from 0): it is given queries, keys and
+/// values, and writes what each token takes.
+pub(super) fn mixed_by<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    mut mix: impl FnMut(usize, &mut [T], &mut [T]),
+) -> Result<Vec<T>> {
+    let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
+    let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
+    embed(model, pass, &mut vec![], &mut x)?;
+    for (layer, block) in model.blocks.iter().enumerate() {
+        kept.inside(block, pass, 0, &x, Behind::Told(&mut |qkv, mixed| mix(layer, qkv, mixed)))?;
+        kept.outside(block, pass, 0)?;
+        std::mem::swap(&mut x, &mut kept.out);
+    }
+    last.forward(model, pass.mode, &x)?;
+    Ok(last.hidden)
+}
+
+/// The first of the two places of a block where features are dropped; 0 is behind the embedding.
+const fn first_site(block: usize) -> u64 {
+    2 * block as u64 + 1
+}
+
+fn embed<T: Real>(
+    model: &Transformer<T>,
+    pass: Pass<'_, T>,
+    looked_up: &mut Vec<T>,
+    embedded: &mut Vec<T>,
+) -> Result<()> {
+    let batch = pass.attention.batch;
+    let embedded = sized(embedded, batch.ids.len() * model.shape.width);
+    match &model.embedding_norm {
+        None => model.embedding.forward(batch, embedded)?,
+        Some(norm) => {
+            let looked_up = sized(looked_up, embedded.len());
+            model.embedding.forward(batch, looked_up)?;
+            norm.forward(looked_up, embedded, pass.mode)?;
+        }
+    }
+    pass.dropout.apply(0, embedded);
+    Ok(())
+}
+
+/// Turns the gradient of what a norm on the residual gave into that of what it was given.
+fn renorm<T: Real>(norm: &Normalisation<T>, given: &[T], between: &mut Between<T>) -> Result<()> {
+    let Between { residual, second, .. } = between;
+    sized(second, given.len()).fill(T::ZERO);
+    norm.backward(given, residual, second)?;
+    std::mem::swap(residual, second);
+    Ok(())
+}
+
+impl<T: Real> Last<T> {
+    fn forward(&mut self, model: &Transformer<T>, mode: Mode, x: &[T]) -> Result<()> {
+        let Self { normed, product, active, hidden } = self;
+        let given = if model.transform.is_some() { normed } else { &mut *hidden };
+        let given = sized(given, x.len());
+        match &model.norm {
+            Some(norm) => norm.forward(x, given, mode)?,
+            None => given.copy_from_slice(x),
+        }
+        let Some(Transform { dense, activation, norm }) = &model.transform else { return Ok(()) };
+        let (product, active) = (sized(product, x.len()), sized(active, x.len()));
+        dense.forward(given, product)?;
+        activation.forward(model.shape.width, product, active);
+        norm.forward(active, sized(hidden, x.len()), mode)
+    }
+
+    /// Writes the gradient of the residual behind the last block.
+    fn backward(
+        &self,
+        model: &Transformer<T>,
+        x: &[T],
+        d_hidden: &mut [T],
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        if let Some(Transform { dense, activation, norm }) = &model.transform {
+            let d_active = sized(&mut between.branch, x.len());
+            d_active.fill(T::ZERO);
+            norm.backward(&self.active, d_hidden, d_active)?;
+            let d_product = sized(&mut between.second, x.len());
+            activation.backward(model.shape.width, &self.product, d_active, d_product);
+            dense.backward(&self.normed, d_product, d_hidden)?;
+        }
+        let residual = sized(&mut between.residual, x.len());
+        match &model.norm {
+            Some(norm) => {
+                residual.fill(T::ZERO);
+                norm.backward(x, d_hidden, residual)
+            }
+            None => {
+                residual.copy_from_slice(d_hidden);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl<T: Real> Activations<T> {
-    const fn empty() -> Self {
-        Self {
-            attention_norm: vec![],
-            qkv: vec![],
-            mixed: vec![],
-            middle: vec![],
-            ff_norm: vec![],
-            up: vec![],
-            inner: vec![],
-            out: vec![],
-        }
+    /// Bytes of all buffers.
+    fn bytes(&self) -> usize {
+        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, out } = self;
+        let all = [attention_norm, qkv, inside, mixed, middle, ff_norm, out];
+        all.map(bytes_of).iter().sum::<usize>() + ff.bytes()
     }
 
-    /// Everything that the backward pass of a block reads.
+    /// Everything that the backward pass of a block reads; with a cache, behind what it has seen.
     fn inside(
         &mut self,
         block: &Block<T>,
-        attention: Attention<'_, T>,
-        Sites { dropout, first }: Sites,
+        pass: Pass<'_, T>,
+        site: u64,
         x: &[T],
+        behind: Behind<'_, T>,
     ) -> Result<()> {
-        let tokens = attention.batch.ids.len();
-        let normed = sized(&mut self.attention_norm, x.len());
-        block.attention_norm.forward(x, normed)?;
-        let qkv = sized(&mut self.qkv, tokens * attention.heads.row());
+        let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
+        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, .. } = self;
+        let normed = sized(attention_norm, x.len());
+        let (mixed, middle) = (sized(mixed, tokens * block.out.width_in()), sized(middle, x.len()));
+        let qkv = sized(qkv, tokens * block.qkv.width_out());
+        if block.place == NormPlace::After {
+            block.qkv.forward(x, qkv)?;
+            mix(block, pass, qkv, inside, behind, mixed)?;
+            onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
+            block.attention_norm.forward(normed, middle, mode)?;
+            block.ff.inside(tokens, middle, ff)?;
+            return block.ff.outside(ff, onto(dropout, site + 1, middle), sized(ff_norm, x.len()));
+        }
+        block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
-        let mixed = sized(&mut self.mixed, tokens * attention.heads.out());
-        attention.forward(qkv, mixed);
-        let middle = sized(&mut self.middle, x.len());
-        onto(&block.out, mixed, x, dropout, first, middle)?;
-        let normed = sized(&mut self.ff_norm, x.len());
-        block.ff_norm.forward(middle, normed)?;
-        let up = sized(&mut self.up, tokens * block.up.width_out());
-        block.up.forward(normed, up)?;
-        let inner = sized(&mut self.inner, tokens * block.down.width_in());
-        block.activation.forward(block.down.width_in(), up, inner);
-        Ok(())
+        mix(block, pass, qkv, inside, behind, mixed)?;
+        onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
+        let Some(norm) = &block.ff_norm else { return block.ff.inside(tokens, normed, ff) };
+        let given = sized(ff_norm, x.len());
+        norm.forward(middle, given, mode)?;
+        block.ff.inside(tokens, given, ff)
     }
 
     /// The residual behind the block.
-    fn outside(&mut self, block: &Block<T>, Sites { dropout, first }: Sites) -> Result<()> {
+    fn outside(&mut self, block: &Block<T>, pass: Pass<'_, T>, site: u64) -> Result<()> {
         let out = sized(&mut self.out, self.middle.len());
-        onto(&block.down, &self.inner, &self.middle, dropout, first + 1, out)
+        match (&block.ff_norm, block.place) {
+            (Some(norm), NormPlace::After) => norm.forward(&self.ff_norm, out, pass.mode),
+            _ => block.ff.outside(&self.ff, onto(pass.dropout, site + 1, &self.middle), out),
+        }
     }
 
     /// Turns the gradient of what the block gives into that of `x`, which it was given.
     fn backward(
         &self,
         block: &Block<T>,
-        attention: Attention<'_, T>,
-        Sites { dropout, first }: Sites,
+        pass: Pass<'_, T>,
+        site: u64,
         x: &[T],
         between: &mut Between<T>,
     ) -> Result<()> {
-        let Between { residual, branch, wide, inner } = between;
-        let d_inner = sized(inner, self.inner.len());
-        block.down.backward(&self.inner, dropped(dropout, first + 1, residual, branch), d_inner)?;
-        let d_up = sized(wide, self.up.len());
-        block.activation.backward(block.down.width_in(), &self.up, d_inner, d_up);
-        let d_normed = sized(branch, x.len());
-        block.up.backward(&self.ff_norm, d_up, d_normed)?;
-        block.ff_norm.backward(&self.middle, d_normed, residual)?;
-        let d_mixed = sized(inner, self.mixed.len());
-        block.out.backward(&self.mixed, dropped(dropout, first, residual, branch), d_mixed)?;
-        let d_qkv = sized(wide, self.qkv.len());
-        attention.backward(&self.qkv, d_mixed, d_qkv);
-        let d_normed = sized(branch, x.len());
-        block.qkv.backward(&self.attention_norm, d_qkv, d_normed)?;
-        block.attention_norm.backward(x, d_normed, residual)
+        let dropout = pass.dropout;
+        match (&block.ff_norm, block.place) {
+            (Some(norm), NormPlace::Before) => {
+                self.ff_backward(block, &self.ff_norm, (dropout, site + 1), between)?;
+                norm.backward(&self.middle, &between.second, &mut between.residual)?;
+                self.mix_backward(block, pass, site, &self.attention_norm, between)?;
+                block.attention_norm.backward(x, &between.second, &mut between.residual)
+            }
+            (Some(norm), NormPlace::After) => {
+                renorm(norm, &self.ff_norm, between)?;
+                self.ff_backward(block, &self.middle, (dropout, site + 1), between)?;
+                simd(|| add_scaled(&mut between.residual, &between.second, T::ONE));
+                renorm(&block.attention_norm, &self.attention_norm, between)?;
+                self.mix_backward(block, pass, site, x, between)?;
+                simd(|| add_scaled(&mut between.residual, &between.second, T::ONE));
+                Ok(())
+            }
+            (None, _) => {
+                // Both parts were given one norm's output.
+                self.ff_backward(block, &self.attention_norm, (dropout, site + 1), between)?;
+                let from_ff = std::mem::take(&mut between.second);
+                self.mix_backward(block, pass, site, &self.attention_norm, between)?;
+                simd(|| add_scaled(&mut between.second, &from_ff, T::ONE));
+                block.attention_norm.backward(x, &between.second, &mut between.residual)
+            }
+        }
     }
+
+    /// Writes the gradient of what the feed-forward part was given into `between.second`.
+    fn ff_backward(
+        &self,
+        block: &Block<T>,
+        given: &[T],
+        (dropout, site): (Dropout, u64),
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        let Between { residual, branch, second, ff, .. } = between;
+        let d_out = dropped(dropout, site, residual, branch);
+        let d_given = sized(second, given.len());
+        block.ff.backward(given, &self.ff, d_out, ff, d_given)
+    }
+
+    /// Writes the gradient of what the mixing part was given into `between.second`.
+    fn mix_backward(
+        &self,
+        block: &Block<T>,
+        pass: Pass<'_, T>,
+        site: u64,
+        given: &[T],
+        between: &mut Between<T>,
+    ) -> Result<()> {
+        let Between { residual, branch, second, inside, ff } = between;
+        let Gradients { wide, inner, .. } = ff;
+        let d_mixed = sized(inner, self.mixed.len());
+        block.out.backward(&self.mixed, dropped(pass.dropout, site, residual, branch), d_mixed)?;
+        let d_qkv = sized(wide, self.qkv.len());
+        match &block.mix {
+            Mix::Attention => pass.attention.backward(&self.qkv, d_mixed, d_qkv),
+            Mix::Recurrence(layer) => {
+                let given = (&self.qkv[..], &self.inside[..]);
+                layer.backward(pass.attention.batch, given, d_mixed, inside, d_qkv)?;
+            }
+        }
+        block.qkv.backward(given, d_qkv, sized(second, given.len()))
+    }
+}
+
+/// What the tokens of a pass stand behind, beside each other.
+enum Behind<'a, T> {
+    /// Nothing else.
+    Nothing,
+    /// Those that a cache has seen.
+    Cache(&'a mut Cache<T>),
+    /// The caller mixes them: tokens × queries, keys and values → tokens × what each takes.
+    Told(&'a mut dyn FnMut(&mut [T], &mut [T])),
+}
+
+/// Mixes the tokens of a batch.
+fn mix<T: Real>(
+    block: &Block<T>,
+    pass: Pass<'_, T>,
+    qkv: &mut [T],
+    inside: &mut Vec<T>,
+    behind: Behind<'_, T>,
+    mixed: &mut [T],
+) -> Result<()> {
+    match (&block.mix, behind) {
+        (_, Behind::Told(mix)) => mix(qkv, mixed),
+        (Mix::Attention, Behind::Nothing) => pass.attention.forward(qkv, mixed),
+        (Mix::Attention, Behind::Cache(cache)) => cache.attend(qkv, pass.attention, mixed),
+        (Mix::Recurrence(layer), Behind::Nothing) => {
+            layer.forward(pass.attention.batch, qkv, inside, mixed)?;
+        }
+        (Mix::Recurrence(layer), Behind::Cache(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
+    }
+    Ok(())
+}
+
+const fn onto<T>(dropout: Dropout, site: u64, residual: &[T]) -> Onto<'_, T> {
+    Onto { residual, dropout, site }
 }
 
 /// The gradient of what was dropped from: that of the residual itself where nothing is.
@@ -279,23 +539,4 @@ fn dropped<'a, T: Real>(dropout: Dropout, site: u64, residual: &'a [T], branch: 
     branch.copy_from_slice(residual);
     dropout.apply(site, branch);
     branch
-}
-
-/// Writes the residual plus the dropped-out output of a layer.
-fn onto<T: Real>(
-    layer: &Linear<T>,
-    x: &[T],
-    residual: &[T],
-    dropout: Dropout,
-    site: u64,
-    out: &mut [T],
-) -> Result<()> {
-    if dropout.probability == 0.0 {
-        out.copy_from_slice(residual);
-        return layer.forward_onto(x, out);
-    }
-    layer.forward(x, out)?;
-    dropout.apply(site, out);
-    simd(|| add_scaled(out, residual, T::ONE));
-    Ok(())
 }

@@ -33,6 +33,7 @@ struct Sums {
     is_lost: bool,
     tokens: u64,
     bytes: u64,
+    characters: u64,
 }
 
 impl Sums {
@@ -49,11 +50,17 @@ impl Sums {
         self.is_lost |= other.is_lost;
         self.tokens += other.tokens;
         self.bytes += other.bytes;
+        self.characters += other.characters;
+    }
+
+    fn add_text(&mut self, [bytes, characters]: [u64; 2]) {
+        self.bytes += bytes;
+        self.characters += characters;
     }
 
     fn told(self) -> Evaluation {
         let nats = if self.is_lost { f64::NAN } else { self.nats as f64 * UNIT };
-        Evaluation { nats, tokens: self.tokens, bytes: self.bytes }
+        Evaluation { nats, tokens: self.tokens, bytes: self.bytes, characters: self.characters }
     }
 }
 
@@ -127,7 +134,7 @@ fn add_row(
         let place = if at < row.ids.len() { at } else { predicted.starts[at] as usize };
         let its = ends.partition_point(|&end| end <= place);
         if target == NO_TARGET || its != piece {
-            sums[slot(piece)].bytes += bytes.of(&run)?;
+            sums[slot(piece)].add_text(bytes.of(&run)?);
             run.clear();
             piece = its;
         }
@@ -136,7 +143,7 @@ fn add_row(
             run.push(target);
         }
     }
-    sums[slot(piece)].bytes += bytes.of(&run)?;
+    sums[slot(piece)].add_text(bytes.of(&run)?);
     Ok(())
 }
 

@@ -1,5 +1,14 @@
-//! How good a model is.
+//! What a trained model is worth: held-out perplexity, the tasks of lm-evaluation-harness, BLEU and ROUGE.
 
+pub mod bleu;
 pub mod held_out;
+pub mod human;
 pub mod perplexity;
+pub mod prompts;
+pub mod rouge;
+pub(crate) mod rows;
+mod shots;
 pub(crate) mod sources;
+pub mod statement;
+pub mod task;
+pub(crate) mod words;

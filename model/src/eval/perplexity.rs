@@ -1,4 +1,4 @@
-//! Held-out loss, perplexity and bits per byte.
+//! Held-out loss, perplexity, bits per byte and per character.
 //!
 //! ```text
 //! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
@@ -23,6 +23,8 @@ pub struct Evaluation {
     pub tokens: u64,
     /// Bytes of text that they stand for.
     pub bytes: u64,
+    /// Characters of that text: bytes that begin one.
+    pub characters: u64,
 }
 
 impl Evaluation {
@@ -40,13 +42,18 @@ impl Evaluation {
     pub fn bits_per_byte(&self) -> f64 {
         self.nats / std::f64::consts::LN_2 / self.bytes as f64
     }
+
+    /// Bits per character of text.
+    pub fn bits_per_character(&self) -> f64 {
+        self.nats / std::f64::consts::LN_2 / self.characters as f64
+    }
 }
 
 /// Counts the bytes that tokens stand for.
 pub(crate) struct Bytes {
     tokenizer: Tokenizer,
-    /// Bytes of each token where the tokenizer writes every byte as one character.
-    lengths: Option<Vec<u64>>,
+    /// Bytes and characters of each token where the tokenizer writes every byte as one character.
+    lengths: Option<Vec<[u64; 2]>>,
     eos: u32,
 }
 
@@ -58,24 +65,39 @@ impl Bytes {
     pub(crate) fn open(path: &Path, vocab: u64, eos: u32) -> Result<Self, TrainError> {
         let tokenizer = open_tokenizer(path, vocab)?;
         let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
-        let length = |id| tokenizer.id_to_token(id).map_or(0, |token| token.chars().count() as u64);
+        let length = |id| tokenizer.id_to_token(id).map_or([0, 0], |token| byte_level_lengths(&token));
         let vocab = u32::try_from(tokenizer.get_vocab_size(true)).map_err(TrainError::file(path))?;
         let lengths = byte_level.then(|| (0..vocab).map(length).collect());
         Ok(Self { tokenizer, lengths, eos })
     }
 
-    /// The bytes of a run of tokens.
+    /// The bytes and characters of a run of tokens.
     ///
     /// # Errors
     /// The tokenizer cannot decode them.
-    pub(super) fn of(&self, ids: &[u32]) -> Result<u64, TrainError> {
+    pub(super) fn of(&self, ids: &[u32]) -> Result<[u64; 2], TrainError> {
         let ids: Vec<u32> = ids.iter().copied().filter(|&id| id != self.eos).collect();
         if let Some(lengths) = &self.lengths {
-            return Ok(ids.iter().map(|&id| lengths.get(id as usize).copied().unwrap_or(0)).sum());
+            let each = ids.iter().map(|&id| lengths.get(id as usize).copied().unwrap_or_default());
+            return Ok(each.fold([0, 0], |a, b| [a[0] + b[0], a[1] + b[1]]));
         }
         let text = self.tokenizer.decode(&ids, false).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
-        Ok(text.len() as u64)
+        Ok([text.len() as u64, text.chars().count() as u64])
     }
+}
+
+/// Bytes, and bytes that begin a character, of a token whose every character stands for a byte.
+///
+/// GPT-2's alphabet: bytes that print are themselves, and the 68 others in their order are the characters from U+0100 on.
+fn byte_level_lengths(token: &str) -> [u64; 2] {
+    let prints = |byte: &u8| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let others: Vec<u8> = (0..=255).filter(|byte| !prints(byte)).collect();
+    let byte = |c: char| match u32::from(c) {
+        n @ 0x100.. => others.get(n as usize - 0x100).copied().unwrap_or(b'?'),
+        n => n as u8,
+    };
+    let begins = token.chars().filter(|&c| !matches!(byte(c), 0x80..=0xbf)).count();
+    [token.chars().count() as u64, begins as u64]
 }
 
 /// Reads the tokenizer of a model.
@@ -126,4 +148,25 @@ pub fn held_out(model: &Path, dataset: &Path) -> Result<HeldOut, TrainError> {
     model.shape.program = model.shape.program.on(&dataset)?;
     let bytes = Bytes::open(&path, vocab, dataset.tokens.eos_id)?;
     measure(&model, &dataset.validation, (&bytes, &Sources::open(&dataset)?), 0, |_| {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_counted_where_they_begin() {
+        let alphabet = |text: &str| {
+            let mut pre = tokenizers::PreTokenizedString::from(text);
+            let level = tokenizers::pre_tokenizers::byte_level::ByteLevel::new(false, false, false);
+            tokenizers::PreTokenizer::pre_tokenize(&level, &mut pre).unwrap();
+            let splits =
+                pre.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte);
+            splits.into_iter().map(|(text, ..)| text.to_owned()).collect::<String>()
+        };
+        for text in ["", "a b\n", "é", "日本 — 🦀", "\u{ad}\u{7f}\u{a0}"] {
+            let expected = [text.len() as u64, text.chars().count() as u64];
+            assert_eq!(byte_level_lengths(&alphabet(text)), expected, "{text:?}");
+        }
+    }
 }

@@ -35,7 +35,8 @@ impl<'a, T> Matrix<'a, T> {
     /// `count` rows from row `first` on.
     pub(crate) fn rows(self, first: usize, count: usize) -> Self {
         assert!(first + count <= self.rows, "rows {first} + {count} of {}", self.rows);
-        Self { data: &self.data[first * self.strides.0..], rows: count, ..self }
+        // One without columns may lie in no numbers at all.
+        Self { data: &self.data[(first * self.strides.0).min(self.data.len())..], rows: count, ..self }
     }
 
     /// Swaps rows and columns.

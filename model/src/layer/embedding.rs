@@ -1,5 +1,5 @@
-//! Token ids → rows of the embedding matrix, plus rows of learned positions where the architecture has them, and of languages
-//! where the objective tells them apart.
+//! Token ids → rows of the embedding matrix, plus rows of learned positions and of token types where the model has them, and of
+//! languages where the objective tells them apart.
 
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
@@ -13,6 +13,8 @@ pub(crate) struct Embedding<T> {
     pub(crate) tokens: Shared<T>,
     /// positions × width.
     pub(crate) positions: Option<Shared<T>>,
+    /// Token types × width (BERT): all tokens are of the first type.
+    pub(crate) segments: Option<Shared<T>>,
     /// languages × width.
     pub(crate) languages: Option<Shared<T>>,
 }
@@ -41,7 +43,8 @@ impl<T: Real> Embedding<T> {
                 }
             })?;
         }
-        Ok(())
+        let Some(segments) = &self.segments else { return Ok(()) };
+        segments.read(|table| x.chunks_mut(width).for_each(|x| add_scaled(x, &table[..width], T::ONE)))
     }
 
     /// Adds the gradient of each row to that of its token, of its position and of its language.
@@ -63,6 +66,7 @@ impl<T: Real> Embedding<T> {
         for (table, rows) in [(&self.positions, &batch.positions), (&self.languages, &batch.languages)] {
             table.iter().for_each(|table| scatter(table, rows));
         }
+        self.segments.iter().for_each(|table| scatter(table, &vec![0; batch.ids.len()]));
     }
 }
 
@@ -79,8 +83,9 @@ mod tests {
         let mut batch = Batch::new(&[row.clone(), row], 0);
         batch.languages = batch.ids.iter().map(|id| id % 3).collect();
         let languages = learned.then(|| parameter("languages", &[4, width], 3));
-        let embedding = Embedding { tokens, positions, languages };
-        let tables = [&embedding.positions, &embedding.languages].into_iter().flatten();
+        let segments = learned.then(|| parameter("segments", &[2, width], 4));
+        let embedding = Embedding { tokens, positions, segments, languages };
+        let tables = [&embedding.positions, &embedding.languages, &embedding.segments].into_iter().flatten();
         let parameters: Vec<_> = std::iter::once(&embedding.tokens).chain(tables).collect();
         let forward = |_: &[f64]| {
             let mut x = vec![9.0; batch.ids.len() * width];
@@ -113,8 +118,12 @@ mod tests {
 
     #[test]
     fn a_token_beyond_the_vocabulary_is_refused() {
-        let embedding =
-            Embedding { tokens: parameter::<f64>("tokens", &[9, 2], 1), positions: None, languages: None };
+        let embedding = Embedding {
+            tokens: parameter::<f64>("tokens", &[9, 2], 1),
+            positions: None,
+            segments: None,
+            languages: None,
+        };
         let error = embedding.forward(&Batch::piece(&[3, 9], 0), &mut [0.0; 4]).unwrap_err();
         assert!(error.to_string().contains("token 9 is not below the vocabulary's size 9"), "{error}");
     }

@@ -57,11 +57,22 @@ impl<T: Real> Linear<T> {
         self.orientation
     }
 
+    /// Each weight with its bias, as parameters.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Shared<T>, Option<&Shared<T>>)> {
+        self.parts.iter().map(|part| (&part.weight, part.bias.as_ref()))
+    }
+
     /// Each weight with its bias, in the order of the output.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>)> {
         self.parts.iter().map(|part| {
             (part.weight.value().as_tensor(), part.bias.as_ref().map(|bias| bias.value().as_tensor()))
         })
+    }
+
+    /// Its parameters: each weight, then its bias.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Shared<T>> {
+        self.parts.iter().flat_map(|part| std::iter::once(&part.weight).chain(&part.bias))
     }
 
     /// Features that go in.

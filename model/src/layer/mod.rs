@@ -5,8 +5,13 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod batch_norm;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod experts;
+pub(crate) mod feed_forward;
 pub(crate) mod linear;
 pub(crate) mod norm;
+pub(crate) mod normalisation;
+pub(crate) mod recurrence;
 pub(crate) mod rope;

@@ -75,10 +75,23 @@ impl Metrics {
         tables::write(&self.path.with_file_name("evaluations.parquet"), &tables::evaluations(&lines)?)
     }
 
-    /// A step.
-    pub(crate) fn step(&mut self, step: u64, loss: f64, rate: f64, norm: f64) -> Result<(), TrainError> {
+    /// A step. `load` is the part of all choices that fell on each expert, by layer; empty without experts.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        [loss, rate, norm]: [f64; 3],
+        load: &[Vec<f64>],
+    ) -> Result<(), TrainError> {
         let (loss, rate, norm) = (rounded(loss), rounded(rate), rounded(norm));
-        self.line(&json!({ "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm }))
+        let mut line = json!({ "step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm });
+        if !load.is_empty() {
+            // 1 is even; the table of steps takes single numbers alone.
+            let greatest = load.iter().map(|of| of.iter().fold(0.0_f64, |a, b| a.max(*b)) * of.len() as f64);
+            line["expert_load_max"] = json!(rounded(greatest.fold(0.0, f64::max)));
+            let load = load.iter().map(|of| of.iter().map(|part| rounded(*part)).collect());
+            line["expert_load"] = json!(load.collect::<Vec<Vec<f64>>>());
+        }
+        self.line(&line)
     }
 
     /// An evaluation.

@@ -1,7 +1,7 @@
 //! The loss of every objective: the head and the cross-entropy as one operation over chunks of rows.
 //!
 //! ```text
-//! logits = h·Wᵀ;  loss = Σ w·(log Σ exp(logits) − logits[target]);  dlogits = w·(softmax(logits) − onehot(target))
+//! logits = h·Wᵀ + b;  loss = Σ w·(log Σ exp(logits) − logits[target]);  dlogits = w·(softmax(logits) − onehot(target))
 //! ```
 //! The weight w of a target is 1 where the batch names none, and may be negative: preferences and rewards push away too.
 //! In training the target may be smoothed by ε and the z-loss added with weight ζ: with s = log Σ exp(logits),
@@ -14,7 +14,7 @@
 //! the first product.
 
 use crate::batch::{Batch, NO_TARGET};
-use crate::kernel::{Matrix, MatrixMut, Real, exponentiate, multiply, simd, sum_by};
+use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, exponentiate, multiply, simd, sum_by};
 use crate::parameter::Shared;
 use candle_core::Result;
 use rayon::prelude::*;
@@ -40,6 +40,8 @@ pub(crate) struct CrossEntropy<T> {
     chunk_numbers: usize,
     /// Terms of [`CrossEntropy::loss_and_gradient`].
     pub(crate) terms: Terms,
+    /// Bias over the vocabulary, where the head has one.
+    pub(crate) bias: Option<Shared<T>>,
     /// Kept rows of the batch and their targets.
     rows: Vec<(usize, u32)>,
     /// Their losses without weights.
@@ -56,6 +58,7 @@ impl<T: Real> Default for CrossEntropy<T> {
         Self {
             chunk_numbers: CHUNK_NUMBERS,
             terms: Terms::default(),
+            bias: None,
             rows: vec![],
             losses: vec![],
             scales: vec![],
@@ -69,10 +72,11 @@ impl<T: Real> Default for CrossEntropy<T> {
 impl<T: Real> CrossEntropy<T> {
     /// The loss of a batch through the embedding-shaped `head` (vocab × width): the weighted sum over targets.
     pub(crate) fn loss(&mut self, head: &Shared<T>, batch: &Batch, h: &[T]) -> Result<f64> {
-        head.read(|w| self.chunks(batch, h, w, T::ONE, None))
+        let bias = numbers_of(self.bias.as_ref())?;
+        head.read(|w| self.chunks(batch, h, (w, &bias), T::ONE, None))
     }
 
-    /// The same, times `scale`; writes its gradient to `dh`, and that of the head to its slot.
+    /// The same, times `scale`; writes its gradient to `dh`, and those of head and bias to their slots.
     pub(crate) fn loss_and_gradient(
         &mut self,
         head: &Shared<T>,
@@ -82,16 +86,25 @@ impl<T: Real> CrossEntropy<T> {
         dh: &mut [T],
     ) -> Result<f64> {
         dh.fill(T::ZERO);
+        let values = numbers_of(self.bias.as_ref())?;
+        let mut d_bias = vec![T::ZERO; values.len()];
         let loss = head.read(|w| {
             let mut loss = 0.0;
             head.accumulate(|dw, keep| {
                 if !keep && batch.targets_count() == 0 {
                     dw.fill(T::ZERO);
                 }
-                loss = self.chunks(batch, h, w, T::of(scale), Some((dh, dw, keep)));
+                let gradient = Gradient { dh, dw, keep, d_bias: &mut d_bias };
+                loss = self.chunks(batch, h, (w, &values), T::of(scale), Some(gradient));
             });
             loss
         })?;
+        if let Some(bias) = &self.bias {
+            bias.accumulate(|total, keep| match keep {
+                true => add_scaled(total, &d_bias, T::ONE),
+                false => total.copy_from_slice(&d_bias),
+            });
+        }
         Ok(loss * scale)
     }
 
@@ -104,9 +117,9 @@ impl<T: Real> CrossEntropy<T> {
         &mut self,
         batch: &Batch,
         h: &[T],
-        w: &[T],
+        (w, bias): (&[T], &[T]),
         scale: T,
-        mut gradient: Option<(&mut [T], &mut [T], bool)>,
+        mut gradient: Option<Gradient<'_, T>>,
     ) -> f64 {
         let width = h.len() / batch.ids.len().max(1);
         let vocab = w.len() / width.max(1);
@@ -129,11 +142,14 @@ impl<T: Real> CrossEntropy<T> {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses((rows, scales), terms, x, w, logits, losses);
-            let Some((dh, dw, keep)) = &mut gradient else { continue };
+            chunk_losses((rows, scales), terms, x, (w, bias), logits, losses);
+            let Some(Gradient { dh, dw, keep, d_bias }) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
             chunk_gradients(width, x, w, logits, dx, (dw, *keep));
             *keep = true;
+            if !d_bias.is_empty() {
+                simd(|| logits.chunks(vocab).for_each(|d_logits| add_scaled(d_bias, d_logits, T::ONE)));
+            }
             for (dx, &(row, _)) in dx.chunks(width).zip(rows) {
                 dh[row * width..][..width].copy_from_slice(dx);
             }
@@ -143,12 +159,34 @@ impl<T: Real> CrossEntropy<T> {
     }
 }
 
+/// Bytes that the loss of so many targets works with.
+pub(crate) fn chunk_bytes(width: usize, vocab: usize, targets: usize) -> u64 {
+    let chunk = (CHUNK_NUMBERS / vocab.max(1)).max(1).next_multiple_of(ROWS).min(targets);
+    let numbers = chunk * (2 * width + vocab) + targets;
+    (numbers * size_of::<f32>() + targets * size_of::<(usize, u32)>()) as u64
+}
+
+/// Where the gradients of a batch go.
+struct Gradient<'a, T> {
+    dh: &'a mut [T],
+    dw: &'a mut [T],
+    /// Whether `dw` holds something to add to.
+    keep: bool,
+    /// Zeros; empty without a bias.
+    d_bias: &'a mut [T],
+}
+
+/// The numbers of a bias; none where there is none.
+fn numbers_of<T: Real>(bias: Option<&Shared<T>>) -> Result<Vec<T>> {
+    bias.map_or(Ok(vec![]), |bias| bias.read(<[T]>::to_vec))
+}
+
 /// Logits of a chunk, replaced by softmax less one-hot, times the scale of the row; the loss of each row.
 fn chunk_losses<T: Real>(
     (rows, scales): (&[(usize, u32)], &[T]),
     terms: Terms,
     x: &[T],
-    w: &[T],
+    (w, bias): (&[T], &[T]),
     logits: &mut [T],
     losses: &mut [T],
 ) {
@@ -158,7 +196,10 @@ fn chunk_losses<T: Real>(
     tasks.for_each(|((((rows, scales), x), logits), losses)| {
         let x = Matrix::new(x, rows.len(), width, width);
         let w = Matrix::new(w, vocab, width, width).transposed();
-        multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), false, x, w, T::ONE);
+        if !bias.is_empty() {
+            logits.chunks_mut(vocab).for_each(|logits| logits.copy_from_slice(bias));
+        }
+        multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), !bias.is_empty(), x, w, T::ONE);
         simd(|| {
             let rows = rows.iter().zip(scales).zip(logits.chunks_mut(vocab)).zip(losses);
             for (((&(_, target), &scale), logits), loss) in rows {
@@ -277,6 +318,18 @@ mod tests {
         let rows = h.chunks(width).zip(&batch.targets).enumerate();
         let rows = rows.filter(|(_, (_, target))| **target != NO_TARGET);
         rows.map(|(at, (h, &target))| f64::from(batch.weight(at)) * row(h, target as usize)).sum()
+    }
+
+    #[test]
+    fn the_gradient_of_a_bias_is_the_numeric_one() {
+        let (head, bias) = (parameter("head", &[7, 4], 3), parameter("bias", &[7], 4));
+        let mut batch = Batch::piece(&[0; 5], 0);
+        batch.targets = vec![6, NO_TARGET, 0, 2, 3];
+        let loss = || CrossEntropy { bias: Some(bias.clone()), chunk_numbers: 1, ..CrossEntropy::default() };
+        let forward = |h: &[f64]| vec![loss().loss(&head, &batch, h).unwrap()];
+        check("head with a bias", 20, &[&head, &bias], forward, |h, r, dh| {
+            loss().loss_and_gradient(&head, &batch, r[0], h, dh).map(drop)
+        });
     }
 
     #[test]

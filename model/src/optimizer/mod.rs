@@ -15,13 +15,14 @@ use crate::architecture::Transformer;
 use crate::config::{Config, DecayOn, OptimizerKind};
 use crate::error::TrainError;
 use crate::folder::Named;
-use crate::kernel::{TASK_NUMBERS, dot, simd};
+use crate::kernel::{Real, TASK_NUMBERS, dot, simd};
 use crate::parameter::Shared;
+use crate::parametrization::{Factors, STANDARD, factors};
 use adamw::{AdamW, Moments};
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 use muon::{Matrices, Muon};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// What a tensor is to the model, which decides how it learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The role of a tensor outside of tables.
-    pub(crate) fn of(parameter: &Shared<f32>) -> Self {
+    pub(crate) fn of<T: Real>(parameter: &Shared<T>) -> Self {
         if parameter.value().rank() >= 2 { Self::Hidden } else { Self::Vector }
     }
 }
@@ -55,6 +56,8 @@ struct Learner {
     parameter: Shared<f32>,
     /// Times the rate of the schedule.
     factor: f64,
+    /// Times the gradient, for the norm that clipping looks at.
+    unit: f64,
     decays: bool,
     state: Mutex<State>,
 }
@@ -73,22 +76,18 @@ pub(crate) struct Optimizer {
 impl Optimizer {
     /// An optimizer without memory for the tensors of a model, each in its role.
     pub(crate) fn of(model: &Transformer<f32>, config: &Config) -> Self {
-        Self::with(&model.parameters, config, |parameter| {
-            match model.tables().any(|t| Arc::ptr_eq(t, parameter)) {
-                true => Role::Table,
-                false => Role::of(parameter),
-            }
-        })
+        let factors = factors(model, config);
+        let tensors = model.parameters.iter().zip(factors);
+        Self::with(tensors.map(|(parameter, factors)| (parameter, model.role(parameter), factors)), config)
     }
 
     /// The same for any tensors; matrices among them are hidden ones.
     pub(crate) fn new(parameters: &[Shared<f32>], config: &Config) -> Self {
-        Self::with(parameters, config, Role::of)
+        Self::with(parameters.iter().map(|parameter| (parameter, Role::of(parameter), STANDARD)), config)
     }
 
-    fn with(parameters: &[Shared<f32>], config: &Config, role: impl Fn(&Shared<f32>) -> Role) -> Self {
-        let learner = |parameter: &Shared<f32>| {
-            let role = role(parameter);
+    fn with<'a>(tensors: impl Iterator<Item = (&'a Shared<f32>, Role, Factors)>, config: &Config) -> Self {
+        let learner = |(parameter, role, factors): (&Shared<f32>, Role, Factors)| {
             let zeros = || vec![0.0; parameter.value().elem_count()];
             let state = match (config.optimizer, role) {
                 (OptimizerKind::Muon, Role::Hidden) => {
@@ -101,10 +100,11 @@ impl Optimizer {
                 DecayOn::Hidden => role == Role::Hidden,
                 DecayOn::All => true,
             };
-            Learner { parameter: parameter.clone(), factor: 1.0, decays, state: Mutex::new(state) }
+            let (factor, unit) = (factors.rate * factors.multiplier, factors.multiplier);
+            Learner { parameter: parameter.clone(), factor, unit, decays, state: Mutex::new(state) }
         };
         Self {
-            learners: parameters.iter().map(learner).collect(),
+            learners: tensors.map(learner).collect(),
             adamw: AdamW::new(config),
             muon: Muon::new(config.momentum),
             weight_decay: config.weight_decay,
@@ -115,7 +115,7 @@ impl Optimizer {
 
     /// The norm of the gradient of all tensors, summed part by part in a fixed order.
     pub(crate) fn gradient_norm(&self) -> f64 {
-        let of = |l: &Learner| l.parameter.gradient(|gradient| gradient.map_or(0.0, squares));
+        let of = |l: &Learner| l.parameter.gradient(|g| l.unit * l.unit * g.map_or(0.0, squares));
         self.learners.iter().map(of).sum::<f64>().sqrt()
     }
 
@@ -144,6 +144,16 @@ impl Optimizer {
             learner.parameter.clear();
         }
         Ok(())
+    }
+
+    /// How many numbers it remembers, and how many it works with at once.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        let of = |learner: &Learner| match &*learner.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::AdamW(Moments { first, second }) => (first.len() + second.len(), 0),
+            State::Muon(momentum, shape) => (momentum.len(), shape.work_numbers()),
+        };
+        let all = self.learners.iter().map(of);
+        all.fold((0, 0), |(held, working), (more, work)| (held + more, working.max(work)))
     }
 
     /// What a checkpoint keeps: tensors named `first.…` and `second.…` of AdamW, `momentum.…` of Muon.

@@ -37,6 +37,13 @@ impl Matrices {
     }
 }
 
+impl Matrices {
+    /// Numbers that orthogonalising one of them works with.
+    pub(super) fn work_numbers(self) -> usize {
+        2 * self.rows * self.columns + 2 * self.rows.min(self.columns).pow(2)
+    }
+}
+
 /// The momentum of every matrix decays alike; the memory of one is lent to the next.
 #[derive(Debug)]
 pub(super) struct Muon {

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::Architecture;
 use crate::numeric::{numbers, parameter};
 use crate::tests::{model, small};
+use std::sync::Arc;
 
 const ROWS: usize = 3;
 const COLUMNS: usize = 7;

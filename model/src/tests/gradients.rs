@@ -1,6 +1,6 @@
 //! Gradients of whole models: they are the numeric ones, and one that is missing stops a training.
 
-use super::{NONE, model, small};
+use super::{NONE, compositions, model, small};
 use crate::batch::{Batch, NO_TARGET};
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
@@ -31,7 +31,10 @@ pub(crate) fn assert_gradients(model: &Transformer<f64>, batch: &Arc<Batch>, dro
         }
     }
     gradients(model, &[Arc::clone(batch)], 0.1, |_| dropout).unwrap();
-    let loss = || model.tape().forward(model, batch, 0.1, dropout).unwrap();
+    let loss = || {
+        let mut tape = model.tape();
+        tape.forward(model, batch, 0.1, dropout).unwrap() + tape.auxiliary()
+    };
     let read = |g: Option<&[f64]>| g.expect("every tensor gets a gradient").to_vec();
     let found: Vec<Vec<f64>> = model.parameters.iter().map(|p| p.gradient(read)).collect();
     for (parameter, found) in model.parameters.iter().zip(found) {
@@ -51,6 +54,14 @@ fn every_gradient_of_a_llama_is_the_numeric_one() {
 fn every_gradient_of_a_gpt_is_the_numeric_one() {
     check_gradients(&small(Architecture::Gpt), 9);
     check_gradients(&Config { tied_head: false, dropout: 0.3, ..small(Architecture::Gpt) }, 9);
+}
+
+#[test]
+fn every_gradient_of_every_composition_is_the_numeric_one() {
+    for (name, config) in compositions() {
+        println!("{name}");
+        check_gradients(&Config { dropout: 0.2, ..config }, 9);
+    }
 }
 
 /// The short `exp` and all sums in single precision cost no more than single precision itself.
@@ -103,7 +114,7 @@ fn a_parameter_that_never_reaches_the_loss_stops_the_training_by_name() {
     );
     // A block that the forward pass leaves out.
     let error = tampered("skipped", &config, |training| drop(training.model.blocks.pop())).unwrap_err();
-    assert!(error.to_string().contains("tensor `model.layers.1.self_attn.q_proj.weight`"), "{error}");
+    assert!(error.to_string().contains("tensor `model.layers.1.input_layernorm.weight`"), "{error}");
     // A copy learns in place of the tensor of that name.
     let error = tampered("copy", &Config { tied_head: false, ..config.clone() }, |training| {
         training.model.head = parameter("copy", training.model.head.value().dims(), 1);

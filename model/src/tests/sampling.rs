@@ -1,6 +1,6 @@
 //! Sampling from models that are made to say one thing: their last norm has gain 0, so logits are what the head says.
 
-use super::{model, small};
+use super::{compositions, model, small};
 use crate::config::{Architecture, Config};
 use crate::generate::{Sampler, Sampling};
 use crate::testing::{Folder, LENGTH, VOCAB, dataset};
@@ -137,6 +137,31 @@ fn rows_are_independent_and_end_where_each_of_them_ends() {
     let wrong = Sampling { stop_tokens: vec!["<none>".into()], ..SOME };
     let error = sampler.continue_ids(&[vec![1]], &wrong).unwrap_err().to_string();
     assert_eq!(error, "tokenizer: there is no token `<none>` to stop at");
+}
+
+/// The packed matrices and caches of generation say what the layers of training say.
+#[test]
+fn every_composition_generates_what_its_logits_say() {
+    let folder = Folder::new("saying-compositions");
+    let mut sampler = saying(&folder, &[]);
+    for (name, config) in compositions() {
+        sampler = Sampler { model: model(&config, LENGTH), ..sampler };
+        let model = &sampler.model;
+        let greedy = Sampling { tokens_max: 6, temperature: 0.0, ..SOME };
+        let found = sampler.continue_ids(&[vec![3, 1, 4, 1, 5]], &greedy).unwrap().remove(0);
+        let (mut ids, mut expected) = (vec![3, 1, 4, 1, 5], vec![]);
+        while expected.len() < 6 {
+            let logits = model.next_logits(&ids, &mut model.caches(), 0).unwrap();
+            let best = (0..logits.len()).reduce(|best, id| if logits[id] > logits[best] { id } else { best });
+            let best = u32::try_from(best.unwrap()).unwrap();
+            if best == model.shape.eos {
+                break;
+            }
+            expected.push(best);
+            ids.push(best);
+        }
+        assert_eq!(found, expected, "{name}");
+    }
 }
 
 #[test]

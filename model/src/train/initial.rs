@@ -1,6 +1,6 @@
 //! A model to go on from: `init_from`.
 
-use crate::architecture::{Shape, Tensors};
+use crate::architecture::{ExpertShape, Shape, Tensors};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
@@ -56,14 +56,29 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
             ("kv_heads", shape.heads.keys.to_string()),
             ("ff_width", shape.ff_width.to_string()),
             ("tied_head", shape.tied_head.to_string()),
+            ("positions", shape.positions.show()),
+            ("norm", shape.norm.show()),
+            ("activation", shape.activation.show()),
+            ("parallel", shape.parallel.to_string()),
+            ("biases", shape.biases.to_string()),
             ("vocab_size of the tokenizer", shape.vocab.to_string()),
         ]
     };
     let pairs = keys(model).into_iter().zip(keys(settings)).filter(|(model, settings)| model.1 != settings.1);
     let mut found: Vec<String> =
         pairs.map(|((key, theirs), (_, ours))| format!("`{key}` is {theirs} there, {ours} here")).collect();
-    // What is predicted is a matter of the training, not of the tensors.
-    let alike = Shape { context: settings.context, program: settings.program.clone(), ..model.clone() };
+    // How tensors were drawn, what experts add to the loss and what is predicted change no tensor that is taken over.
+    let weights = |experts: ExpertShape| match settings.experts {
+        Some(ExpertShape { balance, router_z, .. }) => ExpertShape { balance, router_z, ..experts },
+        None => experts,
+    };
+    let alike = Shape {
+        context: settings.context,
+        init: settings.init,
+        experts: model.experts.map(weights),
+        program: settings.program.clone(),
+        ..model.clone()
+    };
     if found.is_empty() && alike != *settings {
         found.push(format!("its shape is {alike:?}, the settings say {settings:?}"));
     }

@@ -24,10 +24,12 @@ use crate::eval::perplexity::Bytes;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::objective::Program;
 use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
+use crate::parametrization;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
 use clock::Clock;
@@ -120,6 +122,9 @@ impl<'a> Training<'a> {
         let begun = Instant::now();
         let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
+        if device.is_cpu() {
+            memory::check(dataset, config)?;
+        }
         let checkpoints = Checkpoints::open(out)?;
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
@@ -133,7 +138,11 @@ impl<'a> Training<'a> {
                 let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
                 (begin, Transformer::new(shape, Source::read(tensors, device))?, None)
             }
-            None => (begin, Transformer::new(shape, Source::drawn(config.seed, device))?, None),
+            None => {
+                let model = Transformer::new(shape, Source::drawn(config.seed, device))?;
+                parametrization::begin(&model, config)?;
+                (begin, model, None)
+            }
         };
         model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
         model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
@@ -222,7 +231,7 @@ impl<'a> Training<'a> {
         self.spikes.keep(loss);
         self.state.step = step + 1;
         self.state.position = self.stream.position();
-        self.metrics.step(self.state.step, loss, rate, norm)?;
+        self.metrics.step(self.state.step, [loss, rate, norm], &self.model.expert_load())?;
         self.budget();
         self.tell(loss, rate, norm);
         Ok(())

@@ -1,0 +1,208 @@
+//! What a training needs of memory, before its first step, and what this process may have.
+//!
+//! Tensors and optimizer are counted on a blank model, whose zeros the system does not lay out. Activations are counted on it too: two
+//! passes over a few tokens tell how much a token adds, whatever parts the model has. Logits and attention have bounds of their own.
+
+pub(crate) mod system;
+
+use crate::architecture::{Source, Transformer};
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::data::{Dataset, Share};
+use crate::error::TrainError;
+use crate::layer::attention::scratch_numbers;
+use crate::layer::dropout::Dropout;
+use crate::objective::Program;
+use crate::objective::cross_entropy::chunk_bytes;
+use crate::optimizer::Optimizer;
+use candle_core::Device;
+use std::fmt;
+
+/// Tokens of the passes over a blank model.
+const PROBES: [usize; 2] = [16, 48];
+/// What stands beside a step for a moment alone.
+const CHECKPOINT: &str = "writing a checkpoint";
+const NUMBER: u64 = size_of::<f32>() as u64;
+
+/// Bytes that a training needs, part by part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// What stays the same for any micro-batch.
+    pub fixed: Vec<(&'static str, u64)>,
+    /// Sequences of a micro-batch.
+    pub sequences: u64,
+    /// Activations of one sequence and their gradients.
+    pub sequence_bytes: u64,
+}
+
+impl Estimate {
+    /// What is needed for so many sequences at once.
+    pub fn of(&self, sequences: u64) -> u64 {
+        self.fixed.iter().map(|(_, bytes)| bytes).sum::<u64>() + sequences * self.sequence_bytes
+    }
+
+    /// What writing a checkpoint takes beside a step.
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        self.fixed.iter().find(|(what, _)| *what == CHECKPOINT).map_or(0, |(_, bytes)| *bytes)
+    }
+
+    /// The most sequences whose activations fit; 0 where not even one does.
+    pub fn fitting(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.of(0)) / self.sequence_bytes.max(1)
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        for (what, bytes) in &self.fixed {
+            write!(f, "{what} {}, ", mib(*bytes))?;
+        }
+        let activations = self.sequences * self.sequence_bytes;
+        write!(
+            f,
+            "activations {} ({} sequences of {:.1}); together {} MiB",
+            mib(activations),
+            self.sequences,
+            self.sequence_bytes as f64 / f64::from(1 << 20),
+            mib(self.of(self.sequences))
+        )
+    }
+}
+
+/// Bytes that a training may use: what the settings say, or else what the system does, where it does.
+pub(crate) fn limit(config: &Config) -> Option<u64> {
+    if config.memory_mib > 0 { Some(config.memory_mib << 20) } else { system::limit_bytes() }
+}
+
+/// Refuses a training that does not fit.
+///
+/// # Errors
+/// `Memory` with the estimate and what would fit.
+pub(crate) fn check(dataset: &Dataset, config: &Config) -> Result<(), TrainError> {
+    let Some(limit) = limit(config) else { return Ok(()) };
+    let estimate = estimate(dataset, config, limit)?;
+    if estimate.of(estimate.sequences) <= limit {
+        return Ok(());
+    }
+    Err(TrainError::Memory { fits: estimate.fitting(limit), estimate, limit_mib: limit >> 20 })
+}
+
+/// What a training needs. Where the tensors alone are above the limit, activations are left out.
+///
+/// # Errors
+/// Settings that do not fit together, or one tensor above the limit.
+pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result<Estimate, TrainError> {
+    let resident = system::resident_bytes().unwrap_or(0);
+    let program = Program::open(config, dataset)?;
+    let shape = config.shape(&dataset.tokens)?.with(program);
+    let mut model = Transformer::new(shape, Source::blank(limit, &Device::Cpu))?;
+    model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+    let parameters = NUMBER * model.parameter_count() as u64;
+    let (state, working) = Optimizer::of(&model, config).numbers();
+    let (state, working) = (NUMBER * state as u64, NUMBER * working as u64);
+    let largest = model.parameters.iter().map(|p| p.value().elem_count()).max().unwrap_or(0);
+    // Some objectives lay more tokens into a row than it has.
+    let sample = dataset.stream(dataset.begin(config.seed), Share::ALL)?.samples(1)?;
+    let row_tokens = model.shape.program.batch(&sample).ids.len();
+    let tokens = usize::try_from(config.batch_sequences).unwrap_or(usize::MAX).saturating_mul(row_tokens);
+    let (width, vocab) = (model.shape.width, model.shape.vocab);
+    let work = scratch_numbers(model.shape.context, model.shape.heads.width) * rayon::current_num_threads();
+    let fixed = vec![
+        ("program and dataset", resident),
+        ("parameters", parameters),
+        ("gradients", parameters),
+        ("optimizer", state + working),
+        ("logits", chunk_bytes(width, vocab, tokens)),
+        ("attention", NUMBER * work as u64),
+        // A checkpoint is written from a copy, tensor by tensor.
+        (CHECKPOINT, parameters + state + NUMBER * largest as u64),
+    ];
+    let mut estimate = Estimate { fixed, sequences: config.batch_sequences, sequence_bytes: 0 };
+    if estimate.of(0) <= limit {
+        let token_bytes = token_bytes(&model, config.dropout)?;
+        estimate.sequence_bytes = (token_bytes * row_tokens as f64) as u64;
+    }
+    Ok(estimate)
+}
+
+/// Bytes that one more token takes between the passes.
+fn token_bytes(model: &Transformer<f32>, probability: f64) -> Result<f64, TrainError> {
+    let mut found = [0; 2];
+    for (tokens, found) in PROBES.into_iter().zip(&mut found) {
+        let tokens = tokens.min(model.shape.context);
+        let batch = Batch::piece(&vec![0; tokens], 0);
+        // Twice, as buffers that change places have their size from the second pass on.
+        for _ in 0..2 {
+            model.gradients(&batch, 1.0, Dropout { probability, seed: 0 })?;
+        }
+        *found = model.tape().bytes();
+    }
+    let [few, many] = found;
+    let [fewer, more] = PROBES.map(|tokens| tokens.min(model.shape.context));
+    let one =
+        if more > fewer { (many - few) as f64 / (more - fewer) as f64 } else { many as f64 / more as f64 };
+    Ok(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Architecture, OptimizerKind};
+    use crate::testing::{Folder, LENGTH, dataset, rows};
+    use crate::tests::{compositions, small};
+
+    /// The estimate of activations is what a pass over real rows leaves.
+    fn check_activations(config: &Config) {
+        let folder = Folder::new("estimate");
+        dataset(&folder.0);
+        let dataset = Dataset::open(&folder.0).unwrap();
+        let found = estimate(&dataset, config, 1 << 32).unwrap();
+        let mut model: Transformer<f32> =
+            Transformer::new(config.shape(&dataset.tokens).unwrap(), Source::drawn(1, &Device::Cpu)).unwrap();
+        model.recompute = config.recompute as usize;
+        let rows = rows(5, LENGTH as u32, 23, 1);
+        let dropout = Dropout { probability: config.dropout, seed: 1 };
+        for _ in 0..2 {
+            model.gradients(&Batch::new(&rows, 0), 1.0, dropout).unwrap();
+        }
+        let held = model.tape().bytes() as u64;
+        // Experts hold a few numbers that are not of tokens.
+        let near = held.abs_diff(5 * found.sequence_bytes) <= held / 100;
+        assert!(near, "{held} {} {config:?}", 5 * found.sequence_bytes);
+        let of = |name: &str| found.fixed.iter().find(|(what, _)| *what == name).unwrap().1;
+        assert_eq!(of("parameters"), NUMBER * model.parameter_count() as u64);
+        let moments = if config.optimizer == OptimizerKind::AdamW { 2 * of("parameters") } else { 0 };
+        assert!(of("optimizer") >= moments.max(of("parameters")));
+    }
+
+    #[test]
+    fn activations_are_counted_for_every_part() {
+        for (_, config) in compositions() {
+            check_activations(&config);
+            check_activations(&Config { dropout: 0.1, recompute: 1, layers: 5, ..config.clone() });
+            check_activations(&Config { recompute: 2, layers: 5, ..config.clone() });
+            check_activations(&Config { optimizer: OptimizerKind::Muon, ..config });
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_what_would() {
+        let folder = Folder::new("memory");
+        dataset(&folder.0);
+        let dataset = Dataset::open(&folder.0).unwrap();
+        let config = Config { batch_sequences: 65_536, memory_mib: 1500, ..small(Architecture::Llama) };
+        let estimate = estimate(&dataset, &config, 1500 << 20).unwrap();
+        let message = check(&dataset, &config).unwrap_err().to_string();
+        let fits = estimate.fitting(1500 << 20);
+        assert!(estimate.of(fits) <= 1500 << 20 && estimate.of(fits + 1) > 1500 << 20);
+        // The size of the program is measured anew each time.
+        assert!(message.contains("may use 1500 MiB") && message.contains("activations"), "{message}");
+        assert!(message.contains("`batch_sequences` = ") && message.contains("recompute = 1"), "{message}");
+        check(&dataset, &Config { batch_sequences: fits / 2, ..config.clone() }).unwrap();
+        let wide = Config { width: 4096, layers: 100, ..config.clone() };
+        let message = check(&dataset, &wide).unwrap_err().to_string();
+        assert!(message.contains("no micro-batch fits"), "{message}");
+        check(&dataset, &Config { batch_sequences: 8, memory_mib: 0, ..config }).unwrap();
+    }
+}
