@@ -35,12 +35,12 @@ run align sft gristmill-world/model chats.jsonl --template chatml --out sft --le
 row "sft" sft
 
 run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo \
-    --set batch_rows=16 --set epochs=2 --set learning_rate=0.0003 --set seed="$seed"
+    --set batch_rows=16 --set epochs=1 --set learning_rate=0.0001 --set seed="$seed"
 accuracy=$(held_out accuracy)
 row "sft, then dpo for the words" dpo
 
 run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo-lora --set lora_rank=8 \
-    --set batch_rows=16 --set epochs=2 --set learning_rate=0.003 --set seed="$seed"
+    --set batch_rows=16 --set epochs=1 --set learning_rate=0.0007 --set seed="$seed"
 row "the same with lora, rank 8" dpo-lora
 echo "dpo: accuracy of the implicit reward on held-out pairs $accuracy"
 
