@@ -1,14 +1,17 @@
 //! Models whose parts are put together by settings: every law holds for all of them.
 
-use super::{NONE, model, small};
+use super::{NONE, StopAt, model, small};
 use crate::architecture::{Transformer, json};
 use crate::batch::Batch;
 use crate::config::{Activation, Architecture, Config, InitScheme, NormKind, NormPlace, Positions};
 use crate::folder;
 use crate::layer::dropout::Dropout;
-use crate::testing::{Folder, rows};
-use crate::train::gradients;
+use crate::optimizer::Optimizer;
+use crate::progress::Silent;
+use crate::testing::{Folder, dataset, rows};
+use crate::train::{gradients, run};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Small models that have every part between them: a name, and the settings.
 pub(crate) fn compositions() -> Vec<(&'static str, Config)> {
@@ -109,6 +112,46 @@ fn threads_change_no_bit_of_any_composition() {
             (loss, parameters.chain(buffers).collect::<Vec<_>>())
         };
         assert!(of(1) == of(2), "{name}");
+    }
+}
+
+/// Each learns a batch by heart, further than any model that looks at one token at a time could.
+#[test]
+fn every_composition_learns() {
+    for (name, config) in compositions() {
+        let model: Transformer<f32> = model(&config, 16);
+        let batch = Arc::new(Batch::new(&rows(3, 16, 23, 5), 0));
+        let optimizer = Optimizer::of(&model, &config);
+        let scale = 1.0 / batch.targets_count() as f64;
+        let mut losses = vec![];
+        for step in 0..60 {
+            losses.push(gradients(&model, &[Arc::clone(&batch)], scale, |_| NONE).unwrap());
+            optimizer.assert_every_gradient(step).unwrap();
+            optimizer.step(step, 0.02, optimizer.gradient_norm()).unwrap();
+        }
+        assert!(losses[0] > 2.9 && losses[59] < 0.5, "{name}: {} to {}", losses[0], losses[59]);
+    }
+}
+
+/// Running statistics, states and routes included.
+#[test]
+fn a_resumed_composition_ends_with_the_same_bytes() {
+    let folder = Folder::new("compositions-resume");
+    let data = folder.0.join("dataset");
+    dataset(&data);
+    let wanted = ["batch norm", "hybrid", "mixture", "bert"];
+    for (name, config) in compositions().into_iter().filter(|(name, _)| wanted.contains(name)) {
+        let config = Config { steps: 6, checkpoint_every: 2, accumulate: 2, dropout: 0.1, ..config };
+        let (straight, resumed) = (folder.0.join(format!("{name} 1")), folder.0.join(format!("{name} 2")));
+        let report = run(&data, &straight, &config, &Silent).unwrap();
+        let observer = StopAt(5, AtomicBool::new(false));
+        let attempt = std::panic::AssertUnwindSafe(|| run(&data, &resumed, &config, &observer));
+        assert!(std::panic::catch_unwind(attempt).is_err());
+        assert_eq!(run(&data, &resumed, &config, &Silent).unwrap(), report, "{name}");
+        for file in ["model.safetensors", "config.json", "metrics.jsonl"] {
+            let read = |out: &std::path::Path| std::fs::read(out.join(file)).unwrap();
+            assert!(read(&straight) == read(&resumed), "{name}: {file}");
+        }
     }
 }
 
