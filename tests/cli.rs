@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 24] = [
     "demo",
     "new",
     "check",
@@ -19,9 +19,11 @@ const COMMANDS: [&str; 22] = [
     "build",
     "run",
     "train",
+    "align",
+    "presets",
+    "mup",
     "sweep",
     "scale",
-    "mup",
     "trace",
     "eval",
     "generate",

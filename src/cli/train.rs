@@ -171,7 +171,7 @@ pub(super) fn with_settings(
     progress: Progress,
     json: bool,
 ) -> ExitCode {
-    let mut config: Config = match settings.parse() {
+    let mut config = match model::presets::read(settings) {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));

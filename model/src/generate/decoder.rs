@@ -82,9 +82,10 @@ impl Packed {
     fn new(linear: &Linear<f32>) -> Result<Self> {
         let mut panels = Panels::new(linear.width_in(), linear.width_out());
         let (mut first, mut biases, mut biased) = (0, Vec::with_capacity(linear.width_out()), false);
-        for (weight, bias) in linear.tensors() {
+        for (weight, bias, adapter) in linear.tensors() {
             let (rows, columns) = weight.dims2()?;
-            let numbers = weight.flatten_all()?.to_vec1()?;
+            let mut numbers = weight.flatten_all()?.to_vec1()?;
+            adapter.map_or(Ok(()), |adapter| adapter.add_to(&mut numbers, linear.orientation()))?;
             let width = match linear.orientation() {
                 Orientation::OutIn => {
                     panels.set_out_in(first, &numbers);
@@ -236,34 +237,22 @@ impl<'a> Decoder<'a> {
     /// Reads the first tokens of a row, at least one; returns the logits of the token behind them.
     pub(super) fn read(&self, ids: &[u32], seen: &mut Seen) -> Result<Vec<f32>> {
         let (model, heads) = (self.model, self.model.shape.heads);
-        let Some(blocks) = &self.blocks else {
+        if self.blocks.is_none() {
             seen.count = ids.len();
             return model.next_logits(ids, &mut seen.caches, 0);
-        };
-        let batch = Batch::piece(ids, 0);
-        let attention = model.attention(&batch);
-        let mut work = Work::default();
-        work.size(model, blocks, ids.len());
-        let Work { x, norm, qkv, mixed, up, inner, .. } = &mut work;
-        model.embedding.forward(&batch, x)?;
-        for (Matrices { block, dense, .. }, seen) in blocks.iter().zip(&mut seen.layers) {
-            block.attention_norm.forward(x, norm, Mode::Evaluate)?;
-            block.qkv.forward(norm, qkv)?;
-            attention.forward(qkv, mixed);
-            for (at, qkv) in qkv.chunks_mut(heads.row()).enumerate() {
-                self.remember(seen, at, qkv);
-            }
-            block.out.forward_onto(mixed, x)?;
-            renormed(block.ff_norm.as_ref(), x, norm)?;
-            dense.up.forward(norm, up)?;
-            dense.activation.forward(dense.width(), up, inner);
-            dense.down.forward_onto(inner, x)?;
         }
+        let batch = Batch::piece(ids, 0);
+        let hidden = model.walk(&batch, &mut |layer, _, qkv, mixed| {
+            model.attention(&batch).forward(qkv, mixed);
+            for (at, qkv) in qkv.chunks_mut(heads.row()).enumerate() {
+                self.remember(&mut seen.layers[layer], at, qkv);
+            }
+            Ok(())
+        })?;
         seen.count = ids.len();
-        let width = model.shape.width;
-        renormed(model.norm.as_ref(), &x[x.len() - width..], &mut norm[..width])?;
         let mut logits = vec![0.0; model.shape.vocab];
-        self.head.apply(&norm[..width], &mut logits, false, &mut Vec::new());
+        let last = &hidden[hidden.len() - model.shape.width..];
+        self.head.apply(last, &mut logits, false, &mut Vec::new());
         Ok(logits)
     }
 }
