@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "demo",
     "new",
     "check",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 23] = [
     "build",
     "run",
     "train",
+    "align",
     "presets",
     "mup",
     "sweep",

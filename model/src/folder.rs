@@ -1,13 +1,14 @@
 //! Files of a model folder: tensors, configuration, tokenizer. A model that `transformers` has loads there as it is.
 
-use crate::architecture::{Source, Transformer, json};
+use crate::align::adapter;
+use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
 use crate::objective;
 use candle_core::Device;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -41,23 +42,26 @@ impl View for Lazy<'_> {
     }
 }
 
-/// Tensors in the order of their names, and what else a file of them says.
-fn views(tensors: &Named) -> (Vec<(&str, Lazy<'_>)>, Option<HashMap<String, String>>) {
-    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), Lazy(tensor))).collect();
-    // `transformers` asks for the entry.
-    (views, Some(std::iter::once(("format".to_owned(), "pt".to_owned())).collect()))
+/// Tensors in the order of their names.
+fn views(tensors: &Named) -> impl Iterator<Item = (&str, Lazy<'_>)> {
+    tensors.iter().map(|(name, tensor)| (name.as_str(), Lazy(tensor)))
+}
+
+/// An entry that `transformers` asks for.
+fn format() -> (String, String) {
+    ("format".to_owned(), "pt".to_owned())
 }
 
 /// Serialises tensors; the same tensors give the same bytes.
 pub(crate) fn tensor_bytes(tensors: &Named) -> Result<Vec<u8>, TrainError> {
-    let (views, about) = views(tensors);
-    Ok(safetensors::serialize(views, about).map_err(candle_core::Error::wrap)?)
+    let about = std::iter::once(format()).collect();
+    Ok(safetensors::serialize(views(tensors), Some(about)).map_err(candle_core::Error::wrap)?)
 }
 
 /// Writes the same bytes tensor by tensor, waits until the disk has them, and gives their blake3 in hexadecimal.
 pub(crate) fn write_tensors(path: &Path, tensors: &Named) -> Result<String, TrainError> {
-    let (views, about) = views(tensors);
-    safetensors::serialize_to_file(views, about, path).map_err(TrainError::file(path))?;
+    let about = std::iter::once(format()).collect();
+    safetensors::serialize_to_file(views(tensors), Some(about), path).map_err(TrainError::file(path))?;
     let written = || {
         let file = File::open(path)?;
         file.sync_all()?;
@@ -109,26 +113,49 @@ pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
     Ok(model.parameters.iter().chain(&model.buffers).map(entry).collect::<Result<_, candle_core::Error>>()?)
 }
 
-/// Writes tensors and configuration.
-pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
-    let mut config = json::config_json(&model.shape);
-    if let Some(told) = model.shape.program.told() {
+/// Writes the configuration.
+pub(crate) fn save_config(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
+    replace(&folder.join(CONFIG), &json_bytes(&config_json(&model.shape)))
+}
+
+/// `config.json` of a shape.
+pub(crate) fn config_json(shape: &Shape) -> Value {
+    let mut config = json::config_json(shape);
+    if let Some(told) = shape.program.told() {
         config[objective::TOLD] = told;
     }
-    replace(&folder.join(CONFIG), &json_bytes(&config))?;
+    config
+}
+
+/// Writes tensors and configuration.
+pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
+    save_config(model, folder)?;
     replace(&folder.join(TENSORS), &tensor_bytes(&named(model)?)?)
 }
 
-/// Reads a model folder.
+/// Reads a model folder; one of an adapter gives the base model with the adapter merged.
 ///
 /// # Errors
 /// A file is missing, the configuration is of another kind of model, or tensors do not fit it.
 pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
-    let path = folder.join(CONFIG);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    let shape = json::shape(&config).map_err(TrainError::file(&path))?;
+    let shape = shape_of(folder)?;
+    if adapter::is_adapter(folder) {
+        let mut model = adapter::load(folder, shape)?;
+        adapter::merge(&mut model)?;
+        return Ok(model);
+    }
     let path = folder.join(TENSORS);
     let tensors = read_tensors(&path)?;
     Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))
+}
+
+/// Reads the shape of a model folder.
+///
+/// # Errors
+/// `config.json` is missing or of another kind of model.
+pub(crate) fn shape_of(folder: &Path) -> Result<Shape, TrainError> {
+    let path = folder.join(CONFIG);
+    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    json::shape(&config).map_err(TrainError::file(&path))
 }

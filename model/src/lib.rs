@@ -5,6 +5,7 @@
 //! generator takes no seed and its AdamW cannot be saved. Nothing here
 //! prints or knows the pipeline: the way in is a dataset folder, the way out a model folder.
 
+pub mod align;
 mod architecture;
 pub mod batch;
 pub mod batch_size;

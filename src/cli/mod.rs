@@ -16,6 +16,7 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
+mod align;
 mod batch;
 mod build;
 mod cells;
@@ -78,6 +79,8 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Teaches a trained model answers, preferences, or what earns rewards.
+    Align(align::Args),
     /// Trains published models at a small size and holds each against its untrained self and a bigram model.
     Presets(presets::Args),
     /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
@@ -129,6 +132,7 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Align(args) => align::run(&args, kinds),
         Command::Presets(args) => presets::run(&args),
         Command::Mup(args) => mup::run(&args),
         Command::Sweep(args) => sweep::run(&args),

@@ -19,13 +19,15 @@ pub(super) struct Last<T> {
     pub(super) hidden: Vec<T>,
 }
 
-impl<T: Real> Last<T> {
+impl<T> Last<T> {
     /// Bytes of all buffers.
     pub(super) fn bytes(&self) -> usize {
         let Self { normed, product, active, hidden } = self;
         [normed, product, active, hidden].map(bytes_of).iter().sum()
     }
+}
 
+impl<T: Real> Last<T> {
     /// Writes what the product over the vocabulary is given, from the residual behind the last block.
     pub(super) fn forward(&mut self, model: &Transformer<T>, mode: Mode, x: &[T]) -> Result<()> {
         let Self { normed, product, active, hidden } = self;

@@ -22,6 +22,7 @@ mod shape;
 mod source;
 mod tape;
 
+pub(crate) use init::Init;
 pub(crate) use shape::{ExpertShape, Misfit, Shape};
 pub(crate) use source::{Source, Tensors};
 pub(crate) use tape::Tape;
@@ -46,7 +47,7 @@ use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Block<T> {
     /// Where both norms stand.
     pub(crate) place: NormPlace,
@@ -62,7 +63,7 @@ pub(crate) struct Block<T> {
 }
 
 /// What stands between the two products that mix tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Mix<T> {
     /// Softmax attention, which has no parameters of its own.
     Attention,
@@ -74,7 +75,7 @@ pub(crate) enum Mix<T> {
 pub(crate) type MixLayer<'a, T> = dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()> + 'a;
 
 /// What a head does before the product over the vocabulary.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Transform<T> {
     pub(crate) dense: Linear<T>,
     pub(crate) activation: Activation,
@@ -113,6 +114,29 @@ impl Shape {
     /// The shape for an objective: a row of the vocabulary for its mask token, a table for its languages.
     pub(crate) fn with(self, program: Program) -> Self {
         Self { vocab: program.model_vocab(), program, ..self }
+    }
+}
+
+impl<T> Block<T> {
+    /// Every linear part whose matrix an adapter may stand beside, in the order of the forward pass; the router of experts is none.
+    pub(crate) fn linears(&self) -> impl Iterator<Item = &Linear<T>> {
+        let (dense, experts) = match &self.ff {
+            FeedForward::Dense(dense) => (Some(dense), None),
+            FeedForward::Experts(experts) => (None, Some(&experts.experts)),
+        };
+        let networks = dense.into_iter().chain(experts.into_iter().flatten());
+        [&self.qkv, &self.out].into_iter().chain(networks.flat_map(|network| [&network.up, &network.down]))
+    }
+
+    /// The same, to be adapted.
+    pub(crate) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear<T>> {
+        let (dense, experts) = match &mut self.ff {
+            FeedForward::Dense(dense) => (Some(dense), None),
+            FeedForward::Experts(experts) => (None, Some(&mut experts.experts)),
+        };
+        let networks = dense.into_iter().chain(experts.into_iter().flatten());
+        let inner = networks.flat_map(|network| [&mut network.up, &mut network.down]);
+        [&mut self.qkv, &mut self.out].into_iter().chain(inner)
     }
 }
 
@@ -216,6 +240,58 @@ impl<T: Real> Transformer<T> {
             return Ok(plain::loss(self, batch, Dropout::NONE, Terms::default())?.to_scalar::<T>()?.to_f64());
         }
         self.tape().loss(self, batch)
+    }
+
+    /// The loss that the caller computes from the last hidden states (tokens × width), whose gradient it writes; gradients of the
+    /// other parameters are added to them.
+    pub(crate) fn gradients_by(
+        &self,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        if !self.device.is_cpu() {
+            return plain::gradients_by(self, batch, dropout, loss);
+        }
+        let mut tape = self.tape();
+        let loss = tape.forward_by(self, batch, dropout, loss)?;
+        tape.backward(self, batch, dropout)?;
+        Ok(loss)
+    }
+
+    /// Reads the last hidden states of a batch (tokens × width), without dropout.
+    pub(crate) fn read_hidden<R>(&self, batch: &Batch, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+        if !self.device.is_cpu() {
+            return read(&plain::hidden_numbers(self, batch)?);
+        }
+        self.tape().read_hidden(self, batch, read)
+    }
+
+    /// Another model of the same tensors: what is trained in one is trained in the other, adapters that either is given later are its own.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            embedding: self.embedding.clone(),
+            embedding_norm: self.embedding_norm.clone(),
+            blocks: self.blocks.clone(),
+            norm: self.norm.clone(),
+            transform: self.transform.clone(),
+            head: self.head.clone(),
+            head_bias: self.head_bias.clone(),
+            rope: self.rope.clone(),
+            slopes: self.slopes.clone(),
+            parameters: self.parameters.clone(),
+            buffers: self.buffers.clone(),
+            device: self.device.clone(),
+            recompute: self.recompute,
+            terms: self.terms,
+            tape: Mutex::default(),
+        }
+    }
+
+    /// The parameters that are not frozen, in the order of the forward pass.
+    pub(crate) fn learning(&self) -> Vec<Shared<T>> {
+        self.parameters.iter().filter(|p| p.learns()).cloned().collect()
     }
 
     /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.

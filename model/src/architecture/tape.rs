@@ -7,13 +7,15 @@
 //! pass computes a segment again before it goes through it. What falls by dropout is a function of its place, so the second time gives
 //! the same bits as the first. The last segment is never computed twice, nor is the output of any.
 
+mod measure;
+
 use super::last::Last;
 use super::{Block, Mix, MixLayer, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
-use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, bytes_of, sized};
+use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, sized};
 use crate::layer::normalisation::{Mode, Normalisation};
 use crate::objective::cross_entropy::CrossEntropy;
 use crate::parts::NormPlace;
@@ -142,24 +144,33 @@ impl<T: Real> Tape<T> {
         self.loss.loss(&model.head, batch, &self.last.hidden)
     }
 
-    /// Bytes held between passes, but for those of the loss.
-    pub(crate) fn bytes(&self) -> usize {
-        let Between { residual, branch, second, inside, ff } = &self.between;
-        let single = [&self.looked_up, &self.embedded, &self.d_hidden];
-        let single = single.into_iter().chain([residual, branch, second, inside]).chain(&self.borders);
-        single.map(bytes_of).sum::<usize>()
-            + self.blocks.iter().map(Activations::bytes).sum::<usize>()
-            + self.last.bytes()
-            + ff.bytes()
+    /// A loss of the caller's over the last hidden states (tokens × width): `loss` is given them and writes their gradient, for
+    /// [`Tape::backward`].
+    pub(crate) fn forward_by(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
+        self.hidden(model, pass, model.segment())?;
+        // The loss is the caller's alone: experts are not balanced by it.
+        self.experts.weight = 0.0;
+        let hidden = &self.last.hidden;
+        loss(hidden, sized(&mut self.d_hidden, hidden.len()))
     }
 
-    /// What the last pass left, by part of the model: output of the embedding, of the last attention and block, and what the head is given.
-    pub(crate) fn parts(&self) -> Vec<(&'static str, &[T])> {
-        let last = self.blocks.last();
-        let mixed = last.map(|kept| ("attention", &kept.mixed[..]));
-        let residual = last.map(|kept| ("residual", &kept.out[..]));
-        let first = std::iter::once(("embedding", &self.embedded[..]));
-        first.chain(mixed).chain(residual).chain([("features", &self.last.hidden[..])]).collect()
+    /// Reads the last hidden states of a batch (tokens × width), without dropout and without gradients.
+    pub(crate) fn read_hidden<R>(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        read: impl FnOnce(&[T]) -> Result<R>,
+    ) -> Result<R> {
+        let attention = model.attention(batch);
+        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
+        read(&self.last.hidden)
     }
 
     /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
@@ -306,13 +317,6 @@ fn renorm<T: Real>(norm: &Normalisation<T>, given: &[T], between: &mut Between<T
 }
 
 impl<T: Real> Activations<T> {
-    /// Bytes of all buffers.
-    fn bytes(&self) -> usize {
-        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, out } = self;
-        let all = [attention_norm, qkv, inside, mixed, middle, ff_norm, out];
-        all.map(bytes_of).iter().sum::<usize>() + ff.bytes()
-    }
-
     /// Everything that the backward pass of a block reads. `mix` is given what the first product gave, room for what the mixing
     /// itself leaves for the backward pass, and where what comes out goes.
     fn inside(

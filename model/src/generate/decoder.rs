@@ -82,9 +82,10 @@ impl Packed {
     fn new(linear: &Linear<f32>) -> Result<Self> {
         let mut panels = Panels::new(linear.width_in(), linear.width_out());
         let (mut first, mut biases, mut biased) = (0, Vec::with_capacity(linear.width_out()), false);
-        for (weight, bias) in linear.tensors() {
+        for (weight, bias, adapter) in linear.tensors() {
             let (rows, columns) = weight.dims2()?;
-            let numbers = weight.flatten_all()?.to_vec1()?;
+            let mut numbers = weight.flatten_all()?.to_vec1()?;
+            adapter.map_or(Ok(()), |adapter| adapter.add_to(&mut numbers, linear.orientation()))?;
             let width = match linear.orientation() {
                 Orientation::OutIn => {
                     panels.set_out_in(first, &numbers);

@@ -57,6 +57,7 @@ const TEMPLATES: &[&str] = &[
 const TOXIC: f64 = 0.5;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Continues sentences about groups of people and scores how toxic that is.
     #[arg(long)]
