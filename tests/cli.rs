@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 24] = [
     "demo",
     "new",
     "check",
@@ -19,7 +19,11 @@ const COMMANDS: [&str; 20] = [
     "build",
     "run",
     "train",
+    "align",
+    "presets",
     "mup",
+    "sweep",
+    "scale",
     "trace",
     "eval",
     "generate",

@@ -9,10 +9,12 @@ use common::{
     Folder, assert_conserved, assert_same, assert_tidy, command, corpus, gristmill, node, report, start, tree,
 };
 use schemas::hash::{Rng, seed};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Kills of a build.
@@ -101,51 +103,89 @@ fn a_commit_killed_at_any_moment_leaves_one_whole_dataset() {
     }
 }
 
-fn train(folder: &Path, out: &str) -> Vec<String> {
+/// Steps of the training that is killed, and between its checkpoints.
+const STEPS: u64 = 60;
+const CHECKPOINT_EVERY: u64 = 4;
+/// Kills of a training, and how many of them while it writes a checkpoint.
+const TRAIN_KILLS: u64 = 20;
+const TRAIN_KILLS_WRITING: u64 = 8;
+
+fn train(folder: &Path, out: &str, threads: u64) -> Command {
     let settings = [
-        "steps=48",
-        "layers=1",
-        "width=32",
-        "heads=2",
-        "batch_sequences=2",
-        "checkpoint_every=3",
-        "dropout=0.1",
+        format!("steps={STEPS}"),
+        format!("checkpoint_every={CHECKPOINT_EVERY}"),
+        "eval_every=25".into(),
+        "layers=1".into(),
+        "width=32".into(),
+        "heads=2".into(),
+        "batch_sequences=1".into(),
+        "accumulate=2".into(),
+        "dropout=0.1".into(),
     ];
-    let sets = settings.iter().flat_map(|s| ["--set".to_owned(), (*s).to_owned()]);
     let dataset = folder.join("work/dataset").to_str().unwrap().to_owned();
-    ["train".to_owned(), dataset, "--out".into(), out.into()].into_iter().chain(sets).collect()
+    let mut args = vec!["train".to_owned(), dataset, "--out".into(), out.into(), "--progress=json".into()];
+    args.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]));
+    let mut command = command(&args, folder);
+    command.env("RAYON_NUM_THREADS", threads.to_string());
+    command
 }
 
+/// SIGKILL a moment after the first event that is waited for; whether it came before the end.
+fn kill_at(mut command: Command, wanted: impl Fn(&str, u64) -> bool, wait: Duration) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if wanted(event["event"].as_str().unwrap(), event["step"].as_u64().unwrap_or(0)) {
+            std::thread::sleep(wait);
+            child.kill().unwrap();
+            break;
+        }
+    }
+    child.wait().unwrap().code().is_none()
+}
+
+/// At random steps, and while a checkpoint is written, with another count of threads each time.
 #[test]
-fn a_killed_training_ends_with_the_same_weights() {
+fn a_training_killed_at_twenty_steps_ends_with_the_same_bytes() {
     let folder = Folder::new("train");
     corpus::write_all(&folder.0, 23, 40);
     gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
-    let whole = timed(|| drop(gristmill(&train(&folder.0, "whole"), &folder.0).expect(0)));
-    let weights = |out: &str| fs::read(folder.join(out).join("model.safetensors")).unwrap();
-    let expected = weights("whole");
+    let bytes = |out: &str| tree(&folder.join(out));
+    common::finish(&mut train(&folder.0, "whole", 2)).expect(0);
+    let expected = bytes("whole");
+    assert!(
+        ["metrics.parquet", "evaluations.parquet", "training.json"].iter().all(|f| expected.contains_key(*f))
+    );
     let mut rng = Rng::new(seed(3, "kills", 0));
-    let mut kills = 0;
-    for round in 0..3 {
+    let (mut kills, mut torn) = (0, 0);
+    for round in 0..2 {
         let out = format!("killed-{round}");
-        for _ in 0..3 {
-            // Three such waits together are shorter than the training, so that every one finds it at work.
-            let wait = whole.mul_f64(0.05 + 0.25 * rng.next_f64());
-            kills += u64::from(kill_after(start(&train(&folder.0, &out), &folder.0), wait));
+        let share = |n: u64| n / 2;
+        let mut moments: Vec<(u64, bool)> = (0..share(TRAIN_KILLS))
+            .map(|n| (1 + rng.below(STEPS - CHECKPOINT_EVERY), n < share(TRAIN_KILLS_WRITING)))
+            .collect();
+        moments.sort_unstable();
+        for (step, writing) in moments {
+            let event = if writing { "checkpointing" } else { "step" };
+            let wait = Duration::from_micros(rng.below(if writing { 1500 } else { 10_000 }));
+            let threads = 1 + rng.below(5);
+            kills += u64::from(kill_at(
+                train(&folder.0, &out, threads),
+                |told, at| told == event && at >= step,
+                wait,
+            ));
+            let names = common::paths(&folder.join(&out));
+            torn += u64::from(
+                names.iter().any(|name| name.starts_with("checkpoints/") && name.contains(".part")),
+            );
         }
-        let done = common::finish(&mut command(&train(&folder.0, &out), &folder.0)).expect(0);
-        assert!(weights(&out) == expected, "round {round}: other weights\n{}", done.out);
-        let stray: Vec<String> =
-            common::paths(&folder.join(&out)).into_iter().filter(|p| p.contains(".part")).collect();
-        assert!(stray.is_empty(), "left over: {stray:?}");
+        common::finish(&mut train(&folder.0, &out, 3)).expect(0);
+        assert_same(&bytes(&out), &expected, &out);
     }
-    assert!(kills >= 5, "only {kills} kills in trainings of {whole:?}");
-    for threads in ["1", "5"] {
-        let out = format!("threads-{threads}");
-        let mut command = command(&train(&folder.0, &out), &folder.0);
-        common::finish(command.env("RAYON_NUM_THREADS", threads)).expect(0);
-        assert!(weights(&out) == expected, "{threads} threads: other weights");
-    }
+    eprintln!("{kills} kills, {torn} of them left a part of a checkpoint");
+    assert!(kills == TRAIN_KILLS && torn > 0, "{kills} kills, {torn} while a checkpoint was written");
+    common::finish(&mut train(&folder.0, "threads", 5)).expect(0);
+    assert_same(&bytes("threads"), &expected, "5 threads");
 }
 
 const PAGES: u64 = 160;

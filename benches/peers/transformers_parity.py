@@ -5,7 +5,7 @@
     python transformers_parity.py > model/src/tests/transformers.json
     python transformers_parity.py --model MODEL --dataset DATASET
 
-The first form makes two tiny models from a formula and prints their logits and four training losses, which a test in `model` expects of
+The first form makes tiny models from a formula and prints their logits and four training losses, which a test in `model` expects of
 ours. The second loads a model folder and scores the held-out rows of its dataset, piece by piece without any mask of ours; the loss is
 to be the `validation_loss` of training.json.
 """
@@ -17,7 +17,8 @@ import os
 
 import torch
 import torch.nn.functional as F
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (AutoModelForCausalLM, BertConfig, BertForMaskedLM, FalconConfig, FalconForCausalLM, GPT2Config, GPT2LMHeadModel,
+                          LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM)
 
 VOCAB, WIDTH, HEADS, KV_HEADS, FF_WIDTH, LAYERS, CONTEXT, EOS = 23, 16, 4, 2, 24, 2, 12, 0
 RATES, BETAS, EPSILON, DECAY, CLIP = [0.01, 0.02, 0.02, 0.01], (0.9, 0.95), 1e-8, 0.1, 1.0
@@ -37,11 +38,28 @@ def values(place, shape):
     return numbers.reshape(shape)
 
 
+def stored(model):
+    """Parameters as a checkpoint names and cuts them: `transformers` holds the experts of a Mixtral in one tensor."""
+    for name, parameter in model.named_parameters():
+        layer, inside, rest = name.partition(".mlp.")
+        if rest == "experts.gate_up_proj":
+            for expert, both in enumerate(parameter):
+                for part, half in zip(("w1", "w3"), both.chunk(2)):
+                    yield f"{layer}.block_sparse_moe.experts.{expert}.{part}.weight", half
+        elif rest == "experts.down_proj":
+            for expert, part in enumerate(parameter):
+                yield f"{layer}.block_sparse_moe.experts.{expert}.w2.weight", part
+        elif rest == "gate.weight":
+            yield f"{layer}.block_sparse_moe.gate.weight", parameter
+        else:
+            yield name, parameter
+
+
 def fill(model):
-    named = sorted(model.named_parameters())
     with torch.no_grad():
+        named = sorted(stored(model))
         for place, (name, parameter) in enumerate(named):
-            gain = ("norm" in name or "ln_" in name) and name.endswith("weight")
+            gain = ("norm" in name.lower() or "ln_" in name) and name.endswith("weight")
             parameter.copy_(values(place, parameter.shape) * 0.5 + (1.0 if gain else 0.0))
     return named
 
@@ -71,7 +89,7 @@ def golden(model):
     named = fill(model.eval())
     with torch.no_grad():
         logits = model(torch.tensor([[3, 1, 4, 1, 5, 9]])).logits[0]
-    decays = [{"params": [p for _, p in named if (p.dim() >= 2) == matrix], "weight_decay": DECAY * matrix} for matrix in (True, False)]
+    decays = [{"params": [p for p in model.parameters() if (p.dim() >= 2) == matrix], "weight_decay": DECAY * matrix} for matrix in (True, False)]
     optimizer = torch.optim.AdamW(decays, betas=BETAS, eps=EPSILON)
     losses = []
     for number, rate in enumerate(RATES):
@@ -95,8 +113,17 @@ def tiny():
     gpt = GPT2LMHeadModel(GPT2Config(
         vocab_size=VOCAB, n_embd=WIDTH, n_inner=FF_WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=CONTEXT, bos_token_id=EOS,
         eos_token_id=EOS))
-    llama, gpt = json.dumps(golden(llama)), json.dumps(golden(gpt))
-    print(f'{{"llama": {llama},\n"gpt": {gpt}}}'.replace("], [", "],\n["))
+    sizes = dict(vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, max_position_embeddings=CONTEXT)
+    rms = dict(num_key_value_heads=KV_HEADS, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, intermediate_size=FF_WIDTH)
+    mistral = MistralForCausalLM(MistralConfig(**sizes, **rms, sliding_window=4))
+    mixtral = MixtralForCausalLM(MixtralConfig(**sizes, **rms, num_local_experts=3, num_experts_per_tok=2))
+    falcon = dict(ffn_hidden_size=FF_WIDTH, alibi=False, bias=False, hidden_dropout=0.0, attention_dropout=0.0)
+    groups = FalconConfig(**sizes, **falcon, new_decoder_architecture=True, num_kv_heads=KV_HEADS, num_ln_in_parallel_attn=1)
+    falcon = FalconForCausalLM(FalconConfig(**sizes, **falcon, multi_query=True, parallel_attn=True))
+    bert = BertForMaskedLM(BertConfig(**sizes, intermediate_size=FF_WIDTH, hidden_act="gelu", pad_token_id=None))
+    models = dict(llama=llama, gpt=gpt, mistral=mistral, mixtral=mixtral, falcon=falcon, falcon_groups=FalconForCausalLM(groups), bert=bert)
+    told = ",\n".join(f'"{name}": {json.dumps(golden(model))}' for name, model in models.items())
+    print(f"{{{told}}}".replace("], [", "],\n["))
 
 
 def held_out(folder, dataset):

@@ -72,6 +72,29 @@ impl State {
         }
     }
 
+    /// An alignment that has not begun, over rows with this name and place to read from.
+    pub(crate) fn of_rows(
+        settings: BTreeMap<String, String>,
+        steps: u64,
+        name: &str,
+        position: Position,
+        tokenizer: &str,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            step: 0,
+            steps,
+            position,
+            settings,
+            dataset_name: name.to_owned(),
+            dataset: blake3::Hash::from_bytes(position.dataset).to_hex().to_string(),
+            tokenizer: tokenizer.to_owned(),
+            initial: None,
+            files: BTreeMap::new(),
+            own: String::new(),
+        }
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let unsigned = Self { own: String::new(), ..self.clone() };
         let own = blake3::hash(&folder::json_bytes(&unsigned)).to_hex().to_string();

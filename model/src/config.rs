@@ -5,6 +5,7 @@
 use crate::architecture::{Misfit, Shape};
 use crate::error::TrainError;
 pub use crate::parts::{Activation, Architecture, InitScheme, NormKind, NormPlace, Positions};
+use crate::presets::{self, Preset};
 use schemas::manifest::Tokens;
 use schemas::{FilePath, Key, KeyError, Settings, choice, config};
 
@@ -87,6 +88,8 @@ choice! {
 config! {
     /// Settings of a training.
     pub struct Config {
+        /// A published model at a small size, whose settings hold where no others are given.
+        preset: Preset = Preset::None;
         /// Shape of the model: the defaults of its parts, and the names of the tensors in its folder.
         architecture: Architecture = Architecture::Llama;
         /// Transformer blocks.
@@ -212,7 +215,7 @@ config! {
 
 /// Every mistake in the settings of a training, keys that do not fit together included.
 pub fn check(settings: &Settings) -> Vec<KeyError> {
-    let config: Config = match settings.parse() {
+    let config = match presets::read(settings) {
         Ok(config) => config,
         Err(errors) => return errors,
     };

@@ -1,6 +1,7 @@
 //! Files of a model folder: tensors, configuration, tokenizer. A model that `transformers` has loads there as it is.
 
-use crate::architecture::{Source, Transformer, json};
+use crate::align::adapter;
+use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
 use crate::export::{decode, foreign};
 use crate::objective;
@@ -141,27 +142,38 @@ pub(crate) fn named(model: &Transformer<f32>) -> Result<Named, TrainError> {
     Ok(model.parameters.iter().chain(&model.buffers).map(entry).collect::<Result<_, candle_core::Error>>()?)
 }
 
-/// Writes tensors and configuration.
-pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
-    let mut config = json::config_json(&model.shape);
-    if let Some(told) = model.shape.program.told() {
+/// Writes the configuration.
+pub(crate) fn save_config(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
+    replace(&folder.join(CONFIG), &json_bytes(&config_json(&model.shape)))
+}
+
+/// `config.json` of a shape.
+pub(crate) fn config_json(shape: &Shape) -> Value {
+    let mut config = json::config_json(shape);
+    if let Some(told) = shape.program.told() {
         config[objective::TOLD] = told;
     }
-    replace(&folder.join(CONFIG), &json_bytes(&config))?;
+    config
+}
+
+/// Writes tensors and configuration.
+pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainError> {
+    save_config(model, folder)?;
     replace(&folder.join(TENSORS), &tensor_bytes(&named(model)?)?)
 }
 
-/// Reads a model folder: one of ours, or one of `transformers` whose model this program computes.
+/// Reads a model folder: one of ours, or one of `transformers` whose model this program computes; one of an adapter gives the base
+/// model with the adapter merged.
 ///
 /// # Errors
 /// A file is missing, the configuration is of another kind of model or sets what is not supported, or tensors do not fit it.
 pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
-    let path = folder.join(CONFIG);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let mut config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    foreign::complete(&mut config).map_err(TrainError::file(&path))?;
-    let mut shape = json::shape(&config).map_err(TrainError::file(&path))?;
-    foreign::adjust(&config, &mut shape).map_err(TrainError::file(&path))?;
+    let shape = shape_of(folder)?;
+    if adapter::is_adapter(folder) {
+        let mut model = adapter::load(folder, shape)?;
+        adapter::merge(&mut model)?;
+        return Ok(model);
+    }
     let tensors = foreign::rename(&shape, read_weights(folder)?);
     let mut left: BTreeSet<String> = tensors.keys().cloned().collect();
     let model =
@@ -173,4 +185,18 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
             "tensor `{name}` has no place in the model that {CONFIG} describes, so it would compute something else"
         ))),
     }
+}
+
+/// Reads the shape of a model folder.
+///
+/// # Errors
+/// `config.json` is missing or of another kind of model.
+pub(crate) fn shape_of(folder: &Path) -> Result<Shape, TrainError> {
+    let path = folder.join(CONFIG);
+    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    let mut config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    foreign::complete(&mut config).map_err(TrainError::file(&path))?;
+    let mut shape = json::shape(&config).map_err(TrainError::file(&path))?;
+    foreign::adjust(&config, &mut shape).map_err(TrainError::file(&path))?;
+    Ok(shape)
 }

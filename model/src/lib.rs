@@ -5,6 +5,7 @@
 //! generator takes no seed and its AdamW cannot be saved. Nothing here
 //! prints or knows the pipeline: the way in is a dataset folder, the way out a model folder.
 
+pub mod align;
 mod architecture;
 pub mod batch;
 pub mod batch_size;
@@ -28,10 +29,13 @@ mod optimizer;
 mod parameter;
 mod parametrization;
 pub mod parts;
+pub mod presets;
 pub mod progress;
+pub mod scale;
 mod schedule;
 pub mod score;
 pub mod speed;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

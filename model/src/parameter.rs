@@ -2,7 +2,7 @@
 //!
 //! Layers hold their parameters and write gradients straight into the slots. So the first micro-batch writes, later ones add, and no
 //! gradient as large as the model is ever zeroed, copied or summed. A slot also knows whether it was written: a layer whose backward forgets a parameter
-//! is found at the first step, by name.
+//! is found at the first step, by name. A frozen parameter takes part in both passes and learns nothing: its slot stays empty.
 
 use crate::kernel::Real;
 use candle_core::{Device, Result, Storage, Tensor, Var, bail};
@@ -18,8 +18,10 @@ pub(crate) struct Parameter<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
+    /// Empty until the first gradient: a model that only speaks needs no memory for it.
     gradient: Vec<T>,
     written: bool,
+    frozen: bool,
 }
 
 /// A parameter that layers share.
@@ -41,14 +43,14 @@ impl<T: Real> Parameter<T> {
     /// `values` does not fill `shape`.
     pub(crate) fn new(name: &str, shape: &[usize], values: Vec<T>, device: &Device) -> Result<Shared<T>> {
         let value = Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?;
-        let slot = Mutex::new(Slot { gradient: vec![T::ZERO; value.elem_count()], written: false });
+        let slot = Mutex::new(Slot { gradient: Vec::new(), written: false, frozen: false });
         Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
     }
 
     /// Zeros, which take no memory until they are written to.
     pub(crate) fn blank(name: &str, shape: &[usize], device: &Device) -> Result<Shared<T>> {
         let value = Var::zeros(shape, T::DTYPE, device)?;
-        let slot = Mutex::new(Slot { gradient: vec![T::ZERO; value.elem_count()], written: false });
+        let slot = Mutex::new(Slot { gradient: Vec::new(), written: false, frozen: false });
         Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
     }
 
@@ -71,9 +73,31 @@ impl<T: Real> Parameter<T> {
         Ok(body(slice(&storage, layout)?))
     }
 
-    /// Adds to the gradient: `body` is given the slot and whether to keep what it holds.
+    /// Keeps the values as they are from here on; the memory of the gradient is given back.
+    pub(crate) fn freeze(&self) {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Slot { gradient: Vec::new(), written: false, frozen: true };
+    }
+
+    /// Lets a frozen parameter learn again.
+    pub(crate) fn thaw(&self) {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).frozen = false;
+    }
+
+    /// Whether the parameter is not frozen.
+    pub(crate) fn learns(&self) -> bool {
+        !self.slot.lock().unwrap_or_else(PoisonError::into_inner).frozen
+    }
+
+    /// Adds to the gradient: `body` is given the slot and whether to keep what it holds. It is not called for a frozen one.
     pub(crate) fn accumulate(&self, body: impl FnOnce(&mut [T], bool)) {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.frozen {
+            return;
+        }
+        if slot.gradient.is_empty() {
+            slot.gradient = vec![T::ZERO; self.value.elem_count()];
+        }
         let keep = slot.written;
         slot.written = true;
         body(&mut slot.gradient, keep);

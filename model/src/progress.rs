@@ -65,6 +65,13 @@ pub enum TrainEvent<'a> {
         /// Steps done.
         step: u64,
     },
+    /// An alignment measured rows kept apart.
+    Measured {
+        /// Steps done.
+        step: u64,
+        /// Numbers with their names.
+        found: &'a [(&'static str, f64)],
+    },
     /// A checkpoint is on the disk.
     Checkpointed {
         /// Steps done.

@@ -2,7 +2,8 @@
 
 use crate::batch::Row;
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder,
+    ArrayRef, BooleanBuilder, Int32Array, ListBuilder, PrimitiveBuilder, RecordBatch, StringArray,
+    StringBuilder,
 };
 use arrow::datatypes::{DataType, Field, Int32Type};
 use parquet::arrow::ArrowWriter;
@@ -73,7 +74,7 @@ fn shard(path: &Path, rows: &[Row], (group_rows, plain): (usize, bool)) {
     let mut ids =
         ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false));
     for row in rows {
-        row.piece_lengths.iter().for_each(|_| ids.values().append_value("d"));
+        (0..row.piece_lengths.len()).for_each(|piece| ids.values().append_value(format!("d{piece}")));
         ids.append(true);
     }
     let columns: Vec<ArrayRef> = vec![
@@ -125,6 +126,30 @@ fn tokenizer(path: &Path) {
 /// Writes a dataset of two training shards and one held-out shard.
 pub(crate) fn dataset(folder: &Path) {
     dataset_of(folder, "tiny", VOCAB, 5);
+}
+
+/// Adds documents to a dataset: the first piece of each row is of `d0`, the second of `d1`.
+pub(crate) fn add_documents(folder: &Path, documents: &[(&str, Option<&str>, &str)]) {
+    let column = |of: &dyn Fn(&(&str, Option<&str>, &str)) -> Option<String>| -> ArrayRef {
+        Arc::new(documents.iter().map(of).collect::<StringArray>())
+    };
+    let batch = RecordBatch::try_from_iter([
+        ("id", column(&|document| Some(document.0.to_owned()))),
+        ("url", column(&|document| document.1.map(str::to_owned))),
+        ("source", column(&|document| Some(document.2.to_owned()))),
+    ]);
+    let batch = batch.unwrap();
+    let name = "documents/part-00000.parquet";
+    std::fs::create_dir_all(folder.join("documents")).unwrap();
+    let file = std::fs::File::create(folder.join(name)).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let bytes = std::fs::read(folder.join(manifest::FILE)).unwrap();
+    let mut told: Manifest = serde_json::from_slice(&bytes).unwrap();
+    let file = File { bytes: 0, rows: None, blake3: String::new(), sha256: String::new() };
+    told.files.insert(name.to_owned(), file);
+    std::fs::write(folder.join(manifest::FILE), serde_json::to_vec(&told).unwrap()).unwrap();
 }
 
 /// Writes a dataset with a name, the size that its vocabulary is said to have, and held-out rows, 0 for no such shard.

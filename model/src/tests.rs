@@ -1,5 +1,6 @@
 //! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
 
+mod compositions;
 mod export;
 mod faults;
 pub(crate) mod gradients;
@@ -8,7 +9,7 @@ mod transformers;
 
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
-use crate::config::{Activation, Architecture, Config, InitScheme, NormKind, NormPlace, Positions};
+use crate::config::{Architecture, Config};
 use crate::kernel::Real;
 use crate::layer::dropout::Dropout;
 use crate::objective::Program;
@@ -20,55 +21,13 @@ use schemas::manifest::Tokens;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(crate) use compositions::compositions;
+
 const NONE: Dropout = Dropout::NONE;
 
 pub(crate) fn small(architecture: Architecture) -> Config {
     let kv_heads = if architecture == Architecture::Llama { 2 } else { 0 };
     Config { architecture, layers: 2, width: 16, heads: 4, kv_heads, ff_width: 24, ..Config::default() }
-}
-
-/// Small models that have every part between them: a name, and the settings.
-pub(crate) fn compositions() -> Vec<(&'static str, Config)> {
-    let of = |architecture, change: fn(&mut Config)| {
-        let mut config = small(architecture);
-        change(&mut config);
-        config
-    };
-    let (llama, gpt) = (Architecture::Llama, Architecture::Gpt);
-    vec![
-        ("llama", small(llama)),
-        ("gpt", small(gpt)),
-        ("falcon", small(Architecture::Falcon)),
-        ("falcon with groups", of(Architecture::Falcon, |c| c.kv_heads = 2)),
-        ("bert", small(Architecture::Bert)),
-        (
-            "gpt with alibi and a window",
-            of(gpt, |c| (c.positions, c.window) = (Some(Positions::Alibi), Some(4))),
-        ),
-        (
-            "llama with alibi",
-            of(llama, |c| (c.positions, c.heads, c.kv_heads) = (Some(Positions::Alibi), 2, 1)),
-        ),
-        ("gpt without positions", of(gpt, |c| c.positions = Some(Positions::None))),
-        ("parallel without biases", of(gpt, |c| (c.parallel, c.biases) = (Some(true), Some(false)))),
-        ("norms behind, rms", of(llama, |c| (c.norm_place, c.biases) = (Some(NormPlace::After), Some(true)))),
-        (
-            "small init, silu",
-            of(gpt, |c| (c.init, c.activation) = (InitScheme::Small, Some(Activation::Silu))),
-        ),
-        (
-            "geglu, truncated",
-            of(gpt, |c| (c.activation, c.init) = (Some(Activation::GeGlu), InitScheme::Truncated)),
-        ),
-        ("mixture", of(llama, |c| c.experts = Some(3))),
-        ("switch", of(gpt, |c| (c.experts, c.experts_active, c.experts_balance) = (Some(4), 1, 0.1))),
-        ("parallel mixture", of(Architecture::Falcon, |c| c.experts = Some(3))),
-        ("recurrences", of(llama, |c| c.mixers = Some("r".into()))),
-        ("hybrid", of(llama, |c| (c.mixers, c.window, c.layers) = (Some("rra".into()), Some(3), 3))),
-        ("recurrent bert", of(Architecture::Bert, |c| c.mixers = Some("ar".into()))),
-        ("batch norm", of(gpt, |c| c.norm = Some(NormKind::Batch))),
-        ("parallel batch norm", of(Architecture::Falcon, |c| c.norm = Some(NormKind::Batch))),
-    ]
 }
 
 pub(crate) fn model<T: Real>(config: &Config, length: u64) -> Transformer<T> {

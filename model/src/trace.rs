@@ -8,6 +8,7 @@ use crate::error::TrainError;
 use crate::train::REPORT;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,25 @@ pub fn trace(model: &Path, dataset: &Path, steps: RangeInclusive<u64>) -> Result
             pieces,
         })
     };
-    (0..).zip(numbers).map(sequence).collect()
+    let mut sequences: Vec<Sequence> = (0..).zip(numbers).map(sequence).collect::<Result<_, TrainError>>()?;
+    locate(&opened, &mut sequences);
+    Ok(sequences)
+}
+
+/// Looks up the addresses of documents. A dataset without them, or whose documents cannot be read, still has the ids.
+fn locate(dataset: &Dataset, sequences: &mut [Sequence]) {
+    let pieces = sequences.iter().flat_map(|sequence| &sequence.pieces);
+    let mut urls: BTreeMap<String, Option<String>> =
+        pieces.map(|piece| (piece.document.clone(), None)).collect();
+    let found = dataset.documents(|document| {
+        if let Some(url) = urls.get_mut(document.id) {
+            *url = document.url.map(str::to_owned);
+        }
+    });
+    drop(found);
+    for piece in sequences.iter_mut().flat_map(|sequence| &mut sequence.pieces) {
+        piece.url.clone_from(&urls[&piece.document]);
+    }
 }
 
 impl Training {

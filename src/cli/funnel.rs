@@ -77,7 +77,7 @@ fn warning(report: &Report) -> Option<String> {
     })
 }
 
-fn reasons(node: &NodeReport) -> String {
+pub(super) fn reasons(node: &NodeReport) -> String {
     let mut reasons: Vec<(&String, &u64)> = node.counts.dropped.iter().collect();
     reasons.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
     let shown =

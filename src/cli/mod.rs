@@ -16,6 +16,7 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::cli::output::tell(format_args!($($words)*)) };
 }
 
+mod align;
 mod batch;
 mod build;
 mod cells;
@@ -34,10 +35,13 @@ mod inspect;
 mod mup;
 mod new;
 mod output;
+mod presets;
 mod progress;
+mod scale;
 mod schema;
 mod stage;
 mod stages;
+mod sweep;
 mod tokenizer;
 mod trace;
 mod train;
@@ -75,8 +79,16 @@ enum Command {
     Run(build::Args),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
+    /// Teaches a trained model answers, preferences, or what earns rewards.
+    Align(align::Args),
+    /// Trains published models at a small size and holds each against its untrained self and a bigram model.
+    Presets(presets::Args),
     /// Shows whether learning rates carry over widths, by the standard parametrisation and by muP.
     Mup(mup::Args),
+    /// Trains a grid of settings side by side, and ranks them.
+    Sweep(sweep::Args),
+    /// Fits a scaling law to small trainings, and predicts a larger one.
+    Scale(scale::Args),
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
@@ -120,7 +132,11 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
         Command::Run(args) => build::run(&args, kinds, build::Until::Model),
         Command::Train(args) => train::run(&args),
+        Command::Align(args) => align::run(&args, kinds),
+        Command::Presets(args) => presets::run(&args),
         Command::Mup(args) => mup::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Scale(args) => scale::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

@@ -61,7 +61,8 @@ fn text(sequences: &[Sequence]) -> String {
         out += &format!("step {step}, sequence {place}, epoch {epoch}: {} row {row}\n", one_line(shard));
         for piece in pieces {
             let end = piece.offset + piece.tokens;
-            out += &format!("  {}  tokens {}..{end}\n", one_line(&piece.document), piece.offset);
+            let url = piece.url.as_deref().map(|url| format!("  {}", one_line(url))).unwrap_or_default();
+            out += &format!("  {}  tokens {}..{end}{url}\n", one_line(&piece.document), piece.offset);
         }
     }
     out

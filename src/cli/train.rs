@@ -56,19 +56,10 @@ pub(super) enum Device {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let (dataset, mut pairs) = match find(&args.dataset) {
+    let (dataset, mut pairs) = match settings(&args.dataset, &args.settings) {
         Ok(found) => found,
         Err(error) => return wrong::misused(error),
     };
-    for text in &args.settings {
-        match super::stage::setting(text) {
-            Ok((key, value)) => {
-                pairs.retain(|(known, _)| *known != key);
-                pairs.push((key, value));
-            }
-            Err(error) => return wrong::misused(error),
-        }
-    }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
     if args.find_batch {
@@ -83,6 +74,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         };
     }
     with_settings(&dataset, &out, &Settings::new(pairs), args.device, args.progress, args.json)
+}
+
+/// The dataset that a path means, and the settings of its recipe with those of `--set` in front.
+///
+/// # Errors
+/// No dataset is there, or a setting is none, in words.
+pub(super) fn settings(dataset: &Path, set: &[String]) -> Result<(PathBuf, Pairs), String> {
+    let (dataset, mut pairs) = find(dataset)?;
+    for text in set {
+        let (key, value) = super::stage::setting(text)?;
+        pairs.retain(|(known, _)| *known != key);
+        pairs.push((key, value));
+    }
+    Ok((dataset, pairs))
 }
 
 type Pairs = Vec<(String, Value)>;
@@ -166,7 +171,7 @@ pub(super) fn with_settings(
     progress: Progress,
     json: bool,
 ) -> ExitCode {
-    let mut config: Config = match settings.parse() {
+    let mut config = match model::presets::read(settings) {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));

@@ -68,7 +68,8 @@ pub(crate) fn config_json(shape: &Shape) -> Value {
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
         "tie_word_embeddings": shape.tied_head,
-        "pad_token_id": shape.eos,
+        // `transformers` would teach that token nothing.
+        "pad_token_id": null,
         "bos_token_id": shape.eos,
         "eos_token_id": shape.eos,
         "torch_dtype": "float32",

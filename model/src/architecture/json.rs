@@ -5,6 +5,7 @@
 
 use super::shape::{ExpertShape, Preset, Shape};
 use super::{bert, falcon, gpt, llama};
+use crate::config::Objective;
 use crate::layer::attention::Heads;
 use crate::objective::{self, Program};
 use crate::parts::{Architecture, InitScheme, Mixer, by_name, name_of};
@@ -32,7 +33,13 @@ pub(crate) fn is_published(shape: &Shape) -> bool {
         Architecture::Falcon => falcon::is_published,
         Architecture::Bert => bert::is_published,
     };
-    same && particular(shape)
+    // Others of `transformers` look back alone, and none has a table of languages.
+    let (objective, languages) = (shape.program.objective, &shape.program.languages);
+    let looks = match shape.architecture {
+        Architecture::Bert => objective != Objective::Permutation && languages.is_empty(),
+        _ => objective.is_next_token(),
+    };
+    same && looks && particular(shape)
 }
 
 /// The content of `config.json`.

@@ -21,6 +21,7 @@ mod shape;
 mod source;
 mod tape;
 
+pub(crate) use init::Init;
 pub(crate) use shape::{ExpertShape, Misfit, Shape};
 pub(crate) use source::{Source, Tensors};
 pub(crate) use tape::Tape;
@@ -28,7 +29,7 @@ pub(crate) use tape::Tape;
 use crate::batch::Batch;
 use crate::kernel::Real;
 use crate::layer::activation::Activation;
-use crate::layer::attention::{Attention, Cache, HeadLayout, alibi_slopes};
+use crate::layer::attention::{Attention, Cache, alibi_slopes};
 use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
 use crate::layer::feed_forward::FeedForward;
@@ -45,7 +46,7 @@ use candle_core::{Device, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Block<T> {
     /// Where both norms stand.
     pub(crate) place: NormPlace,
@@ -61,7 +62,7 @@ pub(crate) struct Block<T> {
 }
 
 /// What stands between the two products that mix tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Mix<T> {
     /// Softmax attention, which has no parameters of its own.
     Attention,
@@ -69,8 +70,11 @@ pub(crate) enum Mix<T> {
     Recurrence(Recurrence<T>),
 }
 
+/// Mixes the tokens of a layer: its number, the layer, what its first product gave, which may be changed, and where what comes out goes.
+pub(crate) type MixLayer<'a, T> = dyn FnMut(usize, &Block<T>, &mut [T], &mut [T]) -> Result<()> + 'a;
+
 /// What a head does before the product over the vocabulary.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Transform<T> {
     pub(crate) dense: Linear<T>,
     pub(crate) activation: Activation,
@@ -109,6 +113,29 @@ impl Shape {
     /// The shape for an objective: a row of the vocabulary for its mask token, a table for its languages.
     pub(crate) fn with(self, program: Program) -> Self {
         Self { vocab: program.model_vocab(), program, ..self }
+    }
+}
+
+impl<T> Block<T> {
+    /// Every linear part whose matrix an adapter may stand beside, in the order of the forward pass; the router of experts is none.
+    pub(crate) fn linears(&self) -> impl Iterator<Item = &Linear<T>> {
+        let (dense, experts) = match &self.ff {
+            FeedForward::Dense(dense) => (Some(dense), None),
+            FeedForward::Experts(experts) => (None, Some(&experts.experts)),
+        };
+        let networks = dense.into_iter().chain(experts.into_iter().flatten());
+        [&self.qkv, &self.out].into_iter().chain(networks.flat_map(|network| [&network.up, &network.down]))
+    }
+
+    /// The same, to be adapted.
+    pub(crate) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear<T>> {
+        let (dense, experts) = match &mut self.ff {
+            FeedForward::Dense(dense) => (Some(dense), None),
+            FeedForward::Experts(experts) => (None, Some(&mut experts.experts)),
+        };
+        let networks = dense.into_iter().chain(experts.into_iter().flatten());
+        let inner = networks.flat_map(|network| [&mut network.up, &mut network.down]);
+        [&mut self.qkv, &mut self.out].into_iter().chain(inner)
     }
 }
 
@@ -214,6 +241,58 @@ impl<T: Real> Transformer<T> {
         self.tape().loss(self, batch)
     }
 
+    /// The loss that the caller computes from the last hidden states (tokens × width), whose gradient it writes; gradients of the
+    /// other parameters are added to them.
+    pub(crate) fn gradients_by(
+        &self,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        if !self.device.is_cpu() {
+            return plain::gradients_by(self, batch, dropout, loss);
+        }
+        let mut tape = self.tape();
+        let loss = tape.forward_by(self, batch, dropout, loss)?;
+        tape.backward(self, batch, dropout)?;
+        Ok(loss)
+    }
+
+    /// Reads the last hidden states of a batch (tokens × width), without dropout.
+    pub(crate) fn read_hidden<R>(&self, batch: &Batch, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+        if !self.device.is_cpu() {
+            return read(&plain::hidden_numbers(self, batch)?);
+        }
+        self.tape().read_hidden(self, batch, read)
+    }
+
+    /// Another model of the same tensors: what is trained in one is trained in the other, adapters that either is given later are its own.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            embedding: self.embedding.clone(),
+            embedding_norm: self.embedding_norm.clone(),
+            blocks: self.blocks.clone(),
+            norm: self.norm.clone(),
+            transform: self.transform.clone(),
+            head: self.head.clone(),
+            head_bias: self.head_bias.clone(),
+            rope: self.rope.clone(),
+            slopes: self.slopes.clone(),
+            parameters: self.parameters.clone(),
+            buffers: self.buffers.clone(),
+            device: self.device.clone(),
+            recompute: self.recompute,
+            terms: self.terms,
+            tape: Mutex::default(),
+        }
+    }
+
+    /// The parameters that are not frozen, in the order of the forward pass.
+    pub(crate) fn learning(&self) -> Vec<Shared<T>> {
+        self.parameters.iter().filter(|p| p.learns()).cloned().collect()
+    }
+
     /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
     pub(crate) fn target_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
         if !self.device.is_cpu() {
@@ -229,31 +308,69 @@ impl<T: Real> Transformer<T> {
 
     /// The features that the head is given for tokens that stand alone: tokens × width.
     pub(crate) fn hidden(&self, ids: &[u32]) -> Result<Vec<T>> {
-        tape::continued(self, &Batch::piece(ids, 0), &mut self.caches())
+        self.features(&Batch::piece(ids, 0))
     }
 
-    /// The same for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
+    /// Whether every layer mixes tokens by attention.
+    pub(crate) fn mixes_by_attention(&self) -> bool {
+        self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
+    }
+
+    /// The features that the head is given for a batch whose tokens the caller mixes in each layer, from their queries, keys and values.
     pub(crate) fn mixed_by(
         &self,
         batch: &Batch,
-        mix: impl FnMut(usize, &mut [T], &mut [T]),
+        mut mix: impl FnMut(usize, &mut [T], &mut [T]),
     ) -> Result<Vec<T>> {
-        tape::mixed_by(self, batch, mix)
-    }
-
-    /// Whether every layer is attention by products of queries and keys alone, over all that stands before.
-    pub(crate) fn is_plain_attention(&self) -> bool {
-        self.slopes.is_none()
-            && self.shape.window.is_none()
-            && self.shape.heads.layout == HeadLayout::Split
-            && self.blocks.iter().all(|block| matches!(block.mix, Mix::Attention))
+        self.walk(batch, &mut |layer, _, qkv, mixed| {
+            mix(layer, qkv, mixed);
+            Ok(())
+        })
     }
 
     /// The logits that follow `ids`, which continue what the caches have seen.
     pub(crate) fn next_logits(&self, ids: &[u32], caches: &mut [Cache<T>], seen: usize) -> Result<Vec<T>> {
         let width = self.shape.width;
-        let hidden = tape::continued(self, &Batch::piece(ids, seen), caches)?;
+        let batch = Batch::piece(ids, seen);
+        let hidden = self.walk(&batch, &mut |layer, block, qkv, mixed| {
+            let cache = &mut caches[layer];
+            match &block.mix {
+                Mix::Recurrence(layer) => layer.step(qkv, &mut cache.state, mixed),
+                Mix::Attention => {
+                    cache.attend(qkv, self.attention(&batch), mixed);
+                    Ok(())
+                }
+            }
+        })?;
         self.logits(&hidden[hidden.len() - width..])
+    }
+
+    /// The logits of every token of a batch, by who sees whom in it: tokens × vocab.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the parity of exported models asks for it"))]
+    pub(crate) fn all_logits(&self, batch: &Batch) -> Result<Vec<T>> {
+        self.logits(&self.features(batch)?)
+    }
+
+    /// The features that the head is given: tokens × width, without dropout.
+    fn features(&self, batch: &Batch) -> Result<Vec<T>> {
+        self.walk(batch, &mut |_, block, qkv, mixed| match &block.mix {
+            Mix::Recurrence(layer) => layer.forward(batch, qkv, &mut vec![], mixed),
+            Mix::Attention => {
+                self.attention(batch).forward(qkv, mixed);
+                Ok(())
+            }
+        })
+    }
+
+    /// The same, where `mix` decides what the tokens of each layer see.
+    ///
+    /// # Errors
+    /// A token is beyond the vocabulary; those of `mix`.
+    pub(crate) fn walk(&self, batch: &Batch, mix: &mut MixLayer<'_, T>) -> Result<Vec<T>> {
+        tape::walk(self, batch, mix)
     }
 
     /// The logits of rows of features as the last norm gives them: rows × vocab.

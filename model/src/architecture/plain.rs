@@ -13,6 +13,7 @@ use crate::layer::dropout::Dropout;
 use crate::layer::embedding::Embedding;
 use crate::layer::feed_forward::{Dense, FeedForward};
 use crate::layer::linear::{Linear, Orientation};
+use crate::layer::lora::LowRank;
 use crate::layer::normalisation::Normalisation;
 use crate::objective::cross_entropy::Terms;
 use crate::parts::NormPlace;
@@ -52,6 +53,34 @@ pub(crate) fn gradients<T: Real>(
         return Ok(0.0);
     }
     let loss = (loss(model, batch, dropout, model.terms)? * scale)?;
+    collect(model, &loss)?;
+    Ok(loss.to_scalar::<T>()?.to_f64())
+}
+
+/// The loss that the caller computes from the last hidden states, whose gradient it writes.
+pub(crate) fn gradients_by<T: Real>(
+    model: &Transformer<T>,
+    batch: &Batch,
+    dropout: Dropout,
+    loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+) -> Result<f64> {
+    let h = hidden(model, batch, dropout)?;
+    let numbers = h.flatten_all()?.to_vec1::<T>()?;
+    let mut dh = vec![T::ZERO; numbers.len()];
+    let loss = loss(&numbers, &mut dh)?;
+    // The scalar whose gradient by h is dh.
+    let dh = Tensor::from_vec(dh, h.shape(), &model.device)?;
+    collect(model, &(h * dh)?.sum_all()?)?;
+    Ok(loss)
+}
+
+/// The last hidden states in main memory.
+pub(crate) fn hidden_numbers<T: Real>(model: &Transformer<T>, batch: &Batch) -> Result<Vec<T>> {
+    hidden(model, batch, Dropout::NONE)?.flatten_all()?.to_vec1()
+}
+
+/// Adds the gradients of a scalar to the parameters.
+fn collect<T: Real>(model: &Transformer<T>, loss: &Tensor) -> Result<()> {
     let found = loss.backward()?;
     for parameter in &model.parameters {
         // One that the tape never reached stays unwritten, and stops the training by its name.
@@ -62,7 +91,7 @@ pub(crate) fn gradients<T: Real>(
             false => total.copy_from_slice(&gradient),
         });
     }
-    Ok(loss.to_scalar::<T>()?.to_f64())
+    Ok(())
 }
 
 /// The summed loss of a batch as a scalar on the tape, each target's times its weight.
@@ -164,11 +193,15 @@ fn normed<T: Real>(norm: Option<&Normalisation<T>>, x: Tensor) -> Result<Tensor>
 }
 
 fn linear<T: Real>(linear: &Linear<T>, x: &Tensor) -> Result<Tensor> {
-    let part = |(weight, bias): (&Tensor, Option<&Tensor>)| {
-        let y = match linear.orientation() {
+    let part = |(weight, bias, adapter): (&Tensor, Option<&Tensor>, Option<&LowRank<T>>)| {
+        let mut y = match linear.orientation() {
             Orientation::OutIn => x.matmul(&weight.t()?)?,
             Orientation::InOut => x.matmul(weight)?,
         };
+        if let Some(LowRank { down, up, scale }) = adapter {
+            let low = x.matmul(&down.value().t()?)?.matmul(&up.value().t()?)?;
+            y = (y + (low * scale.to_f64())?)?;
+        }
         bias.map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))
     };
     Tensor::cat(&linear.tensors().map(part).collect::<Result<Vec<_>>>()?, 1)

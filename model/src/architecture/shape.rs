@@ -2,10 +2,11 @@
 
 use super::names::Names;
 use super::{bert, falcon, gpt, llama};
-use crate::config::Config;
+use crate::config::{Config, Objective};
 use crate::layer::attention::{HeadLayout, Heads};
 use crate::objective::Program;
 use crate::parts::{Activation, Architecture, InitScheme, Mixer, NormKind, NormPlace, Positions};
+use schemas::ConfigValue as _;
 use schemas::manifest::Tokens;
 
 /// Everything that decides the tensors of a model and what is computed with them.
@@ -146,6 +147,8 @@ impl Shape {
                 help: "set `norm_place = \"before\"` or `parallel = false`",
             });
         }
+        let mixers = mixers(config, layers)?;
+        fits_objective(config, &mixers)?;
         Ok(Self {
             architecture: config.architecture,
             layers,
@@ -170,7 +173,7 @@ impl Shape {
             parallel,
             window: config.window.map(size),
             experts: experts(config)?,
-            mixers: mixers(config, layers)?,
+            mixers,
             biases: config.biases.unwrap_or(preset.biases),
             head_transform: preset.head_transform,
             init: config.init,
@@ -186,6 +189,30 @@ impl Shape {
 
 fn size(n: u64) -> usize {
     usize::try_from(n).expect("ranges keep sizes within an address space")
+}
+
+/// Whether the parts can see what the objective lets them see.
+fn fits_objective(config: &Config, mixers: &[Mixer]) -> Result<(), Misfit> {
+    let name = config.objective.show();
+    if mixers.contains(&Mixer::Recurrence) && !config.objective.is_next_token() {
+        return Err(Misfit {
+            keys: &["mixers", "objective", "preset"],
+            message: format!(
+                "`objective` = {name} with a recurrence, which sees what stands before it and nothing else"
+            ),
+            help: "leave `mixers` unset, or take `objective = \"causal\"`",
+        });
+    }
+    if config.window.is_some() && config.objective == Objective::Permutation {
+        return Err(Misfit {
+            keys: &["window", "objective", "preset"],
+            message: format!(
+                "`objective` = {name} with a `window`: its query tokens stand behind the text, far from what they see"
+            ),
+            help: "leave `window` unset",
+        });
+    }
+    Ok(())
 }
 
 fn heads(config: &Config, preset: &Preset, positions: Positions) -> Result<Heads, Misfit> {

@@ -7,10 +7,10 @@
 //! pass computes a segment again before it goes through it. What falls by dropout is a function of its place, so the second time gives
 //! the same bits as the first. The last segment is never computed twice, nor is the output of any.
 
-use super::{Block, Mix, Transform, Transformer};
+use super::{Block, Mix, MixLayer, Transform, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
-use crate::layer::attention::{Attention, Cache};
+use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
 use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, bytes_of, sized};
 use crate::layer::normalisation::{Mode, Normalisation};
@@ -116,6 +116,9 @@ struct Pass<'a, T> {
     mode: Mode,
 }
 
+/// Mixes the tokens of a layer, with room for what the mixing itself leaves for the backward pass in the middle.
+type MixKept<'a, T> = dyn FnMut(&mut [T], &mut Vec<T>, &mut [T]) -> Result<()> + 'a;
+
 /// Whether the blocks of a segment are computed for the loss, or once more for their gradients.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Time {
@@ -148,6 +151,35 @@ impl<T: Real> Tape<T> {
         self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
         self.loss.bias.clone_from(&model.head_bias);
         self.loss.loss(&model.head, batch, &self.last.hidden)
+    }
+
+    /// A loss of the caller's over the last hidden states (tokens × width): `loss` is given them and writes their gradient, for
+    /// [`Tape::backward`].
+    pub(crate) fn forward_by(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        dropout: Dropout,
+        loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
+    ) -> Result<f64> {
+        let pass = Pass { attention: model.attention(batch), dropout, mode: Mode::Train };
+        self.hidden(model, pass, model.segment())?;
+        // The loss is the caller's alone: experts are not balanced by it.
+        self.experts.weight = 0.0;
+        let hidden = &self.last.hidden;
+        loss(hidden, sized(&mut self.d_hidden, hidden.len()))
+    }
+
+    /// Reads the last hidden states of a batch (tokens × width), without dropout and without gradients.
+    pub(crate) fn read_hidden<R>(
+        &mut self,
+        model: &Transformer<T>,
+        batch: &Batch,
+        read: impl FnOnce(&[T]) -> Result<R>,
+    ) -> Result<R> {
+        let attention = model.attention(batch);
+        self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
+        read(&self.last.hidden)
     }
 
     /// Bytes held between passes, but for those of the loss.
@@ -213,7 +245,14 @@ impl<T: Real> Tape<T> {
         let mut x = at.checked_sub(1).map_or(&self.embedded, |before| &self.borders[before]);
         let blocks = model.blocks.iter().enumerate().skip(at * segment);
         for ((index, block), kept) in blocks.zip(&mut self.blocks) {
-            kept.inside(block, pass, first_site(index), x, Behind::Nothing)?;
+            let mut mix = |qkv: &mut [T], inside: &mut Vec<T>, mixed: &mut [T]| match &block.mix {
+                Mix::Recurrence(layer) => layer.forward(pass.attention.batch, qkv, inside, mixed),
+                Mix::Attention => {
+                    pass.attention.forward(qkv, mixed);
+                    Ok(())
+                }
+            };
+            kept.inside(block, pass, first_site(index), x, &mut mix)?;
             // The border holds what the last block gave.
             if time == Time::First || (index + 1) % segment > 0 {
                 kept.outside(block, pass, first_site(index))?;
@@ -253,36 +292,18 @@ impl<T: Real> Tape<T> {
     }
 }
 
-/// The features that the head is given, of tokens that continue what the caches have seen.
-pub(super) fn continued<T: Real>(
+/// The features that the head is given, of tokens that `mix` lets see what it knows: it is given the number of a layer, the layer,
+/// what its first product gave, which it may change, and where what comes out goes.
+pub(super) fn walk<T: Real>(
     model: &Transformer<T>,
     batch: &Batch,
-    caches: &mut [Cache<T>],
+    mix: &mut MixLayer<'_, T>,
 ) -> Result<Vec<T>> {
     let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
     let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
     embed(model, pass, &mut vec![], &mut x)?;
-    for (block, cache) in model.blocks.iter().zip(caches) {
-        kept.inside(block, pass, 0, &x, Behind::Cache(cache))?;
-        kept.outside(block, pass, 0)?;
-        std::mem::swap(&mut x, &mut kept.out);
-    }
-    last.forward(model, pass.mode, &x)?;
-    Ok(last.hidden)
-}
-
-/// The features that the head is given, where the caller mixes the tokens of each layer (counted from 0): it is given queries, keys and
-/// values, and writes what each token takes.
-pub(super) fn mixed_by<T: Real>(
-    model: &Transformer<T>,
-    batch: &Batch,
-    mut mix: impl FnMut(usize, &mut [T], &mut [T]),
-) -> Result<Vec<T>> {
-    let pass = Pass { attention: model.attention(batch), dropout: Dropout::NONE, mode: Mode::Evaluate };
-    let (mut x, mut kept, mut last) = (vec![], Activations::default(), Last::default());
-    embed(model, pass, &mut vec![], &mut x)?;
-    for (layer, block) in model.blocks.iter().enumerate() {
-        kept.inside(block, pass, 0, &x, Behind::Told(&mut |qkv, mixed| mix(layer, qkv, mixed)))?;
+    for (index, block) in model.blocks.iter().enumerate() {
+        kept.inside(block, pass, 0, &x, &mut |qkv, _, mixed| mix(index, block, qkv, mixed))?;
         kept.outside(block, pass, 0)?;
         std::mem::swap(&mut x, &mut kept.out);
     }
@@ -378,14 +399,15 @@ impl<T: Real> Activations<T> {
         all.map(bytes_of).iter().sum::<usize>() + ff.bytes()
     }
 
-    /// Everything that the backward pass of a block reads; with a cache, behind what it has seen.
+    /// Everything that the backward pass of a block reads. `mix` is given what the first product gave, room for what the mixing
+    /// itself leaves for the backward pass, and where what comes out goes.
     fn inside(
         &mut self,
         block: &Block<T>,
         pass: Pass<'_, T>,
         site: u64,
         x: &[T],
-        behind: Behind<'_, T>,
+        mix: &mut MixKept<'_, T>,
     ) -> Result<()> {
         let (tokens, dropout, mode) = (pass.attention.batch.ids.len(), pass.dropout, pass.mode);
         let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, .. } = self;
@@ -394,7 +416,7 @@ impl<T: Real> Activations<T> {
         let qkv = sized(qkv, tokens * block.qkv.width_out());
         if block.place == NormPlace::After {
             block.qkv.forward(x, qkv)?;
-            mix(block, pass, qkv, inside, behind, mixed)?;
+            mix(qkv, inside, mixed)?;
             onto(dropout, site, x).write(normed, |sum| block.out.forward_onto(mixed, sum))?;
             block.attention_norm.forward(normed, middle, mode)?;
             block.ff.inside(tokens, middle, ff)?;
@@ -402,7 +424,7 @@ impl<T: Real> Activations<T> {
         }
         block.attention_norm.forward(x, normed, mode)?;
         block.qkv.forward(normed, qkv)?;
-        mix(block, pass, qkv, inside, behind, mixed)?;
+        mix(qkv, inside, mixed)?;
         onto(dropout, site, x).write(middle, |middle| block.out.forward_onto(mixed, middle))?;
         let Some(norm) = &block.ff_norm else { return block.ff.inside(tokens, normed, ff) };
         let given = sized(ff_norm, x.len());
@@ -493,37 +515,6 @@ impl<T: Real> Activations<T> {
         }
         block.qkv.backward(given, d_qkv, sized(second, given.len()))
     }
-}
-
-/// What the tokens of a pass stand behind, beside each other.
-enum Behind<'a, T> {
-    /// Nothing else.
-    Nothing,
-    /// Those that a cache has seen.
-    Cache(&'a mut Cache<T>),
-    /// The caller mixes them: tokens × queries, keys and values → tokens × what each takes.
-    Told(&'a mut dyn FnMut(&mut [T], &mut [T])),
-}
-
-/// Mixes the tokens of a batch.
-fn mix<T: Real>(
-    block: &Block<T>,
-    pass: Pass<'_, T>,
-    qkv: &mut [T],
-    inside: &mut Vec<T>,
-    behind: Behind<'_, T>,
-    mixed: &mut [T],
-) -> Result<()> {
-    match (&block.mix, behind) {
-        (_, Behind::Told(mix)) => mix(qkv, mixed),
-        (Mix::Attention, Behind::Nothing) => pass.attention.forward(qkv, mixed),
-        (Mix::Attention, Behind::Cache(cache)) => cache.attend(qkv, pass.attention, mixed),
-        (Mix::Recurrence(layer), Behind::Nothing) => {
-            layer.forward(pass.attention.batch, qkv, inside, mixed)?;
-        }
-        (Mix::Recurrence(layer), Behind::Cache(cache)) => layer.step(qkv, &mut cache.state, mixed)?,
-    }
-    Ok(())
 }
 
 const fn onto<T>(dropout: Dropout, site: u64, residual: &[T]) -> Onto<'_, T> {

@@ -125,6 +125,9 @@ pub struct Piece {
     pub offset: u32,
     /// Its tokens.
     pub tokens: u32,
+    /// Address of the document, where it was looked up and has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// The columns that name the pieces of a row.
@@ -144,6 +147,7 @@ pub(super) fn pieces(batch: &RecordBatch, row: usize) -> Result<Vec<Piece>, Stri
         document: document.unwrap_or_default().to_owned(),
         offset,
         tokens,
+        url: None,
     };
     Ok(documents.iter().zip(lengths).zip(offsets).map(piece).collect())
 }

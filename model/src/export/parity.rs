@@ -93,7 +93,11 @@ fn all_logits(model: &Transformer<f32>, ids: &[u32]) -> candle_core::Result<Vec<
         mask: Vec::new(),
     };
     let batch = Batch::whole([&row]);
-    model.logits(&model.mixed_by(&batch, |_, qkv, out| model.attention(&batch).forward(qkv, out))?)
+    let hidden = model.walk(&batch, &mut |_, _, qkv, out| {
+        model.attention(&batch).forward(qkv, out);
+        Ok(())
+    })?;
+    model.logits(&hidden)
 }
 
 fn ahead(model: &Transformer<f32>) -> usize {

@@ -84,9 +84,10 @@ impl Packed {
     fn new(linear: &Linear<f32>) -> Result<Self> {
         let mut panels = Panels::new(linear.width_in(), linear.width_out());
         let (mut first, mut biases, mut biased) = (0, Vec::with_capacity(linear.width_out()), false);
-        for (weight, bias) in linear.tensors() {
+        for (weight, bias, adapter) in linear.tensors() {
             let (rows, columns) = weight.dims2()?;
-            let numbers = weight.flatten_all()?.to_vec1()?;
+            let mut numbers = weight.flatten_all()?.to_vec1()?;
+            adapter.map_or(Ok(()), |adapter| adapter.add_to(&mut numbers, linear.orientation()))?;
             let width = match linear.orientation() {
                 Orientation::OutIn => {
                     panels.set_out_in(first, &numbers);
@@ -249,31 +250,17 @@ impl<'a> Decoder<'a> {
             return Ok(logits);
         };
         let batch = Batch::piece(ids, 0);
-        let attention = model.attention(&batch);
-        let mut work = Work::default();
-        work.size(model, packs, ids.len());
-        let Work { x, norm, qkv, mixed, up, inner, sums, .. } = &mut work;
-        model.embedding.forward(&batch, x)?;
-        for (Layer { block, dense, .. }, kept) in packs.layers.iter().zip(kept) {
-            block.attention_norm.forward(x, norm, Mode::Evaluate)?;
-            block.qkv.forward(norm, qkv)?;
-            attention.forward(qkv, mixed);
+        let hidden = model.walk(&batch, &mut |layer, _, qkv, mixed| {
+            model.attention(&batch).forward(qkv, mixed);
             for (at, qkv) in qkv.chunks_mut(heads.row()).enumerate() {
                 self.turn(at, qkv);
-                kept.push(heads, qkv);
+                kept[layer].push(heads, qkv);
             }
-            block.out.forward_onto(mixed, x)?;
-            if let Some(ff_norm) = &block.ff_norm {
-                ff_norm.forward(x, norm, Mode::Evaluate)?;
-            }
-            dense.up.forward(norm, up)?;
-            dense.activation.forward(dense.width(), up, inner);
-            dense.down.forward_onto(inner, x)?;
-        }
+            Ok(())
+        })?;
         seen.count = ids.len();
-        let width = model.shape.width;
-        packs.norm.forward(&x[x.len() - width..], &mut norm[..width], Mode::Evaluate)?;
-        packs.head.apply(&norm[..width], &mut logits, false, sums);
+        let last = &hidden[hidden.len() - model.shape.width..];
+        packs.head.apply(last, &mut logits, false, &mut Vec::new());
         Ok(logits)
     }
 }

@@ -14,7 +14,7 @@ mod rows;
 pub mod speed;
 mod text;
 
-pub(crate) use rows::{Request, continue_rows};
+pub(crate) use rows::{Request, continue_each, continue_rows};
 pub use text::Generated;
 
 use crate::architecture::Transformer;
@@ -57,9 +57,10 @@ impl Sampler {
     /// Reads a model folder.
     ///
     /// # Errors
-    /// A file is missing, is not of a model that this program reads, or the tokenizer is another model's.
+    /// A file is missing, is not of a model that this program reads and that continues texts, or the tokenizer is another model's.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let model = folder::load(folder)?;
+        model.shape.program.continues().map_err(TrainError::file(folder))?;
         let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
         // A model of another program may begin a text with another token than ends one.
         let told = std::fs::read(folder.join(manifest::TOKENIZER_CONFIG)).unwrap_or_default();

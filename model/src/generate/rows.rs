@@ -47,7 +47,7 @@ pub(crate) fn continue_rows(request: &Request<'_>) -> Result<Vec<Vec<u32>>, Trai
 ///
 /// # Errors
 /// Those of [`continue_rows`].
-pub(super) fn continue_each(
+pub(crate) fn continue_each(
     request: &Request<'_>,
     each: impl FnMut(usize, u32) -> bool + Send,
 ) -> Result<Vec<Vec<u32>>, TrainError> {

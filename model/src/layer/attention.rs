@@ -591,7 +591,8 @@ mod tests {
         }
         // A block in which no query sees anything.
         let mut blind = any_visibility(1, QUERIES + 3, false, 3);
-        (blind.starts[..QUERIES].fill(5), blind.ends[..QUERIES].fill(5));
+        blind.starts[..QUERIES].fill(5);
+        blind.ends[..QUERIES].fill(5);
         gradients_of(&blind, (1, 1, 2), Kind::default());
     }
 

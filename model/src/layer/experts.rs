@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// A router and its experts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Experts<T> {
     /// width → experts.
     pub(crate) router: Linear<T>,

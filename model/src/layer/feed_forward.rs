@@ -17,7 +17,7 @@ pub(crate) struct Dense<T> {
 }
 
 /// What stands behind the second norm of a block.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum FeedForward<T> {
     /// One network.
     Dense(Dense<T>),

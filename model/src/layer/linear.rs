@@ -1,8 +1,10 @@
 //! y = x·Wᵀ + b, for one matrix or several side by side, optionally added to a residual.
 //!
 //! Query, key and value (or gate and up) are separate parameters, as checkpoints name them, but one operation: it
-//! writes their outputs next to each other in one row and reads one gradient back.
+//! writes their outputs next to each other in one row and reads one gradient back. A part may carry a low-rank adapter
+//! ([`LowRank`]), which adds to its output.
 
+use super::lora::LowRank;
 use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, multiply, simd};
 use crate::parameter::Shared;
 use candle_core::{Result, Tensor};
@@ -33,6 +35,7 @@ pub(crate) struct Linear<T> {
 struct Part<T> {
     weight: Shared<T>,
     bias: Option<Shared<T>>,
+    adapter: Option<LowRank<T>>,
     start: usize,
     width: usize,
 }
@@ -46,7 +49,7 @@ impl<T: Real> Linear<T> {
             let (rows, columns) = weight.value().dims2()?;
             let width = if orientation == Orientation::OutIn { rows } else { columns };
             width_in = rows + columns - width;
-            made.push(Part { weight, bias, start: width_out, width });
+            made.push(Part { weight, bias, adapter: None, start: width_out, width });
             width_out += width;
         }
         Ok(Self { parts: made, orientation, width_in, width_out })
@@ -62,11 +65,28 @@ impl<T: Real> Linear<T> {
         self.parts.iter().map(|part| (&part.weight, part.bias.as_ref()))
     }
 
-    /// Each weight with its bias, in the order of the output.
-    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>)> {
+    /// Each weight with its bias and its adapter, in the order of the output.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&Tensor, Option<&Tensor>, Option<&LowRank<T>>)> {
         self.parts.iter().map(|part| {
-            (part.weight.value().as_tensor(), part.bias.as_ref().map(|bias| bias.value().as_tensor()))
+            let bias = part.bias.as_ref().map(|bias| bias.value().as_tensor());
+            (part.weight.value().as_tensor(), bias, part.adapter.as_ref())
         })
+    }
+
+    /// Gives each part the adapter that `make` has for its weight and its widths in and out.
+    pub(crate) fn adapt(
+        &mut self,
+        mut make: impl FnMut(&Shared<T>, usize, usize) -> Result<Option<LowRank<T>>>,
+    ) -> Result<()> {
+        for part in &mut self.parts {
+            part.adapter = make(&part.weight, self.width_in, part.width)?;
+        }
+        Ok(())
+    }
+
+    /// Each adapter with the weight that it belongs to.
+    pub(crate) fn adapters(&self) -> impl Iterator<Item = (&Shared<T>, &LowRank<T>)> {
+        self.parts.iter().filter_map(|part| Some((&part.weight, part.adapter.as_ref()?)))
     }
 
     /// Its parameters: each weight, then its bias.
@@ -128,6 +148,9 @@ impl<T: Real> Linear<T> {
                     multiply(rows_out, keep, lhs, matrix, T::ONE);
                 });
             })?;
+            if let Some(adapter) = &part.adapter {
+                adapter.forward_onto(x, y, (part.start, out))?;
+            }
         }
         Ok(())
     }
@@ -146,6 +169,9 @@ impl<T: Real> Linear<T> {
                     multiply(dx, index > 0, lhs, matrix, T::ONE);
                 });
             })?;
+            if let Some(adapter) = &part.adapter {
+                adapter.backward(x, dy, (part.start, out), dx)?;
+            }
             self.weight_gradient(part, x, dy);
             if let Some(bias) = &part.bias {
                 bias.accumulate(|db, keep| column_sums(dy, out, part.start, db, keep));
@@ -156,6 +182,14 @@ impl<T: Real> Linear<T> {
 
     fn weight_gradient(&self, part: &Part<T>, x: &[T], dy: &[T]) {
         let tokens = x.len() / self.width_in;
+        if tokens == 0 {
+            // An expert that no token chose.
+            return part.weight.accumulate(|dw, keep| {
+                if !keep {
+                    dw.fill(T::ZERO);
+                }
+            });
+        }
         let x = Matrix::new(x, tokens, self.width_in, self.width_in);
         let dy = |first: usize, width: usize| {
             Matrix::new(&dy[part.start + first..], tokens, width, self.width_out)
@@ -224,6 +258,18 @@ mod tests {
             y
         };
         check(&what, tokens * width_in, &parameters, forward, |x, dy, dx| linear.backward(x, dy, dx));
+    }
+
+    #[test]
+    fn no_tokens_have_gradients_of_zeros() {
+        for (orientation, shape) in [(Orientation::OutIn, [4, 3]), (Orientation::InOut, [3, 4])] {
+            let weights = [parameter::<f32>("a", &shape, 1), parameter("b", &shape, 2)];
+            let linear =
+                Linear::new(weights.iter().map(|w| (w.clone(), None)).collect(), orientation).unwrap();
+            linear.forward(&[], &mut []).unwrap();
+            linear.backward(&[], &[], &mut []).unwrap();
+            assert!(weights.iter().all(|w| w.gradient(|g| g == Some(&[0.0; 12][..]))), "{orientation:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod embedding;
 pub(crate) mod experts;
 pub(crate) mod feed_forward;
 pub(crate) mod linear;
+pub(crate) mod lora;
 pub(crate) mod norm;
 pub(crate) mod normalisation;
 pub(crate) mod recurrence;

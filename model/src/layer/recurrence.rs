@@ -306,7 +306,7 @@ impl<T: Real> Recurrence<T> {
         add(&self.convolution.1, TAPS * width);
     }
 
-    /// One token after the other behind what `state` has seen: h, then the last v, the newest first. Empty at the start.
+    /// One token after the other behind what `state` has seen, which is empty at the start: h, then the last v, the newest first.
     pub(crate) fn step(&self, uv: &[T], state: &mut Vec<T>, out: &mut [T]) -> Result<()> {
         let (width, read) = (self.width, self.read()?);
         let mut gates = vec![T::ZERO; 3 * width];

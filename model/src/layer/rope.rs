@@ -5,7 +5,7 @@
 use crate::kernel::Real;
 
 /// Cosines and sines of every position.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rope<T> {
     half: usize,
     cosines: Vec<T>,

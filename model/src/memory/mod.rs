@@ -153,11 +153,8 @@ mod tests {
     use crate::tests::{compositions, small};
 
     /// The estimate of activations is what a pass over real rows leaves.
-    fn check_activations(config: &Config) {
-        let folder = Folder::new("estimate");
-        dataset(&folder.0);
-        let dataset = Dataset::open(&folder.0).unwrap();
-        let found = estimate(&dataset, config, 1 << 32).unwrap();
+    fn check_activations(dataset: &Dataset, config: &Config) {
+        let found = estimate(dataset, config, 1 << 32).unwrap();
         let mut model: Transformer<f32> =
             Transformer::new(config.shape(&dataset.tokens).unwrap(), Source::drawn(1, &Device::Cpu)).unwrap();
         model.recompute = config.recompute as usize;
@@ -178,12 +175,16 @@ mod tests {
 
     #[test]
     fn activations_are_counted_for_every_part() {
+        let folder = Folder::new("estimate");
+        dataset(&folder.0);
+        let dataset = Dataset::open(&folder.0).unwrap();
         for (_, config) in compositions() {
-            check_activations(&config);
-            check_activations(&Config { dropout: 0.1, recompute: 1, layers: 5, ..config.clone() });
-            check_activations(&Config { recompute: 2, layers: 5, ..config.clone() });
-            check_activations(&Config { optimizer: OptimizerKind::Muon, ..config });
+            check_activations(&dataset, &config);
         }
+        let config = small(Architecture::Llama);
+        check_activations(&dataset, &Config { dropout: 0.1, recompute: 1, layers: 5, ..config.clone() });
+        check_activations(&dataset, &Config { recompute: 2, layers: 5, ..config.clone() });
+        check_activations(&dataset, &Config { optimizer: OptimizerKind::Muon, ..config });
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! At the end the lines are written as Parquet too: `metrics.parquet` of the steps, `evaluations.parquet` of the evaluations.
 
-mod tables;
+pub(crate) mod tables;
 
 use crate::error::TrainError;
 use crate::eval::held_out::HeldOut;
 use crate::folder;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 pub(crate) fn rounded(x: f64) -> f64 {
     format!("{x:.11e}").parse().unwrap_or(x)
 }
+
+/// A number with its name.
+pub(crate) type Measure = (&'static str, f64);
 
 /// The open file.
 #[derive(Debug)]
@@ -106,6 +110,27 @@ impl Metrics {
             line["sources"] = told.collect::<serde_json::Map<_, _>>().into();
         }
         self.line(&line)
+    }
+
+    /// What an alignment measured at a step, in training or, with a prefix for the names, on rows kept apart.
+    pub(crate) fn measures(&mut self, step: u64, prefix: &str, found: &[Measure]) -> Result<(), TrainError> {
+        let mut line = serde_json::Map::from_iter([("step".to_owned(), json!(step))]);
+        line.extend(found.iter().map(|(name, value)| (format!("{prefix}{name}"), json!(rounded(*value)))));
+        self.line(&Value::Object(line))
+    }
+
+    /// The numbers whose names begin with `prefix` in the first or the last line that has any, by the rest of their names.
+    pub(crate) fn found(&self, prefix: &str, last: bool) -> Result<BTreeMap<String, f64>, TrainError> {
+        let of_line = |line: &Value| {
+            let numbers = line
+                .as_object()?
+                .iter()
+                .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.as_f64()?)));
+            Some(numbers.collect::<BTreeMap<_, _>>()).filter(|numbers| !numbers.is_empty())
+        };
+        let lines = self.lines()?;
+        let mut found = lines.iter().filter_map(of_line);
+        Ok(if last { found.next_back() } else { found.next() }.unwrap_or_default())
     }
 }
 

@@ -76,7 +76,7 @@ impl<T: Real> CrossEntropy<T> {
         head.read(|w| self.chunks(batch, h, (w, &bias), T::ONE, None))
     }
 
-    /// The same, times `scale`; writes its gradient to `dh`, and those of head and bias to their slots.
+    /// The same, times `scale`; writes its gradient to `dh`, and those of head and bias to their slots, unless they are frozen.
     pub(crate) fn loss_and_gradient(
         &mut self,
         head: &Shared<T>,
@@ -89,12 +89,16 @@ impl<T: Real> CrossEntropy<T> {
         let values = numbers_of(self.bias.as_ref())?;
         let mut d_bias = vec![T::ZERO; values.len()];
         let loss = head.read(|w| {
+            if !head.learns() {
+                let gradient = Gradient { dh, head: None, d_bias: &mut d_bias };
+                return self.chunks(batch, h, (w, &values), T::of(scale), Some(gradient));
+            }
             let mut loss = 0.0;
             head.accumulate(|dw, keep| {
                 if !keep && batch.targets_count() == 0 {
                     dw.fill(T::ZERO);
                 }
-                let gradient = Gradient { dh, dw, keep, d_bias: &mut d_bias };
+                let gradient = Gradient { dh, head: Some((dw, keep)), d_bias: &mut d_bias };
                 loss = self.chunks(batch, h, (w, &values), T::of(scale), Some(gradient));
             });
             loss
@@ -143,10 +147,13 @@ impl<T: Real> CrossEntropy<T> {
             }
             let logits = &mut self.logits[..rows.len() * vocab];
             chunk_losses((rows, scales), terms, x, (w, bias), logits, losses);
-            let Some(Gradient { dh, dw, keep, d_bias }) = &mut gradient else { continue };
+            let Some(Gradient { dh, head, d_bias }) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
-            chunk_gradients(width, x, w, logits, dx, (dw, *keep));
-            *keep = true;
+            chunk_gradients(width, w, logits, dx);
+            if let Some((dw, keep)) = head {
+                head_gradients(width, x, logits, dw, *keep);
+                *keep = true;
+            }
             if !d_bias.is_empty() {
                 simd(|| logits.chunks(vocab).for_each(|d_logits| add_scaled(d_bias, d_logits, T::ONE)));
             }
@@ -169,9 +176,8 @@ pub(crate) fn chunk_bytes(width: usize, vocab: usize, targets: usize) -> u64 {
 /// Where the gradients of a batch go.
 struct Gradient<'a, T> {
     dh: &'a mut [T],
-    dw: &'a mut [T],
-    /// Whether `dw` holds something to add to.
-    keep: bool,
+    /// That of the head, and whether it holds something to add to; `None` where the head is frozen.
+    head: Option<(&'a mut [T], bool)>,
     /// Zeros; empty without a bias.
     d_bias: &'a mut [T],
 }
@@ -238,22 +244,20 @@ fn row_with<T: Real>(terms: Terms, logits: &mut [T], target: usize, scale: T) ->
     log_sum - (T::ONE - smoothing) * wanted - all + z * log_sum * log_sum
 }
 
-/// dX = dL·W and dW = (keep ? dW : 0) + dLᵀ·X of a chunk.
-fn chunk_gradients<T: Real>(
-    width: usize,
-    x: &[T],
-    w: &[T],
-    d_logits: &[T],
-    dx: &mut [T],
-    (dw, keep): (&mut [T], bool),
-) {
-    let (tokens, vocab) = (x.len() / width, w.len() / width);
+/// dX = dL·W of a chunk.
+fn chunk_gradients<T: Real>(width: usize, w: &[T], d_logits: &[T], dx: &mut [T]) {
+    let vocab = w.len() / width;
     let w = Matrix::new(w, vocab, width, width);
     dx.par_chunks_mut(ROWS * width).zip(d_logits.par_chunks(ROWS * vocab)).for_each(|(dx, d_logits)| {
         let rows = dx.len() / width;
         let dl = Matrix::new(d_logits, rows, vocab, vocab);
         multiply(MatrixMut::new(dx, rows, width, width), false, dl, w, T::ONE);
     });
+}
+
+/// dW = (keep ? dW : 0) + dLᵀ·X of a chunk.
+fn head_gradients<T: Real>(width: usize, x: &[T], d_logits: &[T], dw: &mut [T], keep: bool) {
+    let (tokens, vocab) = (x.len() / width, dw.len() / width);
     let x = Matrix::new(x, tokens, width, width);
     let transposed = Matrix::new(d_logits, tokens, vocab, vocab).transposed();
     let task = vocab.div_ceil(8).next_multiple_of(16);
@@ -344,7 +348,7 @@ mod tests {
         gradients(&many, 37, 3, ROWS * 37);
         gradients(&many[..5], 200, 2, 1);
         let weights: Vec<f32> = (0..many.len()).map(|at| at as f32 % 5.0 * 0.75 - 1.5).collect();
-        gradients_of(&many, &weights, 37, 3, ROWS * 37);
+        gradients_with(Terms { smoothing: 0.1, z: 0.02 }, (&many, &weights), 37, 3, ROWS * 37);
         gradients_of(&[6, NO_TARGET, 0], &[-2.0, 7.0, 0.0], 7, 4, CHUNK_NUMBERS);
     }
 

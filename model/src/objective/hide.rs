@@ -1,7 +1,7 @@
 //! Hides tokens of a piece as BERT does (arXiv 1810.04805, 3.1): of those chosen, 80 % become the mask token, 10 % a random
 //! one and 10 % stay, so that the model cannot rely on the mask alone. Only what was chosen is predicted.
 
-use super::{Piece, Program};
+use super::{Piece, Program, Sample, translation};
 use crate::batch::Batch;
 use schemas::hash::Rng;
 
@@ -43,6 +43,20 @@ pub(super) fn spans(program: &Program, piece: &Piece<'_>, rng: &mut Rng, batch: 
         }
         at += length;
     }
+}
+
+/// The batch in which one token of each sample is hidden by the mask, and seen from both sides.
+pub(super) fn alone(program: &Program, places: &[(&Sample, usize)]) -> Batch {
+    let samples = places.iter().map(|(sample, _)| *sample);
+    let mut batch = match program.languages.is_empty() {
+        true => Batch::whole(samples.map(|sample| &sample.row)),
+        false => translation::whole(program, samples),
+    };
+    for (number, (_, place)) in places.iter().enumerate() {
+        let at = number * batch.length + place;
+        batch.targets[at] = std::mem::replace(&mut batch.ids[at], program.mask());
+    }
+    batch
 }
 
 /// Makes token `at` of the batch one that is predicted, and puts something in its place.

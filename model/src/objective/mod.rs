@@ -87,6 +87,15 @@ impl Piece<'_> {
 }
 
 impl Sample {
+    /// The tokens that may be predicted.
+    pub(crate) fn places(&self, eos: u32) -> impl Iterator<Item = usize> {
+        let of = move |piece: Piece<'_>| -> Vec<usize> {
+            let learned = (0..piece.ids.len()).filter(|&at| piece.may_hide(at, eos));
+            learned.map(|at| piece.range.start + at).collect()
+        };
+        self.pieces().flat_map(of)
+    }
+
     /// The pieces of the row that are not empty.
     fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let mut start = 0;
@@ -134,9 +143,20 @@ impl Program {
         }
     }
 
+    /// The batch that predicts one token of each sample from all others of its piece; `None` where the objective looks back alone.
+    pub(crate) fn alone(&self, places: &[(&Sample, usize)]) -> Option<Batch> {
+        match self.objective {
+            Objective::Causal | Objective::Prefix => None,
+            Objective::Permutation => Some(permutation::alone(self, places)),
+            Objective::Masked | Objective::Unified | Objective::Translation => {
+                Some(hide::alone(self, places))
+            }
+        }
+    }
+
     /// Whether a model of this objective predicts the next token of what it has seen, as sampling and scoring need.
     pub(crate) const fn is_next_token(&self) -> bool {
-        matches!(self.objective, Objective::Causal | Objective::Prefix)
+        self.objective.is_next_token()
     }
 
     /// The token that stands for hidden ones.

@@ -19,9 +19,14 @@ const MASK_TOKENS: [&str; 4] = ["[MASK]", "<mask>", "<|mask|>", "<MASK>"];
 pub(crate) const TOLD: &str = "objective";
 
 impl Objective {
+    /// Whether each next token is predicted from what stands before it, as sampling and scoring need.
+    pub(crate) const fn is_next_token(self) -> bool {
+        matches!(self, Self::Causal | Self::Prefix)
+    }
+
     /// Whether a token takes the place of those that are predicted.
     const fn hides(self) -> bool {
-        !matches!(self, Self::Causal | Self::Prefix)
+        !self.is_next_token()
     }
 }
 
@@ -67,6 +72,21 @@ impl Program {
         };
         self.language_ids = dataset.languages()?.iter().map(index).collect::<Result<_, _>>()?;
         Ok(self)
+    }
+
+    /// Whether a model continues texts and scores continuations: a prefix model does, as behind a prefix of one token.
+    ///
+    /// # Errors
+    /// It fills in what is hidden, in words.
+    pub(crate) fn continues(&self) -> Result<(), String> {
+        if self.is_next_token() {
+            return Ok(());
+        }
+        let name = self.objective.show();
+        Err(format!(
+            "the model was trained with `objective = {name}`: it fills in hidden tokens and continues no text; train one with \
+             \"causal\" or \"prefix\""
+        ))
     }
 
     /// Size of the model's vocabulary: that of the dataset, and the reserved mask token.

@@ -14,15 +14,31 @@
 //! ```
 
 use super::{Piece, Program, Sample};
-use crate::batch::{Batch, NO_TARGET, Order};
+use crate::batch::{Batch, NO_TARGET, Order, Row};
 use schemas::hash::Rng;
 
 pub(super) fn batch(program: &Program, samples: &[Sample]) -> Batch {
     let drawn: Vec<Vec<u32>> = samples.iter().map(|sample| ranks(program, sample)).collect();
-    let content = Batch::whole(samples.iter().map(|sample| &sample.row));
-    let predicted = |ranks: &[u32]| ranks.iter().filter(|&&rank| rank > 0).count();
+    two_streams(program, samples.iter().map(|sample| &sample.row), &drawn)
+}
+
+/// The batch in which one token of each sample comes last, behind all others.
+pub(super) fn alone(program: &Program, places: &[(&Sample, usize)]) -> Batch {
+    let last = |&(sample, at): &(&Sample, usize)| {
+        let mut ranks = vec![0; sample.row.ids.len()];
+        ranks[at] = 1;
+        ranks
+    };
+    let ranks: Vec<Vec<u32>> = places.iter().map(last).collect();
+    two_streams(program, places.iter().map(|(sample, _)| &sample.row), &ranks)
+}
+
+/// Content with query tokens for all whose rank is above 0.
+fn two_streams<'a>(program: &Program, rows: impl Iterator<Item = &'a Row>, drawn: &[Vec<u32>]) -> Batch {
+    let content = Batch::whole(rows);
     // As many query tokens in each row as the row with the most targets needs.
-    let queries = drawn.iter().map(|ranks| predicted(ranks)).max().unwrap_or(0);
+    let predicted = |ranks: &Vec<u32>| ranks.iter().filter(|&&rank| rank > 0).count();
+    let queries = drawn.iter().map(predicted).max().unwrap_or(0);
     let length = content.length;
     let mut batch = Batch { length: length + queries, ..Batch::default() };
     let mut order = Order::default();
@@ -35,8 +51,7 @@ pub(super) fn batch(program: &Program, samples: &[Sample]) -> Batch {
         batch.targets.resize(batch.targets.len() + length, NO_TARGET);
         order.ranks.extend_from_slice(ranks);
         order.limits.extend(ranks.iter().map(|rank| rank + 1));
-        let chosen = row.zip(ranks).filter(|&(_, &rank)| rank > 0);
-        for (at, &rank) in chosen {
+        for (at, &rank) in row.zip(ranks).filter(|&(_, &rank)| rank > 0) {
             batch.positions.push(content.positions[at]);
             batch.starts.push(content.starts[at]);
             batch.ends.push(content.ends[at]);

@@ -53,13 +53,14 @@ pub(crate) fn samples(count: u64, key: u64) -> Vec<Sample> {
 
 #[test]
 fn gradients_are_the_numeric_ones() {
-    for objective in OBJECTIVES {
-        for architecture in [Architecture::Llama, Architecture::Gpt] {
-            let model = model_with::<f64>(&small(architecture), 17, program(objective));
-            let batch = program(objective).batch(&samples(4, 3));
-            assert!(batch.targets_count() > 3, "{objective:?}");
-            assert_gradients(&model, &Arc::new(batch), Dropout::NONE);
-        }
+    // One or the other shape: masks and positions reach both in the same places.
+    for (objective, architecture) in
+        OBJECTIVES.into_iter().zip([Architecture::Llama, Architecture::Gpt].repeat(3))
+    {
+        let model = model_with::<f64>(&small(architecture), 17, program(objective));
+        let batch = program(objective).batch(&samples(2, 3));
+        assert!(batch.targets_count() > 3, "{objective:?}");
+        assert_gradients(&model, &Arc::new(batch), Dropout::NONE);
     }
 }
 
@@ -285,6 +286,41 @@ fn shares_are_those_of_the_settings() {
                 of(5)
             );
         }
+    }
+}
+
+/// One token is predicted from all others of its piece, itself left out.
+#[test]
+fn a_token_alone_sees_all_others_of_its_piece() {
+    for objective in OBJECTIVES.into_iter().filter(|objective| program(*objective).mask.is_some()) {
+        let program = program(objective);
+        let model = model_with::<f64>(&small(Architecture::Gpt), 17, program.clone());
+        let sample = samples(1, 6).remove(0);
+        assert_eq!(sample.places(0).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13]);
+        let loss = |sample: &Sample| {
+            let batch = program.alone(&[(sample, 7), (sample, 2)]).unwrap();
+            assert_eq!(batch.targets_count(), 2);
+            let losses = model.target_losses(&batch).unwrap();
+            losses[..batch.length].iter().sum::<f64>()
+        };
+        for at in 0..17 {
+            let mut other = sample.clone();
+            other.row.ids[at] = (other.row.ids[at] + 7) % VOCAB;
+            let is_near = (5..15).contains(&at);
+            // Of the token itself only what is predicted changes.
+            assert_eq!(loss(&other) != loss(&sample), is_near, "{objective:?}: {at}");
+        }
+        // What the model sees of it is nothing: the inputs are the same but for the content that its query does not see.
+        let mut other = sample.clone();
+        other.row.ids[7] = 1 + other.row.ids[7] % (VOCAB - 1);
+        let [first, second] = [&sample, &other].map(|sample| program.alone(&[(sample, 7)]).unwrap());
+        let mut expected = first.clone();
+        let target = first.targets.iter().position(|&target| target != NO_TARGET).unwrap();
+        expected.targets[target] = other.row.ids[7];
+        if objective == Objective::Permutation {
+            expected.ids[7] = other.row.ids[7];
+        }
+        assert_eq!(second, expected, "{objective:?}");
     }
 }
 

@@ -15,16 +15,25 @@ use crate::batch::Batch;
 use schemas::hash::Rng;
 
 pub(super) fn batch(program: &Program, samples: &[Sample]) -> Batch {
-    let mut batch = Batch::whole(samples.iter().map(|sample| &sample.row));
-    batch.languages = vec![0; batch.ids.len()];
+    let mut batch = whole(program, samples.iter());
     for (number, sample) in samples.iter().enumerate() {
-        let row = number * batch.length;
         let mut rng = Rng::new(sample.key);
         for piece in sample.pieces() {
+            hide::tokens(program, &piece, &mut rng, &mut batch, number * sample.row.ids.len());
+        }
+    }
+    batch
+}
+
+/// The samples as they are, with languages and the positions of second texts.
+pub(super) fn whole<'a>(program: &Program, samples: impl Iterator<Item = &'a Sample> + Clone) -> Batch {
+    let mut batch = Batch::whole(samples.clone().map(|sample| &sample.row));
+    batch.languages = vec![0; batch.ids.len()];
+    for (number, sample) in samples.enumerate() {
+        for piece in sample.pieces() {
             if let Some(languages) = piece.languages {
-                tell(program, &piece, languages, &mut batch, row);
+                tell(program, &piece, languages, &mut batch, number * sample.row.ids.len());
             }
-            hide::tokens(program, &piece, &mut rng, &mut batch, row);
         }
     }
     batch

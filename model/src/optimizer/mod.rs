@@ -74,7 +74,7 @@ pub(crate) struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer without memory for the tensors of a model, each in its role.
+    /// An optimizer without memory for the tensors of a model that are not frozen, each in its role.
     pub(crate) fn of(model: &Transformer<f32>, config: &Config) -> Self {
         let factors = factors(model, config);
         let tensors = model.parameters.iter().zip(factors);
@@ -104,7 +104,7 @@ impl Optimizer {
             Learner { parameter: parameter.clone(), factor, unit, decays, state: Mutex::new(state) }
         };
         Self {
-            learners: tensors.map(learner).collect(),
+            learners: tensors.filter(|(parameter, ..)| parameter.learns()).map(learner).collect(),
             adamw: AdamW::new(config),
             muon: Muon::new(config.momentum),
             weight_decay: config.weight_decay,

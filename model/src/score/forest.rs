@@ -13,7 +13,7 @@
 use crate::architecture::Transformer;
 use crate::batch::Batch;
 use crate::kernel::{Matrix, MatrixMut, Real, multiply, simd, softmax};
-use crate::layer::attention::Heads;
+use crate::layer::attention::{Attention, Heads};
 use crate::layer::rope::{Rope, Turn};
 use candle_core::Result;
 use rayon::prelude::*;
@@ -24,50 +24,35 @@ const QUERIES: usize = 64;
 /// Tokens of a task that turns rotary positions.
 const TURN_TOKENS: usize = 64;
 
-/// Keys and values of a run of tokens, kept between passes: for each layer tokens × (keys, values).
+/// Rows of queries, keys and values of a run of tokens, kept between passes: for each layer tokens × features.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept<T> {
+pub(super) struct Kept<T> {
     layers: Vec<Vec<T>>,
-    tokens: usize,
-}
-
-impl<T> Kept<T> {
-    /// Tokens that are kept.
-    pub(crate) const fn len(&self) -> usize {
-        self.tokens
-    }
 }
 
 /// What a pass leaves behind.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Keep {
-    /// The kept run that changes.
-    pub(crate) index: usize,
-    /// How many of its tokens stay; the others are forgotten.
-    pub(crate) stay: usize,
+pub(super) struct Keep {
+    /// How many tokens of the kept run stay; the others are forgotten.
+    pub(super) stay: usize,
     /// Tokens of the pass that are added, in this order.
-    pub(crate) add: Vec<Range<usize>>,
+    pub(super) add: Vec<Range<usize>>,
 }
 
 /// What stands directly before a segment, or before that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Before {
-    /// The first tokens of one of the runs that were kept.
-    Kept {
-        /// Place in the list of kept runs.
-        index: usize,
-        /// How many of its tokens.
-        tokens: usize,
-    },
+pub(super) enum Before {
+    /// So many first tokens of the run that was kept.
+    Kept(usize),
     /// Tokens of this pass.
     Here(Range<usize>),
 }
 
 impl Before {
     /// How many tokens.
-    pub(crate) const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         match self {
-            Self::Kept { tokens, .. } => *tokens,
+            Self::Kept(tokens) => *tokens,
             Self::Here(range) => range.end - range.start,
         }
     }
@@ -75,27 +60,27 @@ impl Before {
 
 /// A run of tokens of this pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Segment {
+pub(super) struct Segment {
     /// Everything before it, from the first token on.
-    pub(crate) before: Vec<Before>,
+    pub(super) before: Vec<Before>,
     /// Its tokens among those of the pass.
-    pub(crate) tokens: Range<usize>,
+    pub(super) tokens: Range<usize>,
 }
 
 /// The tokens of one pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pass {
+pub(super) struct Pass {
     /// Token ids.
-    pub(crate) ids: Vec<u32>,
+    pub(super) ids: Vec<u32>,
     /// Segments, which follow each other without gaps.
-    pub(crate) segments: Vec<Segment>,
-    /// What is kept of it, at most once for each kept run.
-    pub(crate) keep: Vec<Keep>,
+    pub(super) segments: Vec<Segment>,
+    /// What is kept of it, in place of what was kept before.
+    pub(super) keep: Keep,
 }
 
 impl Pass {
     /// Adds a run of tokens behind others; returns its place among the tokens.
-    pub(crate) fn push(&mut self, before: Vec<Before>, ids: &[u32]) -> Range<usize> {
+    pub(super) fn push(&mut self, before: Vec<Before>, ids: &[u32]) -> Range<usize> {
         let tokens = self.ids.len()..self.ids.len() + ids.len();
         self.ids.extend_from_slice(ids);
         self.segments.push(Segment { before, tokens: tokens.clone() });
@@ -111,50 +96,42 @@ impl Pass {
         self.segments.iter().flat_map(of).collect()
     }
 
-    /// Runs the model; returns what the head is given: tokens × width. What it leaves behind changes `kept`.
+    /// Runs a model that mixes tokens by attention; returns what the head is given: tokens × width. What it leaves behind changes `kept`.
     ///
     /// # Errors
     /// A token beyond the vocabulary.
-    pub(crate) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut [Kept<T>]) -> Result<Vec<T>> {
+    pub(super) fn hidden<T: Real>(&self, model: &Transformer<T>, kept: &mut Kept<T>) -> Result<Vec<T>> {
         let heads = model.shape.heads;
         let positions = self.positions();
         // The embedding asks for tokens and positions alone.
         let batch = Batch {
             length: self.ids.len(),
             ids: self.ids.clone(),
-            positions: positions
-                .iter()
-                .map(|&position| u32::try_from(position).unwrap_or(u32::MAX))
-                .collect(),
+            positions: positions.iter().map(|&at| u32::try_from(at).unwrap_or(u32::MAX)).collect(),
             ..Batch::default()
         };
-        let hidden = model.mixed_by(&batch, |layer, qkv, mixed| {
+        let attention = model.attention(&batch);
+        model.mixed_by(&batch, |layer, qkv, mixed| {
             if let Some(rope) = &model.rope {
                 turn(rope, heads, &positions, qkv);
             }
-            self.attend(heads, layer, qkv, kept, mixed);
-            self.keep(heads, layer, qkv, kept);
-        })?;
-        for keep in &self.keep {
-            kept[keep.index].tokens = keep.stay + keep.add.iter().map(Range::len).sum::<usize>();
-        }
-        Ok(hidden)
+            kept.layers.resize_with(kept.layers.len().max(layer + 1), Vec::new);
+            self.attend(attention, qkv, &kept.layers[layer], mixed);
+            self.keep(heads, qkv, &mut kept.layers[layer]);
+        })
     }
 
-    /// Changes the kept runs in a layer, whose keys and values were used for the last time.
-    fn keep<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &mut [Kept<T>]) {
-        for keep in &self.keep {
-            let layers = &mut kept[keep.index].layers;
-            layers.resize_with(layers.len().max(layer + 1), Vec::new);
-            layers[layer].truncate(keep.stay * 2 * heads.keys * heads.width);
-            let rows =
-                keep.add.iter().cloned().flatten().map(|token| &qkv[token * heads.row()..][..heads.row()]);
-            rows.for_each(|row| layers[layer].extend_from_slice(&row[heads.queries * heads.width..]));
+    /// Changes what is kept of a layer, whose keys and values were used for the last time.
+    fn keep<T: Real>(&self, heads: Heads, qkv: &[T], kept: &mut Vec<T>) {
+        kept.truncate(self.keep.stay * heads.row());
+        for range in &self.keep.add {
+            kept.extend_from_slice(&qkv[range.start * heads.row()..range.end * heads.row()]);
         }
     }
 
     /// Turned queries, keys and values of all tokens → what each token takes from those before it and itself.
-    fn attend<T: Real>(&self, heads: Heads, layer: usize, qkv: &[T], kept: &[Kept<T>], out: &mut [T]) {
+    fn attend<T: Real>(&self, attention: Attention<'_, T>, qkv: &[T], kept: &[T], out: &mut [T]) {
+        let heads = attention.heads;
         let mut tasks = Vec::new();
         let mut rest = out;
         for segment in &self.segments {
@@ -166,12 +143,14 @@ impl Pass {
             }
         }
         tasks.into_par_iter().for_each_init(Vec::new, |scores, (segment, block, out)| {
-            let own = Before::Here(segment.tokens.start..block.end);
-            let before = segment.before.iter().chain(std::iter::once(&own));
-            let parts: Vec<Part<'_, T>> =
-                before.map(|before| Part::new(before, heads, layer, qkv, kept)).collect();
-            let queries = &qkv[block.start * heads.row()..block.end * heads.row()];
-            attend_block(heads, queries, &parts, scores, out);
+            let rows = |range: Range<usize>| &qkv[range.start * heads.row()..range.end * heads.row()];
+            let part = |before: &Before| match before {
+                Before::Kept(tokens) => &kept[..tokens * heads.row()],
+                Before::Here(range) => rows(range.clone()),
+            };
+            let mut parts: Vec<&[T]> = segment.before.iter().map(part).collect();
+            parts.push(rows(segment.tokens.start..block.end));
+            attend_block(attention, rows(block), &parts, scores, out);
         });
     }
 }
@@ -182,76 +161,61 @@ fn turn<T: Real>(rope: &Rope<T>, heads: Heads, positions: &[usize], qkv: &mut [T
     tasks.zip(positions.par_chunks(TURN_TOKENS)).for_each(|(rows, positions)| {
         simd(|| {
             for (row, &position) in rows.chunks_mut(heads.row()).zip(positions) {
-                let turned = row[..(heads.queries + heads.keys) * heads.width].chunks_mut(heads.width);
-                turned.for_each(|head| rope.turn(head, position, Turn::Forward));
+                let starts = (0..heads.queries).map(|head| heads.query(head));
+                for start in starts.chain((0..heads.keys).map(|group| heads.key(group))) {
+                    rope.turn(&mut row[start..start + heads.width], position, Turn::Forward);
+                }
             }
         });
     });
 }
 
-/// Keys and values of a run of tokens, where they lie.
-struct Part<'a, T> {
-    /// Row after row, from the first key of the first token on.
-    rows: &'a [T],
-    tokens: usize,
-    stride: usize,
-}
-
-impl<'a, T: Real> Part<'a, T> {
-    fn new(before: &Before, heads: Heads, layer: usize, qkv: &'a [T], kept: &'a [Kept<T>]) -> Self {
-        match before {
-            Before::Kept { index, tokens } => {
-                let rows = &kept[*index].layers[layer];
-                Self { rows, tokens: *tokens, stride: 2 * heads.keys * heads.width }
-            }
-            Before::Here(range) => {
-                let rows = &qkv[range.start * heads.row() + heads.queries * heads.width..];
-                Self { rows, tokens: range.len(), stride: heads.row() }
-            }
-        }
-    }
-
-    /// Keys (0) or values (1) of a group of query heads: tokens × width.
-    fn matrix(&self, heads: Heads, group: usize, which: usize) -> Matrix<'a, T> {
-        let start = (which * heads.keys + group) * heads.width;
-        Matrix::new(&self.rows[start..], self.tokens, heads.width, self.stride)
-    }
-}
-
-/// Attention of a block of queries, the last of which is the last token of the last part.
+/// Attention of the rows of a block of queries, the last of which is the last token of the last part; parts are rows of queries, keys and
+/// values.
 fn attend_block<T: Real>(
-    heads: Heads,
+    attention: Attention<'_, T>,
     queries: &[T],
-    parts: &[Part<'_, T>],
+    parts: &[&[T]],
     scores: &mut Vec<T>,
     out: &mut [T],
 ) {
-    let (width, count) = (heads.width, queries.len() / heads.row());
-    let keys: usize = parts.iter().map(|part| part.tokens).sum();
+    let heads = attention.heads;
+    let (width, stride, count) = (heads.width, heads.row(), queries.len() / heads.row());
+    let keys: usize = parts.iter().map(|part| part.len() / stride).sum();
     scores.resize(count * keys, T::ZERO);
-    let scale = T::of(1.0 / (width as f64).sqrt());
     for head in 0..heads.queries {
-        let group = head * heads.keys / heads.queries;
-        let query = Matrix::new(&queries[head * width..], count, width, heads.row());
+        let group = head / heads.shared();
+        let query = Matrix::new(&queries[heads.query(head)..], count, width, stride);
         let mut first = 0;
         for part in parts {
-            let scores = MatrixMut::new(&mut scores[first..], count, part.tokens, keys);
-            multiply(scores, false, query, part.matrix(heads, group, 0).transposed(), scale);
-            first += part.tokens;
+            let tokens = part.len() / stride;
+            let key = Matrix::new(&part[heads.key(group)..], tokens, width, stride).transposed();
+            let scores = MatrixMut::new(&mut scores[first..], count, tokens, keys);
+            multiply(scores, false, query, key, heads.scale());
+            first += tokens;
         }
+        let slope = attention.slopes.map(|slopes| slopes[head]);
         simd(|| {
             for (at, row) in scores.chunks_mut(keys).enumerate() {
-                let (seen, later) = row.split_at_mut(keys - count + at + 1);
-                softmax(seen);
-                later.fill(T::ZERO);
+                let query = keys - count + at;
+                let start = attention.window.map_or(0, |window| (query + 1).saturating_sub(window));
+                if let Some(slope) = slope {
+                    let seen = row[start..=query].iter_mut().rev();
+                    seen.enumerate().for_each(|(distance, score)| *score -= slope * T::of(distance as f64));
+                }
+                softmax(&mut row[start..=query]);
+                row[..start].fill(T::ZERO);
+                row[query + 1..].fill(T::ZERO);
             }
         });
         let mut first = 0;
         for part in parts {
-            let weights = Matrix::new(&scores[first..], count, part.tokens, keys);
+            let tokens = part.len() / stride;
+            let weights = Matrix::new(&scores[first..], count, tokens, keys);
+            let value = Matrix::new(&part[heads.value(group)..], tokens, width, stride);
             let out = MatrixMut::new(&mut out[head * width..], count, width, heads.out());
-            multiply(out, first > 0, weights, part.matrix(heads, group, 1), T::ONE);
-            first += part.tokens;
+            multiply(out, first > 0, weights, value, T::ONE);
+            first += tokens;
         }
     }
 }

@@ -8,9 +8,9 @@
 //! on the requests that it is scored with and on nothing else.
 
 mod forest;
-mod greedy;
 mod text;
 mod tree;
+mod write;
 
 pub use text::Scorer;
 
@@ -60,9 +60,9 @@ pub(crate) fn score<T: Real>(
         asked.iter().map(|&at| sequence(&requests[at], length_max)).collect::<Result<Vec<_>, _>>()?;
     let empty = Score { greedy: true, ..Score::default() };
     let mut scores = vec![empty; requests.len()];
-    let mut kept = vec![Kept::default()];
-    // Other layers than attention by products alone, or a window, read each sequence alone.
-    let shares = model.is_plain_attention();
+    let mut kept = Kept::default();
+    // A recurrence reads each sequence from its start.
+    let shares = model.mixes_by_attention();
     let plans =
         if shares { tree::plan(&sequences) } else { sequences.iter().enumerate().map(tree::alone).collect() };
     for plan in plans {
@@ -130,17 +130,6 @@ fn head<T: Real>(
     logits(model, hidden, &rows, |at, logits| row(logits, &outputs[at].1))
 }
 
-/// The most likely token behind each asked row of `hidden`, the first of equals.
-fn head_rows<T: Real>(model: &Transformer<T>, hidden: &[T], rows: &[usize]) -> Result<Vec<u32>, TrainError> {
-    let best = |_, logits: &mut [T]| {
-        let top = crate::kernel::max(logits);
-        let best = logits.iter().position(|&logit| logit == top);
-        best.and_then(|best| u32::try_from(best).ok())
-    };
-    let found = logits(model, hidden, rows, best)?;
-    found.into_iter().collect::<Option<_>>().ok_or(TrainError::NotANumber)
-}
-
 /// What `of` makes of the number and the logits of each asked row of `hidden`.
 fn logits<T: Real, R: Send>(
     model: &Transformer<T>,
@@ -149,13 +138,23 @@ fn logits<T: Real, R: Send>(
     of: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> Result<Vec<R>, TrainError> {
     let (width, vocab) = (model.shape.width, model.shape.vocab);
+    let bias = model.head_bias.as_ref().map(|bias| bias.read(<[T]>::to_vec)).transpose()?;
     let found = model.head.read(|weight| {
         let weight = Matrix::new(weight, vocab, width, width).transposed();
         let task = |(task, rows): (usize, &[usize])| {
             let x: Vec<T> = rows.iter().flat_map(|row| &hidden[row * width..][..width]).copied().collect();
             let mut logits = vec![T::ZERO; rows.len() * vocab];
             let x = Matrix::new(&x, rows.len(), width, width);
-            multiply(MatrixMut::new(&mut logits, rows.len(), vocab, vocab), false, x, weight, T::ONE);
+            if let Some(bias) = &bias {
+                logits.chunks_mut(vocab).for_each(|row| row.copy_from_slice(bias));
+            }
+            multiply(
+                MatrixMut::new(&mut logits, rows.len(), vocab, vocab),
+                bias.is_some(),
+                x,
+                weight,
+                T::ONE,
+            );
             let each = logits.chunks_mut(vocab).enumerate();
             simd(|| each.map(|(at, logits)| of(task * HEAD_ROWS + at, logits)).collect::<Vec<R>>())
         };

@@ -7,12 +7,11 @@
 
 use super::{Request, Score, score};
 use crate::architecture::Transformer;
-use crate::config::Objective;
 use crate::error::TrainError;
 use crate::eval::perplexity::open_tokenizer;
 use crate::eval::words::strip_end;
 use crate::folder;
-use schemas::{ConfigValue, manifest};
+use schemas::manifest;
 use serde_json::Value;
 use std::path::Path;
 use tokenizers::Tokenizer;
@@ -37,16 +36,7 @@ impl Scorer {
     /// A file is missing, is not of a model that this program reads, or the tokenizer is another model's.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let model = folder::load(folder)?;
-        match model.shape.program.objective {
-            Objective::Causal | Objective::Prefix | Objective::Unified => {}
-            other => {
-                let message = format!(
-                    "the model's objective is `{}`: it gives a text no probability from left to right, which is what is scored",
-                    other.show().trim_matches('"')
-                );
-                return Err(TrainError::file(folder)(message));
-            }
-        }
+        model.shape.program.continues().map_err(TrainError::file(folder))?;
         let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
         let path = folder.join(manifest::TOKENIZER_CONFIG);
         let told: Value = match std::fs::read(&path) {

@@ -17,7 +17,7 @@ pub(super) struct Sequence {
 /// A pass, and where the outputs of its sequences lie.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// What runs. It finds what the pass before it has kept in run 0, and leaves there what the next one needs.
+    /// What runs. It finds what the pass before it has kept, and leaves what the next one needs.
     pub(super) pass: Pass,
     /// For each sequence of the pass its place in the list, and the token of the pass at each wanted position.
     pub(super) outputs: Vec<(usize, Vec<usize>)>,
@@ -54,9 +54,9 @@ pub(super) fn plan(sequences: &[Sequence]) -> Vec<Plan> {
         let group: Vec<(usize, usize)> = (first..end).map(|at| (order[at], shared[at])).collect();
         let carried = carried(sequences, &group);
         if let Some(before) = plans.last_mut() {
-            before.pass.keep = vec![path.keep(carried)];
+            before.pass.keep = path.keep(carried);
         }
-        path = Path(if carried == 0 { vec![] } else { vec![Before::Kept { index: 0, tokens: carried }] });
+        path = Path(if carried == 0 { vec![] } else { vec![Before::Kept(carried)] });
         plans.push(lay(sequences, &group, carried, &mut path));
         first = end;
     }
@@ -109,7 +109,7 @@ impl Path {
             let count = before.len().min(left);
             left -= count;
             match before {
-                Before::Kept { tokens, .. } => *tokens = count,
+                Before::Kept(tokens) => *tokens = count,
                 Before::Here(range) => range.end = range.start + count,
             }
             count > 0
@@ -125,7 +125,7 @@ impl Path {
             skipped -= skip;
             match before {
                 Before::Here(range) => tokens.extend(range.start + skip..range.end),
-                Before::Kept { .. } => debug_assert_eq!(skip, before.len(), "no wanted position is carried"),
+                Before::Kept(_) => debug_assert_eq!(skip, before.len(), "no wanted position is carried"),
             }
         }
         tokens
@@ -134,10 +134,10 @@ impl Path {
     /// What keeps the first tokens of the sequence.
     fn keep(mut self: Path, tokens: usize) -> Keep {
         self.truncate(tokens);
-        let mut keep = Keep { index: 0, stay: 0, add: Vec::new() };
+        let mut keep = Keep::default();
         for before in self.0 {
             match before {
-                Before::Kept { tokens, .. } => keep.stay = tokens,
+                Before::Kept(tokens) => keep.stay = tokens,
                 Before::Here(range) => keep.add.push(range),
             }
         }
@@ -155,7 +155,7 @@ mod tests {
         let mut ids = Vec::new();
         for before in &segment.before {
             match before {
-                Before::Kept { tokens, .. } => ids.extend_from_slice(&kept[..*tokens]),
+                Before::Kept(tokens) => ids.extend_from_slice(&kept[..*tokens]),
                 Before::Here(range) => ids.extend_from_slice(&plan.pass.ids[range.clone()]),
             }
         }
@@ -176,10 +176,9 @@ mod tests {
                 }
                 done[*index] += 1;
             }
-            for keep in &plan.pass.keep {
-                kept.truncate(keep.stay);
-                keep.add.iter().for_each(|range| kept.extend_from_slice(&plan.pass.ids[range.clone()]));
-            }
+            let keep = &plan.pass.keep;
+            kept.truncate(keep.stay);
+            keep.add.iter().for_each(|range| kept.extend_from_slice(&plan.pass.ids[range.clone()]));
         }
         assert!(done.iter().all(|&done| done == 1));
         if let Some(expected) = new_tokens {

@@ -5,7 +5,7 @@ use crate::TrainError;
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
-use crate::testing::{Folder, VOCAB, dataset, dataset_of};
+use crate::testing::{Folder, VOCAB, add_documents, dataset, dataset_of};
 use crate::train::{TrainReport, Training, run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -191,13 +191,16 @@ fn a_step_altered_in_the_state_is_noticed_and_a_training_without_a_whole_checkpo
 #[test]
 fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     let (_folder, data, out) = prepared("nan");
+    add_documents(&data, &[("d0", Some("https://a.test/"), "a.jsonl:1")]);
     // Decay at rate × weight 100 multiplies every matrix by −99 a step, without end.
     let wild = Config { learning_rate: 10.0, learning_rate_min: 10.0, weight_decay: 10.0, ..config(1000) };
     let error = run(&data, &out, &wild, &Silent).unwrap_err();
     let TrainError::Stopped(stop) = &error else { panic!("{error}") };
     let step = stop.step - 1;
     assert!(step > 2 && error.to_string().contains("not a finite number; the step was not taken"), "{error}");
-    assert_eq!((stop.documents_count, &stop.documents[0].0[..]), (1, "d"));
+    let first = ("d0".to_owned(), Some("https://a.test/".to_owned()));
+    assert_eq!((stop.documents_count, &stop.documents[0]), (2, &first));
+    assert!(error.to_string().contains("d0  https://a.test/\n"), "{error}");
     let mut found: Vec<_> =
         fs::read_dir(out.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).collect();
     found.sort_unstable();
@@ -208,4 +211,91 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     let training = Training::open(&data, &out, &wild, &candle_core::Device::Cpu, &Silent).unwrap();
     let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
     assert!(training.model.parameters.iter().all(|p| p.read(finite).unwrap()));
+}
+
+#[test]
+fn a_loss_that_leaps_stops_and_goes_on_where_it_is_allowed_to() {
+    let (_folder, data, out) = prepared("spike");
+    // A rate that is good for the first steps and far too high at the end.
+    let wild = |spike_factor| Config {
+        learning_rate: 0.01,
+        learning_rate_min: 10.0,
+        warmup_steps: 0,
+        batch_sequences: 8,
+        spike_factor,
+        ..config(200)
+    };
+    let error = run(&data, &out, &wild(1.2), &Silent).unwrap_err();
+    let TrainError::Stopped(stop) = &error else { panic!("{error}") };
+    assert!(matches!(stop.cause, crate::train::Cause::Spike { .. }) && stop.step > 16, "{error}");
+    assert!(error.to_string().contains("go on with `spike_factor` = 0"), "{error}");
+    // A resume knows the losses before it, and stops at the same step.
+    assert_eq!(run(&data, &out, &wild(1.2), &Silent).unwrap_err().to_string(), error.to_string());
+    // Whether it ends or comes to no number is another matter.
+    match run(&data, &out, &wild(0.0), &Silent) {
+        Ok(report) => assert_eq!(report.steps, 200),
+        Err(TrainError::Stopped(later)) => assert!(later.step > stop.step, "{later}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn held_out_loss_is_told_by_source_and_adds_up() {
+    let (_folder, data, out) = prepared("sources");
+    add_documents(
+        &data,
+        &[
+            ("d0", None, "a.jsonl:7"),
+            ("d1", Some("https://b.test/x"), "crawl.warc.gz:900"),
+            ("e", None, "c:1"),
+        ],
+    );
+    let report = run(&data, &out, &config(4), &Silent).unwrap();
+    let names: Vec<&str> = report.sources.iter().map(|found| found.source.as_str()).collect();
+    assert_eq!(names, if names[0] == "a.jsonl" { ["a.jsonl", "b.test"] } else { ["b.test", "a.jsonl"] });
+    let tokens: u64 = report.sources.iter().map(|found| found.tokens).sum();
+    let nats: f64 = report.sources.iter().map(|found| found.loss * found.tokens as f64).sum();
+    assert!((nats / tokens as f64 - report.validation_loss.unwrap()).abs() < 1e-9, "{report:?}");
+    let metrics = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    assert!(metrics.lines().last().unwrap().contains("\"a.jsonl\":{"), "{metrics}");
+    let traced = crate::trace::trace(&out, &data, 1..=1).unwrap();
+    assert_eq!(traced[0].pieces[1].url.as_deref(), Some("https://b.test/x"));
+    // Documents that cannot be read are noted, and nothing else changes.
+    fs::remove_dir_all(data.join("documents")).unwrap();
+    let notes = Notes::default();
+    let alone = run(&data, &out.with_file_name("alone"), &config(4), &notes).unwrap();
+    assert!(notes.0.into_inner().unwrap()[1].starts_with("held-out loss is not told by source"));
+    assert_eq!((alone.validation_loss, alone.sources.len()), (report.validation_loss, 0));
+}
+
+#[test]
+fn a_training_goes_on_from_a_model_that_fits_and_is_refused_another() {
+    let (folder, data, out) = prepared("initial");
+    let first = run(&data, &out, &config(40), &Silent).unwrap();
+    let from = |folder: &Path| schemas::FilePath(folder.to_owned());
+    let on = Config { init_from: from(&out), learning_rate: 1e-5, learning_rate_min: 1e-5, ..config(1) };
+    let second = run(&data, &folder.0.join("second"), &on, &Silent).unwrap();
+    assert!((second.validation_loss.unwrap() - first.validation_loss.unwrap()).abs() < 0.01, "{second:?}");
+    assert!(second.initial.is_some() && first.initial.is_none());
+    let other = Config { width: 32, ff_width: 40, ..on.clone() };
+    let third = folder.0.join("third");
+    refused(
+        run(&data, &third, &other, &Silent),
+        &["the model does not fit: `width` is 16 there, 32 here, `ff_width` is 24 there, 40 here"],
+    );
+    // Another model under the same name is another training; so is one of drawn tensors.
+    let moved = folder.0.join("moved");
+    copy(&out, &moved);
+    run(&data, &folder.0.join("second"), &Config { init_from: from(&moved), ..on.clone() }, &Silent).unwrap();
+    let drawn = run(&data, &folder.0.join("second"), &config(1), &Silent);
+    refused(drawn, &["the model to go on from was ", "is none"]);
+    fs::write(moved.join("tokenizer.json"), b"{}").unwrap();
+    refused(run(&data, &third, &Config { init_from: from(&moved), ..on }, &Silent), &["its tokenizer is "]);
+}
+
+#[test]
+fn a_missing_shard_is_named() {
+    let (_folder, data, out) = prepared("missing");
+    fs::remove_file(data.join("tokens/train/part-00001.parquet")).unwrap();
+    refused(run(&data, &out, &config(2), &Silent), &["train/part-00001.parquet: ", "No such file"]);
 }

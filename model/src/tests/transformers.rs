@@ -20,9 +20,28 @@ const RATES: [f64; 4] = [0.01, 0.02, 0.02, 0.01];
 const BATCHES: [&[&[(u32, bool)]]; 2] =
     [&[&[(7, true), (4, false)], &[(12, true)]], &[&[(1, true), (11, true)], &[(5, false), (6, true)]]];
 
-fn golden(architecture: Architecture) -> Value {
-    let all: Value = serde_json::from_str(include_str!("transformers.json")).unwrap();
-    all[if architecture == Architecture::Llama { "llama" } else { "gpt" }].clone()
+/// Models that `transformers` has, by their names in the golden numbers. It ties the heads of all but the LLaMA family.
+fn models() -> [(&'static str, Config); 7] {
+    let of = |architecture, change: fn(&mut Config)| {
+        let mut config = super::small(architecture);
+        config.tied_head = architecture != Architecture::Llama;
+        change(&mut config);
+        config
+    };
+    let (llama, falcon) = (Architecture::Llama, Architecture::Falcon);
+    [
+        ("llama", of(llama, |_| {})),
+        ("gpt", of(Architecture::Gpt, |_| {})),
+        ("mistral", of(llama, |c| c.window = Some(4))),
+        ("mixtral", of(llama, |c| (c.experts, c.experts_balance, c.experts_z) = (Some(3), 0.0, 0.0))),
+        ("falcon", of(falcon, |_| {})),
+        ("falcon_groups", of(falcon, |c| c.kv_heads = 2)),
+        ("bert", of(Architecture::Bert, |_| {})),
+    ]
+}
+
+fn golden() -> Value {
+    serde_json::from_str(include_str!("transformers.json")).unwrap()
 }
 
 fn draw(place: u32, index: u32) -> f32 {
@@ -31,13 +50,8 @@ fn draw(place: u32, index: u32) -> f32 {
     ((mixed ^ (mixed >> 13)) >> 16) as f32 / 65_536.0 - 0.5
 }
 
-fn config(architecture: Architecture) -> Config {
-    // `transformers` ties the head of a GPT-2 and leaves that of a LLaMA alone.
-    Config { tied_head: architecture == Architecture::Gpt, ..super::small(architecture) }
-}
-
 /// The tiny model of the script; asserts that it has the tensors that `transformers` has.
-fn tiny(architecture: Architecture) -> Transformer<f32> {
+fn tiny(config: &Config, golden: &Value) -> Transformer<f32> {
     let tokens = Tokens {
         folder: "tokens".into(),
         sequence_length: u64::from(CONTEXT),
@@ -47,15 +61,15 @@ fn tiny(architecture: Architecture) -> Transformer<f32> {
         validation: 1,
         tokenizer: String::new(),
     };
-    let shape = config(architecture).shape(&tokens).unwrap();
+    let shape = config.shape(&tokens).unwrap();
     let drawn = Transformer::<f32>::new(shape.clone(), Source::drawn(0, &Device::Cpu)).unwrap();
     let shapes: BTreeMap<String, Vec<usize>> =
         drawn.parameters.iter().map(|p| (p.name().to_owned(), p.value().dims().to_vec())).collect();
     let names: Vec<String> = shapes.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
-    assert_eq!(serde_json::json!(names), golden(architecture)["names"]);
+    assert_eq!(serde_json::json!(names), golden["names"]);
     let tensors = shapes.into_iter().zip(0..).map(|((name, shape), place)| {
         let count = u32::try_from(shape.iter().product::<usize>()).unwrap();
-        let gain = (name.contains("norm") || name.contains("ln_")) && name.ends_with("weight");
+        let gain = (name.to_lowercase().contains("norm") || name.contains("ln_")) && name.ends_with("weight");
         let one = if gain { 1.0 } else { 0.0 };
         (name, (shape, (0..count).map(|i| draw(place, i) * 0.5 + one).collect()))
     });
@@ -76,33 +90,55 @@ fn batch(number: u32) -> Batch {
     Batch::new(&BATCHES[number as usize % 2].iter().map(row).collect::<Vec<_>>(), 0)
 }
 
-fn near(found: f64, expected: &Value, within: f64) {
+fn near(name: &str, found: f64, expected: &Value, within: f64) {
     let expected = expected.as_f64().unwrap();
-    assert!((found - expected).abs() < within, "{found}, transformers has {expected}");
+    assert!((found - expected).abs() < within, "{name}: {found}, transformers has {expected}");
+}
+
+/// Lets every token of a BERT see its whole piece.
+fn both_sides(architecture: Architecture, mut batch: Batch) -> Batch {
+    if architecture == Architecture::Bert {
+        for row in 0..batch.ids.len() / batch.length {
+            for at in (row * batch.length..(row + 1) * batch.length - 1).rev() {
+                if batch.starts[at] == batch.starts[at + 1] {
+                    batch.ends[at] = batch.ends[at + 1];
+                }
+            }
+        }
+    }
+    batch
 }
 
 #[test]
 fn logits_are_those_of_transformers() {
-    for architecture in [Architecture::Llama, Architecture::Gpt] {
-        let (model, ids) = (tiny(architecture), [3, 1, 4, 1, 5, 9]);
-        for end in 1..=ids.len() {
-            let logits = model.next_logits(&ids[..end], &mut model.caches(), 0).unwrap();
-            let expected = &golden(architecture)["logits"][end - 1];
-            logits.iter().enumerate().for_each(|(at, logit)| near(f64::from(*logit), &expected[at], 3e-6));
+    let golden = golden();
+    for (name, config) in models() {
+        let (model, ids) = (tiny(&config, &golden[name]), [3, 1, 4, 1, 5, 9]);
+        let batch = both_sides(config.architecture, Batch::piece(&ids, 0));
+        let logits = model.all_logits(&batch).unwrap();
+        for (at, logits) in logits.chunks(VOCAB as usize).enumerate() {
+            let expected = &golden[name]["logits"][at];
+            logits.iter().zip(0..).for_each(|(logit, id)| near(name, f64::from(*logit), &expected[id], 3e-6));
+        }
+        if config.architecture != Architecture::Bert {
+            let last = model.next_logits(&ids, &mut model.caches(), 0).unwrap();
+            let expected = &golden[name]["logits"][5];
+            last.iter().zip(0..).for_each(|(logit, id)| near(name, f64::from(*logit), &expected[id], 3e-6));
         }
     }
 }
 
 #[test]
 fn four_steps_have_the_losses_of_pytorch() {
-    for architecture in [Architecture::Llama, Architecture::Gpt] {
-        let model = tiny(architecture);
-        let optimizer = Optimizer::of(&model, &config(architecture));
+    let golden = golden();
+    for (name, config) in models() {
+        let model = tiny(&config, &golden[name]);
+        let optimizer = Optimizer::new(&model.parameters, &config);
         for (number, rate) in (0..).zip(RATES) {
-            let batch = Arc::new(batch(number));
+            let batch = Arc::new(both_sides(config.architecture, batch(number)));
             let scale = 1.0 / batch.targets_count() as f64;
             let loss = gradients(&model, &[batch], scale, |_| NONE).unwrap();
-            near(loss, &golden(architecture)["losses"][number as usize], 5e-6);
+            near(name, loss, &golden[name]["losses"][number as usize], 5e-6);
             optimizer.step(number.into(), rate, optimizer.gradient_norm()).unwrap();
         }
     }

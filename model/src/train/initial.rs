@@ -64,13 +64,14 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
     let pairs = keys(model).into_iter().zip(keys(settings)).filter(|(model, settings)| model.1 != settings.1);
     let mut found: Vec<String> =
         pairs.map(|((key, theirs), (_, ours))| format!("`{key}` is {theirs} there, {ours} here")).collect();
-    // How tensors were drawn and what experts add to the loss change no tensor that is taken over.
+    // How tensors were drawn, what experts add to the loss and what the model learns to do change no tensor that is taken over.
     let weights = |experts: ExpertShape| match settings.experts {
         Some(ExpertShape { balance, router_z, .. }) => ExpertShape { balance, router_z, ..experts },
         None => experts,
     };
     let experts = model.experts.map(weights);
-    let alike = Shape { context: settings.context, init: settings.init, experts, ..model.clone() };
+    let (context, init, program) = (settings.context, settings.init, settings.program.clone());
+    let alike = Shape { context, init, experts, program, ..model.clone() };
     if found.is_empty() && alike != *settings {
         found.push(format!("its shape is {alike:?}, the settings say {settings:?}"));
     }

@@ -18,7 +18,7 @@ pub struct Stop {
     pub cause: Cause,
     /// Ids of documents of its batch, with their addresses where they have one; 20 at most.
     pub documents: Vec<(String, Option<String>)>,
-    /// Documents of the batch in all.
+    /// Documents of the batch in all; 0 where it holds none, as in an alignment.
     pub documents_count: usize,
     /// The newest checkpoint that is whole.
     pub checkpoint: Option<PathBuf>,
@@ -60,7 +60,9 @@ impl fmt::Display for Stop {
             Some(path) => writeln!(f, "last good checkpoint: {}", path.display())?,
             None => writeln!(f, "there is no checkpoint before it")?,
         }
-        writeln!(f, "documents of its batch, {documents_count} in all:")?;
+        if *documents_count > 0 {
+            writeln!(f, "documents of its batch, {documents_count} in all:")?;
+        }
         for (id, url) in documents {
             writeln!(f, "  {id}  {}", url.as_deref().unwrap_or_default())?;
         }

@@ -108,7 +108,8 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
         address = sample::show(&dataset)?;
     }
     let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;
-    let config = settings.parse().map_err(|e| e.iter().map(ToString::to_string).collect::<String>())?;
+    let config =
+        model::presets::read(settings).map_err(|e| e.iter().map(ToString::to_string).collect::<String>())?;
     let (training, generated) = teach(args, &dataset, &config)?;
     let path = |path: &Path| path.display().to_string();
     Ok(Told {

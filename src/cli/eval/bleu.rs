@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Outputs, one a line, for `--refs`; or cases as JSON lines: `id`, `mode`, `tok`, `smooth`, `lc`, `hyps`, `refs`.
     #[arg(long)]

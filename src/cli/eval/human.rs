@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// A model whose answers people compare; twice or more.
     #[arg(long, requires_all = ["prompts", "out"])]

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Tasks to ask, by the names of lm-evaluation-harness; `--list` names them.
     #[arg(long, value_delimiter = ',')]

@@ -1,6 +1,9 @@
 //! Progress of long work: bars on a terminal, JSON lines on request, silence when piped.
 
 mod training;
+mod trials;
+
+pub(super) use trials::Trials;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::eval::perplexity::Evaluation;
@@ -181,6 +184,10 @@ fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
         }
         TrainEvent::Evaluating { step, sequences, total } => {
             json!({ "event": "evaluating", "step": step, "sequences": sequences, "total": total })
+        }
+        TrainEvent::Measured { step, found } => {
+            let found: std::collections::BTreeMap<_, _> = found.iter().copied().collect();
+            json!({ "event": "measured", "step": step, "held_out": found })
         }
         TrainEvent::Evaluated { step, loss, bits_per_byte, sources } => {
             let source = |(name, found): &(String, Evaluation)| json!({ "source": name, "loss": found.loss(), "bits_per_byte": found.bits_per_byte() });

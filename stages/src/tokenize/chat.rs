@@ -33,7 +33,8 @@ use schemas::{
     Records, Settings, Settled, Sorted, Spec, StageError, Value, Verdict, config, manifest, memory, token,
 };
 use std::sync::Arc;
-use template::{Part, Template};
+use template::Part;
+pub use template::Template;
 
 config! {
     /// Settings of `tokenize.chat`.
@@ -42,7 +43,7 @@ config! {
         file: FilePath = FilePath::default();
         /// The layout of messages.
         template: Template = Template::Chatml;
-        /// The token behind each answer where the layout has none of its own: `plain`.
+        /// The token behind each answer where the layout has none of its own: `plain` and `text`.
         eos: String = "<|endoftext|>".to_owned();
     }
 }

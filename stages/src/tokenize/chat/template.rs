@@ -1,7 +1,7 @@
 //! How the messages of a chat are laid out as one text with special tokens in it.
 //!
 //! The special tokens are tokens by the layout alone: a message that spells one out holds text, so that no message can end
-//! itself or speak for another. In `plain` only the end of an answer is a token.
+//! itself or speak for another. In `plain` and `text` only the end of an answer is a token.
 
 use super::messages::{Message, Role};
 use schemas::choice;
@@ -17,6 +17,8 @@ choice! {
         Zephyr = "zephyr",
         /// `User: text⏎⏎Assistant: text` with `eos` behind each answer.
         Plain = "plain",
+        /// Texts one behind the other, without names of roles, with `eos` behind each answer: a model of texts that answers prompts.
+        Text = "text",
     }
 }
 
@@ -60,13 +62,13 @@ impl Template {
         }
     }
 
-    /// The token behind a message; in `plain` behind an answer alone.
+    /// The token behind a message; in `plain` and `text` behind an answer alone.
     pub(super) fn end(self, eos: &str) -> &str {
         match self {
             Self::Chatml => "<|im_end|>",
             Self::Llama3 => "<|eot_id|>",
             Self::Zephyr => "</s>",
-            Self::Plain => eos,
+            Self::Plain | Self::Text => eos,
         }
     }
 
@@ -76,7 +78,7 @@ impl Template {
             Self::Chatml => &["<|im_start|>"],
             Self::Llama3 => &["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>"],
             Self::Zephyr => &["<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"],
-            Self::Plain => &[],
+            Self::Plain | Self::Text => &[],
         };
         own.iter().copied().chain([self.end(eos)]).map(str::to_owned).collect()
     }
@@ -107,7 +109,7 @@ impl Template {
             self.open(message.role, &mut layout);
             let trimmed = self == Self::Llama3;
             layout.text(if trimmed { message.text.trim() } else { &message.text }, learned);
-            if learned || self != Self::Plain {
+            if learned || !matches!(self, Self::Plain | Self::Text) {
                 layout.special(self.end(eos), learned);
             }
             match self {
@@ -137,6 +139,7 @@ impl Template {
                 layout.text("\n", false);
             }
             Self::Plain => layout.text(&format!("{name}: "), false),
+            Self::Text => {}
         }
     }
 
@@ -151,12 +154,14 @@ impl Template {
             ),
             Self::Zephyr => ("'<|' + name + '|>\\n'", "role"),
             Self::Plain => ("name + ': '", "role | capitalize"),
+            Self::Text => ("''", "role"),
         };
         let text = if self == Self::Llama3 { "(message['content'] | trim)" } else { "message['content']" };
         let (of_answer, of_others) = match self {
             Self::Chatml | Self::Zephyr => ("{{ '\\n' }}", format!(" + '{end}\\n'")),
             Self::Llama3 => ("", format!(" + '{end}'")),
             Self::Plain => ("", " + '\\n\\n'".to_owned()),
+            Self::Text => ("", String::new()),
         };
         let begin = self.begin().map_or_else(String::new, |begin| format!("{{{{ '{begin}' }}}}"));
         format!(

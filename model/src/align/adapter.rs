@@ -1,0 +1,221 @@
+//! Adapters of a whole model: which parts carry one, their files, and how they are merged.
+//!
+//! An adapter folder is a model folder whose tensors are `adapter_model.safetensors` over those of a base model; names and
+//! `adapter_config.json` are those of PEFT. [`crate::folder::load`] reads it like any other model, merged.
+
+use crate::architecture::{Init, Shape, Source, Tensors, Transformer};
+use crate::error::TrainError;
+use crate::folder::{self, Named};
+use crate::layer::linear::Orientation;
+use crate::layer::lora::LowRank;
+use candle_core::Device;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// File name of the adapter's settings.
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// File name of the adapter's tensors.
+pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
+/// What PEFT puts before the name of a tensor.
+const PREFIX: &str = "base_model.model.";
+
+/// Size and places of adapters.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lora {
+    /// Columns of A and rows of B.
+    pub(crate) rank: u64,
+    /// The adapter's output is multiplied by alpha ÷ rank.
+    pub(crate) alpha: f64,
+    /// Last words of the names of parts; none for every linear part of the blocks.
+    pub(crate) targets: Vec<String>,
+}
+
+fn module(weight: &str) -> &str {
+    weight.strip_suffix(".weight").unwrap_or(weight)
+}
+
+impl Lora {
+    fn is_target(&self, module: &str) -> bool {
+        let named = |target: &String| {
+            module.strip_suffix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        self.targets.is_empty() || self.targets.iter().any(named)
+    }
+
+    /// Freezes a model and gives its parts adapters from `source`.
+    ///
+    /// # Errors
+    /// A target is the name of no part, or a tensor is missing or of another shape.
+    pub(crate) fn attach(
+        &self,
+        model: &mut Transformer<f32>,
+        mut source: Source<'_, f32>,
+    ) -> Result<(), TrainError> {
+        let names = linear_modules(model);
+        if let Some(unknown) = self.targets.iter().find(|target| {
+            let alone = Self { targets: vec![(*target).clone()], ..self.clone() };
+            !names.iter().any(|name| alone.is_target(name))
+        }) {
+            let mut last: Vec<&str> = names.iter().filter_map(|name| name.rsplit('.').next()).collect();
+            last.sort_unstable();
+            last.dedup();
+            let message =
+                format!("`lora_targets`: no part is called `{unknown}`; there are {}", last.join(", "));
+            return Err(TrainError::Config { message });
+        }
+        model.parameters.iter().for_each(|parameter| parameter.freeze());
+        let rank = usize::try_from(self.rank).unwrap_or(usize::MAX);
+        for linear in model.blocks.iter_mut().flat_map(|block| block.linears_mut()) {
+            linear.adapt(|weight, width_in, width_out| {
+                let module = module(weight.name());
+                if !self.is_target(module) {
+                    return Ok(None);
+                }
+                // As loralib: uniform in ±1/√in has this deviation.
+                let fresh = Init::Normal(1.0 / (3.0 * width_in as f64).sqrt());
+                let down = source.take(&format!("{module}.lora_A.weight"), &[rank, width_in], fresh)?;
+                let up = source.take(&format!("{module}.lora_B.weight"), &[width_out, rank], Init::Zeros)?;
+                Ok(Some(LowRank { down, up, scale: (self.alpha / self.rank as f64) as f32 }))
+            })?;
+        }
+        model.parameters.extend(source.finish().parameters);
+        Ok(())
+    }
+
+    fn json(&self, model: &Transformer<f32>, base: &Path) -> Value {
+        let mut targets: Vec<String> = self.targets.clone();
+        if targets.is_empty() {
+            let last = |name: &String| name.rsplit('.').next().unwrap_or(name).to_owned();
+            targets = linear_modules(model).iter().map(last).collect();
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        json!({
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": base.display().to_string(),
+            "r": self.rank,
+            "lora_alpha": self.alpha,
+            "lora_dropout": 0.0,
+            "target_modules": targets,
+            // GPT-2's matrices lie `[in, out]`.
+            "fan_in_fan_out": model.blocks.iter().any(|block| block.qkv.orientation() == Orientation::InOut),
+            "bias": "none",
+            "inference_mode": true,
+        })
+    }
+}
+
+fn linear_modules(model: &Transformer<f32>) -> Vec<String> {
+    let linears = model.blocks.iter().flat_map(|block| block.linears());
+    linears
+        .flat_map(|linear| linear.parameters())
+        .map(|(weight, _)| module(weight.name()).to_owned())
+        .collect()
+}
+
+/// Writes the adapters of a model beside its configuration.
+pub(crate) fn save(
+    model: &Transformer<f32>,
+    lora: &Lora,
+    base: &Path,
+    folder: &Path,
+) -> Result<(), TrainError> {
+    let linears = model.blocks.iter().flat_map(|block| block.linears());
+    let mut named = Named::new();
+    for tensor in linears.flat_map(|linear| linear.adapters()).flat_map(|(_, a)| [&a.down, &a.up]) {
+        let entry = (tensor.value().dims().to_vec(), tensor.read(<[f32]>::to_vec)?);
+        named.insert(format!("{PREFIX}{}", tensor.name()), entry);
+    }
+    folder::save_config(model, folder)?;
+    folder::replace(&folder.join(ADAPTER), &folder::tensor_bytes(&named)?)?;
+    let base = std::fs::canonicalize(base).map_err(TrainError::io(base))?;
+    folder::replace(&folder.join(ADAPTER_CONFIG), &folder::json_bytes(&lora.json(model, &base)))
+}
+
+/// Adds every adapter to its matrix and takes it away; all parameters learn again.
+pub(crate) fn merge(model: &mut Transformer<f32>) -> Result<(), TrainError> {
+    let mut gone: Vec<String> = Vec::new();
+    for linear in model.blocks.iter_mut().flat_map(|block| block.linears_mut()) {
+        let orientation = linear.orientation();
+        linear.adapters().try_for_each(|(weight, adapter)| adapter.merge_into(weight, orientation))?;
+        let names = linear.adapters().flat_map(|(_, a)| [a.down.name().to_owned(), a.up.name().to_owned()]);
+        gone.extend(names);
+        linear.adapt(|_, _, _| Ok(None))?;
+    }
+    model.parameters.retain(|parameter| !gone.iter().any(|name| name == parameter.name()));
+    model.parameters.iter().for_each(|parameter| parameter.thaw());
+    Ok(())
+}
+
+/// Whether a folder holds an adapter and no model of its own.
+pub(crate) fn is_adapter(folder: &Path) -> bool {
+    folder.join(ADAPTER_CONFIG).is_file() && !folder.join(folder::TENSORS).is_file()
+}
+
+/// Reads an adapter folder over its base model, whose configuration is `shape` but for the token that ends a text.
+///
+/// # Errors
+/// The base model is not where the adapter says, or is of another architecture, or a tensor is missing or left over.
+pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, TrainError> {
+    let path = folder.join(ADAPTER_CONFIG);
+    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    let wrong = |message: String| TrainError::file(&path)(message);
+    let base = config["base_model_name_or_path"].as_str().map(PathBuf::from);
+    let base = base.ok_or_else(|| wrong("`base_model_name_or_path` is missing".into()))?;
+    if !base.join(folder::TENSORS).is_file() {
+        return Err(wrong(format!(
+            "the base model {} is not there; write its folder into `base_model_name_or_path`",
+            base.display()
+        )));
+    }
+    let rank = config["r"].as_u64().filter(|rank| *rank > 0).ok_or_else(|| wrong("`r` is no rank".into()))?;
+    let alpha = config["lora_alpha"].as_f64().ok_or_else(|| wrong("`lora_alpha` is no number".into()))?;
+    let targets = config["target_modules"].as_array().into_iter().flatten();
+    let targets = targets.filter_map(|target| target.as_str().map(str::to_owned)).collect();
+    let mut model = folder::load(&base)?;
+    let mut told = Shape { eos: model.shape.eos, ..shape.clone() };
+    told.program.eos = model.shape.program.eos;
+    if told != model.shape {
+        return Err(wrong(format!(
+            "the adapter was made for another architecture than that of {}: {}",
+            base.display(),
+            differences(&told, &model.shape)
+        )));
+    }
+    model.shape = shape;
+    let path = folder.join(ADAPTER);
+    let tensors = folder::read_tensors(&path)?;
+    let tensors: Tensors<f32> = (tensors.into_iter())
+        .map(|(name, tensor)| (name.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(name), tensor))
+        .collect();
+    let names: Vec<String> = tensors.keys().cloned().collect();
+    let lora = Lora { rank, alpha, targets };
+    lora.attach(&mut model, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))?;
+    let taken = |name: &&String| model.parameters.iter().any(|p| p.name() == name.as_str());
+    match names.iter().find(|name| !taken(name)) {
+        Some(left) => {
+            Err(TrainError::file(&path)(format!("no part of the base model takes tensor `{left}`")))
+        }
+        None => Ok(model),
+    }
+}
+
+/// The fields in which two shapes differ, as `field: this, that`.
+fn differences(one: &Shape, other: &Shape) -> String {
+    let fields = |shape: &Shape| {
+        let shown = format!("{shape:#?}");
+        shown
+            .lines()
+            .filter(|line| line.contains(": "))
+            .map(|line| line.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let pairs = fields(one).into_iter().zip(fields(other)).filter(|(a, b)| a != b);
+    let shown = pairs.map(|(a, b)| {
+        let value = b.split_once(": ").map_or(b.as_str(), |(_, value)| value);
+        format!("{} in the adapter, {} in the base", a.trim_end_matches(','), value.trim_end_matches(','))
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,98 @@
+//! Supervised fine-tuning: a model learns the answers of chats, and nothing of what was asked.
+//!
+//! It reads token shards with a mask of what is learned, as `tokenize.chat` and `pack.sequences` make them, in the order of a
+//! training; documents of one row do not see each other.
+
+use super::course::{self, Course, Lesson, Subject};
+use super::{AlignReport, Common, Job};
+use crate::architecture::Transformer;
+use crate::batch::Batch;
+use crate::data::{Dataset, Position, Share, Stream};
+use crate::error::TrainError;
+use crate::folder;
+use crate::metrics::Measure;
+use crate::train::gradients;
+use schemas::manifest;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Sequences of one batch of held-out rows.
+const BATCH: usize = 8;
+
+/// Teaches the answers of a dataset.
+///
+/// # Errors
+/// The dataset is damaged, was made with another tokenizer or is longer than the model's context; or those of a training.
+pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
+    let model = folder::load(job.base)?;
+    let path = dataset.join(manifest::FILE);
+    let dataset = Dataset::open(dataset)?;
+    let tokenizer = course::hash_of(&job.base.join(manifest::TOKENIZER))?;
+    let wrong = |message: String| TrainError::file(&path)(message);
+    if dataset.tokens.tokenizer != tokenizer {
+        let told = "the dataset was made with another tokenizer than the model's; give `tokenize.chat` the model's tokenizer.json";
+        return Err(wrong(told.to_owned()));
+    }
+    let (length, context) = (dataset.tokens.sequence_length, model.shape.context);
+    if length > context as u64 {
+        return Err(wrong(format!(
+            "sequences of {length} tokens are longer than the model's context of {context}"
+        )));
+    }
+    let common = job.common;
+    let end = dataset.tokens.eos_id;
+    let subject = Subject {
+        method: "sft",
+        settings: BTreeMap::new(),
+        rows: &dataset.name,
+        position: dataset.begin(common.seed),
+        steps: common.steps_over(dataset.train.count()),
+        step_tokens: common.step_rows() * length,
+    };
+    std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
+    // What documents begin with is what answers end with: the model learns it in this place.
+    let course = Course::open(job, model, subject)?;
+    let lesson = |course: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
+        let stream = dataset.stream(course.state.position, Share::ALL)?;
+        Ok(Box::new(Answers { dataset: &dataset, stream, common }))
+    };
+    course::take(course, end, lesson, folder::save)
+}
+
+struct Answers<'a> {
+    dataset: &'a Dataset,
+    stream: Stream<'a>,
+    common: &'a Common,
+}
+
+impl Lesson for Answers<'_> {
+    fn step(&mut self, model: &Transformer<f32>, step: u64) -> Result<Vec<Measure>, TrainError> {
+        let mut batches = Vec::new();
+        for _ in 0..self.common.accumulate {
+            let rows = self.stream.take(self.common.batch_rows)?;
+            batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
+        }
+        let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
+        let first = step * self.common.accumulate;
+        let dropout = |micro| self.common.dropout_of(first + micro);
+        let loss = gradients(model, &batches, 1.0 / targets.max(1) as f64, dropout)?;
+        Ok(vec![("loss", loss)])
+    }
+
+    fn held_out(&mut self, model: &Transformer<f32>) -> Result<Vec<Measure>, TrainError> {
+        let (mut nats, mut targets) = (0.0, 0);
+        for chunk in self.dataset.validation.in_order(u64::MAX) {
+            for rows in chunk?.chunks(BATCH) {
+                let batch = Batch::new(rows, self.dataset.tokens.eos_id);
+                nats += model.loss(&batch)?;
+                targets += batch.targets_count();
+            }
+        }
+        Ok(if targets == 0 { Vec::new() } else { vec![("loss", nats / targets as f64)] })
+    }
+
+    fn position(&self) -> Option<Position> {
+        Some(self.stream.position())
+    }
+}

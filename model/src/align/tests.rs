@@ -1,0 +1,303 @@
+//! Laws of alignment: adapters change nothing at first and merge to the same model, courses resume to the same bytes, and scores rise.
+
+use super::adapter::{Lora, merge, save};
+use super::dpo::{self, Dpo};
+use super::grpo::Grpo;
+use super::packed::{Packed, Sequence};
+use super::rules::Rules;
+use super::{Common, Job, Pair, Rows, Task};
+use crate::architecture::{Source, Transformer};
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::folder;
+use crate::layer::dropout::Dropout;
+use crate::numeric::{Nudge, assert_numeric};
+use crate::optimizer::Optimizer;
+use crate::parts::Architecture;
+use crate::progress::{Silent, TrainEvent, TrainObserver};
+use crate::testing::{Folder, dataset, rows};
+use crate::tests::{model, small};
+use candle_core::Device;
+use std::path::Path;
+
+/// Adapters of rank 3 that have learned something.
+fn adapted(architecture: Architecture) -> (Transformer<f32>, Lora) {
+    let mut model: Transformer<f32> = model(&small(architecture), 12);
+    let lora = Lora { rank: 3, alpha: 6.0, targets: vec![] };
+    lora.attach(&mut model, Source::drawn(4, &Device::Cpu)).unwrap();
+    for (at, up) in model.learning().iter().enumerate().filter(|(_, p)| p.name().ends_with("lora_B.weight")) {
+        let values: Vec<f32> = crate::numeric::numbers(up.value().elem_count(), at as u64);
+        let values = values.iter().map(|x| 0.1 * x).collect();
+        up.value()
+            .set(&candle_core::Tensor::from_vec(values, up.value().shape(), &Device::Cpu).unwrap())
+            .unwrap();
+    }
+    (model, lora)
+}
+
+fn logits(model: &Transformer<f32>) -> Vec<f32> {
+    model.next_logits(&[3, 1, 4, 1, 5], &mut model.caches(), 0).unwrap()
+}
+
+#[test]
+fn adapters_begin_as_nothing_and_merge_to_the_same_logits() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let base: Transformer<f32> = model(&small(architecture), 12);
+        let mut fresh = base.share();
+        let lora = Lora { rank: 2, alpha: 4.0, targets: vec![] };
+        lora.attach(&mut fresh, Source::drawn(1, &Device::Cpu)).unwrap();
+        assert_eq!(logits(&fresh), logits(&base), "{architecture:?}");
+
+        let folder = Folder::new(&format!("merge-{architecture:?}"));
+        let (base_folder, adapter) = (folder.0.join("base"), folder.0.join("adapter"));
+        [&base_folder, &adapter].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        folder::save(&base, &base_folder).unwrap();
+        let (mut model, lora) = adapted(architecture);
+        save(&model, &lora, &base_folder, &adapter).unwrap();
+        let before = logits(&model);
+        assert!(before.iter().zip(logits(&base)).any(|(a, b)| (a - b).abs() > 1e-3));
+        merge(&mut model).unwrap();
+        let near = |after: Vec<f32>| before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(near(logits(&model)), "{architecture:?}");
+        assert!(near(logits(&folder::load(&adapter).unwrap())), "{architecture:?}");
+        let merged = folder.0.join("merged");
+        super::merge(&adapter, &merged).unwrap();
+        assert!(near(logits(&folder::load(&merged).unwrap())), "{architecture:?}");
+        let bytes = |folder: &Path, name: &str| std::fs::metadata(folder.join(name)).unwrap().len();
+        assert!(bytes(&adapter, super::adapter::ADAPTER) < bytes(&merged, folder::TENSORS));
+    }
+}
+
+#[test]
+fn an_adapter_of_another_architecture_is_refused() {
+    let folder = Folder::new("other-adapter");
+    let (llama, gpt, adapter) = (folder.0.join("llama"), folder.0.join("gpt"), folder.0.join("adapter"));
+    [&llama, &gpt, &adapter].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    folder::save(&model(&small(Architecture::Llama), 12), &llama).unwrap();
+    let wider = Config { width: 32, ..small(Architecture::Llama) };
+    folder::save(&model(&wider, 12), &gpt).unwrap();
+    let (model, lora) = adapted(Architecture::Llama);
+    save(&model, &lora, &gpt, &adapter).unwrap();
+    let told = folder::load(&adapter).unwrap_err().to_string();
+    assert!(
+        told.contains("another architecture") && told.contains("width: 16 in the adapter, 32 in the base"),
+        "{told}"
+    );
+    save(&model, &lora, &llama, &adapter).unwrap();
+    folder::load(&adapter).unwrap();
+    std::fs::remove_file(llama.join(folder::TENSORS)).unwrap();
+    let told = folder::load(&adapter).unwrap_err().to_string();
+    assert!(told.contains("`base_model_name_or_path`"), "{told}");
+    let wrong = Lora { rank: 2, alpha: 1.0, targets: vec!["q_porj".into()] };
+    let mut model: Transformer<f32> = crate::tests::model(&small(Architecture::Llama), 12);
+    let told = wrong.attach(&mut model, Source::drawn(0, &Device::Cpu)).unwrap_err().to_string();
+    assert!(told.contains("`q_porj`") && told.contains("q_proj"), "{told}");
+}
+
+#[test]
+fn frozen_parameters_get_no_gradient_and_keep_their_values() {
+    for architecture in [Architecture::Llama, Architecture::Gpt] {
+        let (model, _) = adapted(architecture);
+        let before: Vec<Vec<f32>> =
+            model.parameters.iter().map(|p| p.read(<[f32]>::to_vec).unwrap()).collect();
+        let batch = Batch::new(&rows(2, 12, 23, 5), 0);
+        model.gradients(&batch, 0.1, Dropout::NONE).unwrap();
+        let learning = model.learning();
+        assert_eq!(learning.len(), if architecture == Architecture::Llama { 2 * 7 * 2 } else { 2 * 4 * 2 });
+        let optimizer = Optimizer::of(&model, &Config::default());
+        optimizer.assert_every_gradient(0).unwrap();
+        optimizer.step(0, 0.1, optimizer.gradient_norm()).unwrap();
+        for (parameter, before) in model.parameters.iter().zip(before) {
+            let same = parameter.read(|now| now == before).unwrap();
+            assert_eq!(same, !parameter.learns(), "{}", parameter.name());
+            assert!(parameter.learns() || parameter.gradient(|g| g.is_none()), "{}", parameter.name());
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_preferences_is_the_numeric_one() {
+    let config = Config { tied_head: false, ..small(Architecture::Llama) };
+    let model: Transformer<f64> = model(&config, 12);
+    for (at, parameter) in model.parameters.iter().enumerate() {
+        for i in 0..parameter.value().elem_count() {
+            let draw = schemas::hash::Rng::new(at as u64).at(i as u64) as f64 / u64::MAX as f64 - 0.5;
+            parameter.value().inplace_op1(&Nudge(i, 0.6 * draw)).unwrap();
+        }
+    }
+    let texts = [(&[1, 2, 3][..], &[4, 5][..]), (&[1, 2, 3], &[6, 2, 1, 8]), (&[7], &[8, 9]), (&[7], &[2])];
+    let texts = texts.map(|(prompt, answer)| Sequence { prompt, answer });
+    let packed = Packed::new(&texts, 0);
+    let settings = Dpo { beta: 0.5, label_smoothing: 0.1, ..Dpo::default() };
+    let loss = |tokens: &[Vec<f64>]| {
+        let found =
+            tokens.as_chunks::<2>().0.iter().map(|both| (both, dpo::pair(&settings, both, [-7.0, -9.0])));
+        let derivatives = found
+            .clone()
+            .flat_map(|(both, (_, by))| [vec![by[0]; both[0].len()], vec![by[1]; both[1].len()]]);
+        (found.clone().map(|(_, (loss, _))| loss).sum::<f64>(), derivatives.collect::<Vec<_>>())
+    };
+    packed.gradients(&model, Dropout::NONE, loss).unwrap();
+    let value = || loss(&packed.log_probabilities(&model).unwrap()).0;
+    for parameter in &model.parameters {
+        let found = parameter.gradient(|g| g.expect("every tensor gets a gradient").to_vec());
+        assert_numeric(parameter.name(), parameter.value(), &found, 4, &value);
+    }
+}
+
+/// A model that has learned the tiny dataset a little, whose token t is followed by t + 1 or t + 2.
+fn base(folder: &Path) {
+    dataset(&folder.join("dataset"));
+    let config = Config {
+        steps: 60,
+        eval_every: 0,
+        checkpoint_every: 0,
+        learning_rate: 0.02,
+        ..small(Architecture::Llama)
+    };
+    crate::train::run(&folder.join("dataset"), &folder.join("base"), &config, &Silent).unwrap();
+}
+
+/// Prompts of two tokens; the better answer is the same everywhere, and so is the worse one.
+fn pairs() -> Rows<Pair> {
+    let pair = |at: u32| {
+        let token = 40 + at * 7 % 60;
+        Pair {
+            line: u64::from(at) + 1,
+            prompt: vec![token - 1, token],
+            chosen: vec![30, 0],
+            rejected: vec![31, 0],
+        }
+    };
+    let (held_out, train) = (0..60).map(pair).partition(|pair: &Pair| pair.line % 4 == 0);
+    Rows { name: "pairs".into(), hash: [7; 32], train, held_out, end: 0 }
+}
+
+fn tasks() -> Rows<Task> {
+    let Rows { train, held_out, .. } = pairs();
+    let of = |pairs: Vec<Pair>| {
+        let task = |pair: Pair| Task { line: pair.line, prompt: pair.prompt, answer: "any".into() };
+        pairs.into_iter().map(task).collect()
+    };
+    Rows { name: "tasks".into(), hash: [8; 32], train: of(train), held_out: of(held_out), end: 0 }
+}
+
+/// Panics at a step, as a killed course would stop.
+struct StopAt(u64);
+
+impl TrainObserver for StopAt {
+    fn event(&self, event: TrainEvent<'_>) {
+        assert!(!matches!(event, TrainEvent::Step { step, .. } if step == self.0), "stopped by the test");
+    }
+}
+
+type Way<'a> = &'a (dyn Fn(&Job<'_>) -> Result<super::AlignReport, crate::TrainError> + Sync);
+
+/// Runs a course straight, and another that is killed on the way and goes on at another thread count: the same bytes.
+fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>) -> super::AlignReport {
+    let base = folder.join("base");
+    let out = |run: &str| folder.join(format!("{name}-{run}"));
+    let job = |out: &Path, observer: &dyn TrainObserver| {
+        way(&Job { base: &base, out, common, merge, tokenizer_config: None, observer })
+    };
+    let report = job(&out("straight"), &Silent).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    pool.install(|| {
+        for stop in [3, 8] {
+            let attempt = std::panic::AssertUnwindSafe(|| job(&out("killed"), &StopAt(stop)));
+            assert!(std::panic::catch_unwind(attempt).is_err());
+        }
+        assert_eq!(job(&out("killed"), &Silent).unwrap(), report, "{name}");
+    });
+    let mut names: Vec<_> =
+        std::fs::read_dir(out("straight")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.retain(|name| name != "checkpoints");
+    for file in names {
+        let read = |run: &str| std::fs::read(out(run).join(&file)).unwrap();
+        assert_eq!(read("straight"), read("killed"), "{name}: {}", file.display());
+    }
+    // One that has ended is not done again; another one is refused.
+    assert_eq!(job(&out("straight"), &Silent).unwrap(), report);
+    let other = Common { learning_rate: 0.5, ..common.clone() };
+    let job = Job {
+        base: &base,
+        out: &out("straight"),
+        common: &other,
+        merge,
+        tokenizer_config: None,
+        observer: &Silent,
+    };
+    let told = way(&job).unwrap_err().to_string();
+    assert!(told.contains("`learning_rate`"), "{told}");
+    report
+}
+
+#[test]
+fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
+    let folder = Folder::new("courses");
+    base(&folder.0);
+    let common = Common {
+        steps: 20,
+        batch_rows: 4,
+        accumulate: 2,
+        learning_rate: 0.02,
+        checkpoint_every: 4,
+        dropout: 0.1,
+        ..Common::default()
+    };
+    let lora = Common { lora_rank: 4, lora_alpha: 8.0, ..common.clone() };
+    let data = folder.0.join("dataset");
+
+    let sft = resumes(&folder.0, "sft", &lora, false, &|job| super::sft::sft(job, &data));
+    // So few rows are learned by heart; what is held out says nothing.
+    assert!(sft.loss < 0.7 * sft.before["loss"], "{sft:?}");
+    folder::load(&folder.0.join("sft-straight")).unwrap();
+
+    let better = pairs();
+    let dpo = resumes(&folder.0, "dpo", &lora, true, &|job| dpo::dpo(job, &better, &Dpo::default()));
+    assert_eq!(dpo.before["accuracy"], 0.5, "{dpo:?}");
+    assert!(dpo.after["accuracy"] > 0.9 && dpo.after["margin"] > 0.0, "{dpo:?}");
+    assert!((dpo.before["loss"] - std::f64::consts::LN_2).abs() < 1e-6, "{dpo:?}");
+
+    let reward = resumes(&folder.0, "reward", &common, false, &|job| super::reward::reward(job, &better));
+    assert!(reward.after["accuracy"] > 0.8, "{reward:?}");
+
+    let rules = Rules { reward_regex: 1.0, regex: "^[A-Z]".into(), ..Rules::default() };
+    let settings = Grpo { group: 4, tokens_max: 2, updates: 2, ..Grpo::default() };
+    let tasks = tasks();
+    let grpo = |job: &Job<'_>| super::grpo::grpo(job, &tasks, &settings, &rules, None);
+    let earned = resumes(&folder.0, "grpo", &common, false, &grpo);
+    assert!(earned.after["reward"] > earned.before["reward"] + 0.2, "{earned:?}");
+
+    let judge = folder.0.join("reward-straight");
+    let by_model = Rules { reward_model: 1.0, ..Rules::default() };
+    let scored = super::score::score(&folder.0.join("base"), &tasks, &by_model, Some(&judge), 2).unwrap();
+    assert_eq!(scored.len(), tasks.held_out.len());
+}
+
+#[test]
+fn rows_that_do_not_fit_are_told_by_their_line() {
+    let folder = Folder::new("unfit");
+    base(&folder.0);
+    let common = Common::default();
+    let (base, out) = (folder.0.join("base"), folder.0.join("out"));
+    let job = Job {
+        base: &base,
+        out: &out,
+        common: &common,
+        merge: false,
+        tokenizer_config: None,
+        observer: &Silent,
+    };
+    let mut long = pairs();
+    long.train[3].chosen = vec![5; 40];
+    let told = dpo::dpo(&job, &long, &Dpo::default()).unwrap_err().to_string();
+    assert_eq!(told, "pairs, line 5: 42 tokens are more than the model's context of 16");
+    let none = Rows { train: vec![], ..tasks() };
+    let told =
+        super::grpo::grpo(&job, &none, &Grpo::default(), &Rules::default(), None).unwrap_err().to_string();
+    assert_eq!(told, "tasks: no row is left to learn from");
+    let told = super::reward::open(&base).err().unwrap().to_string();
+    assert!(told.contains("`gristmill align reward` makes one"), "{told}");
+    assert!(!out.exists());
+}

@@ -1,0 +1,303 @@
+//! A scaling law from small trainings: a ladder of models, a fit, and the loss of a model several times larger.
+//!
+//! 1. Shapes by rule ([`ladder`]), each a factor of two in parameters below the next.
+//! 2. The learning rate: tried on two sizes of the ladder, its best value read off a parabola, and carried to other sizes by the power law
+//!    through both. One that is set is taken as it is.
+//! 3. Every size trains on a quarter, a half and all of the tokens; or, with tokens per parameter, once.
+//! 4. The law is fitted ([`law`]) and read at the larger model; what it would be trained with is written as settings.
+//!
+//! Trainings are folders of their own, so a killed `scale` goes on, and one that has ended only fits again.
+
+mod ladder;
+mod law;
+mod minimum;
+mod plot;
+mod rate;
+
+pub use law::{Law, Point, Prediction};
+
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::error::TrainError;
+use crate::folder;
+use crate::metrics::tables;
+use crate::sweep::{SweepEvent, SweepObserver, TrialReport, side_by_side, toml};
+use crate::train::{self, TrainReport};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use ladder::Rung;
+use schemas::{KeyError, Settings, Value};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the ladder decides on.
+const DECIDED: [&str; 8] =
+    ["width", "layers", "heads", "kv_heads", "ff_width", "steps", "seconds_max", "learning_rate_min"];
+/// Parts of the tokens that each size is trained on.
+const PARTS: [u64; 3] = [4, 2, 1];
+/// A training has as many steps at least.
+const STEPS_MIN: u64 = 20;
+/// Sizes without which a law of one variable, and of both, cannot be fitted.
+const SIZES_MIN: (u64, u64) = (4, 3);
+
+/// What is trained and asked.
+#[derive(Debug, Clone)]
+pub struct Scale {
+    /// Settings that all trainings share; not those of shape and length.
+    pub base: Vec<(String, Value)>,
+    /// Sizes of the ladder.
+    pub sizes: u64,
+    /// Parameters of its largest model, without embedding and head.
+    pub largest: u64,
+    /// How many times larger the model is that is asked for.
+    pub factor: u64,
+    /// Tokens that the larger model would be trained on; 0 for all training tokens once.
+    pub tokens: u64,
+    /// Tokens of each training by its parameters, in place of `tokens`.
+    pub tokens_per_parameter: Option<f64>,
+    /// Trainings at once.
+    pub jobs: usize,
+    /// Whether the larger model is trained too, and held against the prediction.
+    pub check: bool,
+}
+
+/// A training of the ladder.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// Folder below `runs`.
+    pub name: String,
+    /// Its size and loss.
+    pub point: Point,
+    /// Width of the model.
+    pub width: u64,
+    /// Layers of the model.
+    pub layers: u64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Learning rate after the warm-up.
+    pub learning_rate: f64,
+    /// Held-out bits per byte.
+    pub bits_per_byte: f64,
+}
+
+/// What a ladder came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScaleReport {
+    /// The trainings that the law is fitted to.
+    pub runs: Vec<Run>,
+    /// Learning rate of a size: factor · (parameters ÷ 10⁶)^−exponent, in this order.
+    pub learning_rate: [f64; 2],
+    /// Whether the law has a term of the tokens.
+    pub joint: bool,
+    /// The law.
+    pub law: Law,
+    /// What it says of the larger model.
+    pub prediction: Prediction,
+    /// The same in bits per byte.
+    pub bits_per_byte: f64,
+    /// The larger model, where it was trained.
+    pub check: Option<Run>,
+    /// Its loss divided by the predicted one, less 1.
+    pub miss: Option<f64>,
+    /// `[train]` of the larger model.
+    pub settings: String,
+}
+
+/// A training that is planned.
+struct Planned {
+    name: String,
+    parameters: u64,
+    config: Config,
+}
+
+/// Where trainings happen.
+struct Bench<'a> {
+    dataset: &'a Path,
+    opened: Dataset,
+    out: &'a Path,
+    jobs: usize,
+    observer: &'a dyn SweepObserver,
+    step_tokens: u64,
+    stage: std::cell::Cell<u64>,
+}
+
+impl Scale {
+    /// Trains the ladder below `out`, and writes `scale.json`, `scale.svg`, `runs.parquet` and `larger.toml` there.
+    ///
+    /// # Errors
+    /// Settings that the ladder decides on, a dataset without held-out rows, a training that fails.
+    pub fn run(
+        &self,
+        dataset: &Path,
+        out: &Path,
+        observer: &dyn SweepObserver,
+    ) -> Result<ScaleReport, TrainError> {
+        let base = self.config()?;
+        let opened = Dataset::open(dataset)?;
+        if opened.validation.is_empty() {
+            return wrong(
+                "a law of held-out loss needs held-out sequences; build the dataset with `validation`".into(),
+            );
+        }
+        let step_tokens = base.batch_sequences * base.accumulate * opened.tokens.sequence_length;
+        let stage = std::cell::Cell::new(0);
+        let bench = Bench { dataset, opened, out, jobs: self.jobs, observer, step_tokens, stage };
+        let ladder = self.ladder(&base, &bench)?;
+        let rate = match self.base.iter().any(|(key, _)| key == "learning_rate") {
+            true => rate::Rule { factor: base.learning_rate, exponent: 0.0 },
+            false => rate::find(&ladder, &bench, |rung| self.tokens(rung.parameters, &bench)[0])?,
+        };
+        let plan = |rung: &Rung, tokens: u64| bench.plan(rung, tokens, rate.at(rung.parameters), "");
+        let planned = ladder.iter().flat_map(|rung| {
+            self.tokens(rung.parameters, &bench).into_iter().map(move |tokens| plan(rung, tokens))
+        });
+        let runs = bench.train(planned.collect())?;
+        let joint = self.tokens_per_parameter.is_none();
+        let points: Vec<Point> = runs.iter().map(|run| run.point).collect();
+        let law = Law::fit(&points, joint);
+        let larger = ladder.last().expect("a ladder has sizes").parameters * self.factor;
+        let rung = ladder::rung(&base, &bench.opened.tokens, larger)?;
+        let tokens = *self.tokens(rung.parameters, &bench).last().expect("there is one at least");
+        let planned = bench.plan(&rung, tokens, rate.at(rung.parameters), "");
+        let at = (rung.parameters as f64, (planned.config.steps * step_tokens) as f64);
+        let prediction = law.predict(&points, joint, at);
+        let settings = toml(&planned.config);
+        let check = if self.check { bench.train(vec![planned])?.pop() } else { None };
+        let last = runs.last().expect("a ladder has trainings");
+        let report = ScaleReport {
+            learning_rate: [rate.factor, rate.exponent],
+            joint,
+            law,
+            bits_per_byte: prediction.loss * last.bits_per_byte / last.point.loss,
+            miss: check.as_ref().map(|run| run.point.loss / prediction.loss - 1.0),
+            prediction,
+            check,
+            settings,
+            runs,
+        };
+        report.write(out)?;
+        Ok(report)
+    }
+
+    fn config(&self) -> Result<Config, TrainError> {
+        if let Some((key, _)) = self.base.iter().find(|(key, _)| DECIDED.contains(&key.as_str())) {
+            return wrong(format!("the ladder decides on `{key}`; take it out"));
+        }
+        let least = if self.tokens_per_parameter.is_some() { SIZES_MIN.0 } else { SIZES_MIN.1 };
+        if self.sizes < least || self.factor == 0 {
+            return wrong(format!("a law needs {least} sizes at least, and a factor"));
+        }
+        let parsed = Settings::new(self.base.clone()).parse();
+        let config: Config = parsed.map_err(|errors: Vec<KeyError>| {
+            let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            TrainError::Config { message }
+        })?;
+        Ok(Config { eval_every: 0, ..config })
+    }
+
+    /// Models from the smallest to the largest.
+    fn ladder(&self, base: &Config, bench: &Bench<'_>) -> Result<Vec<Rung>, TrainError> {
+        let wanted =
+            (0..self.sizes).rev().map(|below| (self.largest as f64 / 2_f64.powi(below as i32)) as u64);
+        let rungs = wanted.map(|wanted| ladder::rung(base, &bench.opened.tokens, wanted));
+        let rungs = rungs.collect::<Result<Vec<_>, _>>()?;
+        match rungs.windows(2).find(|pair| pair[0].parameters >= pair[1].parameters) {
+            Some(pair) => wrong(format!(
+                "two sizes of the ladder are one shape of {} parameters; ask for fewer, or for larger ones",
+                pair[0].parameters
+            )),
+            None => Ok(rungs),
+        }
+    }
+
+    /// Tokens of the trainings of a size, fewest first.
+    fn tokens(&self, parameters: u64, bench: &Bench<'_>) -> Vec<u64> {
+        if let Some(each) = self.tokens_per_parameter {
+            return vec![(parameters as f64 * each) as u64];
+        }
+        let all = if self.tokens == 0 { bench.opened.tokens.train } else { self.tokens };
+        PARTS.iter().map(|part| all / part).collect()
+    }
+}
+
+impl Bench<'_> {
+    fn plan(&self, rung: &Rung, tokens: u64, learning_rate: f64, prefix: &str) -> Planned {
+        let steps = (tokens / self.step_tokens).max(STEPS_MIN);
+        // Three digits: the rate is read by people, and names the folder.
+        let learning_rate: f64 = format!("{learning_rate:.2e}").parse().unwrap_or(learning_rate);
+        let rates = (learning_rate, learning_rate / 10.0);
+        let name = format!("{prefix}{}-parameters-{steps}-steps-rate-{learning_rate}", rung.parameters);
+        let config =
+            Config { steps, learning_rate: rates.0, learning_rate_min: rates.1, ..rung.config.clone() };
+        Planned { name, parameters: rung.parameters, config }
+    }
+
+    /// Does trainings, in the order of what is planned.
+    fn train(&self, planned: Vec<Planned>) -> Result<Vec<Run>, TrainError> {
+        let rung = self.stage.replace(self.stage.get() + 1);
+        self.observer.event(SweepEvent::Rung { rung, trials: planned.len(), steps: 0 });
+        let (dataset, out, observer) = (self.dataset, self.out, self.observer);
+        let results = side_by_side(self.jobs, &planned, |one| {
+            let folder = out.join("runs").join(&one.name);
+            let result = train::run(dataset, &folder, &one.config, &crate::sweep::Named(&one.name, observer));
+            let told = result.as_ref().map(|report| (one.config.steps, report.clone()));
+            let told = told.map_err(|error| TrainError::Config { message: error.to_string() });
+            let report = TrialReport::new((&one.name, rung), &[], folder, told);
+            observer.event(SweepEvent::Ended { report: &report });
+            result
+        });
+        planned.iter().zip(results).map(|(planned, result)| Ok(self.ended(planned, &result?))).collect()
+    }
+
+    fn ended(&self, planned: &Planned, report: &TrainReport) -> Run {
+        let Planned { name, parameters, config } = planned;
+        let point = Point {
+            parameters: *parameters as f64,
+            tokens: (config.steps * self.step_tokens) as f64,
+            loss: report.validation_loss.unwrap_or(f64::NAN),
+        };
+        Run {
+            name: name.clone(),
+            point,
+            width: config.width,
+            layers: config.layers,
+            steps: config.steps,
+            learning_rate: config.learning_rate,
+            bits_per_byte: report.bits_per_byte.unwrap_or(f64::NAN),
+        }
+    }
+}
+
+impl ScaleReport {
+    fn write(&self, out: &Path) -> Result<(), TrainError> {
+        folder::replace(&out.join("scale.json"), &folder::json_bytes(self))?;
+        folder::replace(&out.join("scale.svg"), plot::svg(self).as_bytes())?;
+        folder::replace(&out.join("larger.toml"), self.settings.as_bytes())?;
+        let runs = || self.runs.iter().chain(&self.check);
+        let numbers = |of: fn(&Run) -> u64| -> ArrayRef {
+            Arc::new(runs().map(|run| of(run).cast_signed()).collect::<Int64Array>())
+        };
+        let floats = |of: fn(&Run) -> f64| -> ArrayRef {
+            Arc::new(runs().map(|run| Some(of(run))).collect::<Float64Array>())
+        };
+        let table = tables::batch(vec![
+            ("run", Arc::new(StringArray::from_iter_values(runs().map(|run| &run.name)))),
+            ("parameters", numbers(|run| run.point.parameters as u64)),
+            ("tokens", numbers(|run| run.point.tokens as u64)),
+            ("width", numbers(|run| run.width)),
+            ("layers", numbers(|run| run.layers)),
+            ("steps", numbers(|run| run.steps)),
+            ("learning_rate", floats(|run| run.learning_rate)),
+            ("validation_loss", floats(|run| run.point.loss)),
+            ("bits_per_byte", floats(|run| run.bits_per_byte)),
+        ])?;
+        tables::write(&out.join("runs.parquet"), &table)
+    }
+}
+
+fn wrong<T>(message: String) -> Result<T, TrainError> {
+    Err(TrainError::Config { message })
+}
+
+#[cfg(test)]
+mod tests;

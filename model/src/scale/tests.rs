@@ -1,0 +1,42 @@
+use super::*;
+use crate::testing::{Folder, dataset};
+
+/// Listens to nothing.
+struct Deaf;
+
+impl SweepObserver for Deaf {
+    fn event(&self, _event: SweepEvent<'_>) {}
+}
+
+#[test]
+fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
+    let folder = Folder::new("scale");
+    let data = folder.0.join("dataset");
+    dataset(&data);
+    let batch = [("batch_sequences".to_owned(), Value::Integer(2))];
+    let scale = Scale {
+        base: batch.to_vec(),
+        sizes: 3,
+        largest: 40_000,
+        factor: 2,
+        tokens: 32 * 160,
+        tokens_per_parameter: None,
+        jobs: 2,
+        check: true,
+    };
+    let out = folder.0.join("out");
+    let report = scale.run(&data, &out, &Deaf).unwrap();
+    assert_eq!(report.runs.len(), 9);
+    let steps: Vec<u64> = report.runs[..3].iter().map(|run| run.steps).collect();
+    assert_eq!(steps, [40, 80, 160]);
+    let [low, high] = report.prediction.interval;
+    assert!(low <= high && report.prediction.loss.is_finite() && report.miss.is_some(), "{report:#?}");
+    assert!(report.settings.contains("width = ") && report.settings.contains("learning_rate = "));
+    let svg = std::fs::read_to_string(out.join("scale.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 10, "{svg}");
+    // Trained once; the same again.
+    assert_eq!(scale.run(&data, &out, &Deaf).unwrap(), report);
+    let decided = Scale { base: vec![("width".to_owned(), Value::Integer(8))], ..scale };
+    let error = decided.run(&data, &out, &Deaf).unwrap_err().to_string();
+    assert!(error.contains("the ladder decides on `width`"), "{error}");
+}

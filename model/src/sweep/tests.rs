@@ -1,0 +1,90 @@
+use super::*;
+use crate::testing::{Folder, dataset};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+fn sweep(axes: &[(&str, &[Value])], halving: Option<u64>, jobs: usize) -> Sweep {
+    let axis = |(key, values): &(&str, &[Value])| Axis { key: (*key).to_owned(), values: values.to_vec() };
+    let base = [
+        ("layers", 1),
+        ("width", 16),
+        ("heads", 2),
+        ("steps", 40),
+        ("batch_sequences", 2),
+        ("eval_every", 0),
+    ];
+    let base = base.map(|(key, value)| (key.to_owned(), Value::Integer(value))).to_vec();
+    Sweep { base, axes: axes.iter().map(axis).collect(), halving, jobs }
+}
+
+/// Counts the steps that were done.
+#[derive(Default)]
+struct Steps(Mutex<BTreeMap<String, u64>>);
+
+impl SweepObserver for Steps {
+    fn event(&self, event: SweepEvent<'_>) {
+        if let SweepEvent::Trial { name, event: TrainEvent::Step { .. } } = event {
+            *self.0.lock().unwrap().entry(name.to_owned()).or_default() += 1;
+        }
+    }
+}
+
+fn done(sweep: &Sweep, folder: &Folder, out: &str) -> (SweepReport, u64) {
+    let steps = Steps::default();
+    let report = sweep.run(&folder.0.join("dataset"), &folder.0.join(out), &steps).unwrap();
+    let steps = steps.0.into_inner().unwrap().values().sum();
+    (report, steps)
+}
+
+#[test]
+fn a_grid_ranks_its_trials_and_goes_on_where_it_stopped() {
+    let folder = Folder::new("sweep");
+    dataset(&folder.0.join("dataset"));
+    let rates = [0.0001, 0.01].map(Value::Float);
+    let heads = [2, 3].map(Value::Integer);
+    let two = sweep(&[("learning_rate", &rates), ("heads", &heads)], None, 2);
+    let (report, steps) = done(&two, &folder, "out");
+    assert_eq!(steps, 80, "two trials of four have heads that divide");
+    let names: Vec<&str> = report.trials.iter().map(|trial| trial.name.as_str()).collect();
+    assert_eq!(names[..2], ["learning_rate=0.01,heads=2", "learning_rate=0.0001,heads=2"]);
+    let error = report.trials[2].error.as_deref().unwrap();
+    assert!(error.contains("`heads` = 3 does not divide `width` = 16"), "{error}");
+    let best = report.best.as_deref().unwrap();
+    assert!(best.starts_with("[train]\n") && best.contains("learning_rate = 0.01\n"), "{best}");
+    let read = |out: &str, name: &str| std::fs::read(folder.0.join(out).join(name)).unwrap();
+    // Again: nothing is trained; another count of jobs: the same bytes.
+    let (again, steps) = done(&two, &folder, "out");
+    assert_eq!((again.trials == report.trials, steps), (true, 0));
+    done(&Sweep { jobs: 1, ..two }, &folder, "alone");
+    for name in ["sweep.json", "trials.parquet", "best.toml"] {
+        assert_eq!(read("out", name), read("alone", name), "{name}");
+    }
+}
+
+#[test]
+fn halving_trains_the_best_longer() {
+    let folder = Folder::new("halving");
+    dataset(&folder.0.join("dataset"));
+    let rates = [0.0001, 0.001, 0.01, 0.02].map(Value::Float);
+    let (report, steps) = done(&sweep(&[("learning_rate", &rates)], Some(2), 2), &folder, "out");
+    assert_eq!(steps, 4 * 20 + 2 * 40);
+    let rungs: Vec<(u64, Option<u64>)> = report.trials.iter().map(|t| (t.rung, t.steps)).collect();
+    assert_eq!(rungs, [[(1, Some(40)); 2].as_slice(), &[(0, Some(20)); 4]].concat());
+    let kept: Vec<&String> = report.trials[2..4].iter().map(|trial| &trial.name).collect();
+    assert!(report.trials[..2].iter().all(|trial| kept.contains(&&trial.name)), "{report:#?}");
+}
+
+#[test]
+fn a_grid_that_is_none_is_refused() {
+    let refused = |axes: &[(&str, &[Value])], halving| {
+        sweep(axes, halving, 1).trials().map(|trials| trials.len()).unwrap_err().to_string()
+    };
+    let one = [Value::Integer(1)];
+    assert!(refused(&[("learning_rat", &one)], None).contains("did you mean `learning_rate`?"));
+    assert!(refused(&[("steps", &one)], Some(3)).contains("take it out of the grid"));
+    assert!(refused(&[], None).contains("the grid is empty"));
+    assert!(refused(&[("width", &one), ("width", &one)], None).contains("stands twice"));
+    let long = [Value::String("a/b".repeat(60))];
+    let trials = sweep(&[("init_from", &long)], None, 1).trials().unwrap();
+    assert!(trials[0].name.len() == NAME_MAX + 9 && !trials[0].name.contains('/'));
+}

@@ -1,0 +1,245 @@
+//! `gristmill align dpo|reward|grpo`: settings and rows in, a model folder and a report out.
+
+use super::rows::{Found, Reading, read_pairs, read_tasks};
+use crate::cli::progress::Progress;
+use crate::cli::train::model_folder;
+use crate::cli::{stage, wrong};
+use model::align::dpo::Dpo;
+use model::align::grpo::Grpo;
+use model::align::rules::Rules;
+use model::align::{AlignReport, Common, Job};
+use model::{TrainError, TrainObserver};
+use pipeline::inspect::layout::thousands;
+use schemas::{Config, KeyError, Settings, Value};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Flags of every way.
+#[derive(clap::Args, Debug)]
+pub(super) struct Flags {
+    /// Folder of the aligned model.
+    #[arg(long)]
+    pub(super) out: PathBuf,
+    /// A setting, `key=value`.
+    #[arg(long = "set")]
+    pub(super) settings: Vec<String>,
+    /// Writes a whole model in place of adapters alone (with `--set lora_rank=…`).
+    #[arg(long)]
+    pub(super) merge: bool,
+    /// How progress is told.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) progress: Progress,
+    /// The report as JSON on standard output.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: gristmill align dpo model pairs.jsonl --out better --set beta=0.1 --set learning_rate=1e-5\n\n\
+              A row has `prompt`, `chosen` and `rejected`: texts, or lists of messages."
+)]
+pub(super) struct DpoArgs {
+    /// Folder of the model.
+    model: PathBuf,
+    /// JSON lines of pairs.
+    preferences: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: gristmill align reward model pairs.jsonl --out judge --set epochs=2\n\n\
+              A row has `prompt`, `chosen` and `rejected`: texts, or lists of messages.")]
+pub(super) struct RewardArgs {
+    /// Folder of the model.
+    model: PathBuf,
+    /// JSON lines of pairs.
+    preferences: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: gristmill align grpo model tasks.jsonl --out solver --set reward_number=1 --set group=8 --set steps=200\n\n\
+              A row has `prompt`, a text or a list of messages, and the `answer` that rules compare with."
+)]
+pub(super) struct GrpoArgs {
+    /// Folder of the model.
+    model: PathBuf,
+    /// JSON lines of tasks.
+    tasks: PathBuf,
+    /// Folder of a reward model, whose number `--set reward_model=…` weighs.
+    #[arg(long)]
+    reward_model: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// A key of one set of settings, or of the other.
+struct Split {
+    pairs: Vec<(String, Value)>,
+    errors: Vec<KeyError>,
+}
+
+impl Split {
+    fn new(texts: &[String]) -> Result<Self, ExitCode> {
+        let mut pairs = Vec::new();
+        for text in texts {
+            pairs.push(stage::setting(text).map_err(wrong::misused)?);
+        }
+        Ok(Self { pairs, errors: Vec::new() })
+    }
+
+    /// Takes the keys of a set of settings.
+    fn take<C: Config>(&mut self) -> C {
+        let is_own = |(key, _): &(String, Value)| C::KEYS.iter().any(|known| known.name == key);
+        let (own, others) = std::mem::take(&mut self.pairs).into_iter().partition(is_own);
+        self.pairs = others;
+        Settings::new(own).parse().unwrap_or_else(|errors| {
+            self.errors.extend(errors);
+            C::default()
+        })
+    }
+
+    /// Tells keys that nobody took; `known` are all that somebody would have.
+    fn end(mut self, known: &[&'static [schemas::Key]]) -> Result<(), ExitCode> {
+        let names: Vec<&str> = known.iter().flat_map(|keys| keys.iter().map(|key| key.name)).collect();
+        for (key, _) in self.pairs {
+            let near = schemas::config::closest(&key, names.iter().copied());
+            let help = near.map_or_else(
+                || format!("known keys: {}", names.join(", ")),
+                |name| format!("did you mean `{name}`?"),
+            );
+            let message = "is not a key of this way of alignment".to_owned();
+            self.errors.push(KeyError { key, message, help: Some(help) });
+        }
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        self.errors.iter().for_each(|error| eprintln!("error: {error}"));
+        Err(ExitCode::from(2))
+    }
+}
+
+/// The settings that all ways have.
+pub(super) fn common(texts: &[String]) -> Result<Common, ExitCode> {
+    let mut split = Split::new(texts)?;
+    let common = split.take::<Common>();
+    split.end(&[Common::KEYS]).map(|()| common)
+}
+
+/// Those of all ways and of one.
+fn with<C: Config>(texts: &[String]) -> Result<(Common, C), ExitCode> {
+    let mut split = Split::new(texts)?;
+    let both = (split.take::<Common>(), split.take::<C>());
+    split.end(&[C::KEYS, Common::KEYS]).map(|()| both)
+}
+
+/// Does a way of alignment and prints what it came to.
+pub(super) fn work(
+    model: &Path,
+    flags: &Flags,
+    common: &Common,
+    tokenizer_config: Option<&[u8]>,
+    way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
+) -> ExitCode {
+    let listener = flags.progress.start();
+    let observer: &dyn TrainObserver = &listener;
+    let job = Job { base: model, out: &flags.out, common, merge: flags.merge, tokenizer_config, observer };
+    let result = way(&job);
+    listener.end();
+    match result {
+        Ok(report) if flags.json => match serde_json::to_string(&report) {
+            Ok(json) => {
+                println!("{json}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => wrong::failed(error),
+        },
+        Ok(report) => {
+            show(&report, &flags.out);
+            ExitCode::SUCCESS
+        }
+        Err(error) => wrong::failed(error),
+    }
+}
+
+fn show(report: &AlignReport, out: &Path) {
+    let AlignReport { method, parameters, steps, loss, .. } = report;
+    println!(
+        "model {}: {method}, {} parameters learned, {steps} steps, loss {loss:.4}",
+        out.display(),
+        thousands(*parameters)
+    );
+    for (name, after) in &report.after {
+        match report.before.get(name) {
+            Some(before) => println!("held out  {name:16} {before:10.4} → {after:10.4}"),
+            None => println!("held out  {name:16} {after:10.4}"),
+        }
+    }
+}
+
+/// The model folder and its rows.
+fn found<R>(
+    model: &Path,
+    read: impl FnOnce(&Path) -> Result<Found<R>, String>,
+) -> Result<(PathBuf, Found<R>), ExitCode> {
+    let folder = model_folder(model).map_err(wrong::failed)?;
+    let found = read(&folder).map_err(wrong::failed)?;
+    Ok((folder, found))
+}
+
+fn ended(result: Result<ExitCode, ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|code| code)
+}
+
+pub(super) fn dpo(args: &DpoArgs) -> ExitCode {
+    let DpoArgs { model, preferences, reading, flags } = args;
+    ended((|| {
+        let (common, settings) = with::<Dpo>(&flags.settings)?;
+        let (folder, Found { rows, chats }) =
+            found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
+        let way = |job: &Job<'_>| model::align::dpo::dpo(job, &rows, &settings);
+        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+    })())
+}
+
+pub(super) fn reward(args: &RewardArgs) -> ExitCode {
+    let RewardArgs { model, preferences, reading, flags } = args;
+    ended((|| {
+        let common = common(&flags.settings)?;
+        let (folder, Found { rows, chats }) =
+            found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
+        let way = |job: &Job<'_>| model::align::reward::reward(job, &rows);
+        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+    })())
+}
+
+pub(super) fn grpo(args: &GrpoArgs) -> ExitCode {
+    let GrpoArgs { model, tasks, reward_model, reading, flags } = args;
+    ended((|| {
+        let mut split = Split::new(&flags.settings)?;
+        let (common, settings, rules) = (split.take::<Common>(), split.take::<Grpo>(), split.take::<Rules>());
+        split.end(&[Grpo::KEYS, Rules::KEYS, Common::KEYS])?;
+        let (folder, Found { rows, chats }) =
+            found(model, |folder| read_tasks(folder, tasks, reading, Some(&flags.out)))?;
+        let judge = reward_model.as_deref();
+        let way = |job: &Job<'_>| model::align::grpo::grpo(job, &rows, &settings, &rules, judge);
+        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+    })())
+}
+
+/// The rules of `score`.
+pub(super) fn rules(texts: &[String]) -> Result<Rules, ExitCode> {
+    let mut split = Split::new(texts)?;
+    let rules = split.take::<Rules>();
+    split.end(&[Rules::KEYS]).map(|()| rules)
+}

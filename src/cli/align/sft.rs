@@ -1,0 +1,127 @@
+//! `gristmill align sft MODEL DATA`: the answers of a dataset of chats, or of chats as JSON lines, which it builds one of first.
+
+use super::chats::Chats;
+use super::method::{Flags, common, work};
+use crate::cli::build::Works;
+use crate::cli::train::model_folder;
+use crate::cli::{environment, funnel, wrong};
+use model::align::limits;
+use pipeline::dag::{self, Kinds};
+use pipeline::engine::{Report, Workdir};
+use pipeline::recipe::Recipe;
+use schemas::manifest;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Folder of the build in that of the model.
+const CHATS: &str = "chats";
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: gristmill align sft model chats.jsonl --template chatml --out tuned --set epochs=3\n\n\
+              A chat has `messages` (role, content), `conversations` (from, value), or `prompt` and `completion`. For chats in many \
+              files, filters or mixes, build a dataset with a recipe like `examples/chat.toml` and name its folder."
+)]
+pub(super) struct Args {
+    /// Folder of the model.
+    model: PathBuf,
+    /// A dataset of token shards whose recipe has `tokenize.chat`, the working folder of its build, or a file of chats.
+    data: PathBuf,
+    /// How chats of a file are laid out: chatml, llama3, zephyr, plain or text (default: as the model's tokenizer_config.json says, or text).
+    #[arg(long)]
+    template: Option<String>,
+    /// Share of the chats of a file that is kept apart.
+    #[arg(long, default_value_t = 0.1)]
+    held_out_share: f64,
+    /// Tokens of a packed sequence; 0 for the model's context.
+    #[arg(long, default_value_t = 0)]
+    length: usize,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    let common = match common(&args.flags.settings) {
+        Ok(common) => common,
+        Err(code) => return code,
+    };
+    let found = model_folder(&args.model).and_then(|folder| {
+        let dataset = if args.data.is_dir() { dataset(&args.data)? } else { build(args, &folder, kinds)? };
+        Ok((folder, dataset))
+    });
+    let (folder, dataset) = match found {
+        Ok(found) => found,
+        Err(error) => return wrong::failed(error),
+    };
+    // The dataset's own: its layout is what the model learns.
+    let tokenizer_config = std::fs::read(dataset.join(manifest::TOKENIZER_CONFIG)).ok();
+    let way = |job: &model::align::Job<'_>| model::align::sft::sft(job, &dataset);
+    work(&folder, &args.flags, &common, tokenizer_config.as_deref(), way)
+}
+
+/// The committed dataset that a folder means.
+fn dataset(path: &Path) -> Result<PathBuf, String> {
+    let folders = [path.to_owned(), Workdir(path.to_owned()).dataset()];
+    let found = folders.into_iter().find(|folder| folder.join(manifest::FILE).is_file());
+    found.ok_or_else(|| {
+        format!("{} holds no committed dataset; build one, or name a file of chats", path.display())
+    })
+}
+
+/// Builds a dataset of a file, by the recipe that anybody would write for it; what is dropped is in its ledger.
+fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, String> {
+    let limits = limits(folder).map_err(|error| error.to_string())?;
+    let chats = Chats::open(folder, limits, args.template.as_deref())?;
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()));
+    if !args.data.is_file() {
+        return Err(format!("{}: there is no such file or folder", args.data.display()));
+    }
+    let length = if args.length == 0 { limits.tokens_max } else { args.length };
+    let quoted = |text: &str| toml_string(text);
+    let recipe = format!(
+        "# Made by `gristmill align sft`; `gristmill build` reads it too.\nname = \"chats\"\n\n[sources.chats]\nkind = \"source.jsonl\"\n\
+         paths = [{}]\nrow = true\ntext_field = \"\"\n\n[[stages]]\nkind = \"tokenize.chat\"\nfile = {}\ntemplate = {}\neos = {}\n\n\
+         [[stages]]\nkind = \"pack.sequences\"\nlength = {length}\nvalidation = {:?}\n",
+        quoted(&absolute(&args.data)?.to_string_lossy()),
+        quoted(&absolute(&folder.join(manifest::TOKENIZER))?.to_string_lossy()),
+        quoted(&chats.name()),
+        quoted(chats.eos()),
+        args.held_out_share
+    );
+    let workdir = args.flags.out.join(CHATS);
+    let file = workdir.join("recipe.toml");
+    std::fs::create_dir_all(&workdir)
+        .and_then(|()| std::fs::write(&file, &recipe))
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    let recipe = Recipe::parse(&file, recipe, &environment).map_err(|mistakes| mistakes.to_string())?;
+    let dag = dag::compile(&recipe, kinds).map_err(|mistakes| mistakes.to_string())?;
+    let works =
+        Works { workdir: Some(workdir.clone()), threads: 0, memory_mib: 512, progress: args.flags.progress };
+    let options = works.options(&dag.name, recipe.base());
+    let report = works.run(&dag, &options).map_err(|error| error.to_string())?;
+    funnel::warn(&report, args.flags.progress);
+    tell_dropped(&report, &workdir);
+    Ok(Workdir(workdir).dataset())
+}
+
+/// Chats that are not learned, by reason.
+fn tell_dropped(report: &Report, workdir: &Path) {
+    for node in report.nodes.iter().filter(|node| node.counts.rows_in > node.counts.kept) {
+        if node.kind == "tokenize.chat" || node.kind == "source.jsonl" {
+            eprintln!(
+                "{}: {} of {} chats are left out ({}); `gristmill inspect {}/dataset/dropped` shows them",
+                node.name,
+                node.counts.rows_in - node.counts.kept,
+                node.counts.rows_in,
+                funnel::reasons(node),
+                workdir.display()
+            );
+        }
+    }
+}
+
+/// A string as TOML writes it: JSON's escapes are among those of TOML.
+fn toml_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

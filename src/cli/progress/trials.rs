@@ -1,0 +1,134 @@
+//! Trainings side by side on a terminal: how many have ended, and a line for each that is under way.
+
+use super::{Progress, train_json};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use model::TrainEvent;
+use model::sweep::{SweepEvent, SweepObserver};
+use pipeline::inspect::layout::one_line;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Characters of the name of a trial.
+const NAME: usize = 40;
+
+/// Listens to a sweep.
+pub(crate) enum Trials {
+    Bars(Box<Mutex<Bars>>),
+    Json,
+    Notes,
+    Silent,
+}
+
+#[derive(Default)]
+pub(crate) struct Bars {
+    all: MultiProgress,
+    ended: Option<ProgressBar>,
+    running: BTreeMap<String, ProgressBar>,
+}
+
+impl Trials {
+    /// Makes the listener.
+    pub(crate) fn start(progress: Progress) -> Self {
+        match progress {
+            Progress::Json => Self::Json,
+            Progress::Auto if std::io::stderr().is_terminal() => Self::Bars(Box::default()),
+            Progress::Auto => Self::Notes,
+            Progress::None => Self::Silent,
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn end(self) {
+        if let Self::Bars(bars) = self {
+            let bars = bars.into_inner().expect("no thread panics while it draws");
+            bars.running.values().chain(&bars.ended).for_each(ProgressBar::finish_and_clear);
+        }
+    }
+}
+
+impl Bars {
+    fn event(&mut self, event: SweepEvent<'_>) {
+        match event {
+            SweepEvent::Rung { trials, .. } => {
+                if let Some(bar) = self.ended.take() {
+                    bar.finish_and_clear();
+                }
+                let bar = self.all.insert(0, ProgressBar::new(trials as u64));
+                bar.set_style(style("{spinner} trials {bar:28} {pos}/{len}  {elapsed}"));
+                bar.enable_steady_tick(Duration::from_millis(200));
+                self.ended = Some(bar);
+            }
+            SweepEvent::Trial { name, event: TrainEvent::Started { step, steps, .. } } => {
+                let short: String = one_line(name).chars().take(NAME).collect();
+                let bar = self.all.add(ProgressBar::new(steps)).with_prefix(short);
+                bar.set_style(style("  {prefix:40} {bar:20} {pos:>7}/{len}  {msg}"));
+                bar.set_position(step);
+                self.running.insert(name.to_owned(), bar);
+            }
+            SweepEvent::Trial { name, event } => {
+                let Some(bar) = self.running.get(name) else { return };
+                match event {
+                    TrainEvent::Step { step, loss, .. } => {
+                        bar.set_position(step);
+                        bar.set_message(format!("loss {loss:.3}"));
+                    }
+                    TrainEvent::Evaluating { sequences, total, .. } => {
+                        bar.set_message(format!("held out {sequences}/{total}"));
+                    }
+                    TrainEvent::Note { message } => drop(self.all.println(format!("{name}: {message}"))),
+                    _ => {}
+                }
+            }
+            SweepEvent::Ended { report } => {
+                if let Some(bar) = self.running.remove(&report.name) {
+                    bar.finish_and_clear();
+                }
+                if let Some(bar) = &self.ended {
+                    bar.inc(1);
+                }
+                if let Some(error) = &report.error {
+                    drop(self.all.println(format!("{}: {error}", report.name)));
+                }
+            }
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well formed")
+}
+
+impl SweepObserver for Trials {
+    fn event(&self, event: SweepEvent<'_>) {
+        match (self, event) {
+            (Self::Bars(bars), event) => bars.lock().expect("no thread panics while it draws").event(event),
+            (Self::Json, event) => eprintln!("{}", json(event)),
+            (Self::Notes, SweepEvent::Ended { report }) => {
+                if let Some(error) = &report.error {
+                    eprintln!("{}: {error}", report.name);
+                }
+            }
+            (Self::Notes, SweepEvent::Trial { name, event: TrainEvent::Note { message } }) => {
+                eprintln!("{name}: {message}");
+            }
+            (Self::Notes | Self::Silent, _) => {}
+        }
+    }
+}
+
+fn json(event: SweepEvent<'_>) -> serde_json::Value {
+    use serde_json::json;
+    match event {
+        SweepEvent::Rung { rung, trials, steps } => {
+            json!({ "event": "rung", "rung": rung, "trials": trials, "steps": steps })
+        }
+        SweepEvent::Trial { name, event } => {
+            let mut told = train_json(event);
+            told["trial"] = name.into();
+            told
+        }
+        SweepEvent::Ended { report } => json!({ "event": "ended", "trial": report.name, "report": report }),
+    }
+}

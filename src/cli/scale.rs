@@ -1,0 +1,126 @@
+//! `gristmill scale DATASET --out DIR`: a scaling law from small trainings, and what it says of a larger model.
+
+use super::output::emit_json;
+use super::progress::{Progress, Trials};
+use super::train::settings;
+use super::wrong;
+use model::scale::{Run, Scale, ScaleReport};
+use pipeline::inspect::layout::thousands;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Parameters are counted without embedding and head. Trainings are folders below `runs`: a killed ladder goes on.\n\
+                  Example: gristmill scale gristmill-demo/dataset --largest 200000 --tokens 2000000 --out scaling"
+)]
+pub(crate) struct Args {
+    /// A dataset folder, the working folder of a build, or a recipe whose dataset is built.
+    dataset: PathBuf,
+    /// Sizes of the ladder, each twice the one before it.
+    #[arg(long, default_value_t = 5)]
+    sizes: u64,
+    /// Parameters of the largest model of the ladder.
+    #[arg(long, default_value_t = 200_000)]
+    largest: u64,
+    /// How many times larger the model is that is asked for.
+    #[arg(long, default_value_t = 8)]
+    factor: u64,
+    /// Tokens of the larger model; each size is trained on a quarter, a half and all of them (0: those of the dataset, once).
+    #[arg(long, default_value_t = 0)]
+    tokens: u64,
+    /// Trains each size once, on so many tokens a parameter, in place of `--tokens`.
+    #[arg(long, conflicts_with = "tokens")]
+    tokens_per_parameter: Option<f64>,
+    /// A setting of all trainings, `key=value`: `learning_rate` is tried out unless it is set.
+    #[arg(long = "set")]
+    settings: Vec<String>,
+    /// Trainings at once; the threads are shared out among them.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Trains the larger model too, and tells how far the prediction was off.
+    #[arg(long)]
+    check: bool,
+    /// Folder of the trainings, the law and its plot.
+    #[arg(long)]
+    out: PathBuf,
+    /// How progress is told.
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+    /// Trainings, law and prediction as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let (dataset, base) = match settings(&args.dataset, &args.settings) {
+        Ok(found) => found,
+        Err(error) => return wrong::misused(error),
+    };
+    let scale = Scale {
+        base,
+        sizes: args.sizes,
+        largest: args.largest,
+        factor: args.factor,
+        tokens: args.tokens,
+        tokens_per_parameter: args.tokens_per_parameter,
+        jobs: args.jobs,
+        check: args.check,
+    };
+    let listener = Trials::start(args.progress);
+    let result = scale.run(&dataset, &args.out, &listener);
+    listener.end();
+    match result {
+        Ok(report) if args.json => emit_json(&report, ExitCode::SUCCESS),
+        Ok(report) => {
+            show(&report, args);
+            ExitCode::SUCCESS
+        }
+        Err(error) => wrong::failed(error),
+    }
+}
+
+fn show(report: &ScaleReport, args: &Args) {
+    println!(
+        "{:>11}  {:>5}  {:>6}  {:>11}  {:>7}  {:>9}  {:>8}  {:>9}  {:>7}",
+        "parameters", "width", "layers", "tokens", "steps", "rate", "held out", "bits/byte", "law"
+    );
+    let row = |run: &Run| {
+        let Run { point, width, layers, steps, learning_rate, bits_per_byte, .. } = run;
+        let law = report.law.loss(point.parameters, point.tokens);
+        let (parameters, tokens) = (thousands(point.parameters as u64), thousands(point.tokens as u64));
+        println!(
+            "{parameters:>11}  {width:>5}  {layers:>6}  {tokens:>11}  {steps:>7}  {learning_rate:>9.2e}  {:>8.4}  {bits_per_byte:>9.4}  {law:>7.4}",
+            point.loss
+        );
+    };
+    report.runs.iter().for_each(row);
+    let (law, prediction) = (&report.law, &report.prediction);
+    print!("\nL = {:.3} + {:.4e} ÷ N^{:.3}", law.e, law.a, law.alpha);
+    if report.joint {
+        print!(" + {:.4e} ÷ D^{:.3}", law.b, law.beta);
+    }
+    let [rate, exponent] = report.learning_rate;
+    println!("      learning rate = {rate:.2e} · (N ÷ 10⁶)^−{exponent:.2}");
+    println!(
+        "{} parameters, {} tokens: held-out loss {:.3} ({:.3} to {:.3} in 9 of 10 draws), {:.3} bits per byte",
+        thousands(prediction.parameters as u64),
+        thousands(prediction.tokens as u64),
+        prediction.loss,
+        prediction.interval[0],
+        prediction.interval[1],
+        report.bits_per_byte
+    );
+    if let Some(miss) = prediction.backtest {
+        println!("the smaller models predict the largest of the ladder within {:.1} %", miss.abs() * 100.0);
+    }
+    if let (Some(check), Some(miss)) = (&report.check, report.miss) {
+        println!("trained, it reached {:.3}: {:+.2} % from the prediction", check.point.loss, miss * 100.0);
+    }
+    println!(
+        "\nSettings of the larger model ({}):\n\n{}",
+        args.out.join("larger.toml").display(),
+        report.settings
+    );
+    println!("Plot: {}", args.out.join("scale.svg").display());
+}

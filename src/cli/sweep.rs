@@ -1,0 +1,116 @@
+//! `gristmill sweep DATASET|RECIPE --grid KEY=A,B`: many trainings side by side, ranked by held-out bits per byte.
+
+use super::output::emit_json;
+use super::progress::{Progress, Trials};
+use super::train::settings;
+use super::wrong;
+use model::sweep::{Axis, Sweep, SweepReport, TrialReport};
+use pipeline::inspect::layout::one_line;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trials that the table on the terminal shows.
+const SHOWN: usize = 40;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Every trial is a training in a folder of its own: a killed sweep goes on, and what has ended is not trained again. The result \
+                  does not depend on `--jobs`.\n\
+                  Example: gristmill sweep gristmill-demo/dataset --grid learning_rate=1e-3,2e-3,4e-3 --grid width=128,192 --halving --out sweep"
+)]
+pub(crate) struct Args {
+    /// A dataset folder, the working folder of a build, or a recipe whose dataset is built.
+    dataset: PathBuf,
+    /// A setting with the values that are tried, `key=value,value`; every combination is a trial.
+    #[arg(long, required = true)]
+    grid: Vec<String>,
+    /// A setting of all trials, `key=value`, before those of the recipe.
+    #[arg(long = "set")]
+    settings: Vec<String>,
+    /// Trains all trials briefly and the best ones longer, in rungs (successive halving).
+    #[arg(long)]
+    halving: bool,
+    /// One in so many trials goes on to the next rung, which is so many times longer.
+    #[arg(long, default_value_t = 3)]
+    eta: u64,
+    /// Trainings at once; the threads are shared out among them.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Folder of the trials and their table.
+    #[arg(long)]
+    out: PathBuf,
+    /// How progress is told.
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+    /// All trials as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let (dataset, base) = match settings(&args.dataset, &args.settings) {
+        Ok(found) => found,
+        Err(error) => return wrong::misused(error),
+    };
+    let axes = match args.grid.iter().map(|text| axis(text)).collect::<Result<_, _>>() {
+        Ok(axes) => axes,
+        Err(error) => return wrong::misused(error),
+    };
+    let sweep = Sweep { base, axes, halving: args.halving.then_some(args.eta), jobs: args.jobs };
+    let listener = Trials::start(args.progress);
+    let result = sweep.run(&dataset, &args.out, &listener);
+    listener.end();
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => return wrong::failed(error),
+    };
+    let code = if report.best.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if args.json {
+        return emit_json(&report, code);
+    }
+    show(&report, args);
+    code
+}
+
+/// `key=value,value`.
+fn axis(text: &str) -> Result<Axis, String> {
+    let (key, values) = text.split_once('=').ok_or_else(|| format!("`{text}` is no `key=value,value`"))?;
+    let values = values.split(',').map(|value| super::stage::setting(&format!("{key}={}", value.trim())));
+    let values = values.map(|pair| pair.map(|(_, value)| value)).collect::<Result<_, _>>()?;
+    Ok(Axis { key: key.trim().to_owned(), values })
+}
+
+fn show(report: &SweepReport, args: &Args) {
+    let width = report.trials.iter().map(|trial| trial.name.chars().count()).max().unwrap_or(0).max(5);
+    let rung = |trial: &TrialReport| {
+        if args.halving { format!("{:>4}  ", trial.rung) } else { String::new() }
+    };
+    let head = if args.halving { "rung  " } else { "" };
+    println!(
+        "{head}{:width$}  {:>7}  {:>9}  {:>8}  {:>10}",
+        "trial", "steps", "training", "held out", "bits/byte"
+    );
+    for trial in report.trials.iter().take(SHOWN) {
+        let name = one_line(&trial.name);
+        match (&trial.error, trial.steps, trial.loss, trial.validation_loss, trial.bits_per_byte) {
+            (None, Some(steps), Some(loss), Some(held), Some(bits)) => {
+                println!("{}{name:width$}  {steps:>7}  {loss:>9.4}  {held:>8.4}  {bits:>10.4}", rung(trial));
+            }
+            (error, ..) => {
+                let error = error.as_deref().unwrap_or("its held-out loss is not a number");
+                println!(
+                    "{}{name:width$}  {}",
+                    rung(trial),
+                    one_line(error.lines().next().unwrap_or_default())
+                );
+            }
+        }
+    }
+    if report.trials.len() > SHOWN {
+        println!("… {} more in {}", report.trials.len() - SHOWN, args.out.join("trials.parquet").display());
+    }
+    match &report.best {
+        Some(best) => println!("\nThe best settings ({}):\n\n{best}", args.out.join("best.toml").display()),
+        None => println!("\nno trial has a result"),
+    }
+}
