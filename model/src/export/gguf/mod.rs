@@ -49,7 +49,14 @@ pub(super) fn write(source: Source<'_>, kind: Kind, path: &Path) -> Result<Vec<S
     let mut vocabulary = vocabulary.map_err(refused)?;
     keys.append(&mut vocabulary.keys);
     let tensors = tensors::of(source.shape, source.tensors, kind).map_err(refused)?;
-    let wide = tensors.iter().find(|t| t.shape.len() > 1 && t.kind != kind && kind == Kind::Q8);
+    let large = |x: &f32| x.abs() > f32::from(half::f16::MAX);
+    if let Some(tensor) = tensors.iter().find(|t| t.kind == Kind::F16 && t.numbers.iter().any(large)) {
+        let name = &tensor.name;
+        return Err(refused(format!(
+            "tensor `{name}` has numbers beyond the range of f16; take another `--dtype`"
+        )));
+    }
+    let wide = tensors.iter().find(|t| kind == Kind::Q8 && t.kind == Kind::F16);
     if let Some(tensor) = wide {
         let width = tensor.shape.last().copied().unwrap_or_default();
         let note = format!("tensors with rows of {width} numbers stay `f16`: `q8_0` takes multiples of 32");
