@@ -51,15 +51,14 @@ pub(super) struct Judge {
 fn last_number(text: &str) -> Option<f64> {
     let text = text.replace(',', "");
     let is_part = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
-    let pieces = text.split(|c| !is_part(c)).filter_map(|piece| {
+    text.rsplit(|c| !is_part(c)).find_map(|piece| {
         // A minus sign inside is an operator, a point at the end closes a sentence.
         let piece = piece.trim_end_matches(['.', '-']);
         let last = piece
             .rsplit_once('-')
             .map_or(piece, |(before, last)| if before.is_empty() { piece } else { last });
         last.parse::<f64>().ok()
-    });
-    pieces.last()
+    })
 }
 
 impl Judge {

@@ -17,7 +17,7 @@ use crate::error::TrainError;
 use crate::folder::Named;
 use crate::kernel::{Real, TASK_NUMBERS, dot, simd};
 use crate::parameter::Shared;
-use crate::parametrization::{Factors, STANDARD, factors};
+use crate::parametrization::{Factors, factors};
 use adamw::{AdamW, Moments};
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 use muon::{Matrices, Muon};
@@ -82,8 +82,14 @@ impl Optimizer {
     }
 
     /// The same for any tensors; matrices among them are hidden ones.
+    #[cfg(test)]
     pub(crate) fn new(parameters: &[Shared<f32>], config: &Config) -> Self {
-        Self::with(parameters.iter().map(|parameter| (parameter, Role::of(parameter), STANDARD)), config)
+        Self::with(
+            parameters
+                .iter()
+                .map(|parameter| (parameter, Role::of(parameter), crate::parametrization::STANDARD)),
+            config,
+        )
     }
 
     fn with<'a>(tensors: impl Iterator<Item = (&'a Shared<f32>, Role, Factors)>, config: &Config) -> Self {

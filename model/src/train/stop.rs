@@ -81,12 +81,15 @@ impl fmt::Display for Stop {
     }
 }
 
+/// Id and address of a document.
+type Named = (String, Option<String>);
+
 /// The documents of `count` samples from a position on, in the order of their pieces: how many, and the first of them.
 pub(super) fn documents(
     dataset: &Dataset,
     position: Position,
     count: u64,
-) -> Result<(usize, Vec<(String, Option<String>)>), TrainError> {
+) -> Result<(usize, Vec<Named>), TrainError> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for number in dataset.stream(position, Share::ALL)?.skip(count) {
         for piece in dataset.train.pieces(number)?.2 {

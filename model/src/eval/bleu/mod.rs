@@ -149,7 +149,7 @@ fn count(output: &str, references: &[String], settings: &Settings, sums: &mut Bl
 }
 
 /// The entries of a table in an order of their own.
-fn sorted<'a>(table: FastMap<&'a [String], u64>) -> Vec<(&'a [String], u64)> {
+fn sorted(table: FastMap<&[String], u64>) -> Vec<(&[String], u64)> {
     let mut entries: Vec<_> = table.into_iter().collect();
     entries.sort_unstable();
     entries
