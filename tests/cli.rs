@@ -476,6 +476,18 @@ fn a_run_builds_trains_evaluates_and_speaks() {
     let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
     let said = gristmill(&speak, &folder.0).expect(0).out;
     assert!(said.starts_with("the mill") && said == gristmill(&speak, &folder.0).expect(0).out, "{said:?}");
+    let export = ["export", "work", "--to", "hf", "--out", "exported", "--json"];
+    let told = gristmill(&export, &folder.0).expect(0).json();
+    assert_eq!(told["class"], "LlamaForCausalLM", "{told}");
+    let again = [&["generate", "exported"], &speak[2..]].concat();
+    assert_eq!(gristmill(&again, &folder.0).expect(0).out, said);
+    assert!(
+        fs::read_to_string(folder.join("exported/README.md")).unwrap().contains("Documents that were left")
+    );
+    let twice = gristmill(&export, &folder.0).expect(1);
+    assert!(twice.err.contains("is there already and not empty"), "{}", twice.err);
+    let unfit = gristmill(&[&export[..6], &["--split", "train"]].concat(), &folder.0).expect(2);
+    assert!(unfit.err.contains("`--split` is for a dataset; this format is of a model"), "{}", unfit.err);
     #[cfg(not(feature = "cuda"))]
     {
         let done = gristmill(&["train", "work", "--out", "gpu", "--device", "cuda"], &folder.0).expect(1);

@@ -48,7 +48,9 @@ def peer(args):
 
 def run(command, threads):
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    before = cpu(resource.RUSAGE_CHILDREN)
+    out = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    return {"process_cpu_s": cpu(resource.RUSAGE_CHILDREN) - before} | out
 
 
 def main():
@@ -70,13 +72,18 @@ def main():
         folder = os.path.join(args.models, name)
         for threads in args.threads:
             ours = run([args.ours, "--model", folder, *counts], threads)
+            # Loading is what a run of one token takes.
+            loading = run([args.ours, "--model", folder, "--prompt", str(args.prompt), "--tokens", "1", "--rounds", "1"], threads)
+            ours["cpu_s"] = (ours["process_cpu_s"] - loading["process_cpu_s"]) / args.rounds
             own = [sys.executable, __file__, "--peer", folder, "--threads", str(threads), "--ids", json.dumps(ours["prompt"])]
             theirs = run([*own, "--tokens", str(args.tokens), "--rounds", str(args.rounds)], threads)
             row = {"model": name, "threads": threads, "tokens": args.tokens, "parameters": ours["parameters"]}
             row |= {"ids_equal": ours["ids"] == theirs["ids"]}
             for key, side in (("ours", ours), ("transformers", theirs)):
                 row[f"{key}_tokens_per_s"] = round(args.tokens / side["seconds"], 1)
+                row[f"{key}_cpu_s"] = round(side["cpu_s"], 4)
             row["ratio"] = round(theirs["seconds"] / ours["seconds"], 2)
+            row["ratio_cpu"] = round(theirs["cpu_s"] / ours["cpu_s"], 2)
             print(json.dumps(row), flush=True)
 
 

@@ -3,18 +3,22 @@
 use crate::align::adapter;
 use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
+use crate::export::{decode, foreign};
 use crate::objective;
 use candle_core::Device;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// File name of the tensors.
 pub(crate) const TENSORS: &str = "model.safetensors";
+/// File name of the list of files, where tensors lie in several.
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// File name of the configuration.
 pub(crate) const CONFIG: &str = "config.json";
 
@@ -70,17 +74,45 @@ pub(crate) fn write_tensors(path: &Path, tensors: &Named) -> Result<String, Trai
     written().map_err(TrainError::io(path))
 }
 
-/// Reads tensors of `f32`.
+/// Reads tensors of `f32`, `bf16` or `f16`.
 pub(crate) fn read_tensors(path: &Path) -> Result<Named, TrainError> {
     let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(TrainError::file(path))?;
+    let read = |(name, view): (String, TensorView<'_>)| {
+        let numbers = decode(view.dtype(), view.data());
+        let numbers =
+            numbers.map_err(|error| TrainError::file(path)(format!("tensor `{name}` has {error}")))?;
+        Ok((name, (view.shape().to_vec(), numbers)))
+    };
+    file.tensors().into_iter().map(read).collect()
+}
+
+/// The files of a folder's weights: one, or those that its index names, in order.
+///
+/// # Errors
+/// None of both is there, or the index names a file that is not beside it.
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let (single, index) = (folder.join(TENSORS), folder.join(INDEX));
+    if single.is_file() || !index.is_file() {
+        return Ok(vec![single]);
+    }
+    let bytes = std::fs::read(&index).map_err(TrainError::io(&index))?;
+    let list: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&index))?;
+    let map =
+        list["weight_map"].as_object().ok_or_else(|| TrainError::file(&index)("has no `weight_map`"))?;
+    let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    // A name alone: an index is not to lead out of its folder.
+    match files.iter().find(|file| Path::new(file).components().count() != 1) {
+        Some(file) => Err(TrainError::file(&index)(format!("names `{file}`, which is no file beside it"))),
+        None => Ok(files.into_iter().map(|file| folder.join(file)).collect()),
+    }
+}
+
+/// Reads the weights of a folder.
+fn read_weights(folder: &Path) -> Result<Named, TrainError> {
     let mut named = Named::new();
-    for (name, view) in file.tensors() {
-        if view.dtype() != Dtype::F32 {
-            return Err(TrainError::file(path)(format!("tensor `{name}` is not F32")));
-        }
-        let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        named.insert(name, (view.shape().to_vec(), numbers.collect()));
+    for file in weight_files(folder)? {
+        named.extend(read_tensors(&file)?);
     }
     Ok(named)
 }
@@ -133,10 +165,11 @@ pub(crate) fn save(model: &Transformer<f32>, folder: &Path) -> Result<(), TrainE
     replace(&folder.join(TENSORS), &tensor_bytes(&named(model)?)?)
 }
 
-/// Reads a model folder; one of an adapter gives the base model with the adapter merged.
+/// Reads a model folder: one of ours, or one of `transformers` whose model this program computes; one of an adapter gives the base
+/// model with the adapter merged.
 ///
 /// # Errors
-/// A file is missing, the configuration is of another kind of model, or tensors do not fit it.
+/// A file is missing, the configuration is of another kind of model or sets what is not supported, or tensors do not fit it.
 pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
     let shape = shape_of(folder)?;
     if adapter::is_adapter(folder) {
@@ -144,9 +177,17 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
         adapter::merge(&mut model)?;
         return Ok(model);
     }
-    let path = folder.join(TENSORS);
-    let tensors = read_tensors(&path)?;
-    Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))
+    let tensors = foreign::rename(&shape, read_weights(folder)?);
+    let mut left: BTreeSet<String> = tensors.keys().cloned().collect();
+    let model =
+        Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(folder))?;
+    left.retain(|name| !model.parameters.iter().chain(&model.buffers).any(|p| p.name() == name));
+    match left.pop_first() {
+        None => Ok(model),
+        Some(name) => Err(TrainError::file(folder)(format!(
+            "tensor `{name}` has no place in the model that {CONFIG} describes, so it would compute something else"
+        ))),
+    }
 }
 
 /// Reads the shape of a model folder.
@@ -156,6 +197,9 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
 pub(crate) fn shape_of(folder: &Path) -> Result<Shape, TrainError> {
     let path = folder.join(CONFIG);
     let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    json::shape(&config).map_err(TrainError::file(&path))
+    let mut config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    foreign::complete(&mut config).map_err(TrainError::file(&path))?;
+    let mut shape = json::shape(&config).map_err(TrainError::file(&path))?;
+    foreign::adjust(&config, &mut shape).map_err(TrainError::file(&path))?;
+    Ok(shape)
 }

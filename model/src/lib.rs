@@ -15,6 +15,7 @@ pub mod data;
 pub mod device;
 mod error;
 pub mod eval;
+pub mod export;
 mod folder;
 pub mod generate;
 mod kernel;

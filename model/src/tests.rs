@@ -1,6 +1,7 @@
 //! Laws of the whole trainer: gradients are right, documents do not leak, micro-batches add up, a resume changes no bit.
 
 mod compositions;
+mod export;
 mod faults;
 pub(crate) mod gradients;
 mod sampling;

@@ -102,7 +102,7 @@ enum Command {
     Explain(explain::Args),
     /// Checks every file, count and sum of a dataset against its manifest.
     Verify(verify::Args),
-    /// Writes the tokens of a dataset in the formats of other trainers.
+    /// Writes the tokens of a dataset, or a model, in the formats of other programs.
     Export(export::Args),
     /// Takes documents out of a dataset on request, and keeps them out.
     Forget(forget::Args),

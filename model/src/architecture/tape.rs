@@ -9,7 +9,8 @@
 
 mod measure;
 
-use super::{Block, Mix, MixLayer, Transform, Transformer};
+use super::last::Last;
+use super::{Block, Mix, MixLayer, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::Attention;
@@ -68,27 +69,15 @@ struct Activations<T> {
     out: Vec<T>,
 }
 
-/// What stands between the last block and the vocabulary.
-#[derive(Debug, Default)]
-struct Last<T> {
-    /// Output of the last norm.
-    normed: Vec<T>,
-    /// Of the head's transform: its product, and what its norm was given.
-    product: Vec<T>,
-    active: Vec<T>,
-    /// What the product over the vocabulary is given.
-    hidden: Vec<T>,
-}
-
 /// Gradients, used by one block after the other.
 #[derive(Debug, Default)]
-struct Between<T> {
+pub(super) struct Between<T> {
     /// Of the residual.
-    residual: Vec<T>,
+    pub(super) residual: Vec<T>,
     /// Of the residual with dropout, and of the output of a norm.
-    branch: Vec<T>,
+    pub(super) branch: Vec<T>,
     /// Of a second branch, where parts stand side by side, or of the sum that a norm is given.
-    second: Vec<T>,
+    pub(super) second: Vec<T>,
     /// Inside a recurrence.
     inside: Vec<T>,
     ff: Gradients<T>,
@@ -325,52 +314,6 @@ fn renorm<T: Real>(norm: &Normalisation<T>, given: &[T], between: &mut Between<T
     norm.backward(given, residual, second)?;
     std::mem::swap(residual, second);
     Ok(())
-}
-
-impl<T: Real> Last<T> {
-    fn forward(&mut self, model: &Transformer<T>, mode: Mode, x: &[T]) -> Result<()> {
-        let Self { normed, product, active, hidden } = self;
-        let given = if model.transform.is_some() { normed } else { &mut *hidden };
-        let given = sized(given, x.len());
-        match &model.norm {
-            Some(norm) => norm.forward(x, given, mode)?,
-            None => given.copy_from_slice(x),
-        }
-        let Some(Transform { dense, activation, norm }) = &model.transform else { return Ok(()) };
-        let (product, active) = (sized(product, x.len()), sized(active, x.len()));
-        dense.forward(given, product)?;
-        activation.forward(model.shape.width, product, active);
-        norm.forward(active, sized(hidden, x.len()), mode)
-    }
-
-    /// Writes the gradient of the residual behind the last block.
-    fn backward(
-        &self,
-        model: &Transformer<T>,
-        x: &[T],
-        d_hidden: &mut [T],
-        between: &mut Between<T>,
-    ) -> Result<()> {
-        if let Some(Transform { dense, activation, norm }) = &model.transform {
-            let d_active = sized(&mut between.branch, x.len());
-            d_active.fill(T::ZERO);
-            norm.backward(&self.active, d_hidden, d_active)?;
-            let d_product = sized(&mut between.second, x.len());
-            activation.backward(model.shape.width, &self.product, d_active, d_product);
-            dense.backward(&self.normed, d_product, d_hidden)?;
-        }
-        let residual = sized(&mut between.residual, x.len());
-        match &model.norm {
-            Some(norm) => {
-                residual.fill(T::ZERO);
-                norm.backward(x, d_hidden, residual)
-            }
-            None => {
-                residual.copy_from_slice(d_hidden);
-                Ok(())
-            }
-        }
-    }
 }
 
 impl<T: Real> Activations<T> {

@@ -23,23 +23,19 @@ pub(super) struct KeyValues {
 }
 
 impl KeyValues {
-    /// Remembers the keys (turned, where positions are rotary) and values of one token.
-    pub(super) fn push(&mut self, heads: Heads, keys: &[f32], values: &[f32]) {
+    /// Remembers the keys (turned, where positions are rotary) and values in a row of queries, keys and values.
+    pub(super) fn push(&mut self, heads: Heads, qkv: &[f32]) {
         if self.seen == self.room {
             self.grow(heads);
         }
         let (width, room) = (heads.width, self.room);
-        for (group, (key, value)) in keys.chunks(width).zip(values.chunks(width)).enumerate() {
+        for group in 0..heads.keys {
+            let (key, value) = (&qkv[heads.key(group)..][..width], &qkv[heads.value(group)..][..width]);
             let column = self.keys[group * width * room + self.seen..].iter_mut().step_by(room);
             column.zip(key).for_each(|(to, &from)| *to = from);
             self.values[(group * room + self.seen) * width..][..width].copy_from_slice(value);
         }
         self.seen += 1;
-    }
-
-    /// Forgets all.
-    pub(super) const fn clear(&mut self) {
-        self.seen = 0;
     }
 
     fn grow(&mut self, heads: Heads) {
@@ -56,13 +52,13 @@ impl KeyValues {
         (self.keys, self.values, self.room) = (keys, values, room);
     }
 
-    /// What one query head takes from the tokens `range`; writes features to `out`.
+    /// What one query head takes from the tokens `range`; writes features to `out`. Scores fall by `slope` a token of distance.
     pub(super) fn attend(
         &mut self,
         heads: Heads,
         head: usize,
         query: &[f32],
-        range: Range<usize>,
+        (range, slope): (Range<usize>, f32),
         out: &mut [f32],
     ) {
         let Self { keys, values, room, scores, .. } = self;
@@ -75,6 +71,10 @@ impl KeyValues {
             let keys = keys[group * width * room..].chunks(room);
             keys.zip(query)
                 .for_each(|(keys, &query)| add_scaled(scores, &keys[range.clone()], query * scale));
+            if slope != 0.0 {
+                let distances = (0..scores.len()).rev();
+                scores.iter_mut().zip(distances).for_each(|(score, far)| *score -= slope * far as f32);
+            }
             let (_, sum) = exponentiate(scores);
             out.fill(0.0);
             let values = values[(group * room + range.start) * width..].chunks(width);

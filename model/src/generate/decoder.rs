@@ -1,40 +1,35 @@
 //! A transformer made ready for generation: matrices packed for few rows, keys and values kept, no memory taken for a token.
 //!
 //! A prompt is read as training reads a row, with products of large matrices; after it, one token of every row at a time goes through
-//! the packed ones. Which of both a token takes depends on its own row alone, and so do its numbers. Compositions other than attention
-//! with rotary, learned or no positions, dense feed-forward parts and norms before the parts go token by token through the layers that
-//! training uses.
+//! the packed ones. Which of both a token takes depends on its own row alone, and so do its numbers. Compositions that are rare in
+//! generation (experts, recurrences, batch norm, norms behind the parts) take the general pass of the model, row by row.
 
 use super::cache::KeyValues;
 use crate::architecture::{Block, Mix, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Panels, add_scaled};
-use crate::layer::attention::{Cache, HeadLayout};
+use crate::layer::attention::Cache;
 use crate::layer::feed_forward::{Dense, FeedForward};
 use crate::layer::linear::{Linear, Orientation};
 use crate::layer::normalisation::{Mode, Normalisation};
 use crate::layer::rope::Turn;
+use crate::parts::NormPlace;
 use candle_core::Result;
 use rayon::prelude::*;
-use std::sync::Arc;
 
-/// What a row has seen: keys and values of each layer.
-#[derive(Debug, Clone, Default)]
+/// What a row has seen.
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
-    layers: Vec<KeyValues>,
-    /// In place of keys and values, where the layers of training are used.
-    caches: Vec<Cache<f32>>,
+    kept: Kept,
     /// Tokens.
     pub(super) count: usize,
 }
 
-impl Seen {
-    /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        self.layers.iter_mut().for_each(KeyValues::clear);
-        self.caches.iter_mut().for_each(|cache| *cache = Cache::default());
-        self.count = 0;
-    }
+/// What is kept of each layer.
+#[derive(Debug, Clone)]
+enum Kept {
+    Packed(Vec<KeyValues>),
+    General(Vec<Cache<f32>>),
 }
 
 /// A linear layer for few rows.
@@ -44,9 +39,9 @@ struct Packed {
     bias: Option<Vec<f32>>,
 }
 
-/// The matrices of a block beside what it does to features.
+/// A block with its matrices.
 #[derive(Debug)]
-struct Matrices<'a> {
+struct Layer<'a> {
     block: &'a Block<f32>,
     dense: &'a Dense<f32>,
     qkv: Packed,
@@ -55,13 +50,20 @@ struct Matrices<'a> {
     down: Packed,
 }
 
+/// What the packed pass goes through.
+#[derive(Debug)]
+struct Packs<'a> {
+    layers: Vec<Layer<'a>>,
+    norm: &'a Normalisation<f32>,
+    head: Packed,
+}
+
 /// A model ready to read prompts and to go on, token by token.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
     model: &'a Transformer<f32>,
-    /// `None` where the layers of training are used.
-    blocks: Option<Vec<Matrices<'a>>>,
-    head: Packed,
+    /// `None` where the general pass is taken.
+    packs: Option<Packs<'a>>,
 }
 
 /// Memory of a step, used again by the next one. Rows × features.
@@ -112,17 +114,30 @@ impl Packed {
     }
 }
 
+impl<'a> Layer<'a> {
+    /// `None` for a block that the packed pass does not know.
+    fn new(block: &'a Block<f32>) -> Result<Option<Self>> {
+        let (Mix::Attention, FeedForward::Dense(dense), NormPlace::Before) =
+            (&block.mix, &block.ff, block.place)
+        else {
+            return Ok(None);
+        };
+        let [qkv, out, up, down] = [&block.qkv, &block.out, &dense.up, &dense.down].map(Packed::new);
+        Ok(Some(Self { block, dense, qkv: qkv?, out: out?, up: up?, down: down? }))
+    }
+}
+
 impl Work {
     /// Makes room for so many rows.
-    fn size(&mut self, model: &Transformer<f32>, blocks: &[Matrices<'_>], rows: usize) {
-        let Some(Matrices { dense, .. }) = blocks.first() else { return };
+    fn size(&mut self, model: &Transformer<f32>, packs: &Packs<'_>, rows: usize) {
+        let Some(layer) = packs.layers.first() else { return };
         let room = |buffer: &mut Vec<f32>, width: usize| buffer.resize(rows * width, 0.0);
         room(&mut self.x, model.shape.width);
         room(&mut self.norm, model.shape.width);
         room(&mut self.qkv, model.shape.heads.row());
         room(&mut self.mixed, model.shape.heads.out());
-        room(&mut self.up, dense.up.width_out());
-        room(&mut self.inner, dense.width());
+        room(&mut self.up, layer.dense.up.width_out());
+        room(&mut self.inner, layer.dense.width());
     }
 }
 
@@ -132,132 +147,120 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// Tensors that cannot be read.
     pub(super) fn new(model: &'a Transformer<f32>) -> Result<Self> {
-        let pack = |block: &'a Block<f32>| {
-            let FeedForward::Dense(dense) = &block.ff else { return Ok(None) };
-            let [qkv, out, up, down] = [&block.qkv, &block.out, &dense.up, &dense.down].map(Packed::new);
-            Ok(Some(Matrices { block, dense, qkv: qkv?, out: out?, up: up?, down: down? }))
+        let layers: Option<Vec<Layer<'a>>> =
+            model.blocks.par_iter().map(Layer::new).collect::<Result<_>>()?;
+        let plain = model.embedding_norm.is_none() && model.transform.is_none();
+        let packs = match (layers, &model.norm) {
+            (Some(layers), Some(norm)) if plain => {
+                let head = vec![(model.head.clone(), model.head_bias.clone())];
+                Some(Packs { layers, norm, head: Packed::new(&Linear::new(head, Orientation::OutIn)?)? })
+            }
+            _ => None,
         };
-        let usual = model.norm.is_some()
-            && model.slopes.is_none()
-            && model.embedding_norm.is_none()
-            && model.transform.is_none()
-            && model.blocks.iter().all(|block| matches!(block.mix, Mix::Attention));
-        let blocks = match usual {
-            true => model.blocks.par_iter().map(pack).collect::<Result<Option<_>>>()?,
-            false => None,
-        };
-        let part = (Arc::clone(&model.head), model.head_bias.clone());
-        let head = Linear::new(vec![part], Orientation::OutIn)?;
-        Ok(Self { model, blocks, head: Packed::new(&head)? })
+        Ok(Self { model, packs })
     }
 
     /// A row that has seen nothing.
     pub(super) fn begin(&self) -> Seen {
-        let layers = vec![KeyValues::default(); self.model.blocks.len()];
-        Seen { layers, caches: self.model.caches(), count: 0 }
+        let kept = match &self.packs {
+            Some(packs) => Kept::Packed(vec![KeyValues::default(); packs.layers.len()]),
+            None => Kept::General(self.model.caches()),
+        };
+        Seen { kept, count: 0 }
     }
 
     /// Reads one token of each row; `work.logits` are those of the token behind it.
     pub(super) fn step(&self, rows: &mut [(&mut Seen, u32)], work: &mut Work) -> Result<()> {
-        let (model, heads) = (self.model, self.model.shape.heads);
+        let (model, heads, vocab) = (self.model, self.model.shape.heads, self.model.shape.vocab);
         work.logits.clear();
         if rows.is_empty() {
             return Ok(());
         }
-        work.logits.resize(rows.len() * model.shape.vocab, 0.0);
-        let Some(blocks) = &self.blocks else { return self.step_each(rows, &mut work.logits) };
-        work.size(model, blocks, rows.len());
+        work.logits.resize(rows.len() * vocab, 0.0);
+        let Some(packs) = &self.packs else {
+            let tasks = rows.par_iter_mut().zip(work.logits.par_chunks_mut(vocab));
+            return tasks.map(|((seen, id), logits)| self.general(&[*id], seen, logits)).collect();
+        };
+        work.size(model, packs, rows.len());
         let Work { x, norm, qkv, mixed, up, inner, sums, logits } = work;
         for ((seen, id), x) in rows.iter().zip(x.chunks_mut(model.shape.width)) {
             model.embedding.forward(&Batch::piece(&[*id], seen.count), x)?;
         }
-        for (layer, packed) in blocks.iter().enumerate() {
-            let Matrices { block, dense, .. } = packed;
-            block.attention_norm.forward(x, norm, Mode::Evaluate)?;
-            packed.qkv.apply(norm, qkv, false, sums);
+        for (index, layer) in packs.layers.iter().enumerate() {
+            layer.block.attention_norm.forward(x, norm, Mode::Evaluate)?;
+            layer.qkv.apply(norm, qkv, false, sums);
             let tasks = rows.par_iter_mut().zip(qkv.par_chunks_mut(heads.row()));
-            tasks.zip(mixed.par_chunks_mut(heads.out())).for_each(|(((seen, _), qkv), mixed)| {
-                let at = seen.count;
-                self.attend(&mut seen.layers[layer], at, qkv, mixed);
-            });
-            packed.out.apply(mixed, x, true, sums);
-            renormed(block.ff_norm.as_ref(), x, norm)?;
-            packed.up.apply(norm, up, false, sums);
-            dense.activation.forward(dense.width(), up, inner);
-            packed.down.apply(inner, x, true, sums);
+            tasks
+                .zip(mixed.par_chunks_mut(heads.out()))
+                .for_each(|(((seen, _), qkv), mixed)| self.attend(seen, index, qkv, mixed));
+            layer.out.apply(mixed, x, true, sums);
+            if let Some(ff_norm) = &layer.block.ff_norm {
+                ff_norm.forward(x, norm, Mode::Evaluate)?;
+            }
+            layer.up.apply(norm, up, false, sums);
+            layer.dense.activation.forward(layer.dense.width(), up, inner);
+            layer.down.apply(inner, x, true, sums);
         }
         rows.iter_mut().for_each(|(seen, _)| seen.count += 1);
-        renormed(model.norm.as_ref(), x, norm)?;
-        self.head.apply(norm, logits, false, sums);
+        packs.norm.forward(x, norm, Mode::Evaluate)?;
+        packs.head.apply(norm, logits, false, sums);
         Ok(())
     }
 
-    /// The same through the layers of training, row by row.
-    fn step_each(&self, rows: &mut [(&mut Seen, u32)], logits: &mut [f32]) -> Result<()> {
-        let work = rows.par_iter_mut().zip(logits.par_chunks_mut(self.model.shape.vocab));
-        work.try_for_each(|((seen, id), logits)| {
-            logits.copy_from_slice(&self.model.next_logits(&[*id], &mut seen.caches, seen.count)?);
-            seen.count += 1;
-            Ok(())
-        })
+    /// Reads tokens by the general pass of the model.
+    fn general(&self, ids: &[u32], seen: &mut Seen, logits: &mut [f32]) -> Result<()> {
+        if let Kept::General(caches) = &mut seen.kept {
+            logits.copy_from_slice(&self.model.next_logits(ids, caches, seen.count)?);
+            seen.count += ids.len();
+        }
+        Ok(())
     }
 
-    fn attend(&self, seen: &mut KeyValues, at: usize, qkv: &mut [f32], mixed: &mut [f32]) {
-        let heads = self.model.shape.heads;
-        self.remember(seen, at, qkv);
-        let first = self.model.shape.window.map_or(0, |window| (at + 1).saturating_sub(window));
-        for (head, mixed) in mixed.chunks_mut(heads.width).enumerate() {
-            seen.attend(heads, head, &qkv[heads.query(head)..][..heads.width], first..at + 1, mixed);
+    /// Remembers one token of a row in a layer, and what its queries take from those seen.
+    fn attend(&self, seen: &mut Seen, layer: usize, qkv: &mut [f32], mixed: &mut [f32]) {
+        let (shape, at) = (&self.model.shape, seen.count);
+        let (heads, width) = (shape.heads, shape.heads.width);
+        let Kept::Packed(layers) = &mut seen.kept else { return };
+        self.turn(at, qkv);
+        layers[layer].push(heads, qkv);
+        let first = shape.window.map_or(0, |window| (at + 1).saturating_sub(window));
+        for (head, mixed) in mixed.chunks_mut(width).enumerate() {
+            let slope = self.model.slopes.as_ref().map_or(0.0, |slopes| slopes[head]);
+            let query = &qkv[heads.query(head)..][..width];
+            layers[layer].attend(heads, head, query, (first..at + 1, slope), mixed);
         }
     }
 
-    /// Turns queries and keys of one token, where positions are rotary, and keeps its keys and values.
-    fn remember(&self, seen: &mut KeyValues, at: usize, qkv: &mut [f32]) {
+    /// Turns queries and keys of one token, where positions are rotary.
+    fn turn(&self, at: usize, qkv: &mut [f32]) {
         let heads = self.model.shape.heads;
-        if let Some(rope) = &self.model.rope {
-            let queries = (0..heads.queries).map(|head| heads.query(head));
-            for start in queries.chain((0..heads.keys).map(|group| heads.key(group))) {
-                rope.turn(&mut qkv[start..start + heads.width], at, Turn::Forward);
-            }
-        }
-        match heads.layout {
-            HeadLayout::Split => {
-                seen.push(heads, &qkv[heads.key(0)..heads.value(0)], &qkv[heads.value(0)..]);
-            }
-            HeadLayout::Grouped => {
-                let gather = |of: &dyn Fn(usize) -> usize| -> Vec<f32> {
-                    (0..heads.keys).flat_map(|group| &qkv[of(group)..][..heads.width]).copied().collect()
-                };
-                let (keys, values) = (gather(&|group| heads.key(group)), gather(&|group| heads.value(group)));
-                seen.push(heads, &keys, &values);
-            }
+        let Some(rope) = &self.model.rope else { return };
+        let queries = (0..heads.queries).map(|head| heads.query(head));
+        for start in queries.chain((0..heads.keys).map(|group| heads.key(group))) {
+            rope.turn(&mut qkv[start..start + heads.width], at, Turn::Forward);
         }
     }
 
     /// Reads the first tokens of a row, at least one; returns the logits of the token behind them.
     pub(super) fn read(&self, ids: &[u32], seen: &mut Seen) -> Result<Vec<f32>> {
         let (model, heads) = (self.model, self.model.shape.heads);
-        if self.blocks.is_none() {
-            seen.count = ids.len();
-            return model.next_logits(ids, &mut seen.caches, 0);
-        }
+        let mut logits = vec![0.0; model.shape.vocab];
+        let (Some(packs), Kept::Packed(kept)) = (&self.packs, &mut seen.kept) else {
+            self.general(ids, seen, &mut logits)?;
+            return Ok(logits);
+        };
         let batch = Batch::piece(ids, 0);
         let hidden = model.walk(&batch, &mut |layer, _, qkv, mixed| {
             model.attention(&batch).forward(qkv, mixed);
             for (at, qkv) in qkv.chunks_mut(heads.row()).enumerate() {
-                self.remember(&mut seen.layers[layer], at, qkv);
+                self.turn(at, qkv);
+                kept[layer].push(heads, qkv);
             }
             Ok(())
         })?;
         seen.count = ids.len();
-        let mut logits = vec![0.0; model.shape.vocab];
         let last = &hidden[hidden.len() - model.shape.width..];
-        self.head.apply(last, &mut logits, false, &mut Vec::new());
+        packs.head.apply(last, &mut logits, false, &mut Vec::new());
         Ok(logits)
     }
-}
-
-/// Norms the residual; where the part has no norm of its own, the last norm's output stays.
-fn renormed(norm: Option<&Normalisation<f32>>, x: &[f32], out: &mut [f32]) -> Result<()> {
-    norm.map_or(Ok(()), |norm| norm.forward(x, out, Mode::Evaluate))
 }

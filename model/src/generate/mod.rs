@@ -49,6 +49,8 @@ config! {
 pub struct Sampler {
     pub(crate) model: Transformer<f32>,
     pub(crate) tokenizer: Tokenizer,
+    /// The token that a text begins behind.
+    pub(crate) begin: u32,
 }
 
 impl Sampler {
@@ -60,7 +62,12 @@ impl Sampler {
         let model = folder::load(folder)?;
         model.shape.program.continues().map_err(TrainError::file(folder))?;
         let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-        Ok(Self { model, tokenizer })
+        // A model of another program may begin a text with another token than ends one.
+        let told = std::fs::read(folder.join(manifest::TOKENIZER_CONFIG)).unwrap_or_default();
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap_or_default();
+        let begin = told["bos_token"].as_str().or_else(|| told["bos_token"]["content"].as_str());
+        let begin = begin.and_then(|token| tokenizer.token_to_id(token)).unwrap_or(model.shape.eos);
+        Ok(Self { model, tokenizer, begin })
     }
 
     /// The ids that follow each prompt, until the end-of-document token, a stop token or `tokens_max`; stop texts are not looked for.

@@ -73,7 +73,7 @@ fn work(
         let ids = ids.map(|(row, logits)| row.draw(request, logits)).collect::<Result<Vec<_>, _>>()?;
         let mut ids = ids.into_iter();
         active.retain_mut(|row| {
-            let goes_on = ids.next().flatten().is_some_and(|id| row.push(request, id, &mut each));
+            let goes_on = ids.next().flatten().is_some_and(|id| row.push((request, &decoder), id, &mut each));
             if !goes_on {
                 ended[row.index] = row.ids.split_off(row.begun);
             }
@@ -133,7 +133,12 @@ impl Row {
     }
 
     /// Takes an id; returns whether the row goes on.
-    fn push(&mut self, request: &Request<'_>, id: u32, each: &mut impl FnMut(usize, u32) -> bool) -> bool {
+    fn push(
+        &mut self,
+        (request, decoder): (&Request<'_>, &Decoder<'_>),
+        id: u32,
+        each: &mut impl FnMut(usize, u32) -> bool,
+    ) -> bool {
         self.ids.push(id);
         let context = request.model.shape.context;
         self.pending.clear();
@@ -141,7 +146,7 @@ impl Row {
             self.pending.push(id);
         } else {
             // A text that outgrows the context goes on from its last half.
-            self.seen.clear();
+            self.seen = decoder.begin();
             self.pending.extend_from_slice(last(&self.ids, (context / 2).max(1)));
         }
         each(self.index, id) && ((self.ids.len() - self.begun) as u64) < request.sampling.tokens_max

@@ -37,7 +37,7 @@ impl Sampler {
         mut each: impl FnMut(&str) + Send,
     ) -> Result<Generated, TrainError> {
         let encoded = self.tokenizer.encode(prompt, false).map_err(wrong)?;
-        let mut ids = vec![self.model.shape.eos];
+        let mut ids = vec![self.begin];
         ids.extend_from_slice(encoded.get_ids());
         let mut pieces = Pieces::new(&self.tokenizer, &ids)?;
         let mut text = Stopped::new(&sampling.stop);

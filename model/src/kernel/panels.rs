@@ -13,6 +13,9 @@ use rayon::prelude::*;
 const PANEL: usize = 64;
 /// Inputs that are summed before the sum is added to that of the stretches before: keeps the error of long sums small.
 const STRETCH: usize = 256;
+/// Rows that are taken through a panel together, and outputs at a time: their sums fill the registers.
+const ROWS: usize = 4;
+const LANES: usize = 16;
 /// Numbers of the matrix in a task: fewer are not worth waking a thread for.
 const TASK_NUMBERS: usize = 1 << 18;
 
@@ -80,36 +83,43 @@ impl Panels {
     #[inline(always)]
     fn panel(&self, w: &[f32], x: &[f32], sums: &mut [f32]) {
         let (mut x, mut sums) = (x, sums);
-        while x.len() >= 4 * self.width_in {
-            let (rows, rest) = x.split_at(4 * self.width_in);
-            let (out, after) = sums.split_at_mut(4 * PANEL);
-            self.rows::<4>(w, rows, out);
+        while x.len() >= ROWS * self.width_in {
+            let (rows, rest) = x.split_at(ROWS * self.width_in);
+            let (out, after) = sums.split_at_mut(ROWS * PANEL);
+            for first in (0..PANEL).step_by(LANES) {
+                self.rows::<ROWS, LANES>(w, rows, first, out);
+            }
             (x, sums) = (rest, after);
         }
         for (x, sums) in x.chunks(self.width_in).zip(sums.chunks_mut(PANEL)) {
-            self.rows::<1>(w, x, sums);
+            self.rows::<1, PANEL>(w, x, 0, sums);
         }
     }
 
-    /// One panel times so many rows.
+    /// So many rows times the outputs `first..first + COUNT` of one panel.
     #[inline(always)]
-    fn rows<const ROWS: usize>(&self, w: &[f32], x: &[f32], out: &mut [f32]) {
-        let mut totals = [[0.0_f32; PANEL]; ROWS];
+    fn rows<const TIMES: usize, const COUNT: usize>(
+        &self,
+        w: &[f32],
+        x: &[f32],
+        first: usize,
+        out: &mut [f32],
+    ) {
         for (stretch, w) in w.chunks(STRETCH * PANEL).enumerate() {
-            let mut sums = [[0.0_f32; PANEL]; ROWS];
-            let inputs: [&[f32]; ROWS] =
+            let mut sums = [[0.0_f32; COUNT]; TIMES];
+            let inputs: [&[f32]; TIMES] =
                 std::array::from_fn(|row| &x[row * self.width_in + stretch * STRETCH..][..w.len() / PANEL]);
             for (at, w) in w.as_chunks::<PANEL>().0.iter().enumerate() {
                 for (sums, x) in sums.iter_mut().zip(inputs) {
                     let x = x[at];
-                    sums.iter_mut().zip(w).for_each(|(sum, &w)| *sum += w * x);
+                    sums.iter_mut().zip(&w[first..first + COUNT]).for_each(|(sum, &w)| *sum += w * x);
                 }
             }
-            for (totals, sums) in totals.iter_mut().zip(&sums) {
-                totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+            for (out, sums) in out.chunks_mut(PANEL).zip(&sums) {
+                let out = &mut out[first..first + COUNT];
+                if stretch == 0 { out.copy_from_slice(sums) } else { add_scaled(out, sums, 1.0) }
             }
         }
-        out.chunks_mut(PANEL).zip(&totals).for_each(|(out, totals)| out.copy_from_slice(totals));
     }
 }
 

@@ -14,9 +14,11 @@ pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
     if config.init_from.is_empty() {
         return Ok(None);
     }
-    let path = config.init_from.0.join(folder::TENSORS);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    Ok(Some(blake3::hash(&bytes).to_hex().to_string()))
+    let mut hasher = blake3::Hasher::new();
+    for path in folder::weight_files(&config.init_from.0)? {
+        hasher.update(&std::fs::read(&path).map_err(TrainError::io(&path))?);
+    }
+    Ok(Some(hasher.finalize().to_hex().to_string()))
 }
 
 /// The tensors of the model in `folder`, which must have the shape that the settings say and the tokenizer of the dataset.

@@ -1,17 +1,17 @@
 //! What a tape holds: bytes for estimates of memory, activations for those who look at them.
 
-use super::{Activations, Between, Last, Tape};
+use super::{Activations, Between, Tape};
 use crate::layer::feed_forward::bytes_of;
 
 impl<T> Tape<T> {
     /// Bytes held between passes, but for those of the loss.
     pub(crate) fn bytes(&self) -> usize {
-        let Last { normed, product, active, hidden } = &self.last;
         let Between { residual, branch, second, inside, ff } = &self.between;
-        let single = [&self.looked_up, &self.embedded, &self.d_hidden, normed, product, active, hidden];
+        let single = [&self.looked_up, &self.embedded, &self.d_hidden];
         let single = single.into_iter().chain([residual, branch, second, inside]).chain(&self.borders);
         single.map(bytes_of).sum::<usize>()
             + self.blocks.iter().map(Activations::bytes).sum::<usize>()
+            + self.last.bytes()
             + ff.bytes()
     }
 
