@@ -136,7 +136,10 @@ impl<T: Real> Linear<T> {
                 part.weight.read(|weight| packed.pack(self.in_out(weight, part.width)))?;
                 match &part.bias {
                     Some(bias) => bias.read(|bias| product(into, keep, Some(bias), lhs, packed)),
-                    None => Ok(product(into, keep, None, lhs, packed)),
+                    None => {
+                        product(into, keep, None, lhs, packed);
+                        Ok(())
+                    }
                 }
             })?;
             if let Some(adapter) = &part.adapter {
