@@ -101,7 +101,7 @@ fn our_name(name: &str) -> Option<(String, bool)> {
     Some((format!("transformer.h.{layer}.{ours}.{kind}"), *turned && kind == "weight"))
 }
 
-/// [`Source`] takes tensors by our names.
+/// The model of a file and its batches.
 fn read(path: &Path, heads: usize, config: &Config) -> Result<(Transformer<f32>, Vec<Batch>), TrainError> {
     let wrong = |what: String| TrainError::file(path)(what);
     let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
