@@ -128,9 +128,12 @@ pub(crate) fn dataset(folder: &Path) {
     dataset_of(folder, "tiny", VOCAB, 5);
 }
 
+/// Id, address and source of a document.
+type Told<'a> = (&'a str, Option<&'a str>, &'a str);
+
 /// Adds documents to a dataset: the first piece of each row is of `d0`, the second of `d1`.
-pub(crate) fn add_documents(folder: &Path, documents: &[(&str, Option<&str>, &str)]) {
-    let column = |of: &dyn Fn(&(&str, Option<&str>, &str)) -> Option<String>| -> ArrayRef {
+pub(crate) fn add_documents(folder: &Path, documents: &[Told<'_>]) {
+    let column = |of: &dyn Fn(&Told<'_>) -> Option<String>| -> ArrayRef {
         Arc::new(documents.iter().map(of).collect::<StringArray>())
     };
     let batch = RecordBatch::try_from_iter([

@@ -92,7 +92,7 @@ enum Command {
     /// Tells the documents that a training read at given steps.
     Trace(trace::Args),
     /// Held-out perplexity and bits per byte of a model.
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     /// Continues a text with a trained model.
     Generate(generate::Args),
     /// Shows what is in a Parquet or JSON-lines file, a folder of them, or a dataset.

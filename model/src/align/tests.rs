@@ -169,7 +169,7 @@ fn pairs() -> Rows<Pair> {
             rejected: vec![31, 0],
         }
     };
-    let (held_out, train) = (0..60).map(pair).partition(|pair: &Pair| pair.line % 4 == 0);
+    let (held_out, train) = (0..60).map(pair).partition(|pair: &Pair| pair.line.is_multiple_of(4));
     Rows { name: "pairs".into(), hash: [7; 32], train, held_out, end: 0 }
 }
 

@@ -168,10 +168,9 @@ mod tests {
                     for row in &mut gram {
                         (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
                     }
-                    for k in 0..columns {
-                        let (a, b) = (gram[p][k], gram[q][k]);
-                        gram[p][k] = cos * a - sin * b;
-                        gram[q][k] = sin * a + cos * b;
+                    let (before, from_q) = gram.split_at_mut(q);
+                    for (x, y) in before[p].iter_mut().zip(&mut from_q[0]) {
+                        (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
                     }
                 }
             }

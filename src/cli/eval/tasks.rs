@@ -83,12 +83,10 @@ pub(super) fn run(args: &Args, model: &Path, dataset: &Path, out: Option<&PathBu
     }
 }
 
-fn answers(
-    args: &Args,
-    chosen: &[Chosen],
-    model: &Path,
-    rows: &Path,
-) -> Result<(Vec<(Chosen, Outcome)>, Vec<f64>), model::TrainError> {
+/// Each task with what came out, and its seconds.
+type Answers = (Vec<(Chosen, Outcome)>, Vec<f64>);
+
+fn answers(args: &Args, chosen: &[Chosen], model: &Path, rows: &Path) -> Result<Answers, model::TrainError> {
     let mut scorer = Scorer::open(model)?;
     if let Some(length_max) = args.max_length {
         scorer = scorer.with_length_max(length_max)?;

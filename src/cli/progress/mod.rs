@@ -31,7 +31,7 @@ impl Progress {
     pub(super) fn start(self) -> Listener {
         match self {
             Self::Json => Listener::Json,
-            Self::Auto if std::io::stderr().is_terminal() => Listener::Bars(Bars::default()),
+            Self::Auto if std::io::stderr().is_terminal() => Listener::Bars(Box::default()),
             Self::Auto => Listener::Notes,
             Self::None => Listener::Silent,
         }
@@ -40,7 +40,7 @@ impl Progress {
 
 /// Listens to builds and trainings.
 pub(super) enum Listener {
-    Bars(Bars),
+    Bars(Box<Bars>),
     Json,
     Notes,
     Silent,
