@@ -134,7 +134,8 @@ fn train(folder: &Path, out: &str, threads: u64) -> Command {
 fn kill_at(mut command: Command, wanted: impl Fn(&str, u64) -> bool, wait: Duration) -> bool {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
-        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        // A word to the person who started it is no event.
+        let Ok(event) = serde_json::from_str::<Value>(&line.unwrap()) else { continue };
         if wanted(event["event"].as_str().unwrap(), event["step"].as_u64().unwrap_or(0)) {
             std::thread::sleep(wait);
             child.kill().unwrap();

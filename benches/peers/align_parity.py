@@ -7,7 +7,7 @@
 answers   greedy answers of WORK/sft to the held-out prompts, laid out by its own chat_template in transformers,
           against `gristmill align score --rows`
 rewards   accuracy of WORK/judge as LlamaForSequenceClassification, against its training.json
-adapter   logits of WORK/sft-lora through PEFT, against the merged folder that `gristmill align merge` writes
+adapter   logits of WORK/dpo-lora through PEFT, against the merged folder that `gristmill align merge` writes
 """
 
 import argparse
@@ -68,10 +68,10 @@ def adapter(work, program):
     except ImportError:
         print("adapter: PEFT is not installed, not compared")
         return
-    merged = work / "sft-merged"
-    subprocess.run([program, "align", "merge", work / "sft-lora", "--out", merged], check=True, stdout=subprocess.DEVNULL)
-    base = json.loads((work / "sft-lora" / "adapter_config.json").read_text())["base_model_name_or_path"]
-    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), work / "sft-lora")
+    merged = work / "dpo-merged"
+    subprocess.run([program, "align", "merge", work / "dpo-lora", "--out", merged], check=True, stdout=subprocess.DEVNULL)
+    base = json.loads((work / "dpo-lora" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), work / "dpo-lora")
     whole = AutoModelForCausalLM.from_pretrained(merged)
     ids = torch.tensor([prompt_ids(AutoTokenizer.from_pretrained(merged), "Sort 7 3 9 1")])
     with torch.no_grad():

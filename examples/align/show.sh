@@ -34,26 +34,26 @@ run align sft gristmill-world/model chats.jsonl --template chatml --out sft --le
     --set epochs=10 --set batch_rows=8 --set learning_rate=0.001 --set seed="$seed"
 row "sft" sft
 
-run align sft gristmill-world/model chats.jsonl --template chatml --out sft-lora --length 48 --set lora_rank=8 \
-    --set epochs=10 --set batch_rows=8 --set learning_rate=0.005 --set seed="$seed"
-row "sft with lora, rank 8" sft-lora
-
 run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo \
-    --set batch_rows=16 --set epochs=2 --set learning_rate=0.0003 --set seed="$seed"
+    --set batch_rows=16 --set epochs=1 --set learning_rate=0.0001 --set seed="$seed"
 accuracy=$(held_out accuracy)
 row "sft, then dpo for the words" dpo
+
+run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo-lora --set lora_rank=8 \
+    --set batch_rows=16 --set epochs=1 --set learning_rate=0.0007 --set seed="$seed"
+row "the same with lora, rank 8" dpo-lora
 echo "dpo: accuracy of the implicit reward on held-out pairs $accuracy"
 
 run align reward sft right.jsonl --held-out held-right.jsonl --out judge \
-    --set batch_rows=16 --set epochs=3 --set learning_rate=0.001 --set seed="$seed"
+    --set batch_rows=16 --set epochs=4 --set learning_rate=0.001 --set seed="$seed"
 echo "reward: accuracy on held-out pairs of a right and a wrong answer $(held_out accuracy)"
 
 run align grpo sft tasks.jsonl --out grpo --held-out held-tasks.jsonl --set reward_regex=1 \
-    --set 'regex=^(Here you are: )?{answer}$' --set group=8 --set tokens_max=16 --set batch_rows=16 --set steps=150 \
+    --set 'regex=^(Here you are: )?{answer}$' --set group=8 --set tokens_max=16 --set batch_rows=8 --set steps=100 \
     --set learning_rate=0.0005 --set kl=0.01 --set seed="$seed"
 row "sft, then grpo by a rule" grpo
 
 run align grpo sft tasks.jsonl --out grpo-model --held-out held-tasks.jsonl --reward-model judge --set reward_model=1 \
-    --set group=8 --set tokens_max=16 --set batch_rows=16 --set steps=150 \
+    --set group=8 --set tokens_max=16 --set batch_rows=8 --set steps=100 \
     --set learning_rate=0.0005 --set kl=0.05 --set seed="$seed"
 row "sft, then grpo by the reward model" grpo-model

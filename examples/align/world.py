@@ -4,7 +4,7 @@
     python3 examples/align/world.py FOLDER [SEED]
 
 text.jsonl    documents that tell of digits in order, backwards, the least and the greatest: what a base model learns
-chats.jsonl   few questions with answers, half of them bare, half with words before: `align sft`
+chats.jsonl   few questions with answers, most of them bare, a quarter with words before: `align sft`
 style.jsonl   the same answer, better with words before, worse bare: `align dpo`
 right.jsonl   a right answer, and one with two digits swapped or one changed: `align reward`
 tasks.jsonl   questions with their answers: `align grpo`
@@ -19,7 +19,7 @@ import random
 import sys
 from pathlib import Path
 
-LENGTH = 4
+LENGTH = 3
 WORDS = "Here you are: "
 
 
@@ -63,7 +63,7 @@ def text(rng):
 
 def chat(rng):
     digits = draw(rng, False)
-    words = WORDS if rng.random() < 0.5 else ""
+    words = WORDS if rng.random() < 0.25 else ""
     return {"prompt": question(digits), "completion": words + in_order(digits)}
 
 
@@ -110,11 +110,11 @@ def main():
     seed = sys.argv[2] if len(sys.argv) > 2 else "0"
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(f"world {seed}")
-    write(folder / "text.jsonl", (text(rng) for _ in range(20000)))
+    write(folder / "text.jsonl", (text(rng) for _ in range(8000)))
     write(folder / "chats.jsonl", (chat(rng) for _ in range(400)))
     write(folder / "style.jsonl", (style(rng, False) for _ in range(600)))
-    write(folder / "right.jsonl", (right(rng, False) for _ in range(4000)))
-    write(folder / "tasks.jsonl", (task(rng, False) for _ in range(2000)))
+    write(folder / "right.jsonl", (right(rng, False) for _ in range(1500)))
+    write(folder / "tasks.jsonl", (task(rng, False) for _ in range(600)))
     write(folder / "held-style.jsonl", (style(rng, True) for _ in range(200)))
     write(folder / "held-right.jsonl", (right(rng, True) for _ in range(400)))
     write(folder / "held-tasks.jsonl", (task(rng, True) for _ in range(400)))

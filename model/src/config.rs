@@ -169,8 +169,8 @@ config! {
         warmup_steps: u64 = 50, in 0..=10_000_000;
         /// How first values and learning rates follow the width.
         parametrization: ParametrizationKind = ParametrizationKind::Standard;
-        /// Width at which `mup` and `standard` are the same.
-        base_width: u64 = 64, in 8..=65_536;
+        /// Width at which `mup` and `standard` are the same: that of the model whose settings were tuned.
+        base_width: u64 = 192, in 8..=65_536;
         /// Features of a head at `base_width`, from where on scores of attention fall with 1 ÷ d instead of 1 ÷ √d; 0 means as many as here.
         base_head_width: u64 = 0, in 0..=65_536;
         /// What turns gradients into steps; both share the learning rate and the weight decay (arXiv 2502.16982).

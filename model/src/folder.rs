@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,23 +46,26 @@ impl View for Lazy<'_> {
     }
 }
 
-/// Tensors in the order of their names, and what else a file of them says.
-fn views(tensors: &Named) -> (Vec<(&str, Lazy<'_>)>, Option<HashMap<String, String>>) {
-    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), Lazy(tensor))).collect();
-    // `transformers` asks for the entry.
-    (views, Some(std::iter::once(("format".to_owned(), "pt".to_owned())).collect()))
+/// Tensors in the order of their names.
+fn views(tensors: &Named) -> impl Iterator<Item = (&str, Lazy<'_>)> {
+    tensors.iter().map(|(name, tensor)| (name.as_str(), Lazy(tensor)))
+}
+
+/// An entry that `transformers` asks for.
+fn format() -> (String, String) {
+    ("format".to_owned(), "pt".to_owned())
 }
 
 /// Serialises tensors; the same tensors give the same bytes.
 pub(crate) fn tensor_bytes(tensors: &Named) -> Result<Vec<u8>, TrainError> {
-    let (views, about) = views(tensors);
-    Ok(safetensors::serialize(views, about).map_err(candle_core::Error::wrap)?)
+    let about = std::iter::once(format()).collect();
+    Ok(safetensors::serialize(views(tensors), Some(about)).map_err(candle_core::Error::wrap)?)
 }
 
 /// Writes the same bytes tensor by tensor, waits until the disk has them, and gives their blake3 in hexadecimal.
 pub(crate) fn write_tensors(path: &Path, tensors: &Named) -> Result<String, TrainError> {
-    let (views, about) = views(tensors);
-    safetensors::serialize_to_file(views, about, path).map_err(TrainError::file(path))?;
+    let about = std::iter::once(format()).collect();
+    safetensors::serialize_to_file(views(tensors), Some(about), path).map_err(TrainError::file(path))?;
     let written = || {
         let file = File::open(path)?;
         file.sync_all()?;

@@ -1,5 +1,9 @@
 //! Times a training step and its parts on random tokens: what `cargo bench --bench step` prints.
 
+mod file;
+
+pub use file::{FileTimes, file_times};
+
 use crate::architecture::{Source, Transformer};
 use crate::batch::{Batch, Row};
 use crate::config::Config;
@@ -62,20 +66,21 @@ pub fn step_times(config: &Config, length: u32, vocab: u32, steps: usize) -> Res
         let all = begun.elapsed();
         times.push([forward, backward - forward, all - backward, all]);
     }
-    let median = |part: usize| {
-        let mut times: Vec<Duration> = times.iter().map(|times| times[part]).collect();
-        times.sort_unstable();
-        times.get(times.len() / 2).copied().unwrap_or_default()
-    };
     Ok(StepTimes {
         parameters: model.parameter_count(),
         tokens: config.batch_sequences * u64::from(length),
-        forward: median(0),
-        backward: median(1),
-        optimizer: median(2),
-        step: median(3),
+        forward: median(times.iter().map(|times| times[0])),
+        backward: median(times.iter().map(|times| times[1])),
+        optimizer: median(times.iter().map(|times| times[2])),
+        step: median(times.iter().map(|times| times[3])),
         best: times.iter().map(|times| times[3]).min().unwrap_or_default(),
     })
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 fn random_batch(config: &Config, length: u32, vocab: u32, step: u64) -> Batch {

@@ -20,13 +20,13 @@ const RATES: &str = "rates";
                   the first steps (flat lines: the parametrisation carries over). With `--rates` it also trains each width at each rate \
                   for the `steps` of the settings and shows the losses: under muP the best rate of a narrow model is that of a wide one. \
                   Settings hold at `base_width`; wider models have as many more heads.\n\
-                  Example: gristmill mup gristmill-demo/dataset --widths 64,128,256 --out mup --set layers=2 --set heads=2"
+                  Example: gristmill mup gristmill-demo/dataset --widths 96,192,384 --out mup --set layers=2"
 )]
 pub(crate) struct Args {
     /// A dataset folder, or the working folder of a build.
     dataset: PathBuf,
     /// Widths to compare.
-    #[arg(long, value_delimiter = ',', default_value = "64,128,256,512")]
+    #[arg(long, value_delimiter = ',', default_value = "96,192,384,768")]
     widths: Vec<u64>,
     /// Steps of the coordinate check.
     #[arg(long, default_value_t = 5)]

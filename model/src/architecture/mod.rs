@@ -14,6 +14,7 @@ pub(crate) mod falcon;
 pub(crate) mod gpt;
 mod init;
 pub(crate) mod json;
+mod last;
 pub(crate) mod llama;
 mod names;
 mod plain;

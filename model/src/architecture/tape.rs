@@ -7,12 +7,15 @@
 //! pass computes a segment again before it goes through it. What falls by dropout is a function of its place, so the second time gives
 //! the same bits as the first. The last segment is never computed twice, nor is the output of any.
 
-use super::{Block, Mix, MixLayer, Transform, Transformer};
+mod measure;
+
+use super::last::Last;
+use super::{Block, Mix, MixLayer, Transformer};
 use crate::batch::Batch;
 use crate::kernel::{Real, add_scaled, simd};
 use crate::layer::attention::Attention;
 use crate::layer::dropout::Dropout;
-use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, bytes_of, sized};
+use crate::layer::feed_forward::{FeedForward, Gradients, Kept, Onto, sized};
 use crate::layer::normalisation::{Mode, Normalisation};
 use crate::objective::cross_entropy::CrossEntropy;
 use crate::parts::NormPlace;
@@ -66,27 +69,15 @@ struct Activations<T> {
     out: Vec<T>,
 }
 
-/// What stands between the last block and the vocabulary.
-#[derive(Debug, Default)]
-struct Last<T> {
-    /// Output of the last norm.
-    normed: Vec<T>,
-    /// Of the head's transform: its product, and what its norm was given.
-    product: Vec<T>,
-    active: Vec<T>,
-    /// What the product over the vocabulary is given.
-    hidden: Vec<T>,
-}
-
 /// Gradients, used by one block after the other.
 #[derive(Debug, Default)]
-struct Between<T> {
+pub(super) struct Between<T> {
     /// Of the residual.
-    residual: Vec<T>,
+    pub(super) residual: Vec<T>,
     /// Of the residual with dropout, and of the output of a norm.
-    branch: Vec<T>,
+    pub(super) branch: Vec<T>,
     /// Of a second branch, where parts stand side by side, or of the sum that a norm is given.
-    second: Vec<T>,
+    pub(super) second: Vec<T>,
     /// Inside a recurrence.
     inside: Vec<T>,
     ff: Gradients<T>,
@@ -180,26 +171,6 @@ impl<T: Real> Tape<T> {
         let attention = model.attention(batch);
         self.hidden(model, Pass { attention, dropout: Dropout::NONE, mode: Mode::Evaluate }, 1)?;
         read(&self.last.hidden)
-    }
-
-    /// Bytes held between passes, but for those of the loss.
-    pub(crate) fn bytes(&self) -> usize {
-        let Last { normed, product, active, hidden } = &self.last;
-        let Between { residual, branch, second, inside, ff } = &self.between;
-        let single = [&self.looked_up, &self.embedded, &self.d_hidden, normed, product, active, hidden];
-        let single = single.into_iter().chain([residual, branch, second, inside]).chain(&self.borders);
-        single.map(bytes_of).sum::<usize>()
-            + self.blocks.iter().map(Activations::bytes).sum::<usize>()
-            + ff.bytes()
-    }
-
-    /// What the last pass left, by part of the model: output of the embedding, of the last attention and block, and what the head is given.
-    pub(crate) fn parts(&self) -> Vec<(&'static str, &[T])> {
-        let last = self.blocks.last();
-        let mixed = last.map(|kept| ("attention", &kept.mixed[..]));
-        let residual = last.map(|kept| ("residual", &kept.out[..]));
-        let first = std::iter::once(("embedding", &self.embedded[..]));
-        first.chain(mixed).chain(residual).chain([("features", &self.last.hidden[..])]).collect()
     }
 
     /// The loss of each token's target, 0 where it has none, without weights, dropout and gradients.
@@ -345,60 +316,7 @@ fn renorm<T: Real>(norm: &Normalisation<T>, given: &[T], between: &mut Between<T
     Ok(())
 }
 
-impl<T: Real> Last<T> {
-    fn forward(&mut self, model: &Transformer<T>, mode: Mode, x: &[T]) -> Result<()> {
-        let Self { normed, product, active, hidden } = self;
-        let given = if model.transform.is_some() { normed } else { &mut *hidden };
-        let given = sized(given, x.len());
-        match &model.norm {
-            Some(norm) => norm.forward(x, given, mode)?,
-            None => given.copy_from_slice(x),
-        }
-        let Some(Transform { dense, activation, norm }) = &model.transform else { return Ok(()) };
-        let (product, active) = (sized(product, x.len()), sized(active, x.len()));
-        dense.forward(given, product)?;
-        activation.forward(model.shape.width, product, active);
-        norm.forward(active, sized(hidden, x.len()), mode)
-    }
-
-    /// Writes the gradient of the residual behind the last block.
-    fn backward(
-        &self,
-        model: &Transformer<T>,
-        x: &[T],
-        d_hidden: &mut [T],
-        between: &mut Between<T>,
-    ) -> Result<()> {
-        if let Some(Transform { dense, activation, norm }) = &model.transform {
-            let d_active = sized(&mut between.branch, x.len());
-            d_active.fill(T::ZERO);
-            norm.backward(&self.active, d_hidden, d_active)?;
-            let d_product = sized(&mut between.second, x.len());
-            activation.backward(model.shape.width, &self.product, d_active, d_product);
-            dense.backward(&self.normed, d_product, d_hidden)?;
-        }
-        let residual = sized(&mut between.residual, x.len());
-        match &model.norm {
-            Some(norm) => {
-                residual.fill(T::ZERO);
-                norm.backward(x, d_hidden, residual)
-            }
-            None => {
-                residual.copy_from_slice(d_hidden);
-                Ok(())
-            }
-        }
-    }
-}
-
 impl<T: Real> Activations<T> {
-    /// Bytes of all buffers.
-    fn bytes(&self) -> usize {
-        let Self { attention_norm, qkv, inside, mixed, middle, ff_norm, ff, out } = self;
-        let all = [attention_norm, qkv, inside, mixed, middle, ff_norm, out];
-        all.map(bytes_of).iter().sum::<usize>() + ff.bytes()
-    }
-
     /// Everything that the backward pass of a block reads. `mix` is given what the first product gave, room for what the mixing
     /// itself leaves for the backward pass, and where what comes out goes.
     fn inside(

@@ -35,8 +35,34 @@ impl<'a, T> Matrix<'a, T> {
     /// `count` rows from row `first` on.
     pub(crate) fn rows(self, first: usize, count: usize) -> Self {
         assert!(first + count <= self.rows, "rows {first} + {count} of {}", self.rows);
-        // One without columns may lie in no numbers at all.
+        // A matrix of no columns may end before its last row.
         Self { data: &self.data[(first * self.strides.0).min(self.data.len())..], rows: count, ..self }
+    }
+
+    /// `count` columns from column `first` on.
+    pub(super) fn columns(self, first: usize, count: usize) -> Self {
+        self.transposed().rows(first, count).transposed()
+    }
+
+    /// How many rows.
+    pub(crate) const fn row_count(self) -> usize {
+        self.rows
+    }
+
+    /// How many columns.
+    pub(crate) const fn column_count(self) -> usize {
+        self.columns
+    }
+
+    /// Whether the numbers of a row lie side by side; else those of a column do.
+    pub(super) const fn has_rows(self) -> bool {
+        self.strides.1 == 1
+    }
+
+    /// `count` numbers of a row from a column on, where they lie side by side.
+    #[inline(always)]
+    pub(super) fn run(self, row: usize, column: usize, count: usize) -> &'a [T] {
+        &self.data[row * self.strides.0 + column..][..count]
     }
 
     /// Swaps rows and columns.
@@ -60,9 +86,14 @@ impl<'a, T> MatrixMut<'a, T> {
         assert_inside(data.len(), rows, columns, (stride, 1));
         Self { data, rows, columns, stride }
     }
+
+    /// Numbers, rows, columns, stride.
+    pub(super) fn into_parts(self) -> (&'a mut [T], usize, usize, usize) {
+        (self.data, self.rows, self.columns, self.stride)
+    }
 }
 
-/// `destination ← (keep ? destination : 0) + scale · lhs · rhs`.
+/// `destination ← (keep ? destination : 0) + scale · lhs · rhs`, on this thread.
 pub(crate) fn multiply<T: Real>(
     destination: MatrixMut<'_, T>,
     keep: bool,

@@ -6,10 +6,12 @@
 
 mod matrix;
 mod panels;
+mod product;
 mod real;
 
 pub(crate) use matrix::{Matrix, MatrixMut, multiply};
 pub(crate) use panels::Panels;
+pub(crate) use product::{Packed, product};
 pub(crate) use real::Real;
 
 /// Rows that one task of a row-wise loop takes.

@@ -1,6 +1,9 @@
 //! The two number types of the layers: `f32` to train, `f64` to check gradients.
 
+use super::Packed;
 use candle_core::WithDType;
+use pulp::Simd;
+use std::cell::Cell;
 use std::ops::Neg;
 
 /// A number that layers compute with.
@@ -15,6 +18,25 @@ pub(crate) trait Real: WithDType + Neg<Output = Self> + Default {
     fn exp(self) -> Self;
     /// The square root.
     fn sqrt(self) -> Self;
+    /// As many numbers as a vector of this machine holds.
+    type Vector<S: Simd>: Copy;
+    /// A slice as vectors, without what is left over.
+    fn vectors<S: Simd>(xs: &[Self]) -> &[Self::Vector<S>];
+    /// The same, to write.
+    fn vectors_mut<S: Simd>(xs: &mut [Self]) -> &mut [Self::Vector<S>];
+    /// A vector of one number.
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+    /// a·b + c.
+    fn multiply_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+    /// a + b.
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// Lends this thread's memory for a packed operand: products of every layer use the same.
+    fn lend<R>(body: impl FnOnce(&mut Packed<Self>) -> R) -> R;
     /// The error function, 2/√π ∫₀ˣ e^(−t²) dt.
     fn erf(self) -> Self;
     /// Rounds a constant to this type.
@@ -29,7 +51,52 @@ pub(crate) trait Real: WithDType + Neg<Output = Self> + Default {
     }
 }
 
+/// Vectors are those of `pulp`, under one name for both types.
+macro_rules! vectors {
+    ($number:ty, $vector:ident, $as_simd:ident, $as_mut_simd:ident, $splat:ident, $mul_add:ident, $add:ident) => {
+        type Vector<S: Simd> = S::$vector;
+
+        #[inline(always)]
+        fn vectors<S: Simd>(xs: &[Self]) -> &[S::$vector] {
+            S::$as_simd(xs).0
+        }
+
+        #[inline(always)]
+        fn vectors_mut<S: Simd>(xs: &mut [Self]) -> &mut [S::$vector] {
+            S::$as_mut_simd(xs).0
+        }
+
+        #[inline(always)]
+        fn splat<S: Simd>(simd: S, x: Self) -> S::$vector {
+            simd.$splat(x)
+        }
+
+        #[inline(always)]
+        fn multiply_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+            simd.$mul_add(a, b, c)
+        }
+
+        #[inline(always)]
+        fn plus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+            simd.$add(a, b)
+        }
+
+        fn lend<R>(body: impl FnOnce(&mut Packed<Self>) -> R) -> R {
+            thread_local! {
+                static MEMORY: Cell<Packed<$number>> = Cell::default();
+            }
+            // Taken, not borrowed: a thread that waits for its product may begin another.
+            let mut packed = MEMORY.take();
+            let result = body(&mut packed);
+            MEMORY.set(packed);
+            result
+        }
+    };
+}
+
 impl Real for f32 {
+    vectors!(f32, f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_f32s, add_f32s);
+
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const LOWEST: Self = Self::MIN;
@@ -76,6 +143,8 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    vectors!(f64, f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_f64s, add_f64s);
+
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const LOWEST: Self = Self::MIN;

@@ -60,6 +60,7 @@ impl<T> Gradients<T> {
 }
 
 /// Bytes of the numbers in a buffer.
+#[expect(clippy::ptr_arg, reason = "mapped over lists of buffers")]
 pub(crate) fn bytes_of<T>(buffer: &Vec<T>) -> usize {
     size_of_val(&buffer[..])
 }

@@ -5,13 +5,13 @@
 //! ([`LowRank`]), which adds to its output.
 
 use super::lora::LowRank;
-use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, multiply, simd};
+use crate::kernel::{Matrix, MatrixMut, Packed, Real, add_scaled, product, simd};
 use crate::parameter::Shared;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-/// Rows of a product in one task: each task packs the weights anew, which many rows have to pay for.
-const TASK_ROWS: usize = 256;
+/// Columns of a task that sums them.
+const SUM_COLUMNS: usize = 128;
 
 /// How a weight lies in its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,28 +125,19 @@ impl<T: Real> Linear<T> {
 
     /// Adds x·Wᵀ + b to `y`, or writes it there.
     fn apply(&self, x: &[T], y: &mut [T], keep: bool) -> Result<()> {
-        let out = self.width_out;
+        let (out, tokens) = (self.width_out, x.len() / self.width_in);
+        if tokens == 0 {
+            return Ok(());
+        }
+        let lhs = Matrix::new(x, tokens, self.width_in, self.width_in);
         for part in &self.parts {
-            if let Some(bias) = &part.bias {
-                bias.read(|bias| {
-                    y.par_chunks_mut(TASK_ROWS * out).for_each(|rows| {
-                        for row in rows.chunks_mut(out) {
-                            let row = &mut row[part.start..part.start + part.width];
-                            if keep { add_scaled(row, bias, T::ONE) } else { row.copy_from_slice(bias) }
-                        }
-                    });
-                })?;
-            }
-            let keep = keep || part.bias.is_some();
-            part.weight.read(|weight| {
-                let matrix = self.in_out(weight, part.width);
-                let tasks = x.par_chunks(TASK_ROWS * self.width_in).zip(y.par_chunks_mut(TASK_ROWS * out));
-                tasks.for_each(|(x, y)| {
-                    let rows = x.len() / self.width_in;
-                    let lhs = Matrix::new(x, rows, self.width_in, self.width_in);
-                    let rows_out = MatrixMut::new(&mut y[part.start..], rows, part.width, out);
-                    multiply(rows_out, keep, lhs, matrix, T::ONE);
-                });
+            let into = MatrixMut::new(&mut y[part.start..], tokens, part.width, out);
+            T::lend(|packed| {
+                part.weight.read(|weight| packed.pack(self.in_out(weight, part.width)))?;
+                match &part.bias {
+                    Some(bias) => bias.read(|bias| product(into, keep, Some(bias), lhs, packed)),
+                    None => Ok(product(into, keep, None, lhs, packed)),
+                }
             })?;
             if let Some(adapter) = &part.adapter {
                 adapter.forward_onto(x, y, (part.start, out))?;
@@ -157,22 +148,37 @@ impl<T: Real> Linear<T> {
 
     /// Writes dX = dY·W; dW and db go to their slots.
     pub(crate) fn backward(&self, x: &[T], dy: &[T], dx: &mut [T]) -> Result<()> {
-        let out = self.width_out;
-        for (index, part) in self.parts.iter().enumerate() {
-            part.weight.read(|weight| {
-                let matrix = self.in_out(weight, part.width).transposed();
-                let tasks = dx.par_chunks_mut(TASK_ROWS * self.width_in).zip(dy.par_chunks(TASK_ROWS * out));
-                tasks.for_each(|(dx, dy)| {
-                    let rows = dx.len() / self.width_in;
-                    let lhs = Matrix::new(&dy[part.start..], rows, part.width, out);
-                    let dx = MatrixMut::new(dx, rows, self.width_in, self.width_in);
-                    multiply(dx, index > 0, lhs, matrix, T::ONE);
-                });
-            })?;
+        let (out, tokens) = (self.width_out, x.len() / self.width_in);
+        if tokens == 0 {
+            // An expert that no token chose.
+            for part in &self.parts {
+                for tensor in std::iter::once(&part.weight).chain(&part.bias) {
+                    tensor.accumulate(|gradient, keep| {
+                        if !keep {
+                            gradient.fill(T::ZERO)
+                        }
+                    });
+                }
+                if let Some(adapter) = &part.adapter {
+                    adapter.backward(x, dy, (part.start, out), dx)?;
+                }
+            }
+            return Ok(());
+        }
+        T::lend(|packed| {
+            for (index, part) in self.parts.iter().enumerate() {
+                let dy = Matrix::new(&dy[part.start..], tokens, part.width, out);
+                let dx = MatrixMut::new(dx, tokens, self.width_in, self.width_in);
+                part.weight.read(|weight| packed.pack(self.in_out(weight, part.width).transposed()))?;
+                product(dx, index > 0, None, dy, packed);
+            }
+            self.weight_gradients(Matrix::new(x, tokens, self.width_in, self.width_in), dy, packed);
+            Result::Ok(())
+        })?;
+        for part in &self.parts {
             if let Some(adapter) = &part.adapter {
                 adapter.backward(x, dy, (part.start, out), dx)?;
             }
-            self.weight_gradient(part, x, dy);
             if let Some(bias) = &part.bias {
                 bias.accumulate(|db, keep| column_sums(dy, out, part.start, db, keep));
             }
@@ -180,56 +186,37 @@ impl<T: Real> Linear<T> {
         Ok(())
     }
 
-    fn weight_gradient(&self, part: &Part<T>, x: &[T], dy: &[T]) {
-        let tokens = x.len() / self.width_in;
-        if tokens == 0 {
-            // An expert that no token chose.
-            return part.weight.accumulate(|dw, keep| {
-                if !keep {
-                    dw.fill(T::ZERO);
+    /// dW of each part: dYᵀ·X or Xᵀ·dY, as the weight lies.
+    fn weight_gradients(&self, x: Matrix<'_, T>, dy: &[T], packed: &mut Packed<T>) {
+        let tokens = dy.len() / self.width_out;
+        if self.orientation == Orientation::OutIn {
+            packed.pack(x);
+        }
+        for part in &self.parts {
+            let dy = Matrix::new(&dy[part.start..], tokens, part.width, self.width_out);
+            part.weight.accumulate(|dw, keep| match self.orientation {
+                Orientation::OutIn => {
+                    let dw = MatrixMut::new(dw, part.width, self.width_in, self.width_in);
+                    product(dw, keep, None, dy.transposed(), packed);
+                }
+                Orientation::InOut => {
+                    packed.pack(dy);
+                    let dw = MatrixMut::new(dw, self.width_in, part.width, part.width);
+                    product(dw, keep, None, x.transposed(), packed);
                 }
             });
         }
-        let x = Matrix::new(x, tokens, self.width_in, self.width_in);
-        let dy = |first: usize, width: usize| {
-            Matrix::new(&dy[part.start + first..], tokens, width, self.width_out)
-        };
-        part.weight.accumulate(|dw, keep| match self.orientation {
-            Orientation::OutIn => {
-                let task = task_rows(part.width);
-                dw.par_chunks_mut(task * self.width_in).enumerate().for_each(|(index, dw)| {
-                    let rows = dw.len() / self.width_in;
-                    let lhs = dy(index * task, rows).transposed();
-                    let dw = MatrixMut::new(dw, rows, self.width_in, self.width_in);
-                    multiply(dw, keep, lhs, x, T::ONE);
-                });
-            }
-            Orientation::InOut => {
-                let task = task_rows(self.width_in);
-                dw.par_chunks_mut(task * part.width).enumerate().for_each(|(index, dw)| {
-                    let rows = dw.len() / part.width;
-                    let lhs = x.transposed().rows(index * task, rows);
-                    let dw = MatrixMut::new(dw, rows, part.width, part.width);
-                    multiply(dw, keep, lhs, dy(0, part.width), T::ONE);
-                });
-            }
-        });
     }
 }
 
-/// Rows of a weight gradient in one task: a quarter of them, as each task packs the other operand anew.
-fn task_rows(rows: usize) -> usize {
-    rows.div_ceil(4).next_multiple_of(16).min(512)
-}
-
+/// Sums of columns, each in the order of the rows.
 fn column_sums<T: Real>(dy: &[T], stride: usize, start: usize, sums: &mut [T], keep: bool) {
-    if !keep {
-        sums.fill(T::ZERO);
-    }
-    simd(|| {
-        for row in dy.chunks(stride) {
-            add_scaled(sums, &row[start..start + sums.len()], T::ONE);
+    sums.par_chunks_mut(SUM_COLUMNS).enumerate().for_each(|(at, sums)| {
+        if !keep {
+            sums.fill(T::ZERO);
         }
+        let first = start + at * SUM_COLUMNS;
+        simd(|| dy.chunks(stride).for_each(|row| add_scaled(sums, &row[first..first + sums.len()], T::ONE)));
     });
 }
 
@@ -279,8 +266,8 @@ mod tests {
                 gradients(orientation, 1, 1, &[1], bias);
                 gradients(orientation, 1, 5, &[7], bias);
                 gradients(orientation, 3, 17, &[4, 2, 2], bias);
-                // More rows than a task of tokens, and more columns than a task of weights.
-                gradients(orientation, 2 * TASK_ROWS + 1, 67, &[3, 70], bias);
+                // More rows than two tasks of a product, and more columns than a task of sums.
+                gradients(orientation, 257, 67, &[3, SUM_COLUMNS + 2], bias);
             }
         }
     }

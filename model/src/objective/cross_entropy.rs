@@ -14,15 +14,15 @@
 //! the first product.
 
 use crate::batch::{Batch, NO_TARGET};
-use crate::kernel::{Matrix, MatrixMut, Real, add_scaled, exponentiate, multiply, simd, sum_by};
+use crate::kernel::{Matrix, MatrixMut, Packed, Real, add_scaled, exponentiate, product, simd, sum_by};
 use crate::parameter::Shared;
 use candle_core::Result;
 use rayon::prelude::*;
 
 /// Numbers of a chunk of logits: 16 MB of `f32`, about what a cache holds.
 const CHUNK_NUMBERS: usize = 4 << 20;
-/// Rows of a chunk that one task takes: each packs the head anew, which many rows have to pay for.
-const ROWS: usize = 256;
+/// Rows whose softmax one task takes; chunks are multiples of it.
+const ROWS: usize = 16;
 
 /// What the loss of training is besides the cross-entropy; held-out losses are without it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -51,6 +51,9 @@ pub(crate) struct CrossEntropy<T> {
     x: Vec<T>,
     logits: Vec<T>,
     dx: Vec<T>,
+    /// The head as the logits need it and as dh needs it, packed once for all chunks.
+    head: Packed<T>,
+    back: Packed<T>,
 }
 
 impl<T: Real> Default for CrossEntropy<T> {
@@ -65,6 +68,8 @@ impl<T: Real> Default for CrossEntropy<T> {
             x: vec![],
             logits: vec![],
             dx: vec![],
+            head: Packed::default(),
+            back: Packed::default(),
         }
     }
 }
@@ -139,6 +144,11 @@ impl<T: Real> CrossEntropy<T> {
         self.logits.resize(numbers * vocab, T::ZERO);
         self.dx.resize(numbers * width, T::ZERO);
         let terms = if gradient.is_some() { self.terms } else { Terms::default() };
+        let head = Matrix::new(w, vocab, width, width);
+        self.head.pack(head.transposed());
+        if gradient.is_some() {
+            self.back.pack(head);
+        }
         let chunks = self.rows.chunks(chunk).zip(self.scales.chunks(chunk));
         for ((rows, scales), losses) in chunks.zip(self.losses.chunks_mut(chunk)) {
             let x = &mut self.x[..rows.len() * width];
@@ -146,12 +156,13 @@ impl<T: Real> CrossEntropy<T> {
                 x.copy_from_slice(&h[row * width..][..width]);
             }
             let logits = &mut self.logits[..rows.len() * vocab];
-            chunk_losses((rows, scales), terms, x, (w, bias), logits, losses);
+            chunk_losses((rows, scales), terms, x, (&self.head, bias), logits, losses);
             let Some(Gradient { dh, head, d_bias }) = &mut gradient else { continue };
             let dx = &mut self.dx[..rows.len() * width];
-            chunk_gradients(width, w, logits, dx);
+            let d_logits = Matrix::new(logits, rows.len(), vocab, vocab);
+            product(MatrixMut::new(dx, rows.len(), width, width), false, None, d_logits, &self.back);
             if let Some((dw, keep)) = head {
-                head_gradients(width, x, logits, dw, *keep);
+                head_gradients(width, x, d_logits, dw, *keep);
                 *keep = true;
             }
             if !d_bias.is_empty() {
@@ -169,7 +180,8 @@ impl<T: Real> CrossEntropy<T> {
 /// Bytes that the loss of so many targets works with.
 pub(crate) fn chunk_bytes(width: usize, vocab: usize, targets: usize) -> u64 {
     let chunk = (CHUNK_NUMBERS / vocab.max(1)).max(1).next_multiple_of(ROWS).min(targets);
-    let numbers = chunk * (2 * width + vocab) + targets;
+    let packed = 2 * width * vocab;
+    let numbers = chunk * (2 * width + vocab) + packed + targets;
     (numbers * size_of::<f32>() + targets * size_of::<(usize, u32)>()) as u64
 }
 
@@ -192,20 +204,17 @@ fn chunk_losses<T: Real>(
     (rows, scales): (&[(usize, u32)], &[T]),
     terms: Terms,
     x: &[T],
-    (w, bias): (&[T], &[T]),
+    (head, bias): (&Packed<T>, &[T]),
     logits: &mut [T],
     losses: &mut [T],
 ) {
     let (width, vocab) = (x.len() / rows.len(), logits.len() / rows.len());
-    let tasks = rows.par_chunks(ROWS).zip(scales.par_chunks(ROWS)).zip(x.par_chunks(ROWS * width));
+    let x = Matrix::new(x, rows.len(), width, width);
+    let start = (!bias.is_empty()).then_some(bias);
+    product(MatrixMut::new(logits, rows.len(), vocab, vocab), false, start, x, head);
+    let tasks = rows.par_chunks(ROWS).zip(scales.par_chunks(ROWS));
     let tasks = tasks.zip(logits.par_chunks_mut(ROWS * vocab)).zip(losses.par_chunks_mut(ROWS));
-    tasks.for_each(|((((rows, scales), x), logits), losses)| {
-        let x = Matrix::new(x, rows.len(), width, width);
-        let w = Matrix::new(w, vocab, width, width).transposed();
-        if !bias.is_empty() {
-            logits.chunks_mut(vocab).for_each(|logits| logits.copy_from_slice(bias));
-        }
-        multiply(MatrixMut::new(logits, rows.len(), vocab, vocab), !bias.is_empty(), x, w, T::ONE);
+    tasks.for_each(|(((rows, scales), logits), losses)| {
         simd(|| {
             let rows = rows.iter().zip(scales).zip(logits.chunks_mut(vocab)).zip(losses);
             for (((&(_, target), &scale), logits), loss) in rows {
@@ -244,27 +253,12 @@ fn row_with<T: Real>(terms: Terms, logits: &mut [T], target: usize, scale: T) ->
     log_sum - (T::ONE - smoothing) * wanted - all + z * log_sum * log_sum
 }
 
-/// dX = dL·W of a chunk.
-fn chunk_gradients<T: Real>(width: usize, w: &[T], d_logits: &[T], dx: &mut [T]) {
-    let vocab = w.len() / width;
-    let w = Matrix::new(w, vocab, width, width);
-    dx.par_chunks_mut(ROWS * width).zip(d_logits.par_chunks(ROWS * vocab)).for_each(|(dx, d_logits)| {
-        let rows = dx.len() / width;
-        let dl = Matrix::new(d_logits, rows, vocab, vocab);
-        multiply(MatrixMut::new(dx, rows, width, width), false, dl, w, T::ONE);
-    });
-}
-
 /// dW = (keep ? dW : 0) + dLᵀ·X of a chunk.
-fn head_gradients<T: Real>(width: usize, x: &[T], d_logits: &[T], dw: &mut [T], keep: bool) {
-    let (tokens, vocab) = (x.len() / width, dw.len() / width);
-    let x = Matrix::new(x, tokens, width, width);
-    let transposed = Matrix::new(d_logits, tokens, vocab, vocab).transposed();
-    let task = vocab.div_ceil(8).next_multiple_of(16);
-    dw.par_chunks_mut(task * width).enumerate().for_each(|(index, dw)| {
-        let rows = dw.len() / width;
-        let dw = MatrixMut::new(dw, rows, width, width);
-        multiply(dw, keep, transposed.rows(index * task, rows), x, T::ONE);
+fn head_gradients<T: Real>(width: usize, x: &[T], d_logits: Matrix<'_, T>, dw: &mut [T], keep: bool) {
+    let dw = MatrixMut::new(dw, d_logits.column_count(), width, width);
+    T::lend(|packed| {
+        packed.pack(Matrix::new(x, d_logits.row_count(), width, width));
+        product(dw, keep, None, d_logits.transposed(), packed);
     });
 }
 

@@ -4,6 +4,7 @@
 //! m = β₁m + (1 − β₁)g;  v = β₂v + (1 − β₂)g²;  direction = m̂ ÷ (√v̂ + ε),  m̂ = m ÷ (1 − β₁ᵗ), v̂ = v ÷ (1 − β₂ᵗ)
 //! ```
 
+use super::Strength;
 use crate::config::Config;
 use crate::kernel::{Real, TASK_NUMBERS, simd};
 use rayon::prelude::*;
@@ -41,12 +42,11 @@ impl AdamW {
         Self { betas: (config.beta1, config.beta2), epsilon: config.epsilon }
     }
 
-    /// One step, counted from 0: `values` are multiplied by `keep` and moved; the gradient counts `clip` times.
+    /// One step, counted from 0.
     pub(super) fn step(
         &self,
         step: u64,
-        rate: f64,
-        (clip, keep): (f32, f32),
+        Strength { rate, clip, keep }: Strength,
         values: &mut [f32],
         gradient: &[f32],
         Moments { first, second }: &mut Moments,

@@ -209,6 +209,17 @@ fn squares(numbers: &[f32]) -> f64 {
     parts.collect::<Vec<_>>().iter().sum()
 }
 
+/// How strongly a step moves a tensor.
+#[derive(Debug, Clone, Copy)]
+struct Strength {
+    /// Times the direction.
+    rate: f64,
+    /// Times the gradient.
+    clip: f32,
+    /// Times the values, before they move.
+    keep: f32,
+}
+
 /// One step of one tensor.
 struct Update<'a> {
     optimizer: &'a Optimizer,
@@ -231,16 +242,16 @@ impl Update<'_> {
         let Self { optimizer, learner, step, clip, rate } = *self;
         let decayed = if learner.decays { rate } else { 0.0 };
         let keep = (1.0 - decayed * optimizer.weight_decay) as f32;
-        let (clip, rate) = (clip as f32, rate * learner.factor);
+        let strength = Strength { rate: rate * learner.factor, clip: clip as f32, keep };
         let mut state = learner.state.lock().unwrap_or_else(PoisonError::into_inner);
         learner.parameter.gradient(|gradient| {
             let Some(gradient) = gradient else { return };
             match &mut *state {
                 State::AdamW(moments) => {
-                    optimizer.adamw.step(step, rate, (clip, keep), values, gradient, moments);
+                    optimizer.adamw.step(step, strength, values, gradient, moments);
                 }
                 State::Muon(momentum, shape) => {
-                    optimizer.muon.step(*shape, rate, (clip, keep), values, gradient, momentum);
+                    optimizer.muon.step(*shape, strength, values, gradient, momentum);
                 }
             }
             shrink(values, (decayed * optimizer.l1) as f32);

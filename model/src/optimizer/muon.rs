@@ -7,6 +7,7 @@
 //! values of a matrix of norm 1 into about 0.7..1.2. The scale is that of arXiv 2502.16982 (section 2.2): a step as large, by root mean
 //! square, as AdamW's, so both share one learning rate and one weight decay.
 
+use super::Strength;
 use crate::kernel::{Matrix, MatrixMut, TASK_NUMBERS, add_scaled, multiply, simd};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -65,12 +66,11 @@ impl Muon {
         Self { momentum: momentum as f32, work: Mutex::default() }
     }
 
-    /// One step: `values` are multiplied by `keep` and moved; the gradient counts `clip` times.
+    /// One step.
     pub(super) fn step(
         &self,
         shape: Matrices,
-        rate: f64,
-        (clip, keep): (f32, f32),
+        Strength { rate, clip, keep }: Strength,
         values: &mut [f32],
         gradient: &[f32],
         momentum: &mut [f32],
@@ -182,6 +182,8 @@ mod tests {
         found.split_off(columns.saturating_sub(rows))
     }
 
+    const STRENGTH: Strength = Strength { rate: 0.1, clip: 1.0, keep: 0.9 };
+
     fn check(rows: usize, columns: usize) {
         let shape = Matrices { rows, columns };
         let mut work = Work { x: numbers(rows * columns, 3), ..Work::default() };
@@ -208,8 +210,8 @@ mod tests {
         let (mut both, gradient) = (numbers::<f32>(24, 1), numbers::<f32>(24, 2));
         let (mut alone, mut momentum) = (both[12..].to_vec(), vec![0.0; 12]);
         let shape = Matrices::of(&[2, 3, 4]);
-        muon.step(shape, 0.1, (1.0, 0.9), &mut both, &gradient, &mut [0.0; 24]);
-        muon.step(shape, 0.1, (1.0, 0.9), &mut alone, &gradient[12..], &mut momentum);
+        muon.step(shape, STRENGTH, &mut both, &gradient, &mut [0.0; 24]);
+        muon.step(shape, STRENGTH, &mut alone, &gradient[12..], &mut momentum);
         assert_eq!(both[12..], alone);
         assert_eq!(momentum, gradient[12..]);
     }
@@ -218,7 +220,7 @@ mod tests {
     fn a_matrix_without_gradient_only_decays() {
         let mut values = numbers::<f32>(6, 1);
         let expected: Vec<f32> = values.iter().map(|w| 0.9 * w).collect();
-        Muon::new(0.9).step(Matrices::of(&[2, 3]), 0.1, (1.0, 0.9), &mut values, &[0.0; 6], &mut [0.0; 6]);
+        Muon::new(0.9).step(Matrices::of(&[2, 3]), STRENGTH, &mut values, &[0.0; 6], &mut [0.0; 6]);
         assert_eq!(values, expected);
     }
 }

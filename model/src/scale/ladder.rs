@@ -21,7 +21,7 @@ const WIDTH_MAX: u64 = 4096;
 /// A shape whose first guess is further from what is wanted than this factor is not counted.
 const GUESS: f64 = 2.5;
 /// What a layer more or less than the rule says counts as, on the scale of logarithms.
-const OFF_RULE: f64 = 0.05;
+const OFF_RULE: f64 = 0.3;
 
 /// A model of the ladder.
 #[derive(Debug, Clone)]

@@ -1,9 +1,10 @@
 //! A minimum of a smooth function of a few variables: BFGS (Nocedal and Wright 2006, algorithm 6.1) with a backtracking search.
 
 /// Iterations after which the best point so far is taken.
-const ITERATIONS_MAX: usize = 500;
-/// The search ends where the gradient is as small as this.
+const ITERATIONS_MAX: usize = 200;
+/// The search ends where the gradient is as small as this, or a step brings less than this part of the value.
 const GRADIENT_MIN: f64 = 1e-10;
+const PROGRESS_MIN: f64 = 1e-10;
 /// A step must bring this part of what the gradient promises (Armijo).
 const PROMISE: f64 = 1e-4;
 /// Halvings of a step.
@@ -43,8 +44,12 @@ pub(super) fn minimise(f: impl Fn(&[f64], &mut [f64]) -> f64, start: &[f64]) -> 
         let moved: Vec<f64> = at.iter().zip(&x).map(|(a, b)| a - b).collect();
         let turned: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
         update(&mut inverse, &moved, &turned);
+        let progress = value - there;
         (x, value) = (at, there);
         gradient.copy_from_slice(&next_gradient);
+        if progress <= PROGRESS_MIN * value.abs() {
+            break;
+        }
     }
     (x, value)
 }

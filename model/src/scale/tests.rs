@@ -13,13 +13,17 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     let folder = Folder::new("scale");
     let data = folder.0.join("dataset");
     dataset(&data);
-    let batch = [("batch_sequences".to_owned(), Value::Integer(2))];
+    let batch = [
+        ("batch_sequences".to_owned(), Value::Integer(1)),
+        ("learning_rate".to_owned(), Value::Float(0.01)),
+        ("checkpoint_every".to_owned(), Value::Integer(0)),
+    ];
     let scale = Scale {
         base: batch.to_vec(),
         sizes: 3,
-        largest: 40_000,
+        largest: 24_000,
         factor: 2,
-        tokens: 32 * 160,
+        tokens: 16 * 80,
         tokens_per_parameter: None,
         jobs: 2,
         check: true,
@@ -28,7 +32,7 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     let report = scale.run(&data, &out, &Deaf).unwrap();
     assert_eq!(report.runs.len(), 9);
     let steps: Vec<u64> = report.runs[..3].iter().map(|run| run.steps).collect();
-    assert_eq!(steps, [40, 80, 160]);
+    assert_eq!(steps, [20, 40, 80]);
     let [low, high] = report.prediction.interval;
     assert!(low <= high && report.prediction.loss.is_finite() && report.miss.is_some(), "{report:#?}");
     assert!(report.settings.contains("width = ") && report.settings.contains("learning_rate = "));

@@ -58,6 +58,11 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
             ("kv_heads", shape.heads.keys.to_string()),
             ("ff_width", shape.ff_width.to_string()),
             ("tied_head", shape.tied_head.to_string()),
+            ("positions", shape.positions.show()),
+            ("norm", shape.norm.show()),
+            ("activation", shape.activation.show()),
+            ("parallel", shape.parallel.to_string()),
+            ("biases", shape.biases.to_string()),
             ("vocab_size of the tokenizer", shape.vocab.to_string()),
         ]
     };

@@ -270,11 +270,15 @@ fn read<R>(
     let mut hasher = blake3::Hasher::new();
     hasher.update(format!("{} {}\n", chats.name(), reading.held_out_share).as_bytes());
     let own = parse(path, &chats, limits, &mut hasher)?;
-    let mut refused = vec![(path, own.refused)];
+    let sorted = |mut refused: Vec<Refused>| {
+        refused.sort_by_key(|row| row.line);
+        refused
+    };
+    let mut refused = vec![(path, sorted(own.refused))];
     let apart = match &reading.held_out {
         Some(path) => {
             let apart = parse(path, &chats, limits, &mut hasher)?;
-            refused.push((path, apart.refused));
+            refused.push((path, sorted(apart.refused)));
             Some(apart.rows)
         }
         None => None,
