@@ -1,6 +1,6 @@
 //! Evaluation from the command line: from documents to a model, its tasks, what of them it has seen, and what people say of it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by a panic")]
 
 mod common;
 
