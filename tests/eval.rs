@@ -21,7 +21,7 @@ fn folder(name: &str) -> Folder {
         json!({"id": format!("d{n}"), "text": question + &text(n), "licence": "CC0-1.0"}).to_string() + "\n"
     };
     folder.write("a.jsonl", (0..60).map(row).collect::<String>());
-    let recipe = "name = \"x\"\n[sources.a]\nkind = \"source.jsonl\"\npaths = [\"a.jsonl\"]\n[tokenizer]\nvocab_size = 300\n\
+    let recipe = "name = \"x\"\n[sources.a]\nkind = \"source.jsonl\"\npaths = [\"a.jsonl\"]\ncolumns = [\"licence\"]\n[tokenizer]\nvocab_size = 300\n\
         [dataset]\nlength = 96\n";
     folder.write("r.toml", recipe);
     gristmill(&["build", "r.toml"], &folder.0).expect(0);

@@ -24,7 +24,7 @@ pub(crate) struct Document<'a> {
     /// Where it came from, if that was an address.
     pub(crate) url: Option<&'a str>,
     /// `file:place` of the source.
-    source: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
 }
 
 impl<'a> Document<'a> {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is guessed. What neither file says is said to be unknown, and a dataset that is not the one of the training is refused.
 
+use crate::data::Document;
 use crate::error::TrainError;
 use crate::train::{REPORT, TrainReport};
 use arrow::array::{Array, AsArray};
@@ -160,23 +161,26 @@ fn sources(folder: &Path, manifest: &Manifest) -> Result<Vec<Source>, TrainError
 }
 
 fn count(path: &Path, counts: &mut BTreeMap<(String, String), (u64, u64)>) -> Result<(), TrainError> {
-    use schemas::column::{LICENCE, SOURCE, TEXT};
+    use schemas::column::{LICENCE, SOURCE, TEXT, URL};
     let file = File::open(path).map_err(TrainError::io(path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(TrainError::file(path))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [SOURCE, LICENCE, TEXT]);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [SOURCE, LICENCE, TEXT, URL]);
     for batch in builder.with_projection(mask).build().map_err(TrainError::file(path))? {
         let batch = batch.map_err(TrainError::file(path))?;
         let column = |name: &str| {
             let column = batch.column_by_name(name)?;
             cast(column, &DataType::LargeUtf8).ok()
         };
-        let columns = [SOURCE, LICENCE, TEXT].map(column);
+        let columns = [SOURCE, LICENCE, TEXT, URL].map(column);
         let cell = |at: usize, row: usize| {
             let texts = columns[at].as_ref().map(|column| column.as_string::<i64>());
             texts.filter(|texts| !texts.is_null(row)).map_or("", |texts| texts.value(row)).to_owned()
         };
         for row in 0..batch.num_rows() {
-            let (documents, bytes) = counts.entry((cell(0, row), cell(1, row))).or_default();
+            let (place, url) = (cell(0, row), cell(3, row));
+            let document = Document { id: "", url: Some(&url), source: Some(&place) };
+            let source = document.source().unwrap_or_default().to_owned();
+            let (documents, bytes) = counts.entry((source, cell(1, row))).or_default();
             *documents += 1;
             *bytes += cell(2, row).len() as u64;
         }

@@ -1,3 +1,5 @@
+//! A ladder is trained, fitted and goes on where it stopped.
+
 use super::*;
 use crate::testing::{Folder, dataset};
 

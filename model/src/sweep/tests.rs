@@ -1,3 +1,5 @@
+//! Trials are ranked, resumed and told with their errors.
+
 use super::*;
 use crate::testing::{Folder, dataset};
 use std::collections::BTreeMap;
