@@ -1,6 +1,7 @@
 //! What can go wrong in training, evaluation and generation.
 
 use crate::train::Stop;
+use schemas::KeyError;
 use std::path::{Path, PathBuf};
 
 /// Training, evaluation or generation stopped.
@@ -115,6 +116,12 @@ fn memory_help(estimate: &crate::memory::Estimate, fits: u64) -> String {
 }
 
 impl TrainError {
+    /// Every mistake in settings, in one line.
+    pub(crate) fn settings(errors: &[KeyError]) -> Self {
+        let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Self::Config { message }
+    }
+
     /// Names the path that the system refused.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

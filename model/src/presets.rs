@@ -35,13 +35,13 @@ choice! {
         Llama = "llama",
         /// LaMDA (arXiv 2201.08239).
         Lamda = "lamda",
-        /// BERT (arXiv 1810.04805).
+        /// BERT (arXiv 1810.04805), with rotary positions: with learned ones, so small a model stays at the frequencies of tokens.
         Bert = "bert",
         /// XLNet (arXiv 1906.08237).
         Xlnet = "xlnet",
-        /// UniLM (arXiv 1905.03197).
+        /// UniLM (arXiv 1905.03197), with rotary positions as `bert`.
         Unilm = "unilm",
-        /// XLM (arXiv 1901.07291).
+        /// XLM (arXiv 1901.07291), with rotary positions as `bert`.
         Xlm = "xlm",
         /// T5's prefix language model (arXiv 1910.10683).
         PrefixLm = "prefix-lm",
@@ -96,11 +96,16 @@ impl Preset {
                 "architecture = 'llama'\nkv_heads = 1\nactivation = 'geglu'\nmixers = 'rra'\nwindow = 128\nlayers = 3"
             }
             Self::PrefixLm => "architecture = 'llama'\nobjective = 'prefix'",
-            Self::Bert => "architecture = 'bert'\nobjective = 'masked'\ninit = 'truncated'",
+            // A masked model whose positions are a table must learn them before it learns anything from a neighbour.
+            Self::Bert => {
+                "architecture = 'bert'\nobjective = 'masked'\npositions = 'rotary'\ninit = 'truncated'"
+            }
             // Transformer-XL's positions are relative too.
             Self::Xlnet => "architecture = 'bert'\nobjective = 'permutation'\npositions = 'rotary'",
-            Self::Unilm => "architecture = 'bert'\nobjective = 'unified'\ninit = 'truncated'",
-            Self::Xlm => "architecture = 'bert'\nobjective = 'translation'",
+            Self::Unilm => {
+                "architecture = 'bert'\nobjective = 'unified'\npositions = 'rotary'\ninit = 'truncated'"
+            }
+            Self::Xlm => "architecture = 'bert'\nobjective = 'translation'\npositions = 'rotary'",
         }
     }
 

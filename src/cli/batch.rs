@@ -25,7 +25,7 @@ pub(super) fn settled(
             (batch_sequences, accumulate)
         }
         None => {
-            let config: Config = Settings::new(pairs.clone()).parse().map_err(|errors| {
+            let config = model::presets::read(&Settings::new(pairs.clone())).map_err(|errors| {
                 errors.iter().for_each(|e| eprintln!("error: {e}"));
                 ExitCode::from(2)
             })?;

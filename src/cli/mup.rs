@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Err(error) => return wrong::misused(error),
     };
     let pairs: Result<Vec<_>, _> = args.settings.iter().map(|text| super::stage::setting(text)).collect();
-    let config: Config = match pairs.map(|pairs| Settings::new(pairs).parse()) {
+    let config = match pairs.map(|pairs| model::presets::read(&Settings::new(pairs))) {
         Ok(Ok(config)) => config,
         Ok(Err(errors)) => {
             errors.iter().for_each(|e| eprintln!("error: {e}"));

@@ -29,8 +29,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the file and cuts what came after `step`, which will be computed again; so will the evaluation of the last step.
-    pub(crate) fn open(out: &Path, step: u64, is_last: bool) -> Result<Self, TrainError> {
+    /// Opens the file and cuts what came after `step`, which will be computed again, and the evaluation of that step where `measures_again`.
+    pub(crate) fn open(out: &Path, step: u64, measures_again: bool) -> Result<Self, TrainError> {
         let path = out.join("metrics.jsonl");
         let before = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -40,7 +40,7 @@ impl Metrics {
         let reached = |line: &&str| {
             let parsed: Option<Value> = serde_json::from_str(line).ok();
             parsed.is_some_and(|value| {
-                let again = is_last && value["step"] == step && is_evaluation(&value);
+                let again = measures_again && value["step"] == step && is_evaluation(&value);
                 value["step"].as_u64().is_some_and(|at| at <= step) && !again
             })
         };

@@ -21,11 +21,12 @@ use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::folder;
 use crate::metrics::tables;
+use crate::presets;
 use crate::sweep::{SweepEvent, SweepObserver, TrialReport, side_by_side, toml};
 use crate::train::{self, TrainReport};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use ladder::Rung;
-use schemas::{KeyError, Settings, Value};
+use schemas::{Settings, Value};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -187,11 +188,8 @@ impl Scale {
         if self.sizes < least || self.factor == 0 {
             return wrong(format!("a law needs {least} sizes at least, and a factor"));
         }
-        let parsed = Settings::new(self.base.clone()).parse();
-        let config: Config = parsed.map_err(|errors: Vec<KeyError>| {
-            let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            TrainError::Config { message }
-        })?;
+        let config = presets::read(&Settings::new(self.base.clone()));
+        let config = config.map_err(|errors| TrainError::settings(&errors))?;
         Ok(Config { eval_every: 0, ..config })
     }
 

@@ -19,11 +19,12 @@ pub use report::{SweepReport, TrialReport};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
+use crate::presets;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::train;
 pub(crate) use pool::side_by_side;
 pub(crate) use report::toml;
-use schemas::{KeyError, Settings, Value};
+use schemas::{Settings, Value};
 use std::path::{Path, PathBuf};
 
 /// Most trials of a sweep.
@@ -192,10 +193,7 @@ impl Sweep {
         let free = |key: &str| !values.iter().any(|(other, _)| other == key);
         let base = self.base.iter().filter(|(key, _)| free(key)).cloned();
         let pairs = base.chain(values.iter().cloned()).collect();
-        let config: Config = Settings::new(pairs).parse().map_err(|errors: Vec<KeyError>| {
-            let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            TrainError::Config { message }
-        })?;
+        let config = presets::read(&Settings::new(pairs)).map_err(|errors| TrainError::settings(&errors))?;
         if config.seconds_max > 0.0 {
             return wrong(
                 "trials with `seconds_max` would depend on how busy the machine is; set it to 0, and `steps`",

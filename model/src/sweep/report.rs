@@ -7,7 +7,7 @@ use crate::folder;
 use crate::metrics::tables;
 use crate::train::TrainReport;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
-use schemas::{Config as _, Value};
+use schemas::{Config as _, Key, Value};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -138,10 +138,11 @@ impl SweepReport {
     }
 }
 
-/// `[train]` with every key that is not at its default.
+/// `[train]` with every key that is not at its default. What a preset set stands as its own keys: settled settings need no preset.
 pub(crate) fn toml(config: &Config) -> String {
     let table = config.table();
-    let set = Config::KEYS.iter().filter(|key| table[key.name] != (key.default)());
+    let set = |key: &&Key| key.name != "preset" && table[key.name] != (key.default)();
+    let set = Config::KEYS.iter().filter(set);
     let lines: String = set.map(|key| format!("{} = {}\n", key.name, table[key.name])).collect();
     format!("[train]\n{lines}")
 }

@@ -90,3 +90,21 @@ fn a_grid_that_is_none_is_refused() {
     let trials = sweep(&[("init_from", &long)], None, 1).trials().unwrap();
     assert!(trials[0].name.len() == NAME_MAX + 9 && !trials[0].name.contains('/'));
 }
+
+#[test]
+fn a_preset_lies_beneath_the_settings_of_trials_and_is_written_out_in_the_best() {
+    let mut sweep = sweep(&[("learning_rate", &[Value::Float(0.001)])], None, 1);
+    let preset = |name: &str| ("preset".to_owned(), Value::from(name));
+    sweep.base.push(preset("griffin"));
+    let config = sweep.config(&[]).unwrap();
+    // `layers` is set, and so not the preset's 3.
+    assert_eq!((config.mixers.as_deref(), config.window, config.layers), (Some("rra"), Some(128), 1));
+    let best = toml(&config);
+    assert!(best.contains("mixers = \"rra\"\n") && !best.contains("preset"), "{best}");
+    let table: toml::Table = best.parse().unwrap();
+    let pairs = table["train"].as_table().unwrap().clone().into_iter().collect();
+    let again = presets::read(&Settings::new(pairs)).unwrap();
+    assert_eq!(again, Config { preset: again.preset, ..config });
+    // A preset may be what is tried.
+    assert_eq!(sweep.config(&[preset("mixtral")]).unwrap().experts, Some(8));
+}

@@ -69,14 +69,10 @@ pub fn run_on(
     let dataset = Dataset::open(dataset)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let mut training = Training::open(&dataset, out, config, &device, observer)?;
-    let report_path = out.join(REPORT);
-    let ended = training.state.step == training.state.steps && out.join(folder::TENSORS).is_file();
-    if ended
-        && let Ok(bytes) = std::fs::read(&report_path)
-        && let Ok(report) = serde_json::from_slice(&bytes)
-    {
+    if let Some(report) = training.ended.take() {
         return Ok(report);
     }
+    let report_path = out.join(REPORT);
     // One of an earlier training would pass for that of this one, were it killed before its own is written.
     match std::fs::remove_file(&report_path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -108,6 +104,8 @@ pub(crate) struct Training<'a> {
     sources: Option<Sources>,
     clock: Clock,
     loss: f64,
+    /// What it came to, where it had ended before it was opened.
+    ended: Option<TrainReport>,
 }
 
 impl<'a> Training<'a> {
@@ -152,7 +150,10 @@ impl<'a> Training<'a> {
         }
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
-        let metrics = Metrics::open(out, state.step, state.step == state.steps)?;
+        let ended = if state.step == state.steps { report::of_ended(out) } else { None };
+        // A training that was killed after its last step measures again, and writes that line anew.
+        let measures_again = state.step == state.steps && ended.is_none();
+        let metrics = Metrics::open(out, state.step, measures_again)?;
         let spikes = Spikes::new(config.spike_factor, metrics.last_losses(spike::WINDOW)?);
         let clock = Clock::new(begun, state.step, config.seconds_max > 0.0 && state.step == 0);
         let training = Self {
@@ -172,6 +173,7 @@ impl<'a> Training<'a> {
             sources: None,
             clock,
             loss: f64::NAN,
+            ended,
         };
         observer.event(TrainEvent::Started {
             parameters: training.model.parameter_count() as u64,

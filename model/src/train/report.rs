@@ -70,6 +70,12 @@ fn by_source((source, found): &(String, Evaluation)) -> SourceReport {
     }
 }
 
+/// The report of a training whose folder is whole.
+pub(super) fn of_ended(out: &Path) -> Option<TrainReport> {
+    let bytes = std::fs::read(out.join(REPORT)).ok().filter(|_| out.join(folder::TENSORS).is_file())?;
+    serde_json::from_slice(&bytes).ok()
+}
+
 impl Training<'_> {
     /// Measures the trained model and writes its folder, the report last.
     pub(super) fn finish(mut self, report_path: &Path) -> Result<TrainReport, TrainError> {
