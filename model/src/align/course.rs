@@ -80,11 +80,9 @@ pub(super) struct Course<'a> {
 
 /// Takes a course from where it is to its end; one that has ended gives its report.
 ///
-/// `lesson` makes what is taught from the course; `write` writes tensors and configuration of a whole model; `end` is the token
-/// that ends an answer.
+/// `lesson` makes what is taught from the course; `write` writes tensors and configuration of a whole model.
 pub(super) fn take<'a>(
     course: Course<'a>,
-    end: u32,
     lesson: impl FnOnce(&Course<'a>) -> Result<Box<dyn Lesson + 'a>, TrainError>,
     write: impl FnOnce(&Transformer<f32>, &Path) -> Result<(), TrainError>,
 ) -> Result<AlignReport, TrainError> {
@@ -108,7 +106,19 @@ pub(super) fn take<'a>(
     let mut lesson = lesson(&course)?;
     course.work(lesson.as_mut())?;
     drop(lesson);
-    course.finish(end, write)
+    course.finish(write)
+}
+
+/// The model to begin with. Its texts begin behind the token that ends answers, in every step as in the folder that is written: what
+/// reads the folder begins with a token that was trained in this place.
+///
+/// # Errors
+/// Those of [`folder::load`].
+pub(super) fn base(job: &Job<'_>, end: u32) -> Result<Transformer<f32>, TrainError> {
+    let mut model = folder::load(job.base)?;
+    model.shape.eos = end;
+    model.shape.program.eos = end;
+    Ok(model)
 }
 
 /// Hexadecimal blake3 of a file.
@@ -282,12 +292,9 @@ impl<'a> Course<'a> {
     /// Writes the model folder: adapters, or the whole model where there are none or they are merged; the report last.
     fn finish(
         mut self,
-        end: u32,
         write: impl FnOnce(&Transformer<f32>, &Path) -> Result<(), TrainError>,
     ) -> Result<AlignReport, TrainError> {
         let out = self.job.out;
-        self.model.shape.eos = end;
-        self.model.shape.program.eos = end;
         if let Some(lora) = &self.lora {
             adapter::save(&self.model, lora, self.job.base, out)?;
         }

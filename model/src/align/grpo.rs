@@ -55,7 +55,7 @@ pub fn grpo(
     rules: &Rules,
     reward_model: Option<&Path>,
 ) -> Result<AlignReport, TrainError> {
-    let model = folder::load(job.base)?;
+    let model = course::base(job, rows.end)?;
     let judge = Judge::new(rules, reward_model)?;
     check_some(&rows.name, rows.train.len())?;
     let lengths = rows.train.iter().chain(&rows.held_out).map(|task| (task.line, task.prompt.len() + 1));
@@ -82,13 +82,13 @@ pub fn grpo(
     let reference = match (settings.kl > 0.0, common.lora_rank > 0) {
         (false, _) => None,
         (true, true) => Some(model.share()),
-        (true, false) => Some(folder::load(job.base)?),
+        (true, false) => Some(course::base(job, rows.end)?),
     };
     let course = Course::open(job, model, subject)?;
     let lesson = |_: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
         Ok(Box::new(Policy { rows, settings, common, judge, tokenizer, reference, round: Vec::new() }))
     };
-    course::take(course, rows.end, lesson, folder::save)
+    course::take(course, lesson, folder::save)
 }
 
 /// An answer that was given, and what it earned beside the others of its group.

@@ -276,6 +276,36 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
 }
 
 #[test]
+fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
+    let folder = Folder::new("begin");
+    base(&folder.0);
+    let (base, out) = (folder.0.join("base"), folder.0.join("out"));
+    let common = Common { steps: 4, learning_rate: 0.02, ..Common::default() };
+    let job = Job {
+        base: &base,
+        out: &out,
+        common: &common,
+        merge: false,
+        tokenizer_config: None,
+        observer: &Silent,
+    };
+    let rows = Rows { end: 9, ..pairs() };
+    let settings = Dpo::default();
+    let report = dpo::dpo(&job, &rows, &settings).unwrap();
+    let after = folder::load(&out).unwrap();
+    assert_eq!(after.shape.eos, 9);
+    let mut before = folder::load(&base).unwrap();
+    assert_ne!(before.shape.eos, 9);
+    before.shape.eos = 9;
+    // What the folder's own reader computes is what the course measured.
+    let [now, then] = [&after, &before].map(|model| dpo::scores(model, &rows.held_out, &settings).unwrap());
+    let margin = |both: [f64; 2]| both[0] - both[1];
+    let margins: f64 = now.iter().zip(&then).map(|(now, then)| margin(*now) - margin(*then)).sum();
+    let expected = settings.beta * margins / rows.held_out.len() as f64;
+    assert!((report.after["margin"] - expected).abs() < 1e-5, "{report:?} {expected}");
+}
+
+#[test]
 fn rows_that_do_not_fit_are_told_by_their_line() {
     let folder = Folder::new("unfit");
     base(&folder.0);
