@@ -129,12 +129,6 @@ pub(super) fn hash_of(path: &Path) -> Result<String, TrainError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Hexadecimal blake3 of what a model folder learned.
-fn hash_of_model(folder: &Path) -> Result<String, TrainError> {
-    let name = if adapter::is_adapter(folder) { adapter::ADAPTER } else { folder::TENSORS };
-    hash_of(&folder.join(name))
-}
-
 impl<'a> Course<'a> {
     /// Goes on from the newest checkpoint of `job`, or begins. Whatever of `model` is not frozen learns, or its adapters alone.
     ///
@@ -165,7 +159,7 @@ impl<'a> Course<'a> {
         let mut settings = job.common.table();
         settings.extend(subject.settings);
         settings.insert("method".into(), subject.method.into());
-        settings.insert("base".into(), hash_of_model(job.base)?);
+        settings.insert("base".into(), adapter::hash(job.base)?);
         let tokenizer = hash_of(&job.base.join(manifest::TOKENIZER))?;
         let begin = State::of_rows(settings, subject.steps, subject.rows, subject.position, &tokenizer);
         let checkpoints = Checkpoints::open(job.out)?;
