@@ -311,6 +311,18 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     let by_model = Rules { reward_model: 1.0, ..Rules::default() };
     let scored = super::score::score(&folder.0.join("base"), &tasks, &by_model, Some(&judge), 2).unwrap();
     assert_eq!(scored.len(), tasks.held_out.len());
+
+    // A reward model that cannot read what the model writes is refused before the first answer.
+    let score =
+        |tokens_max| super::score::score(&folder.0.join("base"), &tasks, &by_model, Some(&judge), tokens_max);
+    let told = score(100).unwrap_err().to_string();
+    assert!(told.contains("reads 15 tokens") && told.contains("allow 13 tokens"), "{told}");
+    let path = judge.join(schemas::manifest::TOKENIZER);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.push(b'\n');
+    std::fs::write(&path, bytes).unwrap();
+    let told = score(2).unwrap_err().to_string();
+    assert!(told.contains("another tokenizer"), "{told}");
 }
 
 #[test]
