@@ -65,7 +65,7 @@ pub fn grpo(
     judge.check_model(job.base, (longest, settings.tokens_max, model.shape.context))?;
     std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
     let common = job.common;
-    let tokenizer = open_tokenizer(&job.base.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+    let (tokenizer, vocab) = open_tokenizer(&job.base.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
     let rounds = common.steps_over(rows.train.len() as u64);
     let mut table = settings.table();
     table.extend(rules.table());
@@ -88,7 +88,17 @@ pub fn grpo(
     };
     let course = Course::open(job, model, subject)?;
     let lesson = |_: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
-        Ok(Box::new(Policy { rows, settings, common, judge, tokenizer, reference, round: Vec::new() }))
+        let round = Vec::new();
+        Ok(Box::new(Policy {
+            rows,
+            settings,
+            common,
+            judge,
+            tokenizer,
+            vocab: vocab as usize,
+            reference,
+            round,
+        }))
     };
     course::take(course, lesson, folder::save)
 }
@@ -111,6 +121,8 @@ struct Policy<'a> {
     common: &'a Common,
     judge: Judge,
     tokenizer: Tokenizer,
+    /// Its ids are below this.
+    vocab: usize,
     reference: Option<Transformer<f32>>,
     round: Vec<Sampled>,
 }
@@ -155,7 +167,7 @@ fn advantages(rewards: &[f64]) -> Vec<f64> {
 impl Policy<'_> {
     fn asking(&self) -> (usize, usize) {
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        (size(self.settings.group), self.tokenizer.get_vocab_size(true))
+        (size(self.settings.group), self.vocab)
     }
 
     /// Draws the answers of a round and judges them.

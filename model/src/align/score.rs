@@ -41,9 +41,8 @@ pub fn score(
     rows.held_out.iter().try_for_each(|task| judge.check(&rows.name, task))?;
     let longest = rows.held_out.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
     judge.check_model(folder, (longest, tokens_max, model.shape.context))?;
-    let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-    let vocab = tokenizer.get_vocab_size(true);
-    let found = greedy(&model, &tokenizer, &judge, rows, tokens_max, vocab)?;
+    let (tokenizer, vocab) = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+    let found = greedy(&model, &tokenizer, &judge, rows, tokens_max, vocab as usize)?;
     let scored = rows.held_out.iter().zip(found).map(|(task, (found, reward))| Scored {
         line: task.line,
         text: found.text,
