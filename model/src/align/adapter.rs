@@ -3,6 +3,7 @@
 //! An adapter folder is a model folder whose tensors are `adapter_model.safetensors` over those of a base model; names and
 //! `adapter_config.json` are those of PEFT. [`crate::folder::load`] reads it like any other model, merged.
 
+use super::course::hash_of;
 use crate::architecture::{Init, Shape, Source, Tensors, Transformer};
 use crate::error::TrainError;
 use crate::folder::{self, Named};
@@ -18,6 +19,8 @@ pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
 /// What PEFT puts before the name of a tensor.
 const PREFIX: &str = "base_model.model.";
+/// Adapters that may lie over each other.
+const CHAIN_MAX: usize = 16;
 
 /// Size and places of adapters.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +153,66 @@ pub(crate) fn merge(model: &mut Transformer<f32>) -> Result<(), TrainError> {
 
 /// Whether a folder holds an adapter and no model of its own.
 pub(crate) fn is_adapter(folder: &Path) -> bool {
-    folder.join(ADAPTER_CONFIG).is_file() && !folder.join(folder::TENSORS).is_file()
+    let holds = |name: &str| folder.join(name).is_file();
+    holds(ADAPTER_CONFIG) && !holds(folder::TENSORS) && !holds(folder::INDEX)
+}
+
+fn read_json(path: &Path) -> Result<Value, TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+    serde_json::from_slice(&bytes).map_err(TrainError::file(path))
+}
+
+/// A model folder, and where it is an adapter, the folders that it lies over, down to that of a whole model.
+///
+/// # Errors
+/// A base model is not where its adapter says, or more than [`CHAIN_MAX`] adapters lie over each other, as in a circle.
+pub(crate) fn chain(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let mut found = vec![folder.to_owned()];
+    while let Some(last) = found.last().filter(|last| is_adapter(last)) {
+        let path = last.join(ADAPTER_CONFIG);
+        if found.len() > CHAIN_MAX {
+            let told = format!(
+                "more than {CHAIN_MAX} adapters lie over each other; merge one with `gristmill align merge`"
+            );
+            return Err(TrainError::file(&path)(told));
+        }
+        let config = read_json(&path)?;
+        let base = config["base_model_name_or_path"].as_str().map(PathBuf::from);
+        let base =
+            base.ok_or_else(|| TrainError::file(&path)("`base_model_name_or_path` is missing".to_owned()))?;
+        if !is_adapter(&base) && !folder::weight_files(&base)?.iter().all(|file| file.is_file()) {
+            return Err(TrainError::file(&path)(format!(
+                "the base model {} is not there; write its folder into `base_model_name_or_path`",
+                base.display()
+            )));
+        }
+        found.push(base);
+    }
+    Ok(found)
+}
+
+/// Hexadecimal blake3 of what a model folder learned: of its file of weights, or where there are several files or adapters, of
+/// the hashes of all of them.
+///
+/// # Errors
+/// Those of [`chain`], or a file cannot be read.
+pub(crate) fn hash(folder: &Path) -> Result<String, TrainError> {
+    let mut hashes = Vec::new();
+    for folder in chain(folder)? {
+        if is_adapter(&folder) {
+            let config = read_json(&folder.join(ADAPTER_CONFIG))?;
+            let of_tensors = hash_of(&folder.join(ADAPTER))?;
+            hashes.push(format!("{of_tensors} {} {}", config["r"], config["lora_alpha"]));
+        } else {
+            for file in folder::weight_files(&folder)? {
+                hashes.push(hash_of(&file)?);
+            }
+        }
+    }
+    match &hashes[..] {
+        [one] => Ok(one.clone()),
+        several => Ok(blake3::hash(several.join("\n").as_bytes()).to_hex().to_string()),
+    }
 }
 
 /// Reads an adapter folder over its base model, whose configuration is `shape` but for the token that ends a text.
@@ -159,17 +221,9 @@ pub(crate) fn is_adapter(folder: &Path) -> bool {
 /// The base model is not where the adapter says, or is of another architecture, or a tensor is missing or left over.
 pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, TrainError> {
     let path = folder.join(ADAPTER_CONFIG);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let config: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+    let config = read_json(&path)?;
     let wrong = |message: String| TrainError::file(&path)(message);
-    let base = config["base_model_name_or_path"].as_str().map(PathBuf::from);
-    let base = base.ok_or_else(|| wrong("`base_model_name_or_path` is missing".into()))?;
-    if !base.join(folder::TENSORS).is_file() {
-        return Err(wrong(format!(
-            "the base model {} is not there; write its folder into `base_model_name_or_path`",
-            base.display()
-        )));
-    }
+    let base = chain(folder)?.swap_remove(1);
     let rank = config["r"].as_u64().filter(|rank| *rank > 0).ok_or_else(|| wrong("`r` is no rank".into()))?;
     let alpha = config["lora_alpha"].as_f64().ok_or_else(|| wrong("`lora_alpha` is no number".into()))?;
     let targets = config["target_modules"].as_array().into_iter().flatten();

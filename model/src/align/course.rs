@@ -80,11 +80,9 @@ pub(super) struct Course<'a> {
 
 /// Takes a course from where it is to its end; one that has ended gives its report.
 ///
-/// `lesson` makes what is taught from the course; `write` writes tensors and configuration of a whole model; `end` is the token
-/// that ends an answer.
+/// `lesson` makes what is taught from the course; `write` writes tensors and configuration of a whole model.
 pub(super) fn take<'a>(
     course: Course<'a>,
-    end: u32,
     lesson: impl FnOnce(&Course<'a>) -> Result<Box<dyn Lesson + 'a>, TrainError>,
     write: impl FnOnce(&Transformer<f32>, &Path) -> Result<(), TrainError>,
 ) -> Result<AlignReport, TrainError> {
@@ -108,7 +106,19 @@ pub(super) fn take<'a>(
     let mut lesson = lesson(&course)?;
     course.work(lesson.as_mut())?;
     drop(lesson);
-    course.finish(end, write)
+    course.finish(write)
+}
+
+/// The model to begin with. Its texts begin behind the token that ends answers, in every step as in the folder that is written: what
+/// reads the folder begins with a token that was trained in this place.
+///
+/// # Errors
+/// Those of [`folder::load`].
+pub(super) fn base(job: &Job<'_>, end: u32) -> Result<Transformer<f32>, TrainError> {
+    let mut model = folder::load(job.base)?;
+    model.shape.eos = end;
+    model.shape.program.eos = end;
+    Ok(model)
 }
 
 /// Hexadecimal blake3 of a file.
@@ -117,12 +127,6 @@ pub(super) fn hash_of(path: &Path) -> Result<String, TrainError> {
     let file = std::fs::File::open(path).map_err(TrainError::io(path))?;
     hasher.update_reader(file).map_err(TrainError::io(path))?;
     Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Hexadecimal blake3 of what a model folder learned.
-fn hash_of_model(folder: &Path) -> Result<String, TrainError> {
-    let name = if adapter::is_adapter(folder) { adapter::ADAPTER } else { folder::TENSORS };
-    hash_of(&folder.join(name))
 }
 
 impl<'a> Course<'a> {
@@ -155,7 +159,7 @@ impl<'a> Course<'a> {
         let mut settings = job.common.table();
         settings.extend(subject.settings);
         settings.insert("method".into(), subject.method.into());
-        settings.insert("base".into(), hash_of_model(job.base)?);
+        settings.insert("base".into(), adapter::hash(job.base)?);
         let tokenizer = hash_of(&job.base.join(manifest::TOKENIZER))?;
         let begin = State::of_rows(settings, subject.steps, subject.rows, subject.position, &tokenizer);
         let checkpoints = Checkpoints::open(job.out)?;
@@ -282,12 +286,9 @@ impl<'a> Course<'a> {
     /// Writes the model folder: adapters, or the whole model where there are none or they are merged; the report last.
     fn finish(
         mut self,
-        end: u32,
         write: impl FnOnce(&Transformer<f32>, &Path) -> Result<(), TrainError>,
     ) -> Result<AlignReport, TrainError> {
         let out = self.job.out;
-        self.model.shape.eos = end;
-        self.model.shape.program.eos = end;
         if let Some(lora) = &self.lora {
             adapter::save(&self.model, lora, self.job.base, out)?;
         }

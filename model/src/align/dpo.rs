@@ -42,7 +42,7 @@ const SCORED: usize = 16;
 /// # Errors
 /// Rows that do not fit the model, and those of a training.
 pub fn dpo(job: &Job<'_>, rows: &Rows<Pair>, settings: &Dpo) -> Result<AlignReport, TrainError> {
-    let model = folder::load(job.base)?;
+    let model = course::base(job, rows.end)?;
     check_some(&rows.name, rows.train.len())?;
     check_lengths(&model, &rows.name, rows.train.iter().chain(&rows.held_out).map(length))?;
     std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
@@ -65,11 +65,11 @@ pub fn dpo(job: &Job<'_>, rows: &Rows<Pair>, settings: &Dpo) -> Result<AlignRepo
             Some(reference) => reference,
             // At the first step the model is what it was; later its folder says what that is.
             None if course.state.step == 0 => Reference::compute(&path, &before, rows, settings)?,
-            None => Reference::compute(&path, &folder::load(job.base)?, rows, settings)?,
+            None => Reference::compute(&path, &course::base(job, rows.end)?, rows, settings)?,
         };
         Ok(Box::new(Preferences { rows, settings, common, reference }))
     };
-    course::take(course, rows.end, lesson, folder::save)
+    course::take(course, lesson, folder::save)
 }
 
 /// Line and tokens of the longer text of a pair.
@@ -151,7 +151,11 @@ impl Reference {
 }
 
 /// Log-probabilities of both answers of each pair.
-fn scores(model: &Transformer<f32>, pairs: &[Pair], settings: &Dpo) -> Result<Vec<[f64; 2]>, TrainError> {
+pub(super) fn scores(
+    model: &Transformer<f32>,
+    pairs: &[Pair],
+    settings: &Dpo,
+) -> Result<Vec<[f64; 2]>, TrainError> {
     let mut scores = Vec::with_capacity(pairs.len());
     for chunk in pairs.chunks(SCORED) {
         let found = Packed::new(&texts(chunk.iter()), model.shape.eos).log_probabilities(model)?;

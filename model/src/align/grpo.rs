@@ -55,15 +55,17 @@ pub fn grpo(
     rules: &Rules,
     reward_model: Option<&Path>,
 ) -> Result<AlignReport, TrainError> {
-    let model = folder::load(job.base)?;
+    let model = course::base(job, rows.end)?;
     let judge = Judge::new(rules, reward_model)?;
     check_some(&rows.name, rows.train.len())?;
     let lengths = rows.train.iter().chain(&rows.held_out).map(|task| (task.line, task.prompt.len() + 1));
     check_lengths(&model, &rows.name, lengths)?;
     rows.train.iter().chain(&rows.held_out).try_for_each(|task| judge.check(&rows.name, task))?;
+    let longest = rows.train.iter().chain(&rows.held_out).map(|task| task.prompt.len()).max().unwrap_or(0);
+    judge.check_model(job.base, (longest, settings.tokens_max, model.shape.context))?;
     std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
     let common = job.common;
-    let tokenizer = open_tokenizer(&job.base.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+    let (tokenizer, vocab) = open_tokenizer(&job.base.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
     let rounds = common.steps_over(rows.train.len() as u64);
     let mut table = settings.table();
     table.extend(rules.table());
@@ -82,13 +84,23 @@ pub fn grpo(
     let reference = match (settings.kl > 0.0, common.lora_rank > 0) {
         (false, _) => None,
         (true, true) => Some(model.share()),
-        (true, false) => Some(folder::load(job.base)?),
+        (true, false) => Some(course::base(job, rows.end)?),
     };
     let course = Course::open(job, model, subject)?;
     let lesson = |_: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
-        Ok(Box::new(Policy { rows, settings, common, judge, tokenizer, reference, round: Vec::new() }))
+        let round = Vec::new();
+        Ok(Box::new(Policy {
+            rows,
+            settings,
+            common,
+            judge,
+            tokenizer,
+            vocab: vocab as usize,
+            reference,
+            round,
+        }))
     };
-    course::take(course, rows.end, lesson, folder::save)
+    course::take(course, lesson, folder::save)
 }
 
 /// An answer that was given, and what it earned beside the others of its group.
@@ -109,6 +121,8 @@ struct Policy<'a> {
     common: &'a Common,
     judge: Judge,
     tokenizer: Tokenizer,
+    /// Its ids are below this.
+    vocab: usize,
     reference: Option<Transformer<f32>>,
     round: Vec<Sampled>,
 }
@@ -153,7 +167,7 @@ fn advantages(rewards: &[f64]) -> Vec<f64> {
 impl Policy<'_> {
     fn asking(&self) -> (usize, usize) {
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        (size(self.settings.group), self.tokenizer.get_vocab_size(true))
+        (size(self.settings.group), self.vocab)
     }
 
     /// Draws the answers of a round and judges them.

@@ -114,7 +114,7 @@ fn with_head<T: Real>(model: &mut Transformer<T>) -> candle_core::Result<Shared<
 /// # Errors
 /// Rows that do not fit the model, and those of a training.
 pub fn reward(job: &Job<'_>, rows: &Rows<Pair>) -> Result<AlignReport, TrainError> {
-    let mut model = folder::load(job.base)?;
+    let mut model = course::base(job, rows.end)?;
     check_some(&rows.name, rows.train.len())?;
     // The last token is an input too: one place more.
     let lengths = rows.train.iter().chain(&rows.held_out).map(length);
@@ -133,12 +133,11 @@ pub fn reward(job: &Job<'_>, rows: &Rows<Pair>) -> Result<AlignReport, TrainErro
     };
     // The head is no adapter: the whole model is written.
     let whole = Job { merge: true, ..*job };
-    let end = model.shape.eos;
     let course = Course::open(&whole, model, subject)?;
     let lesson = |_: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
         Ok(Box::new(Comparisons { rows, common, head }))
     };
-    course::take(course, end, lesson, save)
+    course::take(course, lesson, save)
 }
 
 fn save(model: &Transformer<f32>, out: &Path) -> Result<(), TrainError> {

@@ -1,12 +1,13 @@
 //! Rewards that can be checked: rules over the text of an answer, each with a weight; an answer's reward is the weighted sum.
 
 use super::Task;
+use super::course::hash_of;
 use super::packed::Sequence;
 use super::reward::{self, Reward};
 use crate::error::TrainError;
 use regex::Regex;
-use schemas::config;
-use std::path::Path;
+use schemas::{config, manifest};
+use std::path::{Path, PathBuf};
 
 config! {
     /// Weights of the rules, and what they need.
@@ -44,7 +45,8 @@ pub(super) struct Answer<'a> {
 /// Rules ready to judge.
 pub(super) struct Judge {
     rules: Rules,
-    model: Option<Reward<f32>>,
+    /// The reward model with its folder.
+    model: Option<(PathBuf, Reward<f32>)>,
 }
 
 /// The last number of a text: digits with at most one point, commas between groups left out.
@@ -88,9 +90,41 @@ impl Judge {
         if (rules.reward_model != 0.0) != model.is_some() {
             return wrong("`reward_model` is the weight of the model that `--reward-model` names");
         }
-        let judge = Self { rules, model: model.map(reward::open).transpose()? };
+        let open = |folder: &Path| Ok::<_, TrainError>((folder.to_owned(), reward::open(folder)?));
+        let judge = Self { rules, model: model.map(open).transpose()? };
         judge.expression("")?;
         Ok(judge)
+    }
+
+    /// Refuses a reward model that does not read what `policy`, a model folder, writes: prompts of at most `prompt` tokens and answers of
+    /// at most `tokens_max`, cut at a context of `context`.
+    ///
+    /// # Errors
+    /// Its tokenizer is another one, or its context too short.
+    pub(super) fn check_model(
+        &self,
+        policy: &Path,
+        (prompt, tokens_max, context): (usize, u64, usize),
+    ) -> Result<(), TrainError> {
+        let Some((folder, reward)) = &self.model else { return Ok(()) };
+        let tokenizer = |folder: &Path| hash_of(&folder.join(manifest::TOKENIZER));
+        if tokenizer(folder)? != tokenizer(policy)? {
+            let told = "the reward model reads another tokenizer's tokens than the model writes; train it from a model with the same \
+                        tokenizer.json";
+            return Err(TrainError::file(folder)(told));
+        }
+        let answer = usize::try_from(tokens_max).unwrap_or(usize::MAX);
+        // A reward is read behind the last token, one place more.
+        let (read, longest) = (reward.model.shape.context, prompt.saturating_add(answer).min(context));
+        if longest < read {
+            return Ok(());
+        }
+        Err(TrainError::file(folder)(format!(
+            "the reward model reads {} tokens of a text, and prompts of up to {prompt} with answers of {tokens_max} may come to \
+             {longest}; allow {} tokens for answers at most, or leave longer prompts out",
+            read - 1,
+            (read - 1).saturating_sub(prompt)
+        )))
     }
 
     fn expression(&self, answer: &str) -> Result<Option<Regex>, TrainError> {
@@ -125,7 +159,7 @@ impl Judge {
         for answer in answers {
             rewards.push(self.by_rules(answer)?);
         }
-        if let Some(model) = &self.model {
+        if let Some((_, model)) = &self.model {
             for (answers, rewards) in answers.chunks(32).zip(rewards.chunks_mut(32)) {
                 let texts: Vec<Sequence<'_>> = (answers.iter())
                     .map(|answer| Sequence { prompt: &answer.task.prompt, answer: answer.ids })

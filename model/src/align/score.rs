@@ -39,9 +39,10 @@ pub fn score(
     let judge = Judge::new(rules, reward_model)?;
     check_lengths(&model, &rows.name, rows.held_out.iter().map(|task| (task.line, task.prompt.len() + 1)))?;
     rows.held_out.iter().try_for_each(|task| judge.check(&rows.name, task))?;
-    let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-    let vocab = tokenizer.get_vocab_size(true);
-    let found = greedy(&model, &tokenizer, &judge, rows, tokens_max, vocab)?;
+    let longest = rows.held_out.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
+    judge.check_model(folder, (longest, tokens_max, model.shape.context))?;
+    let (tokenizer, vocab) = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+    let found = greedy(&model, &tokenizer, &judge, rows, tokens_max, vocab as usize)?;
     let scored = rows.held_out.iter().zip(found).map(|(task, (found, reward))| Scored {
         line: task.line,
         text: found.text,

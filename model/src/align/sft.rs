@@ -25,7 +25,6 @@ const BATCH: usize = 8;
 /// # Errors
 /// The dataset is damaged, was made with another tokenizer or is longer than the model's context; or those of a training.
 pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
-    let model = folder::load(job.base)?;
     let path = dataset.join(manifest::FILE);
     let dataset = Dataset::open(dataset)?;
     let tokenizer = course::hash_of(&job.base.join(manifest::TOKENIZER))?;
@@ -34,6 +33,8 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
         let told = "the dataset was made with another tokenizer than the model's; give `tokenize.chat` the model's tokenizer.json";
         return Err(wrong(told.to_owned()));
     }
+    // What documents begin with is what answers end with: the model learns it in this place.
+    let model = course::base(job, dataset.tokens.eos_id)?;
     let (length, context) = (dataset.tokens.sequence_length, model.shape.context);
     if length > context as u64 {
         return Err(wrong(format!(
@@ -41,7 +42,6 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
         )));
     }
     let common = job.common;
-    let end = dataset.tokens.eos_id;
     let subject = Subject {
         method: "sft",
         settings: BTreeMap::new(),
@@ -51,13 +51,12 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
         step_tokens: common.step_rows() * length,
     };
     std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
-    // What documents begin with is what answers end with: the model learns it in this place.
     let course = Course::open(job, model, subject)?;
     let lesson = |course: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
         let stream = dataset.stream(course.state.position, Share::ALL)?;
         Ok(Box::new(Answers { dataset: &dataset, stream, common }))
     };
-    course::take(course, end, lesson, folder::save)
+    course::take(course, lesson, folder::save)
 }
 
 struct Answers<'a> {

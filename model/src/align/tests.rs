@@ -69,6 +69,44 @@ fn adapters_begin_as_nothing_and_merge_to_the_same_logits() {
 }
 
 #[test]
+fn an_adapter_lies_over_an_adapter_or_over_weights_in_several_files() {
+    let folder = Folder::new("chain");
+    let [base, first, second] = ["base", "first", "second"].map(|name| folder.0.join(name));
+    [&base, &first, &second].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    let whole: Transformer<f32> = model(&small(Architecture::Llama), 12);
+    folder::save_config(&whole, &base).unwrap();
+    let named = folder::named(&whole).unwrap();
+    crate::export::write_tensors(&named, crate::export::Precision::F32, 4000, &base).unwrap();
+    assert!(folder::weight_files(&base).unwrap().len() > 1);
+    let (mut model, lora) = adapted(Architecture::Llama);
+    save(&model, &lora, &base, &first).unwrap();
+    merge(&mut model).unwrap();
+    let over_one = logits(&model);
+    lora.attach(&mut model, Source::drawn(9, &Device::Cpu)).unwrap();
+    for (at, up) in model.learning().iter().enumerate().filter(|(_, p)| p.name().ends_with("lora_B.weight")) {
+        let values: Vec<f32> = crate::numeric::numbers(up.value().elem_count(), 100 + at as u64);
+        up.value()
+            .set(&candle_core::Tensor::from_vec(values, up.value().shape(), &Device::Cpu).unwrap())
+            .unwrap();
+    }
+    save(&model, &lora, &first, &second).unwrap();
+    merge(&mut model).unwrap();
+    let over_two = logits(&model);
+    let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
+    assert!(!near(&over_one, &over_two));
+    assert!(near(&logits(&folder::load(&first).unwrap()), &over_one));
+    assert!(near(&logits(&folder::load(&second).unwrap()), &over_two));
+    assert_ne!(super::adapter::hash(&first).unwrap(), super::adapter::hash(&second).unwrap());
+    // A circle is no model.
+    let path = first.join(super::adapter::ADAPTER_CONFIG);
+    let config = std::fs::read_to_string(&path).unwrap();
+    let canonical = |folder: &Path| std::fs::canonicalize(folder).unwrap().display().to_string();
+    std::fs::write(&path, config.replace(&canonical(&base), &canonical(&second))).unwrap();
+    let told = folder::load(&second).unwrap_err().to_string();
+    assert!(told.contains("adapters lie over each other"), "{told}");
+}
+
+#[test]
 fn an_adapter_of_another_architecture_is_refused() {
     let folder = Folder::new("other-adapter");
     let (llama, gpt, adapter) = (folder.0.join("llama"), folder.0.join("gpt"), folder.0.join("adapter"));
@@ -273,6 +311,48 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     let by_model = Rules { reward_model: 1.0, ..Rules::default() };
     let scored = super::score::score(&folder.0.join("base"), &tasks, &by_model, Some(&judge), 2).unwrap();
     assert_eq!(scored.len(), tasks.held_out.len());
+
+    // A reward model that cannot read what the model writes is refused before the first answer.
+    let score =
+        |tokens_max| super::score::score(&folder.0.join("base"), &tasks, &by_model, Some(&judge), tokens_max);
+    let told = score(100).unwrap_err().to_string();
+    assert!(told.contains("reads 15 tokens") && told.contains("allow 13 tokens"), "{told}");
+    let path = judge.join(schemas::manifest::TOKENIZER);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.push(b'\n');
+    std::fs::write(&path, bytes).unwrap();
+    let told = score(2).unwrap_err().to_string();
+    assert!(told.contains("another tokenizer"), "{told}");
+}
+
+#[test]
+fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
+    let folder = Folder::new("begin");
+    base(&folder.0);
+    let (base, out) = (folder.0.join("base"), folder.0.join("out"));
+    let common = Common { steps: 4, learning_rate: 0.02, ..Common::default() };
+    let job = Job {
+        base: &base,
+        out: &out,
+        common: &common,
+        merge: false,
+        tokenizer_config: None,
+        observer: &Silent,
+    };
+    let rows = Rows { end: 9, ..pairs() };
+    let settings = Dpo::default();
+    let report = dpo::dpo(&job, &rows, &settings).unwrap();
+    let after = folder::load(&out).unwrap();
+    assert_eq!(after.shape.eos, 9);
+    let mut before = folder::load(&base).unwrap();
+    assert_ne!(before.shape.eos, 9);
+    before.shape.eos = 9;
+    // What the folder's own reader computes is what the course measured.
+    let [now, then] = [&after, &before].map(|model| dpo::scores(model, &rows.held_out, &settings).unwrap());
+    let margin = |both: [f64; 2]| both[0] - both[1];
+    let margins: f64 = now.iter().zip(&then).map(|(now, then)| margin(*now) - margin(*then)).sum();
+    let expected = settings.beta * margins / rows.held_out.len() as f64;
+    assert!((report.after["margin"] - expected).abs() < 1e-5, "{report:?} {expected}");
 }
 
 #[test]

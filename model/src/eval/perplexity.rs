@@ -63,10 +63,9 @@ impl Bytes {
     /// # Errors
     /// It is none, or has ids beyond `vocab`.
     pub(crate) fn open(path: &Path, vocab: u64, eos: u32) -> Result<Self, TrainError> {
-        let tokenizer = open_tokenizer(path, vocab)?;
+        let (tokenizer, vocab) = open_tokenizer(path, vocab)?;
         let byte_level = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
         let length = |id| tokenizer.id_to_token(id).map_or([0, 0], |token| byte_level_lengths(&token));
-        let vocab = u32::try_from(tokenizer.get_vocab_size(true)).map_err(TrainError::file(path))?;
         let lengths = byte_level.then(|| (0..vocab).map(length).collect());
         Ok(Self { tokenizer, lengths, eos })
     }
@@ -100,15 +99,15 @@ fn byte_level_lengths(token: &str) -> [u64; 2] {
     [token.chars().count() as u64, begins as u64]
 }
 
-/// Reads the tokenizer of a model.
+/// Reads the tokenizer of a model, and the number that all its ids are below: ids may have gaps, so it is not the count of tokens.
 ///
 /// # Errors
 /// It is none, or has ids beyond the vocabulary, which may be larger.
-pub(crate) fn open_tokenizer(path: &Path, vocab: u64) -> Result<Tokenizer, TrainError> {
+pub(crate) fn open_tokenizer(path: &Path, vocab: u64) -> Result<(Tokenizer, u32), TrainError> {
     let tokenizer = Tokenizer::from_file(path).map_err(TrainError::file(path))?;
-    let greatest = tokenizer.get_vocab(true).into_values().max().map_or(0, u64::from);
-    if greatest < vocab {
-        return Ok(tokenizer);
+    let greatest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+    if u64::from(greatest) < vocab {
+        return Ok((tokenizer, greatest.saturating_add(1)));
     }
     let message =
         format!("has the token {greatest}, the model a vocabulary of {vocab}: it is another model's");

@@ -87,7 +87,7 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
             .to_owned();
         return Err(TrainError::Config { message });
     }
-    let tokenizer = open_tokenizer(&source.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+    let (tokenizer, _) = open_tokenizer(&source.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
     let part = part(out);
     // What a killed export left.
     drop(fs::remove_dir_all(&part));

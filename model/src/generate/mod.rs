@@ -49,6 +49,8 @@ config! {
 pub struct Sampler {
     pub(crate) model: Transformer<f32>,
     pub(crate) tokenizer: Tokenizer,
+    /// The tokenizer's ids are below this. The model's vocabulary may be larger; what stands for no text is not drawn.
+    pub(crate) vocab: usize,
     /// The token that a text begins behind.
     pub(crate) begin: u32,
 }
@@ -61,13 +63,13 @@ impl Sampler {
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let model = folder::load(folder)?;
         model.shape.program.continues().map_err(TrainError::file(folder))?;
-        let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+        let (tokenizer, vocab) = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
         // A model of another program may begin a text with another token than ends one.
         let told = std::fs::read(folder.join(manifest::TOKENIZER_CONFIG)).unwrap_or_default();
         let told: serde_json::Value = serde_json::from_slice(&told).unwrap_or_default();
         let begin = told["bos_token"].as_str().or_else(|| told["bos_token"]["content"].as_str());
         let begin = begin.and_then(|token| tokenizer.token_to_id(token)).unwrap_or(model.shape.eos);
-        Ok(Self { model, tokenizer, begin })
+        Ok(Self { model, tokenizer, vocab: vocab as usize, begin })
     }
 
     /// The ids that follow each prompt, until the end-of-document token, a stop token or `tokens_max`; stop texts are not looked for.
@@ -102,8 +104,6 @@ impl Sampler {
         sampling: &'a Sampling,
         stops: &'a [u32],
     ) -> Request<'a> {
-        // A vocabulary may be larger than its tokenizer; what stands for no text is not drawn.
-        let vocab = self.tokenizer.get_vocab_size(true);
-        Request { model: &self.model, vocab, prompts, sampling, stops }
+        Request { model: &self.model, vocab: self.vocab, prompts, sampling, stops }
     }
 }

@@ -37,7 +37,7 @@ impl Scorer {
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let model = folder::load(folder)?;
         model.shape.program.continues().map_err(TrainError::file(folder))?;
-        let tokenizer = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
+        let (tokenizer, _) = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
         let path = folder.join(manifest::TOKENIZER_CONFIG);
         let told: Value = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?,

@@ -33,7 +33,8 @@ fn saying(folder: &Folder, logits: &[(u32, f32)]) -> Sampler {
     set("transformer.ln_f.bias", bias);
     set("lm_head.weight", head);
     let path = folder.0.join("tokenizer.json");
-    Sampler { model, tokenizer: tokenizers::Tokenizer::from_file(path).unwrap(), begin: 0 }
+    let (tokenizer, vocab) = crate::eval::perplexity::open_tokenizer(&path, VOCAB).unwrap();
+    Sampler { model, tokenizer, vocab: vocab as usize, begin: 0 }
 }
 
 fn check(name: &str, logits: &[(u32, f32)], sampling: &Sampling, prompt: &str, expected: &str) {
