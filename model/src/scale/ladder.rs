@@ -9,6 +9,7 @@
 use crate::architecture::{Source, Transformer};
 use crate::config::Config;
 use crate::error::TrainError;
+use crate::optimizer::Role;
 use candle_core::Device;
 use schemas::manifest::Tokens;
 
@@ -75,16 +76,34 @@ const fn head_width(width: u64) -> u64 {
 /// Parameters of a model but for those that stand for tokens and positions.
 fn parameters(config: &Config, tokens: &Tokens) -> Result<u64, TrainError> {
     let shape = config.shape(tokens)?;
-    let tables = [shape.vocab, shape.context];
-    let model: Transformer<f32> = Transformer::new(shape, Source::drawn(0, &Device::Cpu))?;
-    let of = |dims: &[usize]| dims.iter().product::<usize>() as u64;
-    let inner = model.parameters.iter().map(|p| p.value().dims().to_vec());
-    Ok(inner.filter(|dims| dims.len() < 2 || !tables.contains(&dims[0])).map(|dims| of(&dims)).sum())
+    let model: Transformer<f32> = Transformer::new(shape, Source::blank(u64::MAX, &Device::Cpu))?;
+    let inner = model.parameters.iter().filter(|parameter| model.role(parameter) != Role::Table);
+    Ok(inner.map(|parameter| parameter.value().elem_count() as u64).sum())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_matrix_as_long_as_the_context_is_counted() {
+        let counted = |sequence_length: u64, vocab_size: u64| {
+            let tokens = Tokens {
+                folder: "tokens".into(),
+                sequence_length,
+                vocab_size,
+                eos_id: 0,
+                train: 1,
+                validation: 1,
+                tokenizer: String::new(),
+            };
+            let config = Config { width: 64, ff_width: 256, layers: 2, ..Config::default() };
+            parameters(&config, &tokens).unwrap()
+        };
+        // Four matrices of attention, three of the feed-forward part and two gains a layer; one gain behind them.
+        let expected = 2 * (4 * 64 * 64 + 3 * 64 * 256 + 2 * 64) + 64;
+        assert_eq!([counted(256, 1999), counted(64, 256), counted(127, 1999)], [expected; 3]);
+    }
 
     #[test]
     fn shapes_come_near_what_is_wanted() {

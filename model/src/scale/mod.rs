@@ -199,12 +199,21 @@ impl Scale {
             (0..self.sizes).rev().map(|below| (self.largest as f64 / 2_f64.powi(below as i32)) as u64);
         let rungs = wanted.map(|wanted| ladder::rung(base, &bench.opened.tokens, wanted));
         let rungs = rungs.collect::<Result<Vec<_>, _>>()?;
-        match rungs.windows(2).find(|pair| pair[0].parameters >= pair[1].parameters) {
-            Some(pair) => wrong(format!(
+        if let Some(pair) = rungs.windows(2).find(|pair| pair[0].parameters >= pair[1].parameters) {
+            return wrong(format!(
                 "two sizes of the ladder are one shape of {} parameters; ask for fewer, or for larger ones",
                 pair[0].parameters
+            ));
+        }
+        // Parts that are raised to as many steps would be one training, in one folder.
+        let least = STEPS_MIN * bench.step_tokens;
+        match self.tokens(rungs[0].parameters, bench).first() {
+            Some(part) if self.tokens_per_parameter.is_none() && *part < least => wrong(format!(
+                "the shortest training has {part} tokens, fewer than {STEPS_MIN} steps of {}; ask for {} tokens at least, or for smaller steps",
+                bench.step_tokens,
+                least * PARTS[0]
             )),
-            None => Ok(rungs),
+            _ => Ok(rungs),
         }
     }
 
@@ -231,7 +240,15 @@ impl Bench<'_> {
     }
 
     /// Does trainings, in the order of what is planned.
+    ///
+    /// # Errors
+    /// That of the first that fails.
     fn train(&self, planned: Vec<Planned>) -> Result<Vec<Run>, TrainError> {
+        self.attempt(planned).into_iter().collect()
+    }
+
+    /// The same, with what came of each.
+    fn attempt(&self, planned: Vec<Planned>) -> Vec<Result<Run, TrainError>> {
         let rung = self.stage.replace(self.stage.get() + 1);
         self.observer.event(SweepEvent::Rung { rung, trials: planned.len(), steps: 0 });
         let (dataset, out, observer) = (self.dataset, self.out, self.observer);
@@ -244,7 +261,11 @@ impl Bench<'_> {
             observer.event(SweepEvent::Ended { report: &report });
             result
         });
-        planned.iter().zip(results).map(|(planned, result)| Ok(self.ended(planned, &result?))).collect()
+        planned
+            .iter()
+            .zip(results)
+            .map(|(planned, result)| result.map(|report| self.ended(planned, &report)))
+            .collect()
     }
 
     fn ended(&self, planned: &Planned, report: &TrainReport) -> Run {

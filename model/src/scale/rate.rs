@@ -34,19 +34,25 @@ impl Rule {
     }
 }
 
-/// Tries rates on the smallest and the middle size.
+/// Tries rates on the smallest and the middle size. A rate at which a training stops, its loss no number or leaping, is as bad as can be.
+///
+/// # Errors
+/// Trainings that fail for another reason, or every one of a size that stops: the message of the last.
 pub(super) fn find(
     ladder: &[Rung],
     bench: &Bench<'_>,
     tokens: impl Fn(&Rung) -> u64,
 ) -> Result<Rule, TrainError> {
     let best = |rung: &Rung| -> Result<(u64, f64), TrainError> {
-        let attempt = |rates: &[f64]| {
+        let mut stopped = None;
+        let mut attempt = |rates: &[f64]| {
             let planned = rates.iter().map(|rate| bench.plan(rung, tokens(rung), *rate, "rate-"));
-            let runs = bench.train(planned.collect())?;
-            Ok::<_, TrainError>(runs.into_iter().map(|run| (run.learning_rate, run.point.loss)))
+            let results = bench.attempt(planned.collect()).into_iter();
+            let losses = results.map(|result| loss_of(result.map(|run| run.point.loss), &mut stopped));
+            let losses = losses.collect::<Result<Vec<f64>, _>>()?;
+            Ok::<Vec<(f64, f64)>, TrainError>(rates.iter().copied().zip(losses).collect())
         };
-        let mut tried: Vec<(f64, f64)> = attempt(&RATES)?.collect();
+        let mut tried = attempt(&RATES)?;
         for _ in 0..MORE_MAX {
             let at = least(&tried);
             let beyond = match at {
@@ -57,10 +63,24 @@ pub(super) fn find(
             tried.extend(attempt(&[beyond])?);
             tried.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         }
-        Ok((rung.parameters, vertex(&tried)))
+        match stopped {
+            Some(error) if tried[least(&tried)].1.is_infinite() => Err(error),
+            _ => Ok((rung.parameters, vertex(&tried))),
+        }
     };
     let (small, middle) = (&ladder[0], &ladder[ladder.len() / 2]);
     Ok(Rule::through([best(small)?, best(middle)?]))
+}
+
+/// The loss that a rate came to: infinite where the training stopped, which `stopped` keeps.
+fn loss_of(result: Result<f64, TrainError>, stopped: &mut Option<TrainError>) -> Result<f64, TrainError> {
+    match result {
+        Err(error @ TrainError::Stopped(_)) => {
+            *stopped = Some(error);
+            Ok(f64::INFINITY)
+        }
+        other => other,
+    }
 }
 
 fn least(tried: &[(f64, f64)]) -> usize {
@@ -77,7 +97,9 @@ fn vertex(tried: &[(f64, f64)]) -> f64 {
         return rate;
     };
     let bend = left - 2.0 * middle + right;
-    let shift = if bend > 0.0 { ((left - right) / (2.0 * bend)).clamp(-0.5, 0.5) } else { 0.0 };
+    // Beside a rate that ended in no number there is no parabola.
+    let shift =
+        if bend > 0.0 && bend.is_finite() { ((left - right) / (2.0 * bend)).clamp(-0.5, 0.5) } else { 0.0 };
     rate * 2_f64.powf(shift)
 }
 
@@ -94,6 +116,8 @@ mod tests {
         let rule = Rule::through([(10_000, 0.01), (160_000, 0.005)]);
         assert!((rule.exponent - 0.25).abs() < 1e-12 && (rule.at(160_000) - 0.005).abs() < 1e-12);
         assert!((rule.at(2_560_000) - 0.0025).abs() < 1e-12);
+        let diverged = [(0.001, 3.2), (0.002, 3.0), (0.004, f64::INFINITY), (0.008, f64::INFINITY)];
+        assert_eq!(vertex(&diverged), 0.002);
         assert_eq!(Rule::through([(10_000, 0.004), (160_000, 0.005)]).exponent, 0.0);
     }
 }

@@ -42,6 +42,9 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 10, "{svg}");
     // Trained once; the same again.
     assert_eq!(scale.run(&data, &out, &Deaf).unwrap(), report);
+    let short = Scale { tokens: 16 * 79, ..scale.clone() };
+    let error = short.run(&data, &out, &Deaf).unwrap_err().to_string();
+    assert!(error.contains("316 tokens, fewer than 20 steps of 16; ask for 1280"), "{error}");
     let decided = Scale { base: vec![("width".to_owned(), Value::Integer(8))], ..scale };
     let error = decided.run(&data, &out, &Deaf).unwrap_err().to_string();
     assert!(error.contains("the ladder decides on `width`"), "{error}");

@@ -213,6 +213,12 @@ impl Sweep {
             if axis.values.is_empty() || self.axes[..at].iter().any(|other| other.key == axis.key) {
                 return wrong(&format!("`{}` has no values, or stands twice in the grid", axis.key));
             }
+            let twice = |(at, value): (usize, &Value)| {
+                axis.values[..at].iter().any(|other| shown(other) == shown(value))
+            };
+            if axis.values.iter().enumerate().any(twice) {
+                return wrong(&format!("a value of `{}` stands twice in the grid", axis.key));
+            }
             if axis.key == "steps" && self.halving.is_some() {
                 return wrong("halving decides on `steps`; take it out of the grid");
             }

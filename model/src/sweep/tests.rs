@@ -86,6 +86,8 @@ fn a_grid_that_is_none_is_refused() {
     assert!(refused(&[("steps", &one)], Some(3)).contains("take it out of the grid"));
     assert!(refused(&[], None).contains("the grid is empty"));
     assert!(refused(&[("width", &one), ("width", &one)], None).contains("stands twice"));
+    let twice = [1, 2, 1].map(Value::Integer);
+    assert!(refused(&[("width", &twice)], None).contains("a value of `width` stands twice"));
     let long = [Value::String("a/b".repeat(60))];
     let trials = sweep(&[("init_from", &long)], None, 1).trials().unwrap();
     assert!(trials[0].name.len() == NAME_MAX + 9 && !trials[0].name.contains('/'));
