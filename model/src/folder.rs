@@ -117,6 +117,21 @@ fn read_weights(folder: &Path) -> Result<Named, TrainError> {
     Ok(named)
 }
 
+/// Refuses a folder that holds something.
+///
+/// # Errors
+/// It is there and not empty.
+pub(crate) fn assert_empty(folder: &Path) -> Result<(), TrainError> {
+    let mut entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(TrainError::io(folder))?,
+    };
+    match entries.next() {
+        Some(_) => Err(TrainError::file(folder)("is there already and not empty; name another folder")),
+        None => Ok(()),
+    }
+}
+
 /// Writes a file and waits until the disk has it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let mut file = File::create(path).map_err(TrainError::io(path))?;

@@ -19,6 +19,8 @@ pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
 /// What PEFT puts before the name of a tensor.
 const PREFIX: &str = "base_model.model.";
+/// Key in `config.json` of an adapter folder: the [`hash`] of its base model.
+const BASE: &str = "base_model_blake3";
 /// Adapters that may lie over each other.
 const CHAIN_MAX: usize = 16;
 
@@ -130,7 +132,9 @@ pub(crate) fn save(
         let entry = (tensor.value().dims().to_vec(), tensor.read(<[f32]>::to_vec)?);
         named.insert(format!("{PREFIX}{}", tensor.name()), entry);
     }
-    folder::save_config(model, folder)?;
+    let mut config = folder::config_json(&model.shape);
+    config[BASE] = hash(base)?.into();
+    folder::replace(&folder.join(folder::CONFIG), &folder::json_bytes(&config))?;
     folder::replace(&folder.join(ADAPTER), &folder::tensor_bytes(&named)?)?;
     let base = std::fs::canonicalize(base).map_err(TrainError::io(base))?;
     folder::replace(&folder.join(ADAPTER_CONFIG), &folder::json_bytes(&lora.json(model, &base)))
@@ -218,7 +222,7 @@ pub(crate) fn hash(folder: &Path) -> Result<String, TrainError> {
 /// Reads an adapter folder over its base model, whose configuration is `shape` but for the token that ends a text.
 ///
 /// # Errors
-/// The base model is not where the adapter says, or is of another architecture, or a tensor is missing or left over.
+/// The base model is not where the adapter says, or is of another architecture or with other weights, or a tensor is missing or left over.
 pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, TrainError> {
     let path = folder.join(ADAPTER_CONFIG);
     let config = read_json(&path)?;
@@ -228,6 +232,7 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
     let alpha = config["lora_alpha"].as_f64().ok_or_else(|| wrong("`lora_alpha` is no number".into()))?;
     let targets = config["target_modules"].as_array().into_iter().flatten();
     let targets = targets.filter_map(|target| target.as_str().map(str::to_owned)).collect();
+    let base_hash = hash(&base)?;
     let mut model = folder::load(&base)?;
     let mut told = Shape { eos: model.shape.eos, ..shape.clone() };
     told.program.eos = model.shape.program.eos;
@@ -236,6 +241,15 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
             "the adapter was made for another architecture than that of {}: {}",
             base.display(),
             differences(&told, &model.shape)
+        )));
+    }
+    // An adapter that PEFT wrote does not say.
+    let told = read_json(&folder.join(folder::CONFIG))?;
+    if told[BASE].as_str().is_some_and(|told| base_hash != told) {
+        return Err(wrong(format!(
+            "the adapter was made over other weights than those that {} holds; write the folder of its base model into \
+             `base_model_name_or_path`",
+            base.display()
         )));
     }
     model.shape = shape;

@@ -121,6 +121,23 @@ pub(super) fn base(job: &Job<'_>, end: u32) -> Result<Transformer<f32>, TrainErr
     Ok(model)
 }
 
+/// Refuses to write over the model that a course begins with, or over one that it lies over as an adapter.
+///
+/// # Errors
+/// `out` is one of them.
+fn assert_elsewhere(base: &Path, out: &Path) -> Result<(), TrainError> {
+    let real = |folder: &Path| std::fs::canonicalize(folder).map_err(TrainError::io(folder));
+    let out = real(out)?;
+    for folder in adapter::chain(base)? {
+        if real(&folder)? == out {
+            let told =
+                "is the model to begin with, which would be written over; name another folder with `--out`";
+            return Err(TrainError::file(&folder)(told));
+        }
+    }
+    Ok(())
+}
+
 /// Hexadecimal blake3 of a file.
 pub(super) fn hash_of(path: &Path) -> Result<String, TrainError> {
     let mut hasher = blake3::Hasher::new();
@@ -143,6 +160,7 @@ impl<'a> Course<'a> {
             let told = "the model was trained for another objective than the next token, so it cannot answer";
             return Err(TrainError::file(&job.base.join(folder::CONFIG))(told));
         }
+        assert_elsewhere(job.base, job.out)?;
         let Common { lora_rank, lora_alpha, lora_targets, seed, .. } = job.common;
         let lora = (*lora_rank > 0).then(|| Lora {
             rank: *lora_rank,

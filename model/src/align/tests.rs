@@ -62,6 +62,8 @@ fn adapters_begin_as_nothing_and_merge_to_the_same_logits() {
         assert!(near(logits(&folder::load(&adapter).unwrap())), "{architecture:?}");
         let merged = folder.0.join("merged");
         super::merge(&adapter, &merged).unwrap();
+        let told = super::merge(&adapter, &merged).unwrap_err().to_string();
+        assert!(told.contains("not empty"), "{told}");
         assert!(near(logits(&folder::load(&merged).unwrap())), "{architecture:?}");
         let bytes = |folder: &Path, name: &str| std::fs::metadata(folder.join(name)).unwrap().len();
         assert!(bytes(&adapter, super::adapter::ADAPTER) < bytes(&merged, folder::TENSORS));
@@ -123,6 +125,10 @@ fn an_adapter_of_another_architecture_is_refused() {
     );
     save(&model, &lora, &llama, &adapter).unwrap();
     folder::load(&adapter).unwrap();
+    let other = Config { seed: 1, ..small(Architecture::Llama) };
+    folder::save(&crate::tests::model(&other, 12), &llama).unwrap();
+    let more = folder::load(&adapter).unwrap_err().to_string();
+    assert!(more.contains("other weights"), "{more}");
     std::fs::remove_file(llama.join(folder::TENSORS)).unwrap();
     let told = folder::load(&adapter).unwrap_err().to_string();
     assert!(told.contains("`base_model_name_or_path`"), "{told}");
@@ -369,6 +375,9 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
         tokenizer_config: None,
         observer: &Silent,
     };
+    let over = Job { out: &base, ..job };
+    let told = dpo::dpo(&over, &pairs(), &Dpo::default()).unwrap_err().to_string();
+    assert!(told.contains("which would be written over"), "{told}");
     let mut long = pairs();
     long.train[3].chosen = vec![5; 40];
     let told = dpo::dpo(&job, &long, &Dpo::default()).unwrap_err().to_string();

@@ -75,9 +75,7 @@ pub struct Exported {
 /// A folder that is no model, a composition that the format has no counterpart for, a folder in the way, a full disk.
 pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exported, TrainError> {
     let source = model;
-    if out.exists() && fs::read_dir(out).map_err(TrainError::io(out))?.next().is_some() {
-        return Err(TrainError::file(out)("is there already and not empty; name another folder"));
-    }
+    folder::assert_empty(out)?;
     let model = folder::load(source)?;
     if model.shape.architecture == Architecture::Bert
         && model.shape.program.objective == Objective::Causal
