@@ -222,6 +222,8 @@ impl<'a> Course<'a> {
         if self.state.step == 0 && self.metrics.found(HELD_OUT, false)?.is_empty() {
             self.measure(lesson)?;
         }
+        // A step inside a round of answers has to wait with its checkpoint.
+        let mut owed = false;
         while self.state.step < self.state.steps {
             self.step(lesson)?;
             let (step, steps) = (self.state.step, self.state.steps);
@@ -229,8 +231,10 @@ impl<'a> Course<'a> {
             if due(self.job.common.eval_every) || step == steps {
                 self.measure(lesson)?;
             }
-            if step == steps || due(self.job.common.checkpoint_every) && lesson.may_stop_before(step) {
+            owed |= due(self.job.common.checkpoint_every);
+            if step == steps || owed && lesson.may_stop_before(step) {
                 self.checkpoint()?;
+                owed = false;
             }
         }
         Ok(())

@@ -313,6 +313,23 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     let earned = resumes(&folder.0, "grpo", &common, false, &grpo);
     assert!(earned.after["reward"] > earned.before["reward"] + 0.2, "{earned:?}");
 
+    // Checkpoints are due inside of rounds and come behind them.
+    let uneven = Common { steps: 8, checkpoint_every: 3, checkpoints_keep: 9, ..common.clone() };
+    let out = folder.0.join("uneven");
+    let job = Job {
+        base: &folder.0.join("base"),
+        out: &out,
+        common: &uneven,
+        merge: false,
+        tokenizer_config: None,
+        observer: &Silent,
+    };
+    grpo(&job).unwrap();
+    let mut steps: Vec<_> =
+        std::fs::read_dir(out.join("checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, ["step-000000004", "step-000000006", "step-000000008"]);
+
     let judge = folder.0.join("reward-straight");
     let by_model = Rules { reward_model: 1.0, ..Rules::default() };
     let scored = super::score::score(&folder.0.join("base"), &tasks, &by_model, Some(&judge), 2).unwrap();
