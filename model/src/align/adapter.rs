@@ -219,6 +219,54 @@ pub(crate) fn hash(folder: &Path) -> Result<String, TrainError> {
     }
 }
 
+/// The first setting of PEFT that would make the adapter compute something else than B·A beside a matrix.
+fn unsupported(config: &Value) -> Option<String> {
+    // Whether it is off, for each: absent, null, false or empty.
+    const OFF: [&str; 17] = [
+        "alora_invocation_tokens",
+        "alpha_pattern",
+        "corda_config",
+        "eva_config",
+        "exclude_modules",
+        "layer_replication",
+        "layers_pattern",
+        "layers_to_transform",
+        "lora_bias",
+        "megatron_config",
+        "modules_to_save",
+        "rank_pattern",
+        "target_parameters",
+        "trainable_token_indices",
+        "use_dora",
+        "use_qalora",
+        "use_rslora",
+    ];
+    let is_off = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    let other = |key: &str, plain: &str| !config[key].is_null() && config[key] != plain;
+    let named = OFF.iter().find(|key| !is_off(&config[**key])).copied();
+    let named = named.or_else(|| other("peft_type", "LORA").then_some("peft_type"));
+    let named = named.or_else(|| other("bias", "none").then_some("bias"))?;
+    Some(format!("{named} = {}", config[named]))
+}
+
+/// The parts of `target_modules`; none for every linear part.
+fn targets(config: &Value) -> Result<Vec<String>, String> {
+    match &config["target_modules"] {
+        Value::String(all) if all == "all-linear" => Ok(Vec::new()),
+        Value::Array(names) if names.iter().all(Value::is_string) => {
+            Ok(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }
+        other => {
+            Err(format!("`target_modules` is {other}; list the names of parts, as [\"q_proj\", \"v_proj\"]"))
+        }
+    }
+}
+
 /// Reads an adapter folder over its base model, whose configuration is `shape` but for the token that ends a text.
 ///
 /// # Errors
@@ -227,11 +275,15 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
     let path = folder.join(ADAPTER_CONFIG);
     let config = read_json(&path)?;
     let wrong = |message: String| TrainError::file(&path)(message);
+    if let Some(told) = unsupported(&config) {
+        return Err(wrong(format!(
+            "sets `{told}`, which this program does not compute; merge the adapter with PEFT (`merge_and_unload`) and read the model"
+        )));
+    }
     let base = chain(folder)?.swap_remove(1);
     let rank = config["r"].as_u64().filter(|rank| *rank > 0).ok_or_else(|| wrong("`r` is no rank".into()))?;
     let alpha = config["lora_alpha"].as_f64().ok_or_else(|| wrong("`lora_alpha` is no number".into()))?;
-    let targets = config["target_modules"].as_array().into_iter().flatten();
-    let targets = targets.filter_map(|target| target.as_str().map(str::to_owned)).collect();
+    let targets = targets(&config).map_err(wrong)?;
     let base_hash = hash(&base)?;
     let mut model = folder::load(&base)?;
     let mut told = Shape { eos: model.shape.eos, ..shape.clone() };
@@ -251,6 +303,11 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
              `base_model_name_or_path`",
             base.display()
         )));
+    }
+    let turned = model.blocks.iter().any(|block| block.qkv.orientation() == Orientation::InOut);
+    // PEFT sets it itself where a GPT-2 does not.
+    if config["fan_in_fan_out"] == true && !turned {
+        return Err(wrong("sets `fan_in_fan_out`, but the matrices of the base model lie out × in".into()));
     }
     model.shape = shape;
     let path = folder.join(ADAPTER);

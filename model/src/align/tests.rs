@@ -109,6 +109,48 @@ fn an_adapter_lies_over_an_adapter_or_over_weights_in_several_files() {
 }
 
 #[test]
+fn settings_of_peft_that_change_the_result_are_refused() {
+    let folder = Folder::new("peft");
+    let [base, adapter] = ["base", "adapter"].map(|name| folder.0.join(name));
+    [&base, &adapter].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    folder::save(&model(&small(Architecture::Llama), 12), &base).unwrap();
+    let (model, lora) = adapted(Architecture::Llama);
+    save(&model, &lora, &base, &adapter).unwrap();
+    let path = adapter.join(super::adapter::ADAPTER_CONFIG);
+    let own: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let told = |key: &str, value: serde_json::Value| {
+        let mut config = own.clone();
+        config[key] = value;
+        std::fs::write(&path, config.to_string()).unwrap();
+        folder::load(&adapter).map_or_else(|error| error.to_string(), |_| String::new())
+    };
+    use serde_json::json;
+    for (key, value) in [
+        ("use_rslora", json!(true)),
+        ("use_dora", json!(true)),
+        ("rank_pattern", json!({"q_proj": 4})),
+        ("alpha_pattern", json!({"q_proj": 4})),
+        ("modules_to_save", json!(["lm_head"])),
+        ("bias", json!("all")),
+        ("fan_in_fan_out", json!(true)),
+        ("target_modules", json!(".*q_proj")),
+        ("target_modules", json!(null)),
+    ] {
+        let told = told(key, value);
+        assert!(told.contains(&format!("`{key}")), "{key}: {told}");
+    }
+    for (key, value) in [
+        ("use_rslora", json!(false)),
+        ("rank_pattern", json!({})),
+        ("modules_to_save", json!(null)),
+        ("target_modules", json!("all-linear")),
+        ("revision", json!(null)),
+    ] {
+        assert_eq!(told(key, value), "", "{key}");
+    }
+}
+
+#[test]
 fn an_adapter_of_another_architecture_is_refused() {
     let folder = Folder::new("other-adapter");
     let (llama, gpt, adapter) = (folder.0.join("llama"), folder.0.join("gpt"), folder.0.join("adapter"));
