@@ -1,6 +1,6 @@
 //! Files of a model folder: tensors, configuration, tokenizer. A model that `transformers` has loads there as it is.
 
-use crate::align::adapter;
+use crate::align::{adapter, reward};
 use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
 use crate::export::{decode, foreign};
@@ -199,6 +199,10 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
     left.retain(|name| !model.parameters.iter().chain(&model.buffers).any(|p| p.name() == name));
     match left.pop_first() {
         None => Ok(model),
+        Some(name) if name == reward::HEAD => Err(TrainError::file(folder)(
+            "this is a reward model, which gives answers numbers and writes none; `gristmill align score` and `grpo` take it with \
+             `--reward-model`",
+        )),
         Some(name) => Err(TrainError::file(folder)(format!(
             "tensor `{name}` has no place in the model that {CONFIG} describes, so it would compute something else"
         ))),

@@ -88,7 +88,8 @@ pub(super) fn take<'a>(
 ) -> Result<AlignReport, TrainError> {
     let mut course = course;
     let path = course.job.out.join(REPORT);
-    let whole = !course.job.merge || course.job.out.join(folder::TENSORS).is_file();
+    let alone = course.lora.is_some() && !course.job.merge;
+    let whole = course.job.out.join(if alone { adapter::ADAPTER } else { folder::TENSORS }).is_file();
     if course.state.step == course.state.steps
         && whole
         && let Ok(bytes) = std::fs::read(&path)
@@ -305,19 +306,19 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Writes the model folder: adapters, or the whole model where there are none or they are merged; the report last.
+    /// Writes the model folder: adapters alone, or the whole model where there are none or they are merged; the report last.
     fn finish(
         mut self,
         write: impl FnOnce(&Transformer<f32>, &Path) -> Result<(), TrainError>,
     ) -> Result<AlignReport, TrainError> {
         let out = self.job.out;
-        if let Some(lora) = &self.lora {
-            adapter::save(&self.model, lora, self.job.base, out)?;
-        }
         let parameters = self.learning.iter().map(|p| p.value().elem_count() as u64).sum();
-        if self.lora.is_none() || self.job.merge {
-            adapter::merge(&mut self.model)?;
-            write(&self.model, out)?;
+        match self.lora.as_ref().filter(|_| !self.job.merge) {
+            Some(lora) => adapter::save(&self.model, lora, self.job.base, out)?,
+            None => {
+                adapter::merge(&mut self.model)?;
+                write(&self.model, out)?;
+            }
         }
         let tokenizer = self.job.base.join(manifest::TOKENIZER);
         let bytes = std::fs::read(&tokenizer).map_err(TrainError::io(&tokenizer))?;

@@ -345,8 +345,11 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     assert!(dpo.after["accuracy"] > 0.9 && dpo.after["margin"] > 0.0, "{dpo:?}");
     assert!((dpo.before["loss"] - std::f64::consts::LN_2).abs() < 1e-6, "{dpo:?}");
 
-    let reward = resumes(&folder.0, "reward", &common, false, &|job| super::reward::reward(job, &better));
+    let reward = resumes(&folder.0, "reward", &lora, false, &|job| super::reward::reward(job, &better));
     assert!(reward.after["accuracy"] > 0.8, "{reward:?}");
+    assert!(!folder.0.join("reward-straight").join(super::adapter::ADAPTER).exists());
+    let told = folder::load(&folder.0.join("reward-straight")).unwrap_err().to_string();
+    assert!(told.contains("this is a reward model"), "{told}");
 
     let rules = Rules { reward_regex: 1.0, regex: "^[A-Z]".into(), ..Rules::default() };
     let settings = Grpo { group: 4, tokens_max: 2, updates: 2, ..Grpo::default() };
