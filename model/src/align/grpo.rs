@@ -58,7 +58,12 @@ pub fn grpo(
     let model = course::base(job, rows.end)?;
     let judge = Judge::new(rules, reward_model)?;
     check_some(&rows.name, rows.train.len())?;
-    let lengths = rows.train.iter().chain(&rows.held_out).map(|task| (task.line, task.prompt.len() + 1));
+    if job.common.dropout > 0.0 {
+        let message = "`dropout` has to be 0 for grpo: answers are drawn without it, and a model with it is not the one that drew them";
+        return Err(TrainError::Config { message: message.to_owned() });
+    }
+    // The token before a text and one of the answer are places too.
+    let lengths = rows.train.iter().chain(&rows.held_out).map(|task| (task.line, task.prompt.len() + 2));
     check_lengths(&model, &rows.name, lengths)?;
     rows.train.iter().chain(&rows.held_out).try_for_each(|task| judge.check(&rows.name, task))?;
     let longest = rows.train.iter().chain(&rows.held_out).map(|task| task.prompt.len()).max().unwrap_or(0);

@@ -37,7 +37,7 @@ pub fn score(
     let folder = model;
     let model = folder::load(folder)?;
     let judge = Judge::new(rules, reward_model)?;
-    check_lengths(&model, &rows.name, rows.held_out.iter().map(|task| (task.line, task.prompt.len() + 1)))?;
+    check_lengths(&model, &rows.name, rows.held_out.iter().map(|task| (task.line, task.prompt.len() + 2)))?;
     rows.held_out.iter().try_for_each(|task| judge.check(&rows.name, task))?;
     let longest = rows.held_out.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
     judge.check_model(folder, (longest, tokens_max, model.shape.context))?;

@@ -355,6 +355,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     let settings = Grpo { group: 4, tokens_max: 2, updates: 2, ..Grpo::default() };
     let tasks = tasks();
     let grpo = |job: &Job<'_>| super::grpo::grpo(job, &tasks, &settings, &rules, None);
+    let common = Common { dropout: 0.0, ..common };
     let earned = resumes(&folder.0, "grpo", &common, false, &grpo);
     assert!(earned.after["reward"] > earned.before["reward"] + 0.2, "{earned:?}");
 
@@ -448,6 +449,15 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
     let told =
         super::grpo::grpo(&job, &none, &Grpo::default(), &Rules::default(), None).unwrap_err().to_string();
     assert_eq!(told, "tasks: no row is left to learn from");
+    let grpo = |job: &Job<'_>, rows: &Rows<Task>| {
+        super::grpo::grpo(job, rows, &Grpo::default(), &Rules::default(), None).unwrap_err().to_string()
+    };
+    let dropped = Common { dropout: 0.1, ..Common::default() };
+    let told = grpo(&Job { common: &dropped, ..job }, &tasks());
+    assert!(told.contains("`dropout` has to be 0"), "{told}");
+    let mut full = tasks();
+    full.train[0].prompt = vec![5; 15];
+    assert!(grpo(&job, &full).contains("17 tokens are more"), "{}", grpo(&job, &full));
     let told = super::reward::open(&base).err().unwrap().to_string();
     assert!(told.contains("`gristmill align reward` makes one"), "{told}");
     assert!(!out.exists());
