@@ -11,6 +11,7 @@ use crate::layer::linear::Orientation;
 use crate::layer::lora::LowRank;
 use candle_core::Device;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// File name of the adapter's settings.
@@ -327,20 +328,15 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
     }
 }
 
-/// The fields in which two shapes differ, as `field: this, that`.
+/// The keys of `config.json` in which two shapes differ, as `key: this in the adapter, that in the base`.
 fn differences(one: &Shape, other: &Shape) -> String {
-    let fields = |shape: &Shape| {
-        let shown = format!("{shape:#?}");
-        shown
-            .lines()
-            .filter(|line| line.contains(": "))
-            .map(|line| line.trim().to_owned())
-            .collect::<Vec<_>>()
-    };
-    let pairs = fields(one).into_iter().zip(fields(other)).filter(|(a, b)| a != b);
-    let shown = pairs.map(|(a, b)| {
-        let value = b.split_once(": ").map_or(b.as_str(), |(_, value)| value);
-        format!("{} in the adapter, {} in the base", a.trim_end_matches(','), value.trim_end_matches(','))
-    });
-    shown.collect::<Vec<_>>().join("; ")
+    let [one, other] = [one, other].map(folder::config_json);
+    let keys: BTreeSet<&String> =
+        [&one, &other].into_iter().filter_map(Value::as_object).flat_map(|map| map.keys()).collect();
+    let shown = |value: &Value| if value.is_null() { "unset".to_owned() } else { value.to_string() };
+    let told = keys
+        .into_iter()
+        .filter(|key| one[*key] != other[*key])
+        .map(|key| format!("{key}: {} in the adapter, {} in the base", shown(&one[key]), shown(&other[key])));
+    told.collect::<Vec<_>>().join("; ")
 }

@@ -162,7 +162,8 @@ fn an_adapter_of_another_architecture_is_refused() {
     save(&model, &lora, &gpt, &adapter).unwrap();
     let told = folder::load(&adapter).unwrap_err().to_string();
     assert!(
-        told.contains("another architecture") && told.contains("width: 16 in the adapter, 32 in the base"),
+        told.contains("another architecture")
+            && told.contains("hidden_size: 16 in the adapter, 32 in the base"),
         "{told}"
     );
     save(&model, &lora, &llama, &adapter).unwrap();

@@ -90,7 +90,10 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
     // What a killed export left.
     drop(fs::remove_dir_all(&part));
     fs::create_dir_all(&part).map_err(TrainError::io(&part))?;
-    let written = fill(source, &model, &part, request);
+    // The dump before the folder has its name: an export is whole, or not there.
+    let dump = |path| parity::write(&model, &tokenizer, request.texts, path);
+    let written = fill(source, &model, &part, request)
+        .and_then(|exported| request.parity.map_or(Ok(()), dump).map(|()| exported));
     let exported = match written {
         Ok(exported) => exported,
         Err(error) => {
@@ -102,9 +105,6 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
         fs::remove_dir(out).map_err(TrainError::io(out))?;
     }
     fs::rename(&part, out).map_err(TrainError::io(out))?;
-    if let Some(path) = request.parity {
-        parity::write(&model, &tokenizer, request.texts, path)?;
-    }
     Ok(exported)
 }
 
