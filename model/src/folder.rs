@@ -138,9 +138,16 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::io(path))
 }
 
+/// The name that a file or folder has until it is whole.
+pub(crate) fn part(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
 /// Writes a file under another name and renames it, so that no one sees half of it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let part = path.with_extension("part");
+    let part = part(path);
     write(&part, bytes)?;
     std::fs::rename(&part, path).map_err(TrainError::io(path))
 }

@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// File name of the card.
 const CARD: &str = "README.md";
@@ -86,9 +86,12 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
         return Err(TrainError::Config { message });
     }
     let (tokenizer, _) = open_tokenizer(&source.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-    let part = part(out);
-    // What a killed export left.
-    drop(fs::remove_dir_all(&part));
+    let part = folder::part(out);
+    if part.exists() {
+        return Err(TrainError::file(&part)(
+            "is in the way; a killed export leaves such a folder: remove it",
+        ));
+    }
     fs::create_dir_all(&part).map_err(TrainError::io(&part))?;
     // The dump before the folder has its name: an export is whole, or not there.
     let dump = |path| parity::write(&model, &tokenizer, request.texts, path);
@@ -106,12 +109,6 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
     }
     fs::rename(&part, out).map_err(TrainError::io(out))?;
     Ok(exported)
-}
-
-fn part(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    out.with_file_name(name)
 }
 
 /// Writes every file of an export.
