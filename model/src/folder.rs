@@ -8,12 +8,14 @@ use crate::objective;
 use candle_core::Device;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
+use schemas::manifest;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tokenizers::Tokenizer;
 
 /// File name of the tensors.
 pub(crate) const TENSORS: &str = "model.safetensors";
@@ -214,6 +216,31 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
             "tensor `{name}` has no place in the model that {CONFIG} describes, so it would compute something else"
         ))),
     }
+}
+
+/// The tokens that a text begins behind and ends with: `bos_token` and `eos_token` of `tokenizer_config.json`; the end stands for a
+/// beginning that is not told, and `eos` for an end. A model of another program may begin a text with another token than ends one.
+///
+/// # Errors
+/// `tokenizer_config.json` is there and cannot be read.
+pub(crate) fn begin_and_end(
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    eos: u32,
+) -> Result<(u32, u32), TrainError> {
+    let path = folder.join(manifest::TOKENIZER_CONFIG);
+    let told: Value = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
+        Err(error) => return Err(TrainError::io(&path)(error)),
+    };
+    let special = |key: &str| {
+        // A token is a word, or an object with its `content`.
+        let text = told[key].as_str().or_else(|| told[key]["content"].as_str());
+        text.and_then(|text| tokenizer.token_to_id(text))
+    };
+    let end = special("eos_token").unwrap_or(eos);
+    Ok((special("bos_token").unwrap_or(end), end))
 }
 
 /// Reads the shape of a model folder.
