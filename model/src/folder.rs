@@ -1,6 +1,6 @@
 //! Files of a model folder: tensors, configuration, tokenizer. A model that `transformers` has loads there as it is.
 
-use crate::align::adapter;
+use crate::align::{adapter, reward};
 use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
 use crate::export::{decode, foreign};
@@ -8,12 +8,14 @@ use crate::objective;
 use candle_core::Device;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
+use schemas::manifest;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tokenizers::Tokenizer;
 
 /// File name of the tensors.
 pub(crate) const TENSORS: &str = "model.safetensors";
@@ -117,15 +119,37 @@ fn read_weights(folder: &Path) -> Result<Named, TrainError> {
     Ok(named)
 }
 
+/// Refuses a folder that holds something.
+///
+/// # Errors
+/// It is there and not empty.
+pub(crate) fn assert_empty(folder: &Path) -> Result<(), TrainError> {
+    let mut entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(TrainError::io(folder))?,
+    };
+    match entries.next() {
+        Some(_) => Err(TrainError::file(folder)("is there already and not empty; name another folder")),
+        None => Ok(()),
+    }
+}
+
 /// Writes a file and waits until the disk has it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let mut file = File::create(path).map_err(TrainError::io(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::io(path))
 }
 
+/// The name that a file or folder has until it is whole.
+pub(crate) fn part(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
 /// Writes a file under another name and renames it, so that no one sees half of it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let part = path.with_extension("part");
+    let part = part(path);
     write(&part, bytes)?;
     std::fs::rename(&part, path).map_err(TrainError::io(path))
 }
@@ -184,10 +208,39 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
     left.retain(|name| !model.parameters.iter().chain(&model.buffers).any(|p| p.name() == name));
     match left.pop_first() {
         None => Ok(model),
+        Some(name) if name == reward::HEAD => Err(TrainError::file(folder)(
+            "this is a reward model, which gives answers numbers and writes none; `gristmill align score` and `grpo` take it with \
+             `--reward-model`",
+        )),
         Some(name) => Err(TrainError::file(folder)(format!(
             "tensor `{name}` has no place in the model that {CONFIG} describes, so it would compute something else"
         ))),
     }
+}
+
+/// The tokens that a text begins behind and ends with: `bos_token` and `eos_token` of `tokenizer_config.json`; the end stands for a
+/// beginning that is not told, and `eos` for an end. A model of another program may begin a text with another token than ends one.
+///
+/// # Errors
+/// `tokenizer_config.json` is there and cannot be read.
+pub(crate) fn begin_and_end(
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    eos: u32,
+) -> Result<(u32, u32), TrainError> {
+    let path = folder.join(manifest::TOKENIZER_CONFIG);
+    let told: Value = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
+        Err(error) => return Err(TrainError::io(&path)(error)),
+    };
+    let special = |key: &str| {
+        // A token is a word, or an object with its `content`.
+        let text = told[key].as_str().or_else(|| told[key]["content"].as_str());
+        text.and_then(|text| tokenizer.token_to_id(text))
+    };
+    let end = special("eos_token").unwrap_or(eos);
+    Ok((special("bos_token").unwrap_or(end), end))
 }
 
 /// Reads the shape of a model folder.

@@ -11,6 +11,7 @@ use crate::layer::linear::Orientation;
 use crate::layer::lora::LowRank;
 use candle_core::Device;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// File name of the adapter's settings.
@@ -19,6 +20,8 @@ pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
 /// What PEFT puts before the name of a tensor.
 const PREFIX: &str = "base_model.model.";
+/// Key in `config.json` of an adapter folder: the [`hash`] of its base model.
+const BASE: &str = "base_model_blake3";
 /// Adapters that may lie over each other.
 const CHAIN_MAX: usize = 16;
 
@@ -130,7 +133,9 @@ pub(crate) fn save(
         let entry = (tensor.value().dims().to_vec(), tensor.read(<[f32]>::to_vec)?);
         named.insert(format!("{PREFIX}{}", tensor.name()), entry);
     }
-    folder::save_config(model, folder)?;
+    let mut config = folder::config_json(&model.shape);
+    config[BASE] = hash(base)?.into();
+    folder::replace(&folder.join(folder::CONFIG), &folder::json_bytes(&config))?;
     folder::replace(&folder.join(ADAPTER), &folder::tensor_bytes(&named)?)?;
     let base = std::fs::canonicalize(base).map_err(TrainError::io(base))?;
     folder::replace(&folder.join(ADAPTER_CONFIG), &folder::json_bytes(&lora.json(model, &base)))
@@ -215,19 +220,72 @@ pub(crate) fn hash(folder: &Path) -> Result<String, TrainError> {
     }
 }
 
+/// The first setting of PEFT that would make the adapter compute something else than B·A beside a matrix.
+fn unsupported(config: &Value) -> Option<String> {
+    // Whether it is off, for each: absent, null, false or empty.
+    const OFF: [&str; 17] = [
+        "alora_invocation_tokens",
+        "alpha_pattern",
+        "corda_config",
+        "eva_config",
+        "exclude_modules",
+        "layer_replication",
+        "layers_pattern",
+        "layers_to_transform",
+        "lora_bias",
+        "megatron_config",
+        "modules_to_save",
+        "rank_pattern",
+        "target_parameters",
+        "trainable_token_indices",
+        "use_dora",
+        "use_qalora",
+        "use_rslora",
+    ];
+    let is_off = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    let other = |key: &str, plain: &str| !config[key].is_null() && config[key] != plain;
+    let named = OFF.iter().find(|key| !is_off(&config[**key])).copied();
+    let named = named.or_else(|| other("peft_type", "LORA").then_some("peft_type"));
+    let named = named.or_else(|| other("bias", "none").then_some("bias"))?;
+    Some(format!("{named} = {}", config[named]))
+}
+
+/// The parts of `target_modules`; none for every linear part.
+fn targets(config: &Value) -> Result<Vec<String>, String> {
+    match &config["target_modules"] {
+        Value::String(all) if all == "all-linear" => Ok(Vec::new()),
+        Value::Array(names) if names.iter().all(Value::is_string) => {
+            Ok(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }
+        other => {
+            Err(format!("`target_modules` is {other}; list the names of parts, as [\"q_proj\", \"v_proj\"]"))
+        }
+    }
+}
+
 /// Reads an adapter folder over its base model, whose configuration is `shape` but for the token that ends a text.
 ///
 /// # Errors
-/// The base model is not where the adapter says, or is of another architecture, or a tensor is missing or left over.
+/// The base model is not where the adapter says, or is of another architecture or with other weights, or a tensor is missing or left over.
 pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, TrainError> {
     let path = folder.join(ADAPTER_CONFIG);
     let config = read_json(&path)?;
     let wrong = |message: String| TrainError::file(&path)(message);
+    if let Some(told) = unsupported(&config) {
+        return Err(wrong(format!(
+            "sets `{told}`, which this program does not compute; merge the adapter with PEFT (`merge_and_unload`) and read the model"
+        )));
+    }
     let base = chain(folder)?.swap_remove(1);
     let rank = config["r"].as_u64().filter(|rank| *rank > 0).ok_or_else(|| wrong("`r` is no rank".into()))?;
     let alpha = config["lora_alpha"].as_f64().ok_or_else(|| wrong("`lora_alpha` is no number".into()))?;
-    let targets = config["target_modules"].as_array().into_iter().flatten();
-    let targets = targets.filter_map(|target| target.as_str().map(str::to_owned)).collect();
+    let targets = targets(&config).map_err(wrong)?;
+    let base_hash = hash(&base)?;
     let mut model = folder::load(&base)?;
     let mut told = Shape { eos: model.shape.eos, ..shape.clone() };
     told.program.eos = model.shape.program.eos;
@@ -237,6 +295,20 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
             base.display(),
             differences(&told, &model.shape)
         )));
+    }
+    // An adapter that PEFT wrote does not say.
+    let told = read_json(&folder.join(folder::CONFIG))?;
+    if told[BASE].as_str().is_some_and(|told| base_hash != told) {
+        return Err(wrong(format!(
+            "the adapter was made over other weights than those that {} holds; write the folder of its base model into \
+             `base_model_name_or_path`",
+            base.display()
+        )));
+    }
+    let turned = model.blocks.iter().any(|block| block.qkv.orientation() == Orientation::InOut);
+    // PEFT sets it itself where a GPT-2 does not.
+    if config["fan_in_fan_out"] == true && !turned {
+        return Err(wrong("sets `fan_in_fan_out`, but the matrices of the base model lie out × in".into()));
     }
     model.shape = shape;
     let path = folder.join(ADAPTER);
@@ -256,20 +328,15 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
     }
 }
 
-/// The fields in which two shapes differ, as `field: this, that`.
+/// The keys of `config.json` in which two shapes differ, as `key: this in the adapter, that in the base`.
 fn differences(one: &Shape, other: &Shape) -> String {
-    let fields = |shape: &Shape| {
-        let shown = format!("{shape:#?}");
-        shown
-            .lines()
-            .filter(|line| line.contains(": "))
-            .map(|line| line.trim().to_owned())
-            .collect::<Vec<_>>()
-    };
-    let pairs = fields(one).into_iter().zip(fields(other)).filter(|(a, b)| a != b);
-    let shown = pairs.map(|(a, b)| {
-        let value = b.split_once(": ").map_or(b.as_str(), |(_, value)| value);
-        format!("{} in the adapter, {} in the base", a.trim_end_matches(','), value.trim_end_matches(','))
-    });
-    shown.collect::<Vec<_>>().join("; ")
+    let [one, other] = [one, other].map(folder::config_json);
+    let keys: BTreeSet<&String> =
+        [&one, &other].into_iter().filter_map(Value::as_object).flat_map(|map| map.keys()).collect();
+    let shown = |value: &Value| if value.is_null() { "unset".to_owned() } else { value.to_string() };
+    let told = keys
+        .into_iter()
+        .filter(|key| one[*key] != other[*key])
+        .map(|key| format!("{key}: {} in the adapter, {} in the base", shown(&one[key]), shown(&other[key])));
+    told.collect::<Vec<_>>().join("; ")
 }

@@ -88,7 +88,8 @@ pub(super) fn take<'a>(
 ) -> Result<AlignReport, TrainError> {
     let mut course = course;
     let path = course.job.out.join(REPORT);
-    let whole = !course.job.merge || course.job.out.join(folder::TENSORS).is_file();
+    let alone = course.lora.is_some() && !course.job.merge;
+    let whole = course.job.out.join(if alone { adapter::ADAPTER } else { folder::TENSORS }).is_file();
     if course.state.step == course.state.steps
         && whole
         && let Ok(bytes) = std::fs::read(&path)
@@ -121,6 +122,23 @@ pub(super) fn base(job: &Job<'_>, end: u32) -> Result<Transformer<f32>, TrainErr
     Ok(model)
 }
 
+/// Refuses to write over the model that a course begins with, or over one that it lies over as an adapter.
+///
+/// # Errors
+/// `out` is one of them.
+fn assert_elsewhere(base: &Path, out: &Path) -> Result<(), TrainError> {
+    let real = |folder: &Path| std::fs::canonicalize(folder).map_err(TrainError::io(folder));
+    let out = real(out)?;
+    for folder in adapter::chain(base)? {
+        if real(&folder)? == out {
+            let told =
+                "is the model to begin with, which would be written over; name another folder with `--out`";
+            return Err(TrainError::file(&folder)(told));
+        }
+    }
+    Ok(())
+}
+
 /// Hexadecimal blake3 of a file.
 pub(super) fn hash_of(path: &Path) -> Result<String, TrainError> {
     let mut hasher = blake3::Hasher::new();
@@ -143,6 +161,7 @@ impl<'a> Course<'a> {
             let told = "the model was trained for another objective than the next token, so it cannot answer";
             return Err(TrainError::file(&job.base.join(folder::CONFIG))(told));
         }
+        assert_elsewhere(job.base, job.out)?;
         let Common { lora_rank, lora_alpha, lora_targets, seed, .. } = job.common;
         let lora = (*lora_rank > 0).then(|| Lora {
             rank: *lora_rank,
@@ -204,6 +223,8 @@ impl<'a> Course<'a> {
         if self.state.step == 0 && self.metrics.found(HELD_OUT, false)?.is_empty() {
             self.measure(lesson)?;
         }
+        // A step inside a round of answers has to wait with its checkpoint.
+        let mut owed = false;
         while self.state.step < self.state.steps {
             self.step(lesson)?;
             let (step, steps) = (self.state.step, self.state.steps);
@@ -211,8 +232,10 @@ impl<'a> Course<'a> {
             if due(self.job.common.eval_every) || step == steps {
                 self.measure(lesson)?;
             }
-            if step == steps || due(self.job.common.checkpoint_every) && lesson.may_stop_before(step) {
+            owed |= due(self.job.common.checkpoint_every);
+            if step == steps || owed && lesson.may_stop_before(step) {
                 self.checkpoint()?;
+                owed = false;
             }
         }
         Ok(())
@@ -283,19 +306,19 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Writes the model folder: adapters, or the whole model where there are none or they are merged; the report last.
+    /// Writes the model folder: adapters alone, or the whole model where there are none or they are merged; the report last.
     fn finish(
         mut self,
         write: impl FnOnce(&Transformer<f32>, &Path) -> Result<(), TrainError>,
     ) -> Result<AlignReport, TrainError> {
         let out = self.job.out;
-        if let Some(lora) = &self.lora {
-            adapter::save(&self.model, lora, self.job.base, out)?;
-        }
         let parameters = self.learning.iter().map(|p| p.value().elem_count() as u64).sum();
-        if self.lora.is_none() || self.job.merge {
-            adapter::merge(&mut self.model)?;
-            write(&self.model, out)?;
+        match self.lora.as_ref().filter(|_| !self.job.merge) {
+            Some(lora) => adapter::save(&self.model, lora, self.job.base, out)?,
+            None => {
+                adapter::merge(&mut self.model)?;
+                write(&self.model, out)?;
+            }
         }
         let tokenizer = self.job.base.join(manifest::TOKENIZER);
         let bytes = std::fs::read(&tokenizer).map_err(TrainError::io(&tokenizer))?;

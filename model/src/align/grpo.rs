@@ -58,7 +58,12 @@ pub fn grpo(
     let model = course::base(job, rows.end)?;
     let judge = Judge::new(rules, reward_model)?;
     check_some(&rows.name, rows.train.len())?;
-    let lengths = rows.train.iter().chain(&rows.held_out).map(|task| (task.line, task.prompt.len() + 1));
+    if job.common.dropout > 0.0 {
+        let message = "`dropout` has to be 0 for grpo: answers are drawn without it, and a model with it is not the one that drew them";
+        return Err(TrainError::Config { message: message.to_owned() });
+    }
+    // The token before a text and one of the answer are places too.
+    let lengths = rows.train.iter().chain(&rows.held_out).map(|task| (task.line, task.prompt.len() + 2));
     check_lengths(&model, &rows.name, lengths)?;
     rows.train.iter().chain(&rows.held_out).try_for_each(|task| judge.check(&rows.name, task))?;
     let longest = rows.train.iter().chain(&rows.held_out).map(|task| task.prompt.len()).max().unwrap_or(0);
@@ -137,6 +142,13 @@ struct Earned {
 }
 
 impl Earned {
+    fn add(&mut self, reward: f64, ids: &[u32], ended: bool) {
+        self.reward += reward;
+        self.tokens += ids.len() as f64;
+        self.ended += f64::from(u8::from(ended));
+        self.answers += 1.0;
+    }
+
     fn measures(&self) -> [Measure; 3] {
         let mean = |sum: f64| sum / self.answers.max(1.0);
         [("reward", mean(self.reward)), ("answer_tokens", mean(self.tokens)), ("ended", mean(self.ended))]
@@ -191,10 +203,7 @@ impl Policy<'_> {
             let answers = given.iter().map(|ids| read(ids)).collect::<Result<Vec<_>, _>>()?;
             let rewards = self.judge.judge(&answers)?;
             for (answer, reward) in answers.iter().zip(&rewards) {
-                earned.reward += reward;
-                earned.tokens += answer.ids.len() as f64;
-                earned.ended += f64::from(u8::from(answer.ended));
-                earned.answers += 1.0;
+                earned.add(*reward, answer.ids, answer.ended);
             }
             for (ids, advantage) in given.into_iter().zip(advantages(&rewards)) {
                 sampled.push(Sampled { task, ids, advantage, old: vec![], first: vec![] });
@@ -301,10 +310,7 @@ impl Lesson for Policy<'_> {
         let found = greedy(model, &self.tokenizer, &self.judge, self.rows, tokens_max, vocab)?;
         let mut earned = Earned::default();
         for (answer, reward) in &found {
-            earned.reward += reward;
-            earned.tokens += answer.ids.len() as f64;
-            earned.ended += f64::from(u8::from(answer.ended));
-            earned.answers += 1.0;
+            earned.add(*reward, &answer.ids, answer.ended);
         }
         Ok(earned.measures().into())
     }

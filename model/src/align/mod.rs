@@ -192,11 +192,12 @@ pub fn limits(folder: &Path) -> Result<Limits, TrainError> {
 /// Writes an adapter folder as a whole model.
 ///
 /// # Errors
-/// `adapter` is none, or its base model is not there or of another architecture.
+/// `adapter` is none, its base model is not there or another one, or `out` is not empty.
 pub fn merge(adapter: &Path, out: &Path) -> Result<(), TrainError> {
     if !adapter::is_adapter(adapter) {
         return Err(TrainError::file(adapter)("holds no adapter that is not merged yet"));
     }
+    folder::assert_empty(out)?;
     let model = folder::load(adapter)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     folder::save(&model, out)?;

@@ -25,7 +25,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Name of the head.
-pub(super) const HEAD: &str = "score.weight";
+pub(crate) const HEAD: &str = "score.weight";
 /// Pairs scored in one batch.
 const SCORED: usize = 16;
 

@@ -36,8 +36,11 @@ pub fn score(
 ) -> Result<Vec<Scored>, TrainError> {
     let folder = model;
     let model = folder::load(folder)?;
+    if rows.held_out.is_empty() {
+        return Err(TrainError::Config { message: format!("{}: no row is left to answer", rows.name) });
+    }
     let judge = Judge::new(rules, reward_model)?;
-    check_lengths(&model, &rows.name, rows.held_out.iter().map(|task| (task.line, task.prompt.len() + 1)))?;
+    check_lengths(&model, &rows.name, rows.held_out.iter().map(|task| (task.line, task.prompt.len() + 2)))?;
     rows.held_out.iter().try_for_each(|task| judge.check(&rows.name, task))?;
     let longest = rows.held_out.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
     judge.check_model(folder, (longest, tokens_max, model.shape.context))?;

@@ -62,6 +62,8 @@ fn adapters_begin_as_nothing_and_merge_to_the_same_logits() {
         assert!(near(logits(&folder::load(&adapter).unwrap())), "{architecture:?}");
         let merged = folder.0.join("merged");
         super::merge(&adapter, &merged).unwrap();
+        let told = super::merge(&adapter, &merged).unwrap_err().to_string();
+        assert!(told.contains("not empty"), "{told}");
         assert!(near(logits(&folder::load(&merged).unwrap())), "{architecture:?}");
         let bytes = |folder: &Path, name: &str| std::fs::metadata(folder.join(name)).unwrap().len();
         assert!(bytes(&adapter, super::adapter::ADAPTER) < bytes(&merged, folder::TENSORS));
@@ -107,6 +109,48 @@ fn an_adapter_lies_over_an_adapter_or_over_weights_in_several_files() {
 }
 
 #[test]
+fn settings_of_peft_that_change_the_result_are_refused() {
+    let folder = Folder::new("peft");
+    let [base, adapter] = ["base", "adapter"].map(|name| folder.0.join(name));
+    [&base, &adapter].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    folder::save(&model(&small(Architecture::Llama), 12), &base).unwrap();
+    let (model, lora) = adapted(Architecture::Llama);
+    save(&model, &lora, &base, &adapter).unwrap();
+    let path = adapter.join(super::adapter::ADAPTER_CONFIG);
+    let own: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let told = |key: &str, value: serde_json::Value| {
+        let mut config = own.clone();
+        config[key] = value;
+        std::fs::write(&path, config.to_string()).unwrap();
+        folder::load(&adapter).map_or_else(|error| error.to_string(), |_| String::new())
+    };
+    use serde_json::json;
+    for (key, value) in [
+        ("use_rslora", json!(true)),
+        ("use_dora", json!(true)),
+        ("rank_pattern", json!({"q_proj": 4})),
+        ("alpha_pattern", json!({"q_proj": 4})),
+        ("modules_to_save", json!(["lm_head"])),
+        ("bias", json!("all")),
+        ("fan_in_fan_out", json!(true)),
+        ("target_modules", json!(".*q_proj")),
+        ("target_modules", json!(null)),
+    ] {
+        let told = told(key, value);
+        assert!(told.contains(&format!("`{key}")), "{key}: {told}");
+    }
+    for (key, value) in [
+        ("use_rslora", json!(false)),
+        ("rank_pattern", json!({})),
+        ("modules_to_save", json!(null)),
+        ("target_modules", json!("all-linear")),
+        ("revision", json!(null)),
+    ] {
+        assert_eq!(told(key, value), "", "{key}");
+    }
+}
+
+#[test]
 fn an_adapter_of_another_architecture_is_refused() {
     let folder = Folder::new("other-adapter");
     let (llama, gpt, adapter) = (folder.0.join("llama"), folder.0.join("gpt"), folder.0.join("adapter"));
@@ -118,11 +162,16 @@ fn an_adapter_of_another_architecture_is_refused() {
     save(&model, &lora, &gpt, &adapter).unwrap();
     let told = folder::load(&adapter).unwrap_err().to_string();
     assert!(
-        told.contains("another architecture") && told.contains("width: 16 in the adapter, 32 in the base"),
+        told.contains("another architecture")
+            && told.contains("hidden_size: 16 in the adapter, 32 in the base"),
         "{told}"
     );
     save(&model, &lora, &llama, &adapter).unwrap();
     folder::load(&adapter).unwrap();
+    let other = Config { seed: 1, ..small(Architecture::Llama) };
+    folder::save(&crate::tests::model(&other, 12), &llama).unwrap();
+    let more = folder::load(&adapter).unwrap_err().to_string();
+    assert!(more.contains("other weights"), "{more}");
     std::fs::remove_file(llama.join(folder::TENSORS)).unwrap();
     let told = folder::load(&adapter).unwrap_err().to_string();
     assert!(told.contains("`base_model_name_or_path`"), "{told}");
@@ -297,15 +346,36 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     assert!(dpo.after["accuracy"] > 0.9 && dpo.after["margin"] > 0.0, "{dpo:?}");
     assert!((dpo.before["loss"] - std::f64::consts::LN_2).abs() < 1e-6, "{dpo:?}");
 
-    let reward = resumes(&folder.0, "reward", &common, false, &|job| super::reward::reward(job, &better));
+    let reward = resumes(&folder.0, "reward", &lora, false, &|job| super::reward::reward(job, &better));
     assert!(reward.after["accuracy"] > 0.8, "{reward:?}");
+    assert!(!folder.0.join("reward-straight").join(super::adapter::ADAPTER).exists());
+    let told = folder::load(&folder.0.join("reward-straight")).unwrap_err().to_string();
+    assert!(told.contains("this is a reward model"), "{told}");
 
     let rules = Rules { reward_regex: 1.0, regex: "^[A-Z]".into(), ..Rules::default() };
     let settings = Grpo { group: 4, tokens_max: 2, updates: 2, ..Grpo::default() };
     let tasks = tasks();
     let grpo = |job: &Job<'_>| super::grpo::grpo(job, &tasks, &settings, &rules, None);
+    let common = Common { dropout: 0.0, ..common };
     let earned = resumes(&folder.0, "grpo", &common, false, &grpo);
     assert!(earned.after["reward"] > earned.before["reward"] + 0.2, "{earned:?}");
+
+    // Checkpoints are due inside of rounds and come behind them.
+    let uneven = Common { steps: 8, checkpoint_every: 3, checkpoints_keep: 9, ..common.clone() };
+    let out = folder.0.join("uneven");
+    let job = Job {
+        base: &folder.0.join("base"),
+        out: &out,
+        common: &uneven,
+        merge: false,
+        tokenizer_config: None,
+        observer: &Silent,
+    };
+    grpo(&job).unwrap();
+    let mut steps: Vec<_> =
+        std::fs::read_dir(out.join("checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, ["step-000000004", "step-000000006", "step-000000008"]);
 
     let judge = folder.0.join("reward-straight");
     let by_model = Rules { reward_model: 1.0, ..Rules::default() };
@@ -369,6 +439,9 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
         tokenizer_config: None,
         observer: &Silent,
     };
+    let over = Job { out: &base, ..job };
+    let told = dpo::dpo(&over, &pairs(), &Dpo::default()).unwrap_err().to_string();
+    assert!(told.contains("which would be written over"), "{told}");
     let mut long = pairs();
     long.train[3].chosen = vec![5; 40];
     let told = dpo::dpo(&job, &long, &Dpo::default()).unwrap_err().to_string();
@@ -377,6 +450,15 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
     let told =
         super::grpo::grpo(&job, &none, &Grpo::default(), &Rules::default(), None).unwrap_err().to_string();
     assert_eq!(told, "tasks: no row is left to learn from");
+    let grpo = |job: &Job<'_>, rows: &Rows<Task>| {
+        super::grpo::grpo(job, rows, &Grpo::default(), &Rules::default(), None).unwrap_err().to_string()
+    };
+    let dropped = Common { dropout: 0.1, ..Common::default() };
+    let told = grpo(&Job { common: &dropped, ..job }, &tasks());
+    assert!(told.contains("`dropout` has to be 0"), "{told}");
+    let mut full = tasks();
+    full.train[0].prompt = vec![5; 15];
+    assert!(grpo(&job, &full).contains("17 tokens are more"), "{}", grpo(&job, &full));
     let told = super::reward::open(&base).err().unwrap().to_string();
     assert!(told.contains("`gristmill align reward` makes one"), "{told}");
     assert!(!out.exists());

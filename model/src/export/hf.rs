@@ -87,6 +87,7 @@ fn obstacles(shape: &Shape) -> Vec<String> {
     if shape.architecture == Architecture::Bert {
         told("tied_head", shape.tied_head.to_string(), "true".into());
     }
+    told("languages", shape.program.languages.len().to_string(), "0".into());
     found
 }
 

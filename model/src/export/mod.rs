@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// File name of the card.
 const CARD: &str = "README.md";
@@ -75,9 +75,7 @@ pub struct Exported {
 /// A folder that is no model, a composition that the format has no counterpart for, a folder in the way, a full disk.
 pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exported, TrainError> {
     let source = model;
-    if out.exists() && fs::read_dir(out).map_err(TrainError::io(out))?.next().is_some() {
-        return Err(TrainError::file(out)("is there already and not empty; name another folder"));
-    }
+    folder::assert_empty(out)?;
     let model = folder::load(source)?;
     if model.shape.architecture == Architecture::Bert
         && model.shape.program.objective == Objective::Causal
@@ -88,11 +86,17 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
         return Err(TrainError::Config { message });
     }
     let (tokenizer, _) = open_tokenizer(&source.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-    let part = part(out);
-    // What a killed export left.
-    drop(fs::remove_dir_all(&part));
+    let part = folder::part(out);
+    if part.exists() {
+        return Err(TrainError::file(&part)(
+            "is in the way; a killed export leaves such a folder: remove it",
+        ));
+    }
     fs::create_dir_all(&part).map_err(TrainError::io(&part))?;
-    let written = fill(source, &model, &part, request);
+    // The dump before the folder has its name: an export is whole, or not there.
+    let dump = |path| parity::write(&model, &tokenizer, request.texts, path);
+    let written = fill(source, &model, &part, request)
+        .and_then(|exported| request.parity.map_or(Ok(()), dump).map(|()| exported));
     let exported = match written {
         Ok(exported) => exported,
         Err(error) => {
@@ -104,16 +108,7 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
         fs::remove_dir(out).map_err(TrainError::io(out))?;
     }
     fs::rename(&part, out).map_err(TrainError::io(out))?;
-    if let Some(path) = request.parity {
-        parity::write(&model, &tokenizer, request.texts, path)?;
-    }
     Ok(exported)
-}
-
-fn part(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    out.with_file_name(name)
 }
 
 /// Writes every file of an export.

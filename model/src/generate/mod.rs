@@ -64,11 +64,7 @@ impl Sampler {
         let model = folder::load(folder)?;
         model.shape.program.continues().map_err(TrainError::file(folder))?;
         let (tokenizer, vocab) = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-        // A model of another program may begin a text with another token than ends one.
-        let told = std::fs::read(folder.join(manifest::TOKENIZER_CONFIG)).unwrap_or_default();
-        let told: serde_json::Value = serde_json::from_slice(&told).unwrap_or_default();
-        let begin = told["bos_token"].as_str().or_else(|| told["bos_token"]["content"].as_str());
-        let begin = begin.and_then(|token| tokenizer.token_to_id(token)).unwrap_or(model.shape.eos);
+        let (begin, _) = folder::begin_and_end(folder, &tokenizer, model.shape.eos)?;
         Ok(Self { model, tokenizer, vocab: vocab as usize, begin })
     }
 

@@ -12,7 +12,6 @@ use crate::eval::perplexity::open_tokenizer;
 use crate::eval::words::strip_end;
 use crate::folder;
 use schemas::manifest;
-use serde_json::Value;
 use std::path::Path;
 use tokenizers::Tokenizer;
 
@@ -38,19 +37,7 @@ impl Scorer {
         let model = folder::load(folder)?;
         model.shape.program.continues().map_err(TrainError::file(folder))?;
         let (tokenizer, _) = open_tokenizer(&folder.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
-        let path = folder.join(manifest::TOKENIZER_CONFIG);
-        let told: Value = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
-            Err(error) => return Err(TrainError::io(&path)(error)),
-        };
-        let special = |key: &str| {
-            // A token is a word, or an object with its `content`.
-            let text = told[key].as_str().or_else(|| told[key]["content"].as_str());
-            text.and_then(|text| tokenizer.token_to_id(text))
-        };
-        let eos = special("eos_token").unwrap_or(model.shape.eos);
-        let prefix = special("bos_token").unwrap_or(eos);
+        let (prefix, eos) = folder::begin_and_end(folder, &tokenizer, model.shape.eos)?;
         let prefix_text = tokenizer.decode(&[prefix], false).map_err(wrong)?;
         let length_max = model.shape.context;
         Ok(Self { model, tokenizer, prefix, prefix_text, eos, length_max })

@@ -23,7 +23,7 @@ pub(super) struct Flags {
     /// A setting, `key=value`.
     #[arg(long = "set")]
     pub(super) settings: Vec<String>,
-    /// Writes a whole model in place of adapters alone (with `--set lora_rank=…`).
+    /// Writes a whole model in place of adapters (with `--set lora_rank=…`).
     #[arg(long)]
     pub(super) merge: bool,
     /// How progress is told.

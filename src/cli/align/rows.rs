@@ -199,7 +199,7 @@ fn tasks(
     let laid = chats.prompts(&prompts)?;
     let mut rows = Vec::new();
     for ((line, answer), laid) in kept.into_iter().zip(laid) {
-        let fits = |prompt: Vec<u32>| match prompt.len() + 1 {
+        let fits = |prompt: Vec<u32>| match prompt.len() + 2 {
             tokens if tokens > limits.tokens_max => Err(format!(
                 "a prompt of {} tokens leaves no room in the model's context of {}",
                 prompt.len(),

@@ -1,7 +1,7 @@
 //! From measures of rows to figures of a task: means with their standard errors, perplexities with theirs by bootstrap.
 //!
 //! ```text
-//! mean        x̄, s ÷ √n with s of n − 1;   of a group: weighted by size, s² pooled
+//! mean        x̄, s ÷ √n with s of n − 1;   of a group of tasks: weighted by size, s² pooled
 //! perplexity  e^(−x̄);   per word or byte: e^(−Σ ll ÷ Σ weights);   bits: −Σ ll ÷ Σ weights ÷ ln 2
 //! ```
 
@@ -56,7 +56,11 @@ pub(super) fn summaries(
     });
     let mut all: Vec<Summary> = within.collect();
     if leaves.len() > 1 && all.iter().all(|summary| summary.task != name) {
-        all.extend(named(name, &|_| true));
+        // Parts without groups are rows of one task, as in the harness; parts with groups are tasks.
+        all.push(match groups {
+            [] => summary(name, measures, answered),
+            _ => pooled(name, measures, &leaves.iter().collect::<Vec<_>>()),
+        });
     }
     leaves.into_iter().chain(all).collect()
 }
@@ -164,6 +168,14 @@ mod tests {
         assert_eq!(names, ["a", "b", "c", "x", "y", "all"]);
         near(found[3].figures[0].1, 0.5, ((3.0 * 4.0 / 12.0 + 1.0 * 2.0 * 0.25) / 4.0_f64 / 6.0).sqrt());
         near(found[5].figures[0].1, 0.625, ((3.0 * 4.0 / 12.0 + 2.0 * 0.25) / 5.0_f64 / 8.0).sqrt());
+    }
+
+    #[test]
+    fn parts_of_one_task_are_one_sample() {
+        let rows = rows(&[("a", &[1.0, 1.0]), ("b", &[0.0, 0.0])]);
+        let found = summaries("all", &["acc"], &rows.iter().collect::<Vec<_>>(), &[]);
+        assert_eq!(found.iter().map(|summary| summary.rows).collect::<Vec<_>>(), [2, 2, 4]);
+        near(found[2].figures[0].1, 0.5, (1.0 / 3.0_f64).sqrt() / 2.0);
     }
 
     #[test]
