@@ -60,6 +60,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(found) => found,
         Err(error) => return wrong::misused(error),
     };
+    if args.dataset.is_dir() && args.settings.is_empty() && matches!(args.progress, Progress::Auto) {
+        eprintln!(
+            "training with the defaults: `--set key=value` changes them, as does a recipe with `[train]`"
+        );
+    }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
     if args.find_batch {
@@ -95,11 +100,7 @@ type Pairs = Vec<(String, Value)>;
 /// The dataset that a path means, and the settings that come with it.
 fn find(path: &Path) -> Result<(PathBuf, Pairs), String> {
     if path.is_dir() {
-        let folder = dataset_folder(path)?;
-        eprintln!(
-            "a dataset says nothing of training: defaults and `--set` hold; give a recipe for its `[train]`"
-        );
-        return Ok((folder, Vec::new()));
+        return Ok((dataset_folder(path)?, Vec::new()));
     }
     let recipe = Recipe::read(path, &environment).map_err(|m| m.to_string())?;
     let block = recipe.train.as_ref();

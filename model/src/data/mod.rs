@@ -59,6 +59,9 @@ impl Dataset {
     /// No manifest, no token shards, or a file that is missing or altered, with its name.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let path = folder.join(manifest::FILE);
+        if !path.is_file() {
+            return Err(TrainError::file(folder)("no committed dataset is there"));
+        }
         let bytes = read(&path)?;
         let parsed: Manifest = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
         if parsed.version != manifest::VERSION {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is guessed. What neither file says is said to be unknown, and a dataset that is not the one of the training is refused.
 
+use crate::align::AlignReport;
 use crate::data::Document;
 use crate::error::TrainError;
 use crate::train::{REPORT, TrainReport};
@@ -11,7 +12,7 @@ use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use schemas::manifest::{self, Manifest};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -20,10 +21,44 @@ use std::path::Path;
 /// What a model was trained on, and how.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Statement {
-    /// The report of the training.
-    pub training: TrainReport,
+    /// How it was made.
+    pub made: Made,
     /// The dataset, where it is at hand.
     pub data: Option<Data>,
+}
+
+/// How a model was made: the report in its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Made {
+    /// By a training on a dataset.
+    Training(Box<TrainReport>),
+    /// From another model.
+    Alignment(Box<AlignReport>),
+}
+
+impl Made {
+    /// Reads the report of a model folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of neither kind.
+    pub(crate) fn read(model: &Path) -> Result<Option<Self>, TrainError> {
+        let path = model.join(REPORT);
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(TrainError::io(&path))?,
+        };
+        let neither = |_| "the file is neither the report of a training nor that of an alignment";
+        serde_json::from_slice(&bytes).map(Some).map_err(neither).map_err(TrainError::file(&path))
+    }
+
+    /// Hexadecimal blake3 of the manifest of the dataset that it was trained on.
+    pub(crate) fn dataset(&self) -> Option<&str> {
+        match self {
+            Self::Training(report) => Some(&report.dataset),
+            Self::Alignment(_) => None,
+        }
+    }
 }
 
 /// A dataset as its manifest and its documents tell it.
@@ -94,11 +129,11 @@ const READS: [&str; 6] = ["paths", "seeds", "folder", "path", "urls", "scope"];
 /// # Errors
 /// The folder has no report of a training, or the dataset is not the one that it names.
 pub fn statement(model: &Path, dataset: Option<&Path>) -> Result<Statement, TrainError> {
-    let path = model.join(REPORT);
-    let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-    let training: TrainReport = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-    let data = dataset.map(|folder| data(folder, &training.dataset)).transpose()?;
-    Ok(Statement { training, data })
+    let missing =
+        || TrainError::file(&model.join(REPORT))("the folder has no report of how its model was made");
+    let made = Made::read(model)?.ok_or_else(missing)?;
+    let data = dataset.zip(made.dataset()).map(|(folder, trained)| data(folder, trained)).transpose()?;
+    Ok(Statement { made, data })
 }
 
 fn data(folder: &Path, trained: &str) -> Result<Data, TrainError> {
@@ -203,7 +238,11 @@ fn thousands(number: u64) -> String {
 
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TrainReport { parameters, steps, tokens, settings, dataset, tokenizer, .. } = &self.training;
+        let training = match &self.made {
+            Made::Training(training) => training,
+            Made::Alignment(aligned) => return aligned.fmt(f),
+        };
+        let TrainReport { parameters, steps, tokens, settings, dataset, tokenizer, .. } = &**training;
         let setting = |key: &str| settings.get(key).map_or("unknown", |value| value.trim_matches('"'));
         writeln!(
             f,
@@ -215,7 +254,7 @@ impl fmt::Display for Statement {
             thousands(*steps),
             thousands(*tokens)
         )?;
-        if let (Some(loss), Some(bits)) = (self.training.validation_loss, self.training.bits_per_byte) {
+        if let (Some(loss), Some(bits)) = (training.validation_loss, training.bits_per_byte) {
             writeln!(f, "Held-out loss {loss:.4} nats per token, {bits:.4} bits per byte.")?;
         }
         writeln!(f, "Dataset: manifest {dataset}; tokenizer {tokenizer} (blake3).")?;
@@ -226,6 +265,30 @@ impl fmt::Display for Statement {
                 "The dataset is not at hand, so its sources, licences and benchmarks are not told."
             ),
         }
+    }
+}
+
+impl fmt::Display for AlignReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, parameters, steps, rows, settings, .. } = self;
+        let base = settings.get("base").map_or("unknown", String::as_str);
+        writeln!(
+            f,
+            "A model aligned by `{method}`: {} numbers learned in {} steps from rows with the hash {rows} (blake3).",
+            thousands(*parameters),
+            thousands(*steps)
+        )?;
+        for (when, measured) in [("before", &self.before), ("after", &self.after)] {
+            let told: Vec<String> =
+                measured.iter().map(|(what, value)| format!("{what} {value:.4}")).collect();
+            if !told.is_empty() {
+                writeln!(f, "On rows kept apart, {when}: {}.", told.join(", "))?;
+            }
+        }
+        writeln!(
+            f,
+            "It began as the model with the hash {base}, whose own folder says what that was trained on."
+        )
     }
 }
 

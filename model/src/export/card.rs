@@ -4,8 +4,7 @@
 //! unknown, not left out.
 
 use crate::error::TrainError;
-use crate::eval::statement::{Statement, statement};
-use crate::train::{REPORT, TrainReport};
+use crate::eval::statement::{Made, Statement, statement};
 use schemas::manifest::{self, Manifest};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,8 +28,8 @@ pub(super) struct Facts {
     pub(super) usage: String,
     /// What differs from the model that was trained, in words.
     pub(super) notes: Vec<String>,
-    /// The report of the training.
-    pub(super) report: Option<TrainReport>,
+    /// The report of how it was made.
+    pub(super) report: Option<Made>,
     /// The dataset of the training.
     pub(super) dataset: Option<Manifest>,
     /// What it was trained on, in words.
@@ -63,18 +62,14 @@ impl Facts {
     /// # Errors
     /// A report that is there and cannot be read.
     pub(super) fn read(folder: &Path, dataset: Option<&Path>) -> Result<Self, TrainError> {
-        let path = folder.join(REPORT);
-        let report: Option<TrainReport> = match fs::read(&path) {
-            Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?),
-            Err(_) => None,
-        };
+        let report = Made::read(folder)?;
         let beside = folder.parent().map(|parent| parent.join("dataset"));
         let place =
             dataset.map(Path::to_owned).or(beside).filter(|place| place.join(manifest::FILE).is_file());
         let own = |place: &PathBuf| {
             let bytes = fs::read(place.join(manifest::FILE)).ok()?;
             let found = blake3::hash(&bytes).to_hex();
-            let is_own = report.as_ref().is_some_and(|report| report.dataset == found.as_str());
+            let is_own = report.as_ref().and_then(Made::dataset) == Some(found.as_str());
             is_own.then(|| serde_json::from_slice(&bytes).ok()).flatten()
         };
         // A dataset that was named must be the one of the training; one that lies beside it may be another.
@@ -182,12 +177,19 @@ impl Facts {
             *out += "No report of a training lies beside the model.\n";
             return;
         };
-        *out += &format!(
-            "{} steps over {} tokens, padding included.\n\n| setting | value |\n|---|---|\n",
-            report.steps, report.tokens
-        );
+        let settings = match report {
+            Made::Training(report) => {
+                *out += &format!("{} steps over {} tokens, padding included.\n", report.steps, report.tokens);
+                &report.settings
+            }
+            Made::Alignment(report) => {
+                *out += &format!("{} steps of `{}`.\n", report.steps, report.method);
+                &report.settings
+            }
+        };
+        *out += "\n| setting | value |\n|---|---|\n";
         for key in TOLD {
-            if let Some(value) = report.settings.get(key).filter(|value| *value != "unset") {
+            if let Some(value) = settings.get(key).filter(|value| *value != "unset") {
                 row(out, key, &format!("`{value}`"));
             }
         }
@@ -196,9 +198,11 @@ impl Facts {
 
     fn evaluation(&self, out: &mut String) {
         *out += "\n## Evaluation\n\n";
-        let report = self.report.as_ref();
-        let held = report.and_then(|r| Some((r.validation_loss?, r.perplexity?, r.bits_per_byte?)));
-        if let Some((loss, perplexity, bits)) = held {
+        let held = match &self.report {
+            Some(Made::Training(r)) => r.validation_loss.zip(r.perplexity).zip(r.bits_per_byte),
+            _ => None,
+        };
+        if let Some(((loss, perplexity), bits)) = held {
             *out += "| held-out part of the dataset | |\n|---|---:|\n";
             row(out, "loss, nats a token", &format!("{loss:.4}"));
             row(out, "perplexity", &format!("{perplexity:.3}"));

@@ -105,6 +105,12 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), St
         _ => return Err(format!("{}: a sheet ends in .csv, .jsonl or .html", out.display())),
     };
     let key_path = out.with_extension("key.json");
+    if let Some(there) = [out, key_path.as_path()].into_iter().find(|path| path.exists()) {
+        return Err(format!(
+            "{} is there already, and may hold what people said; name another",
+            there.display()
+        ));
+    }
     let save = |path: &Path, text: &str| {
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
     };
