@@ -189,8 +189,9 @@ pub fn rates(
     for (kind, parametrization) in KINDS {
         for &width in widths {
             for &rate in rates {
-                let least = config.learning_rate_min / config.learning_rate.max(f64::MIN_POSITIVE) * rate;
-                let config = Config { learning_rate: rate, learning_rate_min: least, ..config.clone() };
+                let least = |least: f64| least / config.learning_rate.max(f64::MIN_POSITIVE) * rate;
+                let learning_rate_min = config.learning_rate_min.map(least);
+                let config = Config { learning_rate: rate, learning_rate_min, ..config.clone() };
                 let loss = final_loss(Pupil::new(&dataset, widened(&config, kind, width)?)?)?;
                 let one = RateLoss { parametrization, width, rate, loss };
                 told(&one);

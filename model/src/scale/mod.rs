@@ -232,10 +232,8 @@ impl Bench<'_> {
         let steps = (tokens / self.step_tokens).max(STEPS_MIN);
         // Three digits: the rate is read by people, and names the folder.
         let learning_rate: f64 = format!("{learning_rate:.2e}").parse().unwrap_or(learning_rate);
-        let rates = (learning_rate, learning_rate / 10.0);
         let name = format!("{prefix}{}-parameters-{steps}-steps-rate-{learning_rate}", rung.parameters);
-        let config =
-            Config { steps, learning_rate: rates.0, learning_rate_min: rates.1, ..rung.config.clone() };
+        let config = Config { steps, learning_rate, learning_rate_min: None, ..rung.config.clone() };
         Planned { name, parameters: rung.parameters, config }
     }
 
