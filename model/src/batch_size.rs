@@ -11,8 +11,6 @@ use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::memory::{self, Estimate, system};
-use crate::objective::Program;
-use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
 use candle_core::Device;
 use serde::Serialize;
@@ -182,10 +180,7 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(dataset: &'a Dataset, config: &'a Config, estimate: &'a Estimate) -> Result<Self, TrainError> {
-        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
-        let mut model = Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
-        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
-        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let model = Transformer::of(config, dataset, Source::drawn(config.seed, &Device::Cpu))?;
         let optimizer = Optimizer::of(&model, config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
         Ok(Self { config, estimate, model, optimizer, stream })

@@ -12,7 +12,6 @@ use crate::eval::pseudo;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::metrics::rounded;
-use crate::objective::Program;
 use crate::progress::TrainObserver;
 use crate::train::{self, TrainReport};
 use candle_core::Device;
@@ -223,11 +222,9 @@ impl Comparison {
         report: &TrainReport,
     ) -> Result<Outcome, TrainError> {
         let (tokens, rows) = (&self.opened.tokens, &self.opened.validation);
-        let program = Program::open(config, &self.opened)?;
-        let bigram_loss = rounded(self.bigram.measure(&program, rows)?.loss());
-        let is_next_token = program.is_next_token();
-        let shape = config.shape(tokens)?.with(program);
-        let fresh = Transformer::<f32>::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
+        let fresh = Transformer::of(config, &self.opened, Source::drawn(config.seed, &Device::Cpu))?;
+        let bigram_loss = rounded(self.bigram.measure(&fresh.shape.program, rows)?.loss());
+        let is_next_token = fresh.shape.program.is_next_token();
         let bytes = Bytes::open(&self.opened.tokenizer(), tokens.vocab_size, tokens.eos_id)?;
         let sources = Sources::default();
         let untrained = measure(&fresh, rows, (&bytes, &sources), 0, |_| ())?;

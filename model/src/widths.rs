@@ -11,9 +11,7 @@ use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
-use crate::objective::Program;
 use crate::optimizer::Optimizer;
-use crate::parametrization;
 use crate::schedule::Schedule;
 use candle_core::Device;
 use serde::Serialize;
@@ -94,9 +92,7 @@ struct Pupil<'a> {
 
 impl<'a> Pupil<'a> {
     fn new(dataset: &'a Dataset, config: Config) -> Result<Self, TrainError> {
-        let shape = config.shape(&dataset.tokens)?.with(Program::open(&config, dataset)?);
-        let model = Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
-        parametrization::begin(&model, &config)?;
+        let model = Transformer::of(&config, dataset, Source::drawn(config.seed, &Device::Cpu))?;
         let optimizer = Optimizer::of(&model, &config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
         Ok(Self { config, model, optimizer, stream })

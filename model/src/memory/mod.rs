@@ -12,7 +12,6 @@ use crate::data::{Dataset, Share};
 use crate::error::TrainError;
 use crate::layer::attention::scratch_numbers;
 use crate::layer::dropout::Dropout;
-use crate::objective::Program;
 use crate::objective::cross_entropy::chunk_bytes;
 use crate::optimizer::Optimizer;
 use candle_core::Device;
@@ -94,10 +93,7 @@ pub(crate) fn check(dataset: &Dataset, config: &Config) -> Result<(), TrainError
 /// Settings that do not fit together, or one tensor above the limit.
 pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result<Estimate, TrainError> {
     let resident = system::resident_bytes().unwrap_or(0);
-    let program = Program::open(config, dataset)?;
-    let shape = config.shape(&dataset.tokens)?.with(program);
-    let mut model = Transformer::new(shape, Source::blank(limit, &Device::Cpu))?;
-    model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+    let model = Transformer::of(config, dataset, Source::blank(limit, &Device::Cpu))?;
     let parameters = NUMBER * model.parameter_count() as u64;
     let (state, working) = Optimizer::of(&model, config).numbers();
     let (state, working) = (NUMBER * state as u64, NUMBER * working as u64);

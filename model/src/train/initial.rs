@@ -1,13 +1,43 @@
-//! A model to go on from: `init_from`.
+//! The model that a training begins with: of its settings, or one to go on from, `init_from`.
 
-use crate::architecture::{ExpertShape, Shape, Tensors};
+use crate::architecture::{ExpertShape, Shape, Source, Tensors, Transformer};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::folder;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
+use crate::parametrization;
 use schemas::ConfigValue as _;
 use schemas::manifest::TOKENIZER;
 use std::path::Path;
+
+impl Transformer<f32> {
+    /// The model of a training by `config` on a dataset: of its shape and objective, begun as its parametrisation says where tensors are drawn,
+    /// with the terms of its loss and what is computed again.
+    ///
+    /// # Errors
+    /// Settings that do not fit together or to the dataset, and tensors that do not fit them.
+    pub(crate) fn of(
+        config: &Config,
+        dataset: &Dataset,
+        source: Source<'_, f32>,
+    ) -> Result<Self, TrainError> {
+        let is_drawn = source.is_drawn();
+        let mut model = Self::new(shape(config, dataset)?, source)?;
+        if is_drawn {
+            parametrization::begin(&model, config)?;
+        }
+        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        Ok(model)
+    }
+}
+
+/// The shape of that model.
+pub(super) fn shape(config: &Config, dataset: &Dataset) -> Result<Shape, TrainError> {
+    Ok(config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?))
+}
 
 /// Hexadecimal blake3 of the tensors that a training goes on from; `None` where it begins with drawn ones.
 pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {

@@ -26,10 +26,7 @@ use crate::folder;
 use crate::layer::dropout::Dropout;
 use crate::memory;
 use crate::metrics::Metrics;
-use crate::objective::Program;
-use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
-use crate::parametrization;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
 use clock::Clock;
@@ -118,7 +115,6 @@ impl<'a> Training<'a> {
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         if device.is_cpu() {
             memory::check(dataset, config)?;
@@ -127,23 +123,16 @@ impl<'a> Training<'a> {
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
-        let (state, mut model, moments) = match found {
-            Some(Checkpoint { state, model, moments }) => {
-                let model = Transformer::new(shape, Source::read(model, device))?;
-                (state, model, Some(moments))
-            }
+        let (state, source, moments) = match found {
+            Some(Checkpoint { state, model, moments }) => (state, Source::read(model, device), Some(moments)),
             None if begin.initial.is_some() => {
+                let shape = initial::shape(config, dataset)?;
                 let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
-                (begin, Transformer::new(shape, Source::read(tensors, device))?, None)
+                (begin, Source::read(tensors, device), None)
             }
-            None => {
-                let model = Transformer::new(shape, Source::drawn(config.seed, device))?;
-                parametrization::begin(&model, config)?;
-                (begin, model, None)
-            }
+            None => (begin, Source::drawn(config.seed, device), None),
         };
-        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
-        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let model = Transformer::of(config, dataset, source)?;
         let mut optimizer = Optimizer::of(&model, config);
         if let Some(moments) = moments {
             optimizer.restore(moments)?;
