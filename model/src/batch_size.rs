@@ -96,7 +96,10 @@ fn find_up_to(
             Ok((size, seconds))
         },
     )?;
-    let (largest, fastest) = (search.largest().max(1), search.fastest().max(1));
+    let (largest, fastest) = (search.largest(), search.fastest());
+    if largest == 0 {
+        return Err(TrainError::Memory { fits: 0, estimate: estimate.clone(), limit_mib: limit_bytes >> 20 });
+    }
     let step = config.batch_sequences * config.accumulate;
     let batch_sequences = (1..=fastest.min(step)).rev().find(|n| step.is_multiple_of(*n)).unwrap_or(1);
     let accumulate = step / batch_sequences;
