@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
-use crate::memory::{self, Estimate, system};
+use crate::memory::{self, Estimate, Room, system};
 use crate::optimizer::Optimizer;
 use candle_core::Device;
 use serde::Serialize;
@@ -83,7 +83,7 @@ fn find_up_to(
     };
     let limit_bytes = memory::limit(config).ok_or_else(unknown)?;
     let one = Config { batch_sequences: 1, ..config.clone() };
-    memory::check(&dataset, &one)?;
+    memory::check(&dataset, &one, Room::Whole)?;
     let estimate = memory::estimate(&dataset, &one, limit_bytes)?;
     let mut trial = Trial::new(&dataset, config, &estimate)?;
     let mut search = Search { limit: limit_bytes, sizes: Vec::new() };

@@ -24,7 +24,7 @@ use crate::eval::perplexity::Bytes;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
-use crate::memory;
+use crate::memory::{self, Room};
 use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainEvent, TrainObserver};
@@ -51,6 +51,20 @@ pub fn run(
     run_on(Place::Cpu, dataset, out, config, observer)
 }
 
+/// The same beside others in this process, in its part of the memory.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_beside(
+    room: Room,
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
+    run_in((room, Place::Cpu), dataset, out, config, observer)
+}
+
 /// The same at a place of choice. A training may go on at another place than it began.
 ///
 /// # Errors
@@ -62,8 +76,21 @@ pub fn run_on(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
+    run_in((Room::Whole, place), dataset, out, config, observer)
+}
+
+fn run_in(
+    (room, place): (Room, Place),
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
     let device = device::open(place)?;
     let dataset = Dataset::open(dataset)?;
+    if device.is_cpu() {
+        memory::check(&dataset, config, room)?;
+    }
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let mut training = Training::open(&dataset, out, config, &device, observer)?;
     if let Some(report) = training.ended.take() {
@@ -116,9 +143,6 @@ impl<'a> Training<'a> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
-        if device.is_cpu() {
-            memory::check(dataset, config)?;
-        }
         let checkpoints = Checkpoints::open(out)?;
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
