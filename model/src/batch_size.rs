@@ -2,11 +2,11 @@
 //!
 //! Sizes double until the next would not fit or a step takes too long; between the last that fits and the first that does not, halves
 //! are tried. No size is tried whose memory, drawn on as a line through those measured, would be above the limit. A step's result does
-//! not depend on how it is cut into micro-batches (to rounding), so a training takes the fastest size that divides its step.
+//! not depend on how it is cut into micro-batches (to rounding; but see [`depends_on_cut`]), so a training takes the fastest size that divides its step.
 
 use crate::architecture::{Source, Tape, Transformer};
 use crate::checkpoint::Checkpoints;
-use crate::config::Config;
+use crate::config::{Config, NormKind};
 use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
@@ -61,6 +61,17 @@ pub fn begun(out: &Path) -> Option<(u64, u64)> {
     let settings = Checkpoints::settings(out)?;
     let number = |key: &str| settings.get(key)?.parse().ok();
     Some((number("batch_sequences")?, number("accumulate")?))
+}
+
+/// Parts of the settings that go by the micro-batch, so that another one makes another training; `None` where there are none.
+pub fn depends_on_cut(config: &Config) -> Option<String> {
+    let parts = [
+        (config.experts.is_some(), "the balance of experts"),
+        (config.norm == Some(NormKind::Batch), "the statistics of batch norm"),
+        (config.dropout > 0.0, "the draws of dropout"),
+    ];
+    let found: Vec<&str> = parts.into_iter().filter_map(|(is, part)| is.then_some(part)).collect();
+    (!found.is_empty()).then(|| found.join(" and "))
 }
 
 /// Measures steps of every size, and tells each.

@@ -144,7 +144,7 @@ config! {
         dropout: f64 = 0.0, in 0.0..=0.9;
         /// Sequences of a micro-batch.
         batch_sequences: u64 = 8, in 1..=65_536;
-        /// Micro-batches of a step; the gradient is that of one batch of all of them.
+        /// Micro-batches of a step; the gradient is that of one batch of all of them, but that the balance of experts, the statistics of batch norm and the draws of dropout are those of each micro-batch.
         accumulate: u64 = 1, in 1..=65_536;
         /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
         /// to the same bits with less memory; 0 keeps everything.

@@ -233,9 +233,14 @@ impl<'a> Training<'a> {
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.
-        let loss = gradients(&self.model, &batches, 1.0 / targets.max(1) as f64, |micro| Dropout {
+        let dropout = |micro| Dropout {
             probability: self.config.dropout,
             seed: seed(self.config.seed, "micro-batch", step * self.config.accumulate + micro),
+        };
+        let mut load = Vec::new();
+        let (scale, part) = (1.0 / targets.max(1) as f64, 1.0 / batches.len() as f64);
+        let loss = gradients_of_each(&self.model, &batches, scale, dropout, |model| {
+            add_load(&mut load, &model.expert_load(), part);
         })?;
         self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
@@ -246,7 +251,7 @@ impl<'a> Training<'a> {
         self.spikes.keep(loss);
         self.state.step = step + 1;
         self.state.position = self.stream.position();
-        self.metrics.step(self.state.step, [loss, rate, norm], &self.model.expert_load())?;
+        self.metrics.step(self.state.step, [loss, rate, norm], &load)?;
         self.budget();
         self.tell(loss, rate, norm);
         Ok(())
@@ -346,9 +351,38 @@ pub(crate) fn gradients<T: crate::kernel::Real>(
     scale: f64,
     dropout: impl Fn(u64) -> Dropout,
 ) -> Result<f64, TrainError> {
+    gradients_of_each(model, batches, scale, dropout, |_| ())
+}
+
+/// The same, with a look at the model after each micro-batch.
+fn gradients_of_each<T: crate::kernel::Real>(
+    model: &Transformer<T>,
+    batches: &[Arc<Batch>],
+    scale: f64,
+    dropout: impl Fn(u64) -> Dropout,
+    mut after: impl FnMut(&Transformer<T>),
+) -> Result<f64, TrainError> {
     let mut total = 0.0;
     for (micro, batch) in batches.iter().enumerate() {
         total += model.gradients(batch, scale, dropout(micro as u64))?;
+        after(model);
     }
     Ok(total)
+}
+
+/// Adds the part of a micro-batch to the load of the experts of a step, by layer.
+fn add_load(sum: &mut Vec<Vec<f64>>, load: &[Vec<f64>], part: f64) {
+    sum.resize_with(load.len(), Vec::new);
+    for (sum, load) in sum.iter_mut().zip(load) {
+        sum.resize(load.len(), 0.0);
+        sum.iter_mut().zip(load).for_each(|(sum, share)| *sum += share * part);
+    }
+}
+
+#[test]
+fn the_load_of_experts_is_that_of_the_whole_step() {
+    let mut load = Vec::new();
+    add_load(&mut load, &[vec![1.0, 0.0], vec![0.25, 0.75]], 0.5);
+    add_load(&mut load, &[vec![0.0, 1.0], vec![0.75, 0.25]], 0.5);
+    assert_eq!(load, [[0.5, 0.5], [0.5, 0.5]]);
 }
