@@ -265,8 +265,9 @@ impl<'a> Training<'a> {
             (.., Some(median)) => Cause::Spike { loss, median },
             _ => return Ok(()),
         };
+        // A dataset that cannot be read by now must not hide why the training stops.
         let (documents_count, documents) =
-            stop::documents(self.dataset, self.state.position, self.step_sequences())?;
+            stop::documents(self.dataset, self.state.position, self.step_sequences()).unwrap_or_default();
         let (step, checkpoint) = (self.state.step + 1, self.checkpoint.clone());
         Err(TrainError::Stopped(Box::new(Stop { step, cause, documents, documents_count, checkpoint })))
     }
@@ -336,6 +337,7 @@ impl<'a> Training<'a> {
         let model = folder::named(&self.model)?;
         let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
+        self.metrics.sync()?;
         let path = self.checkpoints.write(checkpoint, self.config.checkpoints_keep)?;
         self.clock.pause(began, 0);
         self.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
