@@ -124,7 +124,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 }
 
 /// Writes a file under another name and renames it, so that no one sees half of it.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+///
+/// # Errors
+/// What the system refuses.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = path.with_extension("part");
     write(&part, bytes)?;
     std::fs::rename(&part, path).map_err(TrainError::io(path))
