@@ -79,6 +79,7 @@ pub(crate) fn tensors(path: &Path, shape: &Shape, dataset: &Dataset) -> Result<T
 
 /// In what the shape of a model differs from the one that settings say, by their keys.
 fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
+    let unset = || "unset".to_owned();
     let keys = |shape: &Shape| {
         [
             ("architecture", shape.architecture.show()),
@@ -93,7 +94,17 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
             ("activation", shape.activation.show()),
             ("parallel", shape.parallel.to_string()),
             ("biases", shape.biases.to_string()),
+            ("rope_base", shape.rope_base.to_string()),
+            ("norm_place", shape.norm_place.show()),
+            ("embedding_norm", shape.embedding_norm.to_string()),
+            ("window", shape.window.map_or_else(unset, |window| window.to_string())),
+            ("mixers", shape.mixers.iter().map(|mixer| mixer.letter()).collect()),
+            ("experts", shape.experts.map_or_else(unset, |experts| experts.count.to_string())),
+            ("experts_active", shape.experts.map_or_else(unset, |experts| experts.active.to_string())),
             ("vocab_size of the tokenizer", shape.vocab.to_string()),
+            ("end-of-document token", shape.eos.to_string()),
+            ("epsilon of the norms", shape.epsilon.to_string()),
+            ("token types", shape.segments.to_string()),
         ]
     };
     let pairs = keys(model).into_iter().zip(keys(settings)).filter(|(model, settings)| model.1 != settings.1);
@@ -108,7 +119,7 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
     let (context, init, program) = (settings.context, settings.init, settings.program.clone());
     let alike = Shape { context, init, experts, program, ..model.clone() };
     if found.is_empty() && alike != *settings {
-        found.push(format!("its shape is {alike:?}, the settings say {settings:?}"));
+        found.push("its heads are laid out in another way, which no key says".to_owned());
     }
     found
 }
