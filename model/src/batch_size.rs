@@ -2,17 +2,15 @@
 //!
 //! Sizes double until the next would not fit or a step takes too long; between the last that fits and the first that does not, halves
 //! are tried. No size is tried whose memory, drawn on as a line through those measured, would be above the limit. A step's result does
-//! not depend on how it is cut into micro-batches (to rounding), so a training takes the fastest size that divides its step.
+//! not depend on how it is cut into micro-batches (to rounding; but see [`depends_on_cut`]), so a training takes the fastest size that divides its step.
 
 use crate::architecture::{Source, Tape, Transformer};
 use crate::checkpoint::Checkpoints;
-use crate::config::Config;
+use crate::config::{Config, NormKind};
 use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
-use crate::memory::{self, Estimate, system};
-use crate::objective::Program;
-use crate::objective::cross_entropy::Terms;
+use crate::memory::{self, Estimate, Room, system};
 use crate::optimizer::Optimizer;
 use candle_core::Device;
 use serde::Serialize;
@@ -65,6 +63,17 @@ pub fn begun(out: &Path) -> Option<(u64, u64)> {
     Some((number("batch_sequences")?, number("accumulate")?))
 }
 
+/// Parts of the settings that go by the micro-batch, so that another one makes another training; `None` where there are none.
+pub fn depends_on_cut(config: &Config) -> Option<String> {
+    let parts = [
+        (config.experts.is_some(), "the balance of experts"),
+        (config.norm == Some(NormKind::Batch), "the statistics of batch norm"),
+        (config.dropout > 0.0, "the draws of dropout"),
+    ];
+    let found: Vec<&str> = parts.into_iter().filter_map(|(is, part)| is.then_some(part)).collect();
+    (!found.is_empty()).then(|| found.join(" and "))
+}
+
 /// Measures steps of every size, and tells each.
 ///
 /// # Errors
@@ -85,7 +94,7 @@ fn find_up_to(
     };
     let limit_bytes = memory::limit(config).ok_or_else(unknown)?;
     let one = Config { batch_sequences: 1, ..config.clone() };
-    memory::check(&dataset, &one)?;
+    memory::check(&dataset, &one, Room::Whole)?;
     let estimate = memory::estimate(&dataset, &one, limit_bytes)?;
     let mut trial = Trial::new(&dataset, config, &estimate)?;
     let mut search = Search { limit: limit_bytes, sizes: Vec::new() };
@@ -98,7 +107,10 @@ fn find_up_to(
             Ok((size, seconds))
         },
     )?;
-    let (largest, fastest) = (search.largest().max(1), search.fastest().max(1));
+    let (largest, fastest) = (search.largest(), search.fastest());
+    if largest == 0 {
+        return Err(TrainError::Memory { fits: 0, estimate: estimate.clone(), limit_mib: limit_bytes >> 20 });
+    }
     let step = config.batch_sequences * config.accumulate;
     let batch_sequences = (1..=fastest.min(step)).rev().find(|n| step.is_multiple_of(*n)).unwrap_or(1);
     let accumulate = step / batch_sequences;
@@ -182,10 +194,7 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(dataset: &'a Dataset, config: &'a Config, estimate: &'a Estimate) -> Result<Self, TrainError> {
-        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
-        let mut model = Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
-        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
-        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let model = Transformer::of(config, dataset, Source::drawn(config.seed, &Device::Cpu))?;
         let optimizer = Optimizer::of(&model, config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
         Ok(Self { config, estimate, model, optimizer, stream })

@@ -144,7 +144,7 @@ config! {
         dropout: f64 = 0.0, in 0.0..=0.9;
         /// Sequences of a micro-batch.
         batch_sequences: u64 = 8, in 1..=65_536;
-        /// Micro-batches of a step; the gradient is that of one batch of all of them.
+        /// Micro-batches of a step; the gradient is that of one batch of all of them, but that the balance of experts, the statistics of batch norm and the draws of dropout are those of each micro-batch.
         accumulate: u64 = 1, in 1..=65_536;
         /// Activation checkpointing: the residual is kept every so many blocks and what lies between is computed again in the backward pass,
         /// to the same bits with less memory; 0 keeps everything.
@@ -157,8 +157,8 @@ config! {
         seconds_max: f64 = 0.0, in 0.0..=1e9;
         /// Learning rate after the warm-up.
         learning_rate: f64 = 0.003, in 0.0..=10.0;
-        /// Learning rate of the last step, but for `constant`.
-        learning_rate_min: f64 = 0.0003, in 0.0..=10.0;
+        /// Learning rate of the last step, but for `constant`; unset means a tenth of `learning_rate`.
+        learning_rate_min: Option<f64> = None, in Some(0.0)..=Some(10.0);
         /// Way of the learning rate after the warm-up.
         schedule: ScheduleKind = ScheduleKind::Cosine;
         /// Part of all steps in which the rate of `wsd` falls (arXiv 2405.18392: a fifth is as good as a cosine).
@@ -238,6 +238,11 @@ pub fn check(settings: &Settings) -> Vec<KeyError> {
 impl Config {
     /// Every key with type, default, range and meaning.
     pub const KEYS: &'static [Key] = <Self as schemas::Config>::KEYS;
+
+    /// Learning rate of the last step.
+    pub(crate) fn least_rate(&self) -> f64 {
+        self.learning_rate_min.unwrap_or(self.learning_rate / 10.0)
+    }
 
     /// The shape of the model over the tokens of a dataset, but for what [`Shape::with`] adds for an objective.
     ///

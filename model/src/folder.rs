@@ -148,7 +148,10 @@ pub(crate) fn part(path: &Path) -> PathBuf {
 }
 
 /// Writes a file under another name and renames it, so that no one sees half of it.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+///
+/// # Errors
+/// What the system refuses.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = part(path);
     write(&part, bytes)?;
     std::fs::rename(&part, path).map_err(TrainError::io(path))

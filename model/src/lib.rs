@@ -46,4 +46,5 @@ pub mod widths;
 
 pub use config::Config;
 pub use error::TrainError;
+pub use folder::replace;
 pub use progress::{TrainEvent, TrainObserver};

@@ -2,7 +2,7 @@
 //! untrained self and with a bigram model.
 
 use crate::architecture::{Source, Transformer};
-use crate::config::Config;
+use crate::config::{Config, ScheduleKind};
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::eval::bigram::Bigram;
@@ -12,7 +12,6 @@ use crate::eval::pseudo;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::metrics::rounded;
-use crate::objective::Program;
 use crate::progress::TrainObserver;
 use crate::train::{self, TrainReport};
 use candle_core::Device;
@@ -125,7 +124,16 @@ pub fn read(settings: &Settings) -> Result<Config, Vec<KeyError>> {
     let mut pairs = given.preset.pairs();
     pairs.retain(|(key, _)| settings.pairs().iter().all(|(set, _)| set != key));
     pairs.extend(settings.pairs().iter().cloned());
-    Settings::new(pairs).parse()
+    let config: Config = Settings::new(pairs).parse()?;
+    let (least, rate) = (config.least_rate(), config.learning_rate);
+    if least > rate && config.schedule != ScheduleKind::Constant {
+        return Err(vec![KeyError {
+            key: "learning_rate_min".to_owned(),
+            message: format!("{least} is above `learning_rate` = {rate}, so the rate would rise to it"),
+            help: Some("lower it, or leave it unset: a tenth of `learning_rate`".to_owned()),
+        }]);
+    }
+    Ok(config)
 }
 
 /// What a preset came to on a dataset.
@@ -214,11 +222,9 @@ impl Comparison {
         report: &TrainReport,
     ) -> Result<Outcome, TrainError> {
         let (tokens, rows) = (&self.opened.tokens, &self.opened.validation);
-        let program = Program::open(config, &self.opened)?;
-        let bigram_loss = rounded(self.bigram.measure(&program, rows)?.loss());
-        let is_next_token = program.is_next_token();
-        let shape = config.shape(tokens)?.with(program);
-        let fresh = Transformer::<f32>::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
+        let fresh = Transformer::of(config, &self.opened, Source::drawn(config.seed, &Device::Cpu))?;
+        let bigram_loss = rounded(self.bigram.measure(&fresh.shape.program, rows)?.loss());
+        let is_next_token = fresh.shape.program.is_next_token();
         let bytes = Bytes::open(&self.opened.tokenizer(), tokens.vocab_size, tokens.eos_id)?;
         let sources = Sources::default();
         let untrained = measure(&fresh, rows, (&bytes, &sources), 0, |_| ())?;
@@ -272,6 +278,14 @@ mod tests {
         let over = [pairs, vec![("objective".to_owned(), Value::from("causal"))]].concat();
         assert_eq!(read(&Settings::new(over)).unwrap().objective, Objective::Causal);
         assert_eq!(Preset::named("none"), None);
+        // The least rate follows the rate; one that is set may not be above it.
+        let rates = |pairs: &[(&str, f64)]| {
+            let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::Float(*value)));
+            read(&Settings::new(pairs.collect())).map(|config| config.least_rate())
+        };
+        assert_eq!(rates(&[("learning_rate", 0.01)]), Ok(0.001));
+        let wrong = rates(&[("learning_rate", 1e-4), ("learning_rate_min", 3e-4)]).unwrap_err();
+        assert!(wrong[0].to_string().contains("0.0003 is above `learning_rate` = 0.0001"), "{}", wrong[0]);
     }
 
     #[test]

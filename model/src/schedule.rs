@@ -39,7 +39,7 @@ impl Schedule {
             }
             ScheduleKind::Constant => (0, DecayShape::Linear),
         };
-        let (rate, rate_min) = (config.learning_rate, config.learning_rate_min);
+        let (rate, rate_min) = (config.learning_rate, config.least_rate());
         Self { rate, rate_min, warmup, fall, steps, shape }
     }
 
@@ -69,7 +69,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Config), steps: u64, expected: &[(u64, f64)]) {
         let mut config = Config {
             learning_rate: 1.0,
-            learning_rate_min: 0.1,
+            learning_rate_min: Some(0.1),
             warmup_steps: 10,
             decay_fraction: 0.2,
             ..Config::default()

@@ -11,9 +11,7 @@ use crate::data::{Dataset, Share, Stream};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
-use crate::objective::Program;
 use crate::optimizer::Optimizer;
-use crate::parametrization;
 use crate::schedule::Schedule;
 use candle_core::Device;
 use serde::Serialize;
@@ -94,9 +92,7 @@ struct Pupil<'a> {
 
 impl<'a> Pupil<'a> {
     fn new(dataset: &'a Dataset, config: Config) -> Result<Self, TrainError> {
-        let shape = config.shape(&dataset.tokens)?.with(Program::open(&config, dataset)?);
-        let model = Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu))?;
-        parametrization::begin(&model, &config)?;
+        let model = Transformer::of(&config, dataset, Source::drawn(config.seed, &Device::Cpu))?;
         let optimizer = Optimizer::of(&model, &config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
         Ok(Self { config, model, optimizer, stream })
@@ -189,8 +185,9 @@ pub fn rates(
     for (kind, parametrization) in KINDS {
         for &width in widths {
             for &rate in rates {
-                let least = config.learning_rate_min / config.learning_rate.max(f64::MIN_POSITIVE) * rate;
-                let config = Config { learning_rate: rate, learning_rate_min: least, ..config.clone() };
+                let least = |least: f64| least / config.learning_rate.max(f64::MIN_POSITIVE) * rate;
+                let learning_rate_min = config.learning_rate_min.map(least);
+                let config = Config { learning_rate: rate, learning_rate_min, ..config.clone() };
                 let loss = final_loss(Pupil::new(&dataset, widened(&config, kind, width)?)?)?;
                 let one = RateLoss { parametrization, width, rate, loss };
                 told(&one);

@@ -2,7 +2,7 @@
 
 use super::wrong;
 use model::Config;
-use model::batch_size::{Found, Size, begun, find};
+use model::batch_size::{Found, Size, begun, depends_on_cut, find};
 use pipeline::inspect::layout::thousands;
 use schemas::{Settings, Value};
 use std::path::Path;
@@ -29,6 +29,9 @@ pub(super) fn settled(
                 errors.iter().for_each(|e| eprintln!("error: {e}"));
                 ExitCode::from(2)
             })?;
+            if let Some(parts) = depends_on_cut(&config) {
+                eprintln!("another micro-batch is another training: {parts} go by the micro-batch");
+            }
             let found = measured(dataset, &config).map_err(wrong::failed)?;
             (found.batch_sequences, found.accumulate)
         }

@@ -83,8 +83,8 @@ fn work(
 ) -> Result<(Vec<Coordinate>, Vec<RateLoss>), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&args.out)?;
     let write = |name: &str, json: String, svg: String| {
-        std::fs::write(args.out.join(format!("{name}.json")), json + "\n")?;
-        std::fs::write(args.out.join(format!("{name}.svg")), svg)
+        model::replace(&args.out.join(format!("{name}.json")), (json + "\n").as_bytes())?;
+        model::replace(&args.out.join(format!("{name}.svg")), svg.as_bytes())
     };
     let found = coordinates(dataset, config, &args.widths, args.steps)?;
     write(COORDINATES, serde_json::to_string_pretty(&found)?, plot::coordinates(&found))?;

@@ -3,11 +3,12 @@
 use super::output::{emit, emit_json};
 use super::progress::Progress;
 use super::stage::setting;
+use super::train::dataset_folder;
 use super::wrong;
 use model::Config;
 use model::presets::{Comparison, Outcome, Preset, read};
 use pipeline::inspect::layout::thousands;
-use schemas::{Settings, Value, manifest};
+use schemas::{Settings, Value};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,9 +44,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return wrong::misused(error),
     };
-    let inner = args.dataset.join("dataset");
-    let dataset = if args.dataset.join(manifest::FILE).is_file() { &args.dataset } else { &inner };
-    let outcomes = match compare(args, dataset, &plan) {
+    let dataset = match dataset_folder(&args.dataset) {
+        Ok(folder) => folder,
+        Err(error) => return wrong::misused(error),
+    };
+    let outcomes = match compare(args, &dataset, &plan) {
         Ok(outcomes) => outcomes,
         Err(error) => return wrong::failed(error),
     };
@@ -90,7 +93,7 @@ fn compare(args: &Args, dataset: &Path, plan: &[(Preset, Config)]) -> Result<Vec
         outcomes.push(outcome.map_err(|error| format!("preset {}: {error}", preset.name()))?);
         let path = args.out.join(TABLE);
         let text = serde_json::to_string_pretty(&outcomes).map_err(|error| error.to_string())?;
-        std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+        model::replace(&path, (text + "\n").as_bytes()).map_err(|error| error.to_string())?;
     }
     Ok(outcomes)
 }

@@ -348,7 +348,7 @@ fn trainer(common: &Common) -> Config {
     let Common { weight_decay, beta1, beta2, clip_norm, .. } = *common;
     Config {
         learning_rate,
-        learning_rate_min,
+        learning_rate_min: Some(learning_rate_min),
         warmup_steps,
         weight_decay,
         beta1,

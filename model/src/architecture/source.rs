@@ -46,6 +46,11 @@ impl<'a, T: Real> Source<'a, T> {
         Self { seed: 0, read: None, blank: Some(bytes_max), device, made: Vec::new(), kept: Vec::new() }
     }
 
+    /// Whether tensors are drawn, neither read nor blank.
+    pub(crate) const fn is_drawn(&self) -> bool {
+        self.read.is_none() && self.blank.is_none()
+    }
+
     /// The tensor of a name, which learns.
     ///
     /// # Errors

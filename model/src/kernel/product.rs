@@ -26,8 +26,8 @@ const LINE_BYTES: usize = 64;
 /// Numbers of a right operand below which packing it into panels is not worth while.
 const SMALL: usize = 1 << 13;
 
-/// The right operand of products, in the order in which tiles read it.
-#[derive(Debug, Default, Clone)]
+/// The right operand of products, in the order in which tiles read it. Where panels begin in it depends on its address: there is no copy.
+#[derive(Debug, Default)]
 pub(crate) struct Packed<T> {
     /// stretches × panels × rows of the stretch × [`PANEL`], columns beyond the last being 0; or the matrix, row after row.
     numbers: Vec<T>,

@@ -12,7 +12,6 @@ use crate::data::{Dataset, Share};
 use crate::error::TrainError;
 use crate::layer::attention::scratch_numbers;
 use crate::layer::dropout::Dropout;
-use crate::objective::Program;
 use crate::objective::cross_entropy::chunk_bytes;
 use crate::optimizer::Optimizer;
 use candle_core::Device;
@@ -20,6 +19,8 @@ use std::fmt;
 
 /// Tokens of the passes over a blank model.
 const PROBES: [usize; 2] = [16, 48];
+/// What is in memory before the training.
+const PROGRAM: &str = "program and dataset";
 /// What stands beside a step for a moment alone.
 const CHECKPOINT: &str = "writing a checkpoint";
 const NUMBER: u64 = size_of::<f32>() as u64;
@@ -70,18 +71,51 @@ impl fmt::Display for Estimate {
     }
 }
 
-/// Bytes that a training may use: what the settings say, or else what the system does, where it does.
+/// What a training may take of the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// All of it, beside what the process holds.
+    Whole,
+    /// So many bytes, beside others that train in the same process and count for themselves; `None` where the system does not tell.
+    Part(Option<u64>),
+}
+
+impl Room {
+    /// The part of each of so many trainings, of what the process does not hold yet.
+    pub(crate) fn beside(jobs: usize) -> Self {
+        if jobs <= 1 {
+            return Self::Whole;
+        }
+        let held = system::resident_bytes().unwrap_or(0);
+        Self::Part(system::limit_bytes().map(|all| all.saturating_sub(held) / jobs as u64))
+    }
+
+    /// Bytes that a training may use: what the settings say, or else its part of what the system does, where it does.
+    fn limit(self, config: &Config) -> Option<u64> {
+        match self {
+            _ if config.memory_mib > 0 => Some(config.memory_mib << 20),
+            Self::Whole => system::limit_bytes(),
+            Self::Part(bytes) => bytes,
+        }
+    }
+}
+
+/// Bytes that a training may use alone.
 pub(crate) fn limit(config: &Config) -> Option<u64> {
-    if config.memory_mib > 0 { Some(config.memory_mib << 20) } else { system::limit_bytes() }
+    Room::Whole.limit(config)
 }
 
 /// Refuses a training that does not fit.
 ///
 /// # Errors
 /// `Memory` with the estimate and what would fit.
-pub(crate) fn check(dataset: &Dataset, config: &Config) -> Result<(), TrainError> {
-    let Some(limit) = limit(config) else { return Ok(()) };
-    let estimate = estimate(dataset, config, limit)?;
+pub(crate) fn check(dataset: &Dataset, config: &Config, room: Room) -> Result<(), TrainError> {
+    let Some(limit) = room.limit(config) else { return Ok(()) };
+    let mut estimate = estimate(dataset, config, limit)?;
+    if let Room::Part(_) = room {
+        // What is in memory by now is that of the others too.
+        estimate.fixed.retain(|(what, _)| *what != PROGRAM);
+    }
     if estimate.of(estimate.sequences) <= limit {
         return Ok(());
     }
@@ -94,10 +128,7 @@ pub(crate) fn check(dataset: &Dataset, config: &Config) -> Result<(), TrainError
 /// Settings that do not fit together, or one tensor above the limit.
 pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result<Estimate, TrainError> {
     let resident = system::resident_bytes().unwrap_or(0);
-    let program = Program::open(config, dataset)?;
-    let shape = config.shape(&dataset.tokens)?.with(program);
-    let mut model = Transformer::new(shape, Source::blank(limit, &Device::Cpu))?;
-    model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+    let model = Transformer::of(config, dataset, Source::blank(limit, &Device::Cpu))?;
     let parameters = NUMBER * model.parameter_count() as u64;
     let (state, working) = Optimizer::of(&model, config).numbers();
     let (state, working) = (NUMBER * state as u64, NUMBER * working as u64);
@@ -109,7 +140,7 @@ pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result
     let (width, vocab) = (model.shape.width, model.shape.vocab);
     let work = scratch_numbers(model.shape.context, model.shape.heads.width) * rayon::current_num_threads();
     let fixed = vec![
-        ("program and dataset", resident),
+        (PROGRAM, resident),
         ("parameters", parameters),
         ("gradients", parameters),
         ("optimizer", state + working),
@@ -194,16 +225,24 @@ mod tests {
         let dataset = Dataset::open(&folder.0).unwrap();
         let config = Config { batch_sequences: 65_536, memory_mib: 1500, ..small(Architecture::Llama) };
         let estimate = estimate(&dataset, &config, 1500 << 20).unwrap();
-        let message = check(&dataset, &config).unwrap_err().to_string();
+        let message = check(&dataset, &config, Room::Whole).unwrap_err().to_string();
         let fits = estimate.fitting(1500 << 20);
         assert!(estimate.of(fits) <= 1500 << 20 && estimate.of(fits + 1) > 1500 << 20);
         // The size of the program is measured anew each time.
         assert!(message.contains("may use 1500 MiB") && message.contains("activations"), "{message}");
         assert!(message.contains("`batch_sequences` = ") && message.contains("recompute = 1"), "{message}");
-        check(&dataset, &Config { batch_sequences: fits / 2, ..config.clone() }).unwrap();
+        check(&dataset, &Config { batch_sequences: fits / 2, ..config.clone() }, Room::Whole).unwrap();
         let wide = Config { width: 4096, layers: 100, ..config.clone() };
-        let message = check(&dataset, &wide).unwrap_err().to_string();
+        let message = check(&dataset, &wide, Room::Whole).unwrap_err().to_string();
         assert!(message.contains("no micro-batch fits"), "{message}");
-        check(&dataset, &Config { batch_sequences: 8, memory_mib: 0, ..config }).unwrap();
+        let few = Config { batch_sequences: 8, memory_mib: 0, ..config };
+        check(&dataset, &few, Room::Whole).unwrap();
+        // Side by side, each has its part alone, in which the program does not count again.
+        let needed = super::estimate(&dataset, &few, 1 << 40).unwrap();
+        let needed = needed.of(8) - needed.fixed[0].1;
+        check(&dataset, &few, Room::Part(Some(needed))).unwrap();
+        assert!(check(&dataset, &few, Room::Part(Some(needed - 1))).is_err());
+        let Room::Part(Some(quarter)) = Room::beside(4) else { panic!("the system tells its memory") };
+        assert!(quarter <= system::limit_bytes().unwrap() / 4);
     }
 }

@@ -50,6 +50,11 @@ impl Metrics {
         Ok(Self { path, file })
     }
 
+    /// Waits until the disk has every line: a checkpoint is not to be there without the lines before it.
+    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+        self.file.sync_data().map_err(TrainError::io(&self.path))
+    }
+
     fn line(&mut self, value: &Value) -> Result<(), TrainError> {
         self.file.write_all(format!("{value}\n").as_bytes()).map_err(TrainError::io(&self.path))
     }

@@ -20,9 +20,10 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::folder;
+use crate::memory::Room;
 use crate::metrics::tables;
 use crate::presets;
-use crate::sweep::{SweepEvent, SweepObserver, TrialReport, side_by_side, toml};
+use crate::sweep::{Named, SweepEvent, SweepObserver, TrialReport, at_once, side_by_side, toml};
 use crate::train::{self, TrainReport};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use ladder::Rung;
@@ -232,10 +233,8 @@ impl Bench<'_> {
         let steps = (tokens / self.step_tokens).max(STEPS_MIN);
         // Three digits: the rate is read by people, and names the folder.
         let learning_rate: f64 = format!("{learning_rate:.2e}").parse().unwrap_or(learning_rate);
-        let rates = (learning_rate, learning_rate / 10.0);
         let name = format!("{prefix}{}-parameters-{steps}-steps-rate-{learning_rate}", rung.parameters);
-        let config =
-            Config { steps, learning_rate: rates.0, learning_rate_min: rates.1, ..rung.config.clone() };
+        let config = Config { steps, learning_rate, learning_rate_min: None, ..rung.config.clone() };
         Planned { name, parameters: rung.parameters, config }
     }
 
@@ -252,9 +251,10 @@ impl Bench<'_> {
         let rung = self.stage.replace(self.stage.get() + 1);
         self.observer.event(SweepEvent::Rung { rung, trials: planned.len(), steps: 0 });
         let (dataset, out, observer) = (self.dataset, self.out, self.observer);
+        let room = Room::beside(at_once(self.jobs, planned.len()));
         let results = side_by_side(self.jobs, &planned, |one| {
             let folder = out.join("runs").join(&one.name);
-            let result = train::run(dataset, &folder, &one.config, &crate::sweep::Named(&one.name, observer));
+            let result = train::run_beside(room, dataset, &folder, &one.config, &Named(&one.name, observer));
             let told = result.as_ref().map(|report| (one.config.steps, report.clone()));
             let told = told.map_err(|error| TrainError::Config { message: error.to_string() });
             let report = TrialReport::new((&one.name, rung), &[], folder, told);

@@ -19,10 +19,11 @@ pub use report::{SweepReport, TrialReport};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
+use crate::memory::Room;
 use crate::presets;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::train;
-pub(crate) use pool::side_by_side;
+pub(crate) use pool::{at_once, side_by_side};
 pub(crate) use report::toml;
 use schemas::{Settings, Value};
 use std::path::{Path, PathBuf};
@@ -171,6 +172,7 @@ impl Sweep {
         (dataset, out): (&Path, &Path),
         observer: &dyn SweepObserver,
     ) -> Vec<TrialReport> {
+        let room = Room::beside(at_once(self.jobs, trials.len()));
         side_by_side(self.jobs, trials, |trial| {
             let folder = match self.halving {
                 Some(_) => out.join(format!("rung-{rung}")).join(&trial.name),
@@ -179,7 +181,8 @@ impl Sweep {
             let mut values = trial.values.clone();
             values.extend(steps.map(|steps| ("steps".to_owned(), integer(steps))));
             let result = self.config(&values).and_then(|config| {
-                let result = train::run(dataset, &folder, &config, &Named(&trial.name, observer));
+                let result =
+                    train::run_beside(room, dataset, &folder, &config, &Named(&trial.name, observer));
                 result.map(|report| (config.steps, report))
             });
             let report = TrialReport::new((&trial.name, rung), &trial.values, folder, result);

@@ -3,6 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// Most tasks at once, whatever is asked for.
+const JOBS_MAX: usize = 256;
+
+/// How many of `tasks` are done at once where `jobs` are asked for.
+pub(crate) fn at_once(jobs: usize, tasks: usize) -> usize {
+    jobs.clamp(1, tasks.clamp(1, JOBS_MAX))
+}
+
 /// Does `work` for each of `tasks`, `jobs` of them at once; results stand in the order of the tasks.
 ///
 /// # Panics
@@ -12,7 +20,7 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(
     tasks: &[T],
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    let jobs = jobs.clamp(1, tasks.len().max(1));
+    let jobs = at_once(jobs, tasks.len());
     if jobs == 1 {
         return tasks.iter().map(work).collect();
     }

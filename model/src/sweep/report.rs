@@ -98,9 +98,16 @@ impl SweepReport {
         told.trials.iter_mut().for_each(|trial| trial.folder = relative(&trial.folder, out));
         folder::replace(&out.join("sweep.json"), &folder::json_bytes(&told))?;
         tables::write(&out.join("trials.parquet"), &told.table()?)?;
+        let path = out.join("best.toml");
         match &self.best {
-            Some(best) => folder::replace(&out.join("best.toml"), best.as_bytes()),
-            None => Ok(()),
+            Some(best) => folder::replace(&path, best.as_bytes()),
+            // That of an earlier sweep in the folder is not the best of this one.
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(TrainError::io(&path)(error))
+                }
+                _ => Ok(()),
+            },
         }
     }
 

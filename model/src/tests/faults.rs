@@ -193,7 +193,8 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     let (_folder, data, out) = prepared("nan");
     add_documents(&data, &[("d0", Some("https://a.test/"), "a.jsonl:1")]);
     // Decay at rate × weight 100 multiplies every matrix by −99 a step, without end.
-    let wild = Config { learning_rate: 10.0, learning_rate_min: 10.0, weight_decay: 10.0, ..config(1000) };
+    let wild =
+        Config { learning_rate: 10.0, learning_rate_min: Some(10.0), weight_decay: 10.0, ..config(1000) };
     let error = run(&data, &out, &wild, &Silent).unwrap_err();
     let TrainError::Stopped(stop) = &error else { panic!("{error}") };
     let step = stop.step - 1;
@@ -219,7 +220,7 @@ fn a_loss_that_leaps_stops_and_goes_on_where_it_is_allowed_to() {
     // A rate that is good for the first steps and far too high at the end.
     let wild = |spike_factor| Config {
         learning_rate: 0.01,
-        learning_rate_min: 10.0,
+        learning_rate_min: Some(10.0),
         warmup_steps: 0,
         batch_sequences: 8,
         spike_factor,
@@ -273,7 +274,8 @@ fn a_training_goes_on_from_a_model_that_fits_and_is_refused_another() {
     let (folder, data, out) = prepared("initial");
     let first = run(&data, &out, &config(40), &Silent).unwrap();
     let from = |folder: &Path| schemas::FilePath(folder.to_owned());
-    let on = Config { init_from: from(&out), learning_rate: 1e-5, learning_rate_min: 1e-5, ..config(1) };
+    let on =
+        Config { init_from: from(&out), learning_rate: 1e-5, learning_rate_min: Some(1e-5), ..config(1) };
     let second = run(&data, &folder.0.join("second"), &on, &Silent).unwrap();
     assert!((second.validation_loss.unwrap() - first.validation_loss.unwrap()).abs() < 0.01, "{second:?}");
     assert!(second.initial.is_some() && first.initial.is_none());

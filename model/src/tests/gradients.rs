@@ -125,7 +125,8 @@ fn a_parameter_that_never_reaches_the_loss_stops_the_training_by_name() {
 
 #[test]
 fn a_gradient_of_zeros_is_not_a_missing_one() {
-    let config = Config { learning_rate: 0.0, learning_rate_min: 0.0, steps: 2, ..small(Architecture::Gpt) };
+    let config =
+        Config { learning_rate: 0.0, learning_rate_min: Some(0.0), steps: 2, ..small(Architecture::Gpt) };
     tampered("no-rate", &config, |_| {}).unwrap();
     // Nothing but zeros behind a head of zeros.
     tampered("zeros", &Config { tied_head: false, ..config.clone() }, |training| {

@@ -1,13 +1,43 @@
-//! A model to go on from: `init_from`.
+//! The model that a training begins with: of its settings, or one to go on from, `init_from`.
 
-use crate::architecture::{ExpertShape, Shape, Tensors};
+use crate::architecture::{ExpertShape, Shape, Source, Tensors, Transformer};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::folder;
+use crate::objective::Program;
+use crate::objective::cross_entropy::Terms;
+use crate::parametrization;
 use schemas::ConfigValue as _;
 use schemas::manifest::TOKENIZER;
 use std::path::Path;
+
+impl Transformer<f32> {
+    /// The model of a training by `config` on a dataset: of its shape and objective, begun as its parametrisation says where tensors are drawn,
+    /// with the terms of its loss and what is computed again.
+    ///
+    /// # Errors
+    /// Settings that do not fit together or to the dataset, and tensors that do not fit them.
+    pub(crate) fn of(
+        config: &Config,
+        dataset: &Dataset,
+        source: Source<'_, f32>,
+    ) -> Result<Self, TrainError> {
+        let is_drawn = source.is_drawn();
+        let mut model = Self::new(shape(config, dataset)?, source)?;
+        if is_drawn {
+            parametrization::begin(&model, config)?;
+        }
+        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
+        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        Ok(model)
+    }
+}
+
+/// The shape of that model.
+pub(super) fn shape(config: &Config, dataset: &Dataset) -> Result<Shape, TrainError> {
+    Ok(config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?))
+}
 
 /// Hexadecimal blake3 of the tensors that a training goes on from; `None` where it begins with drawn ones.
 pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
@@ -49,6 +79,7 @@ pub(crate) fn tensors(path: &Path, shape: &Shape, dataset: &Dataset) -> Result<T
 
 /// In what the shape of a model differs from the one that settings say, by their keys.
 fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
+    let unset = || "unset".to_owned();
     let keys = |shape: &Shape| {
         [
             ("architecture", shape.architecture.show()),
@@ -63,7 +94,17 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
             ("activation", shape.activation.show()),
             ("parallel", shape.parallel.to_string()),
             ("biases", shape.biases.to_string()),
+            ("rope_base", shape.rope_base.to_string()),
+            ("norm_place", shape.norm_place.show()),
+            ("embedding_norm", shape.embedding_norm.to_string()),
+            ("window", shape.window.map_or_else(unset, |window| window.to_string())),
+            ("mixers", shape.mixers.iter().map(|mixer| mixer.letter()).collect()),
+            ("experts", shape.experts.map_or_else(unset, |experts| experts.count.to_string())),
+            ("experts_active", shape.experts.map_or_else(unset, |experts| experts.active.to_string())),
             ("vocab_size of the tokenizer", shape.vocab.to_string()),
+            ("end-of-document token", shape.eos.to_string()),
+            ("epsilon of the norms", shape.epsilon.to_string()),
+            ("token types", shape.segments.to_string()),
         ]
     };
     let pairs = keys(model).into_iter().zip(keys(settings)).filter(|(model, settings)| model.1 != settings.1);
@@ -78,7 +119,7 @@ fn differences(model: &Shape, settings: &Shape) -> Vec<String> {
     let (context, init, program) = (settings.context, settings.init, settings.program.clone());
     let alike = Shape { context, init, experts, program, ..model.clone() };
     if found.is_empty() && alike != *settings {
-        found.push(format!("its shape is {alike:?}, the settings say {settings:?}"));
+        found.push("its heads are laid out in another way, which no key says".to_owned());
     }
     found
 }

@@ -24,12 +24,9 @@ use crate::eval::perplexity::Bytes;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
-use crate::memory;
+use crate::memory::{self, Room};
 use crate::metrics::Metrics;
-use crate::objective::Program;
-use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Optimizer;
-use crate::parametrization;
 use crate::progress::{TrainEvent, TrainObserver};
 use crate::schedule::Schedule;
 use clock::Clock;
@@ -54,6 +51,20 @@ pub fn run(
     run_on(Place::Cpu, dataset, out, config, observer)
 }
 
+/// The same beside others in this process, in its part of the memory.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_beside(
+    room: Room,
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
+    run_in((room, Place::Cpu), dataset, out, config, observer)
+}
+
 /// The same at a place of choice. A training may go on at another place than it began.
 ///
 /// # Errors
@@ -65,8 +76,21 @@ pub fn run_on(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
+    run_in((Room::Whole, place), dataset, out, config, observer)
+}
+
+fn run_in(
+    (room, place): (Room, Place),
+    dataset: &Path,
+    out: &Path,
+    config: &Config,
+    observer: &dyn TrainObserver,
+) -> Result<TrainReport, TrainError> {
     let device = device::open(place)?;
     let dataset = Dataset::open(dataset)?;
+    if device.is_cpu() {
+        memory::check(&dataset, config, room)?;
+    }
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let mut training = Training::open(&dataset, out, config, &device, observer)?;
     if let Some(report) = training.ended.take() {
@@ -118,32 +142,21 @@ impl<'a> Training<'a> {
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let shape = config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?);
         let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
-        if device.is_cpu() {
-            memory::check(dataset, config)?;
-        }
         let checkpoints = Checkpoints::open(out)?;
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
-        let (state, mut model, moments) = match found {
-            Some(Checkpoint { state, model, moments }) => {
-                let model = Transformer::new(shape, Source::read(model, device))?;
-                (state, model, Some(moments))
-            }
+        let (state, source, moments) = match found {
+            Some(Checkpoint { state, model, moments }) => (state, Source::read(model, device), Some(moments)),
             None if begin.initial.is_some() => {
+                let shape = initial::shape(config, dataset)?;
                 let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
-                (begin, Transformer::new(shape, Source::read(tensors, device))?, None)
+                (begin, Source::read(tensors, device), None)
             }
-            None => {
-                let model = Transformer::new(shape, Source::drawn(config.seed, device))?;
-                parametrization::begin(&model, config)?;
-                (begin, model, None)
-            }
+            None => (begin, Source::drawn(config.seed, device), None),
         };
-        model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
-        model.terms = Terms { smoothing: config.label_smoothing, z: config.z_loss };
+        let model = Transformer::of(config, dataset, source)?;
         let mut optimizer = Optimizer::of(&model, config);
         if let Some(moments) = moments {
             optimizer.restore(moments)?;
@@ -220,9 +233,14 @@ impl<'a> Training<'a> {
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.
-        let loss = gradients(&self.model, &batches, 1.0 / targets.max(1) as f64, |micro| Dropout {
+        let dropout = |micro| Dropout {
             probability: self.config.dropout,
             seed: seed(self.config.seed, "micro-batch", step * self.config.accumulate + micro),
+        };
+        let mut load = Vec::new();
+        let (scale, part) = (1.0 / targets.max(1) as f64, 1.0 / batches.len() as f64);
+        let loss = gradients_of_each(&self.model, &batches, scale, dropout, |model| {
+            add_load(&mut load, &model.expert_load(), part);
         })?;
         self.optimizer.assert_every_gradient(step)?;
         let norm = self.optimizer.gradient_norm();
@@ -233,7 +251,7 @@ impl<'a> Training<'a> {
         self.spikes.keep(loss);
         self.state.step = step + 1;
         self.state.position = self.stream.position();
-        self.metrics.step(self.state.step, [loss, rate, norm], &self.model.expert_load())?;
+        self.metrics.step(self.state.step, [loss, rate, norm], &load)?;
         self.budget();
         self.tell(loss, rate, norm);
         Ok(())
@@ -247,8 +265,9 @@ impl<'a> Training<'a> {
             (.., Some(median)) => Cause::Spike { loss, median },
             _ => return Ok(()),
         };
+        // A dataset that cannot be read by now must not hide why the training stops.
         let (documents_count, documents) =
-            stop::documents(self.dataset, self.state.position, self.step_sequences())?;
+            stop::documents(self.dataset, self.state.position, self.step_sequences()).unwrap_or_default();
         let (step, checkpoint) = (self.state.step + 1, self.checkpoint.clone());
         Err(TrainError::Stopped(Box::new(Stop { step, cause, documents, documents_count, checkpoint })))
     }
@@ -318,6 +337,7 @@ impl<'a> Training<'a> {
         let model = folder::named(&self.model)?;
         let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
+        self.metrics.sync()?;
         let path = self.checkpoints.write(checkpoint, self.config.checkpoints_keep)?;
         self.clock.pause(began, 0);
         self.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
@@ -333,9 +353,38 @@ pub(crate) fn gradients<T: crate::kernel::Real>(
     scale: f64,
     dropout: impl Fn(u64) -> Dropout,
 ) -> Result<f64, TrainError> {
+    gradients_of_each(model, batches, scale, dropout, |_| ())
+}
+
+/// The same, with a look at the model after each micro-batch.
+fn gradients_of_each<T: crate::kernel::Real>(
+    model: &Transformer<T>,
+    batches: &[Arc<Batch>],
+    scale: f64,
+    dropout: impl Fn(u64) -> Dropout,
+    mut after: impl FnMut(&Transformer<T>),
+) -> Result<f64, TrainError> {
     let mut total = 0.0;
     for (micro, batch) in batches.iter().enumerate() {
         total += model.gradients(batch, scale, dropout(micro as u64))?;
+        after(model);
     }
     Ok(total)
+}
+
+/// Adds the part of a micro-batch to the load of the experts of a step, by layer.
+fn add_load(sum: &mut Vec<Vec<f64>>, load: &[Vec<f64>], part: f64) {
+    sum.resize_with(load.len(), Vec::new);
+    for (sum, load) in sum.iter_mut().zip(load) {
+        sum.resize(load.len(), 0.0);
+        sum.iter_mut().zip(load).for_each(|(sum, share)| *sum += share * part);
+    }
+}
+
+#[test]
+fn the_load_of_experts_is_that_of_the_whole_step() {
+    let mut load = Vec::new();
+    add_load(&mut load, &[vec![1.0, 0.0], vec![0.25, 0.75]], 0.5);
+    add_load(&mut load, &[vec![0.0, 1.0], vec![0.75, 0.25]], 0.5);
+    assert_eq!(load, [[0.5, 0.5], [0.5, 0.5]]);
 }
