@@ -49,11 +49,11 @@ run align reward sft right.jsonl --held-out held-right.jsonl --out judge \
 echo "reward: accuracy on held-out pairs of a right and a wrong answer $(held_out accuracy)"
 
 run align grpo sft tasks.jsonl --out grpo --held-out held-tasks.jsonl --set reward_regex=1 \
-    --set 'regex=^(Here you are: )?{answer}$' --set group=8 --set tokens_max=16 --set batch_rows=8 --set steps=100 \
-    --set learning_rate=0.0005 --set kl=0.01 --set seed="$seed"
+    --set 'regex=^(Here you are: )?{answer}$' --set group=16 --set tokens_max=16 --set batch_rows=8 --set steps=250 \
+    --set learning_rate=0.0002 --set kl=0.02 --set seed="$seed"
 row "sft, then grpo by a rule" grpo
 
 run align grpo sft tasks.jsonl --out grpo-model --held-out held-tasks.jsonl --reward-model judge --set reward_model=1 \
-    --set group=8 --set tokens_max=16 --set batch_rows=8 --set steps=100 \
-    --set learning_rate=0.0005 --set kl=0.05 --set seed="$seed"
+    --set group=16 --set tokens_max=16 --set batch_rows=8 --set steps=120 \
+    --set learning_rate=0.0002 --set kl=0.05 --set seed="$seed"
 row "sft, then grpo by the reward model" grpo-model
