@@ -105,7 +105,11 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), St
         _ => return Err(format!("{}: a sheet ends in .csv, .jsonl or .html", out.display())),
     };
     let key_path = out.with_extension("key.json");
-    if let Some(there) = [out, key_path.as_path()].into_iter().find(|path| path.exists()) {
+    let key_text = serde_json::to_string_pretty(&key).map_err(|error| error.to_string())? + "\n";
+    // A sheet of the same answers in another form has the same key.
+    let is_other = |path: &Path| std::fs::read(path).is_ok_and(|there| there != key_text.as_bytes());
+    if out.exists() || is_other(&key_path) {
+        let there = if out.exists() { out } else { &key_path };
         return Err(format!(
             "{} is there already, and may hold what people said; name another",
             there.display()
@@ -115,7 +119,7 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), St
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
     };
     save(out, &text)?;
-    save(&key_path, &(serde_json::to_string_pretty(&key).map_err(|error| error.to_string())? + "\n"))?;
+    save(&key_path, &key_text)?;
     Ok((rows.len(), key_path))
 }
 
