@@ -150,7 +150,7 @@ pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result
         (CHECKPOINT, parameters + state + NUMBER * largest as u64),
     ];
     let mut estimate = Estimate { fixed, sequences: config.batch_sequences, sequence_bytes: 0 };
-    if estimate.of(0) <= limit {
+    if estimate.of(0) - resident <= limit {
         let token_bytes = token_bytes(&model, config.dropout)?;
         estimate.sequence_bytes = (token_bytes * row_tokens as f64) as u64;
     }

@@ -20,7 +20,7 @@ use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Place};
 use crate::error::TrainError;
 use crate::eval::held_out::{HeldOut, measure};
-use crate::eval::perplexity::Bytes;
+use crate::eval::perplexity::{Bytes, open_tokenizer};
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
@@ -88,6 +88,8 @@ fn run_in(
 ) -> Result<TrainReport, TrainError> {
     let device = device::open(place)?;
     let dataset = Dataset::open(dataset)?;
+    // Before a row is read: one of another tokenizer would be told as a damaged shard.
+    open_tokenizer(&dataset.tokenizer(), dataset.tokens.vocab_size)?;
     if device.is_cpu() {
         memory::check(&dataset, config, room)?;
     }
