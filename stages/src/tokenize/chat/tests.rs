@@ -128,7 +128,7 @@ fn answers_and_their_ends_are_learned() {
         CHAT,
         "System: No.\n\nUser:  Hi \n\nAssistant:[ Yes? «endoftext»]User: Hi\n\nAssistant:[ No.«endoftext»]",
     );
-    check("text", CHAT, "No. Hi [Yes? «endoftext»]Hi[No.«endoftext»]");
+    check("text", CHAT, "No. Hi[ Yes? «endoftext»]Hi[No.«endoftext»]");
 }
 
 #[test]
