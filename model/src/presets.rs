@@ -221,11 +221,11 @@ impl Comparison {
         out: &Path,
         report: &TrainReport,
     ) -> Result<Outcome, TrainError> {
-        let (tokens, rows) = (&self.opened.tokens, &self.opened.validation);
+        let rows = &self.opened.validation;
         let fresh = Transformer::of(config, &self.opened, Source::drawn(config.seed, &Device::Cpu))?;
         let bigram_loss = rounded(self.bigram.measure(&fresh.shape.program, rows)?.loss());
         let is_next_token = fresh.shape.program.is_next_token();
-        let bytes = Bytes::open(&self.opened.tokenizer(), tokens.vocab_size, tokens.eos_id)?;
+        let bytes = Bytes::of_dataset(&self.opened)?;
         let sources = Sources::default();
         let untrained = measure(&fresh, rows, (&bytes, &sources), 0, |_| ())?;
         let untrained_loss = rounded(untrained.all.loss());

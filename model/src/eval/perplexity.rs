@@ -70,6 +70,14 @@ impl Bytes {
         Ok(Self { tokenizer, lengths, eos })
     }
 
+    /// Reads the tokenizer of a dataset.
+    ///
+    /// # Errors
+    /// It is none, or has ids beyond the vocabulary.
+    pub(crate) fn of_dataset(dataset: &Dataset) -> Result<Self, TrainError> {
+        Self::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)
+    }
+
     /// The bytes and characters of a run of tokens.
     ///
     /// # Errors

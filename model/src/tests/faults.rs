@@ -4,6 +4,7 @@ use super::small;
 use crate::TrainError;
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
+use crate::eval::perplexity::Bytes;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, VOCAB, add_documents, dataset, dataset_of};
 use crate::train::{TrainReport, Training, run};
@@ -209,7 +210,14 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     assert!(last.ends_with(format!("step-{:09}", step / 2 * 2)), "{} after {step}", last.display());
     assert_eq!(stop.checkpoint.as_ref(), Some(&last));
     let data = Dataset::open(&data).unwrap();
-    let training = Training::open(&data, &out, &wild, &candle_core::Device::Cpu, &Silent).unwrap();
+    let training = Training::open(
+        (&data, Bytes::of_dataset(&data).unwrap()),
+        &out,
+        &wild,
+        &candle_core::Device::Cpu,
+        &Silent,
+    )
+    .unwrap();
     let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
     assert!(training.model.parameters.iter().all(|p| p.read(finite).unwrap()));
 }

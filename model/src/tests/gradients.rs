@@ -4,6 +4,7 @@ use super::{NONE, compositions, model, small};
 use crate::batch::{Batch, NO_TARGET};
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
+use crate::eval::perplexity::Bytes;
 use crate::layer::dropout::Dropout;
 use crate::numeric::{Nudge, assert_numeric, parameter};
 use crate::optimizer::Optimizer;
@@ -93,7 +94,13 @@ fn tampered(name: &str, config: &Config, tamper: impl FnOnce(&mut Training<'_>))
     dataset(&folder.0);
     let dataset = Dataset::open(&folder.0).unwrap();
     let out = folder.0.join("out");
-    let mut training = Training::open(&dataset, &out, config, &candle_core::Device::Cpu, &Silent)?;
+    let mut training = Training::open(
+        (&dataset, Bytes::of_dataset(&dataset)?),
+        &out,
+        config,
+        &candle_core::Device::Cpu,
+        &Silent,
+    )?;
     tamper(&mut training);
     training.work()
 }

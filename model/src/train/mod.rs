@@ -20,7 +20,7 @@ use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Place};
 use crate::error::TrainError;
 use crate::eval::held_out::{HeldOut, measure};
-use crate::eval::perplexity::{Bytes, open_tokenizer};
+use crate::eval::perplexity::Bytes;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
@@ -89,12 +89,12 @@ fn run_in(
     let device = device::open(place)?;
     let dataset = Dataset::open(dataset)?;
     // Before a row is read: one of another tokenizer would be told as a damaged shard.
-    open_tokenizer(&dataset.tokenizer(), dataset.tokens.vocab_size)?;
+    let bytes = Bytes::of_dataset(&dataset)?;
     if device.is_cpu() {
         memory::check(&dataset, config, room)?;
     }
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-    let mut training = Training::open(&dataset, out, config, &device, observer)?;
+    let mut training = Training::open((&dataset, bytes), out, config, &device, observer)?;
     if let Some(report) = training.ended.take() {
         return Ok(report);
     }
@@ -137,14 +137,13 @@ pub(crate) struct Training<'a> {
 impl<'a> Training<'a> {
     /// Goes on from the newest checkpoint in `out`, or begins.
     pub(crate) fn open(
-        dataset: &'a Dataset,
+        (dataset, bytes): (&'a Dataset, Bytes),
         out: &'a Path,
         config: &'a Config,
         device: &candle_core::Device,
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let bytes = Bytes::open(&dataset.tokenizer(), dataset.tokens.vocab_size, dataset.tokens.eos_id)?;
         let checkpoints = Checkpoints::open(out)?;
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
