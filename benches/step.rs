@@ -3,11 +3,13 @@
 //! `cargo bench --bench step` takes the threads of `RAYON_NUM_THREADS`, else all cores; `-- KEY=VALUE …` changes settings of `[train]`.
 //!
 //! `cargo bench --bench step -- --file F --steps N --heads H` trains a GPT from weights and batches of a file instead, with AdamW on every tensor and no
-//! clipping, and prints one line of JSON, as `benches/peers/step_pairs.py` compares it with PyTorch.
+//! clipping, and prints one line of JSON, as `benches/peers/step_pairs.py` compares it with PyTorch; `--device cuda` and `--device cuda-f32` do so on a
+//! GPU.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
 use model::Config;
+use model::device::{Place, Precision};
 use model::speed::{FileTimes, StepTimes, file_times, step_times};
 use schemas::{Settings, Value};
 use std::error::Error;
@@ -65,15 +67,20 @@ const PAIRED: &str =
 fn paired(file: &Path, arguments: &[String], changes: &[String]) -> Result<(), Box<dyn Error>> {
     let number =
         |flag, default: &str| option(arguments, flag).map_or(default, String::as_str).parse::<usize>();
-    let found =
-        file_times(file, number("--heads", "6")?, number("--steps", "6")?, &config(PAIRED, changes)?)?;
-    let FileTimes { parameters, tokens, losses, forward, backward, optimizer, step, cpu, memory_kib } = found;
+    let place = match option(arguments, "--device").map(String::as_str) {
+        None | Some("cpu") => Place::Cpu,
+        Some("cuda") => Place::Cuda(Precision::Bf16),
+        Some("cuda-f32") => Place::Cuda(Precision::F32),
+        Some(other) => return Err(format!("no device `{other}`: cpu, cuda, cuda-f32").into()),
+    };
+    let (heads, steps) = (number("--heads", "6")?, number("--steps", "6")?);
+    let found = file_times(file, heads, steps, &config(PAIRED, changes)?, place)?;
+    let FileTimes { parameters, tokens, losses, passes, optimizer, step, cpu, memory_kib } = found;
     let losses: Vec<String> = losses.iter().map(|loss| format!("{loss:.5}")).collect();
-    let [forward, backward, optimizer, step, cpu] =
-        [forward, backward, optimizer, step, cpu].map(|time| time.as_secs_f64());
+    let [passes, optimizer, step, cpu] = [passes, optimizer, step, cpu].map(|time| time.as_secs_f64());
     let mib = |kib: u64| kib as f64 / 1024.0;
     println!(
-        "{{\"parameters\": {parameters}, \"losses\": [{}], \"fwd_s\": {forward:.5}, \"bwd_s\": {backward:.5}, \"opt_s\": {optimizer:.5}, \"step_s\": \
+        "{{\"parameters\": {parameters}, \"losses\": [{}], \"passes_s\": {passes:.5}, \"opt_s\": {optimizer:.5}, \"step_s\": \
          {step:.5}, \"cpu_s\": {cpu:.4}, \"tokens_per_s\": {:.0}, \"baseline_mb\": {:.1}, \"peak_mb\": {:.1}, \"above_mb\": {:.1}}}",
         losses.join(", "),
         tokens as f64 / step,

@@ -43,7 +43,8 @@ for pair in range(a.pairs):
     theirs = json.loads(run(theirs).splitlines()[-1])
     ours = json.loads(run([*shlex.split(a.ours), *common, *a.set], RAYON_NUM_THREADS=str(a.threads)).splitlines()[-1])
     apart = max(abs(x - y) for x, y in zip(ours["losses"], theirs["losses"], strict=True))
-    ratio = {key: ours[key] / theirs[key] for key in ("cpu_s", "step_s", "fwd_s", "bwd_s", "opt_s")}
+    theirs["passes_s"] = theirs["fwd_s"] + theirs["bwd_s"]
+    ratio = {key: ours[key] / theirs[key] for key in ("cpu_s", "step_s", "passes_s", "opt_s")}
     ratio["memory"] = ours["above_mb"] / (theirs["peak_mb"] - baseline)
     pairs.append((ratio, apart))
     told = {key: (ours[key], theirs[key]) for key in ("cpu_s", "step_s", "peak_mb")}

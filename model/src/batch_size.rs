@@ -12,7 +12,6 @@ use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::memory::{self, Estimate, Room, system};
 use crate::optimizer::Optimizer;
-use candle_core::Device;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -194,7 +193,7 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(dataset: &'a Dataset, config: &'a Config, estimate: &'a Estimate) -> Result<Self, TrainError> {
-        let model = Transformer::of(config, dataset, Source::drawn(config.seed, &Device::Cpu))?;
+        let model = Transformer::of(config, dataset, Source::drawn(config.seed))?;
         let optimizer = Optimizer::of(&model, config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
         Ok(Self { config, estimate, model, optimizer, stream })

@@ -1,10 +1,25 @@
-//! The one place that chooses where tensors live.
+//! The one place that chooses what computes a training: the cores of this machine, or a GPU that holds the tensors.
 //!
-//! On the CPU our own operations compute. On a GPU, with the feature `cuda`, the model runs through candle's
-//! ([`plain`](crate::architecture)); gradients come back to main memory, where AdamW works as it does without one.
+//! Either way parameters and what the optimizer remembers have their home in main memory, where checkpoints take them from; a GPU works on
+//! copies and gives them back when it is asked to.
 
+use crate::architecture::Transformer;
+use crate::batch::Batch;
+#[cfg(feature = "cuda")]
+use crate::cuda::Trainer;
 use crate::error::TrainError;
-use candle_core::Device;
+use crate::layer::dropout::Dropout;
+use crate::optimizer::Optimizer;
+
+/// How numbers of activations and products lie in the memory of a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Products of bf16 on tensor cores, summed in f32; parameters, their gradients and the residual are f32.
+    #[default]
+    Bf16,
+    /// f32 throughout, as on the CPU.
+    F32,
+}
 
 /// Where a training computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,20 +28,144 @@ pub enum Place {
     #[default]
     Cpu,
     /// The first GPU; this program has to be built with the feature `cuda`.
-    Cuda,
+    Cuda(Precision),
 }
 
-/// Opens a device.
-///
-/// # Errors
-/// There is no GPU, or this program was built without the feature `cuda`.
-pub(crate) fn open(place: Place) -> Result<Device, TrainError> {
-    match place {
-        Place::Cpu => Ok(Device::Cpu),
-        Place::Cuda if !candle_core::utils::cuda_is_available() => {
-            let message = "the device `cuda` needs a program built with `--features cuda`".to_owned();
-            Err(TrainError::Config { message })
+/// What computes the steps of a training.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Cores,
+    #[cfg(feature = "cuda")]
+    Gpu(Box<Trainer>),
+}
+
+impl Engine {
+    /// Opens a place for a model and its optimizer, with room for batches of so many tokens.
+    ///
+    /// # Errors
+    /// There is no GPU, this program was built without the feature `cuda`, or the training does not run or fit there.
+    pub(crate) fn open(
+        place: Place,
+        model: &Transformer<f32>,
+        optimizer: &Optimizer,
+        batch_tokens: u64,
+    ) -> Result<Self, TrainError> {
+        match place {
+            Place::Cpu => Ok(Self::Cores),
+            #[cfg(feature = "cuda")]
+            Place::Cuda(precision) => {
+                let tokens = usize::try_from(batch_tokens).unwrap_or(usize::MAX);
+                let opened = Trainer::open(model, optimizer, precision, tokens);
+                opened.map(|trainer| Self::Gpu(Box::new(trainer))).map_err(|e| config(e.to_string()))
+            }
+            #[cfg(not(feature = "cuda"))]
+            Place::Cuda(_) => {
+                let _ = (model, optimizer, batch_tokens);
+                Err(config("the device `cuda` needs a program built with `--features cuda`".to_owned()))
+            }
         }
-        Place::Cuda => Ok(Device::new_cuda(0)?),
     }
+
+    /// What it is called, where it is not the cores of this machine.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Cores => None,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => Some(trainer.name()),
+        }
+    }
+
+    /// The summed loss of a batch times `scale`; gradients are added to those of the parameters.
+    pub(crate) fn gradients(
+        &self,
+        model: &Transformer<f32>,
+        batch: &Batch,
+        scale: f64,
+        dropout: Dropout,
+    ) -> Result<f64, TrainError> {
+        Ok(match self {
+            Self::Cores => model.gradients(batch, scale, dropout)?,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => trainer.gradients(model, batch, scale, dropout)?,
+        })
+    }
+
+    /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
+    pub(crate) fn target_losses(
+        &self,
+        model: &Transformer<f32>,
+        batch: &Batch,
+    ) -> Result<Vec<f64>, TrainError> {
+        Ok(match self {
+            Self::Cores => model.target_losses(batch)?,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => trainer.target_losses(model, batch)?,
+        })
+    }
+
+    /// Finds a tensor that no backward has written a gradient for.
+    ///
+    /// # Errors
+    /// `NoGradient` with its name.
+    pub(crate) fn assert_every_gradient(&self, optimizer: &Optimizer, step: u64) -> Result<(), TrainError> {
+        match self {
+            Self::Cores => optimizer.assert_every_gradient(step),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => match trainer.without_gradient() {
+                Some(tensor) => Err(TrainError::NoGradient { step, tensor }),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The norm of the gradient of all tensors.
+    pub(crate) fn gradient_norm(&self, optimizer: &Optimizer) -> Result<f64, TrainError> {
+        Ok(match self {
+            Self::Cores => optimizer.gradient_norm(),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => trainer.gradient_norm(optimizer)?,
+        })
+    }
+
+    /// Applies the gradients at a step counted from 0, and forgets them.
+    pub(crate) fn step(
+        &self,
+        optimizer: &Optimizer,
+        step: u64,
+        rate: f64,
+        norm: f64,
+    ) -> Result<(), TrainError> {
+        match self {
+            Self::Cores => optimizer.step(step, rate, norm)?,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => trainer.step(optimizer, step, rate, norm)?,
+        }
+        Ok(())
+    }
+
+    /// Waits until what was asked for is done.
+    pub(crate) fn wait(&self) -> Result<(), TrainError> {
+        match self {
+            Self::Cores => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => Ok(trainer.wait()?),
+        }
+    }
+
+    /// Brings parameters and what the optimizer remembers to main memory.
+    pub(crate) fn fetch(&self, optimizer: &Optimizer) -> Result<(), TrainError> {
+        match self {
+            Self::Cores => {
+                let _ = optimizer;
+                Ok(())
+            }
+            #[cfg(feature = "cuda")]
+            Self::Gpu(trainer) => Ok(trainer.fetch(optimizer)?),
+        }
+    }
+}
+
+#[cfg_attr(feature = "cuda", expect(clippy::missing_const_for_fn, reason = "it owns a text"))]
+fn config(message: String) -> TrainError {
+    TrainError::Config { message }
 }

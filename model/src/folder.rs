@@ -5,7 +5,6 @@ use crate::architecture::{Shape, Source, Transformer, json};
 use crate::error::TrainError;
 use crate::export::{decode, foreign};
 use crate::objective;
-use candle_core::Device;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 use schemas::manifest;
@@ -206,8 +205,7 @@ pub(crate) fn load(folder: &Path) -> Result<Transformer<f32>, TrainError> {
     }
     let tensors = foreign::rename(&shape, read_weights(folder)?);
     let mut left: BTreeSet<String> = tensors.keys().cloned().collect();
-    let model =
-        Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(folder))?;
+    let model = Transformer::new(shape, Source::read(tensors)).map_err(TrainError::file(folder))?;
     left.retain(|name| !model.parameters.iter().chain(&model.buffers).any(|p| p.name() == name));
     match left.pop_first() {
         None => Ok(model),

@@ -1,6 +1,6 @@
 //! The pupil: a trainer on candle that reads committed datasets, and what follows from a trained model.
 //!
-//! Tensors and devices are candle's; every operation with a backward, the order of the passes, the optimizer, the random numbers and the
+//! Tensors are candle's; every operation with a backward, the order of the passes, the optimizer, the random numbers and the
 //! checkpoints are our own: candle's fused layers drop gradients, its tape fills, copies and adds a tensor for each node, its CPU
 //! generator takes no seed and its AdamW cannot be saved. Nothing here
 //! prints or knows the pipeline: the way in is a dataset folder, the way out a model folder.
@@ -11,6 +11,8 @@ pub mod batch;
 pub mod batch_size;
 mod checkpoint;
 pub mod config;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod data;
 pub mod device;
 mod error;

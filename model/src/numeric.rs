@@ -2,7 +2,7 @@
 
 use crate::kernel::Real;
 use crate::parameter::{Parameter, Shared};
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Var};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Var};
 use schemas::hash::Rng;
 
 /// Distance between the points of a difference.
@@ -33,7 +33,7 @@ pub(crate) fn numbers<T: Real>(count: usize, key: u64) -> Vec<T> {
 
 /// A parameter of such numbers.
 pub(crate) fn parameter<T: Real>(name: &str, shape: &[usize], key: u64) -> Shared<T> {
-    Parameter::new(name, shape, numbers(shape.iter().product(), key), &Device::Cpu).unwrap()
+    Parameter::new(name, shape, numbers(shape.iter().product(), key)).unwrap()
 }
 
 /// Proves the gradients of Σ r∘`forward`(x), r random, for x of so many numbers and for parameters.

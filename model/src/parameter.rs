@@ -41,15 +41,15 @@ impl<T: Real> Parameter<T> {
     ///
     /// # Errors
     /// `values` does not fill `shape`.
-    pub(crate) fn new(name: &str, shape: &[usize], values: Vec<T>, device: &Device) -> Result<Shared<T>> {
-        let value = Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?;
+    pub(crate) fn new(name: &str, shape: &[usize], values: Vec<T>) -> Result<Shared<T>> {
+        let value = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
         let slot = Mutex::new(Slot { gradient: Vec::new(), written: false, frozen: false });
         Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
     }
 
     /// Zeros, which take no memory until they are written to.
-    pub(crate) fn blank(name: &str, shape: &[usize], device: &Device) -> Result<Shared<T>> {
-        let value = Var::zeros(shape, T::DTYPE, device)?;
+    pub(crate) fn blank(name: &str, shape: &[usize]) -> Result<Shared<T>> {
+        let value = Var::zeros(shape, T::DTYPE, &Device::Cpu)?;
         let slot = Mutex::new(Slot { gradient: Vec::new(), written: false, frozen: false });
         Ok(Arc::new(Self { name: name.to_owned(), value, slot }))
     }
@@ -64,11 +64,8 @@ impl<T: Real> Parameter<T> {
         &self.value
     }
 
-    /// Reads the numbers, from a copy where they lie on a device.
+    /// Reads the numbers.
     pub(crate) fn read<R>(&self, body: impl FnOnce(&[T]) -> R) -> Result<R> {
-        if !self.value.device().is_cpu() {
-            return Ok(body(&self.value.flatten_all()?.to_vec1::<T>()?));
-        }
         let (storage, layout) = self.value.storage_and_layout();
         Ok(body(slice(&storage, layout)?))
     }

@@ -4,6 +4,7 @@
 use crate::architecture::{Source, Transformer};
 use crate::config::{Config, ScheduleKind};
 use crate::data::Dataset;
+use crate::device::Engine;
 use crate::error::TrainError;
 use crate::eval::bigram::Bigram;
 use crate::eval::held_out::measure;
@@ -14,7 +15,6 @@ use crate::folder;
 use crate::metrics::rounded;
 use crate::progress::TrainObserver;
 use crate::train::{self, TrainReport};
-use candle_core::Device;
 use schemas::{ConfigValue as _, KeyError, Settings, Value, choice};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -222,12 +222,12 @@ impl Comparison {
         report: &TrainReport,
     ) -> Result<Outcome, TrainError> {
         let rows = &self.opened.validation;
-        let fresh = Transformer::of(config, &self.opened, Source::drawn(config.seed, &Device::Cpu))?;
+        let fresh = Transformer::of(config, &self.opened, Source::drawn(config.seed))?;
         let bigram_loss = rounded(self.bigram.measure(&fresh.shape.program, rows)?.loss());
         let is_next_token = fresh.shape.program.is_next_token();
         let bytes = Bytes::of_dataset(&self.opened)?;
         let sources = Sources::default();
-        let untrained = measure(&fresh, rows, (&bytes, &sources), 0, |_| ())?;
+        let untrained = measure((&fresh, &Engine::Cores), rows, (&bytes, &sources), 0, |_| ())?;
         let untrained_loss = rounded(untrained.all.loss());
         let mut trained = folder::load(out)?;
         trained.shape.program = trained.shape.program.on(&self.opened)?;

@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::optimizer::Optimizer;
-use candle_core::Device;
 use schemas::hash::{Rng, seed};
 use schemas::manifest::Tokens;
 use std::time::{Duration, Instant};
@@ -48,8 +47,7 @@ pub fn step_times(config: &Config, length: u32, vocab: u32, steps: usize) -> Res
         validation: 0,
         tokenizer: String::new(),
     };
-    let model: Transformer<f32> =
-        Transformer::new(config.shape(&tokens)?, Source::drawn(config.seed, &Device::Cpu))?;
+    let model: Transformer<f32> = Transformer::new(config.shape(&tokens)?, Source::drawn(config.seed))?;
     let optimizer = Optimizer::of(&model, config);
     let mut times = Vec::with_capacity(steps);
     for step in 0..steps as u64 {

@@ -16,7 +16,6 @@ use crate::objective::Program;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, dataset, rows};
 use crate::train::{gradients, run};
-use candle_core::Device;
 use schemas::manifest::Tokens;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +45,7 @@ pub(crate) fn model_with<T: Real>(config: &Config, length: u64, program: Program
         tokenizer,
     };
     let shape = config.shape(&tokens).unwrap().with(program);
-    Transformer::new(shape, Source::drawn(config.seed, &Device::Cpu)).unwrap()
+    Transformer::new(shape, Source::drawn(config.seed)).unwrap()
 }
 
 #[test]

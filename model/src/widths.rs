@@ -13,7 +13,6 @@ use crate::layer::dropout::Dropout;
 use crate::layer::linear::{Linear, Orientation};
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
-use candle_core::Device;
 use serde::Serialize;
 use std::path::Path;
 
@@ -92,7 +91,7 @@ struct Pupil<'a> {
 
 impl<'a> Pupil<'a> {
     fn new(dataset: &'a Dataset, config: Config) -> Result<Self, TrainError> {
-        let model = Transformer::of(&config, dataset, Source::drawn(config.seed, &Device::Cpu))?;
+        let model = Transformer::of(&config, dataset, Source::drawn(config.seed))?;
         let optimizer = Optimizer::of(&model, &config);
         let stream = dataset.stream(dataset.begin(config.seed), Share::ALL)?;
         Ok(Self { config, model, optimizer, stream })

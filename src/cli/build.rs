@@ -120,7 +120,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
                 &work.dataset(),
                 &options.workdir.join(train::MODEL),
                 settings,
-                train::Device::default(),
+                model::device::Place::Cpu,
                 args.works.progress,
                 args.json,
             )

@@ -4,7 +4,7 @@ use super::curve::Watched;
 use super::progress::Progress;
 use super::{build::workdir, environment, wrong};
 use model::Config;
-use model::device::Place;
+use model::device::{Place, Precision};
 use model::train::TrainReport;
 use pipeline::engine::Workdir;
 use pipeline::inspect::layout::{one_line, thousands};
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Where to compute; a GPU needs a program built with `--features cuda`.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
+    /// How numbers lie in the memory of a GPU: products of bf16 on tensor cores, or f32 throughout.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Bits,
     /// How progress is told.
     #[arg(long, value_enum, default_value_t)]
     progress: Progress,
@@ -47,12 +50,33 @@ pub(crate) struct Args {
 
 /// `--device`.
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
-pub(super) enum Device {
+enum Device {
     /// All cores.
     #[default]
     Cpu,
     /// The first GPU.
     Cuda,
+}
+
+/// `--precision`.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Bits {
+    /// 16, of which 8 are those of a number's size.
+    #[default]
+    Bf16,
+    /// 32.
+    F32,
+}
+
+impl Device {
+    /// The place of a training.
+    const fn place(self, precision: Bits) -> Place {
+        match (self, precision) {
+            (Self::Cpu, _) => Place::Cpu,
+            (Self::Cuda, Bits::Bf16) => Place::Cuda(Precision::Bf16),
+            (Self::Cuda, Bits::F32) => Place::Cuda(Precision::F32),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -78,7 +102,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             Err(code) => return code,
         };
     }
-    with_settings(&dataset, &out, &Settings::new(pairs), args.device, args.progress, args.json)
+    let place = args.device.place(args.precision);
+    with_settings(&dataset, &out, &Settings::new(pairs), place, args.progress, args.json)
 }
 
 /// The dataset that a path means, and the settings of its recipe with those of `--set` in front.
@@ -168,7 +193,7 @@ pub(super) fn with_settings(
     dataset: &Path,
     out: &Path,
     settings: &Settings,
-    device: Device,
+    place: Place,
     progress: Progress,
     json: bool,
 ) -> ExitCode {
@@ -182,10 +207,6 @@ pub(super) fn with_settings(
     if !config.init_from.is_empty() {
         config.init_from = FilePath(settings.resolve(&config.init_from));
     }
-    let place = match device {
-        Device::Cpu => Place::Cpu,
-        Device::Cuda => Place::Cuda,
-    };
     let (result, curve) =
         watched(progress, |watched| model::train::run_on(place, dataset, out, &config, watched));
     match result {

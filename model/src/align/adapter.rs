@@ -9,7 +9,6 @@ use crate::error::TrainError;
 use crate::folder::{self, Named};
 use crate::layer::linear::Orientation;
 use crate::layer::lora::LowRank;
-use candle_core::Device;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -55,7 +54,7 @@ impl Lora {
     pub(crate) fn attach(
         &self,
         model: &mut Transformer<f32>,
-        mut source: Source<'_, f32>,
+        mut source: Source<f32>,
     ) -> Result<(), TrainError> {
         let names = linear_modules(model);
         if let Some(unknown) = self.targets.iter().find(|target| {
@@ -318,7 +317,7 @@ pub(crate) fn load(folder: &Path, shape: Shape) -> Result<Transformer<f32>, Trai
         .collect();
     let names: Vec<String> = tensors.keys().cloned().collect();
     let lora = Lora { rank, alpha, targets };
-    lora.attach(&mut model, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))?;
+    lora.attach(&mut model, Source::read(tensors)).map_err(TrainError::file(&path))?;
     let taken = |name: &&String| model.parameters.iter().any(|p| p.name() == name.as_str());
     match names.iter().find(|name| !taken(name)) {
         Some(left) => {

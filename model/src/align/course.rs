@@ -169,10 +169,9 @@ impl<'a> Course<'a> {
             targets: lora_targets.clone(),
         });
         if let Some(lora) = &lora {
-            let device = model.device.clone();
             let own: Vec<_> =
                 model.parameters.iter().filter(|p| p.name() == super::reward::HEAD).cloned().collect();
-            lora.attach(&mut model, Source::drawn(*seed, &device))?;
+            lora.attach(&mut model, Source::drawn(*seed))?;
             own.iter().for_each(|parameter| parameter.thaw());
         }
         let mut settings = job.common.table();

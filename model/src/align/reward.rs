@@ -20,7 +20,6 @@ use crate::layer::dropout::Dropout;
 use crate::metrics::Measure;
 use crate::parameter::{Parameter, Shared};
 use crate::parts::Architecture;
-use candle_core::Device;
 use serde_json::json;
 use std::path::Path;
 
@@ -97,7 +96,7 @@ fn pair(chosen: f64, rejected: f64) -> (f64, f64) {
 /// Gives a transformer a head of zeros, in place of that for tokens.
 fn with_head<T: Real>(model: &mut Transformer<T>) -> candle_core::Result<Shared<T>> {
     let width = model.shape.width;
-    let head = Parameter::new(HEAD, &[1, width], vec![T::ZERO; width], &model.device)?;
+    let head = Parameter::new(HEAD, &[1, width], vec![T::ZERO; width])?;
     if !model.shape.tied_head {
         let gone = model.head.name().to_owned();
         model.parameters.retain(|parameter| parameter.name() != gone);
@@ -172,9 +171,8 @@ pub(super) fn open(folder: &Path) -> Result<Reward<f32>, TrainError> {
             "there is no `{HEAD}`: this is no reward model; `gristmill align reward` makes one"
         )));
     };
-    let head = Parameter::new(HEAD, &found, values, &Device::Cpu)?;
-    let model =
-        Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(&path))?;
+    let head = Parameter::new(HEAD, &found, values)?;
+    let model = Transformer::new(shape, Source::read(tensors)).map_err(TrainError::file(&path))?;
     Ok(Reward { model, head })
 }
 

@@ -24,7 +24,7 @@ use std::path::Path;
 fn adapted(architecture: Architecture) -> (Transformer<f32>, Lora) {
     let mut model: Transformer<f32> = model(&small(architecture), 12);
     let lora = Lora { rank: 3, alpha: 6.0, targets: vec![] };
-    lora.attach(&mut model, Source::drawn(4, &Device::Cpu)).unwrap();
+    lora.attach(&mut model, Source::drawn(4)).unwrap();
     for (at, up) in model.learning().iter().enumerate().filter(|(_, p)| p.name().ends_with("lora_B.weight")) {
         let values: Vec<f32> = crate::numeric::numbers(up.value().elem_count(), at as u64);
         let values = values.iter().map(|x| 0.1 * x).collect();
@@ -45,7 +45,7 @@ fn adapters_begin_as_nothing_and_merge_to_the_same_logits() {
         let base: Transformer<f32> = model(&small(architecture), 12);
         let mut fresh = base.share();
         let lora = Lora { rank: 2, alpha: 4.0, targets: vec![] };
-        lora.attach(&mut fresh, Source::drawn(1, &Device::Cpu)).unwrap();
+        lora.attach(&mut fresh, Source::drawn(1)).unwrap();
         assert_eq!(logits(&fresh), logits(&base), "{architecture:?}");
 
         let folder = Folder::new(&format!("merge-{architecture:?}"));
@@ -84,7 +84,7 @@ fn an_adapter_lies_over_an_adapter_or_over_weights_in_several_files() {
     save(&model, &lora, &base, &first).unwrap();
     merge(&mut model).unwrap();
     let over_one = logits(&model);
-    lora.attach(&mut model, Source::drawn(9, &Device::Cpu)).unwrap();
+    lora.attach(&mut model, Source::drawn(9)).unwrap();
     for (at, up) in model.learning().iter().enumerate().filter(|(_, p)| p.name().ends_with("lora_B.weight")) {
         let values: Vec<f32> = crate::numeric::numbers(up.value().elem_count(), 100 + at as u64);
         up.value()
@@ -177,7 +177,7 @@ fn an_adapter_of_another_architecture_is_refused() {
     assert!(told.contains("`base_model_name_or_path`"), "{told}");
     let wrong = Lora { rank: 2, alpha: 1.0, targets: vec!["q_porj".into()] };
     let mut model: Transformer<f32> = crate::tests::model(&small(Architecture::Llama), 12);
-    let told = wrong.attach(&mut model, Source::drawn(0, &Device::Cpu)).unwrap_err().to_string();
+    let told = wrong.attach(&mut model, Source::drawn(0)).unwrap_err().to_string();
     assert!(told.contains("`q_porj`") && told.contains("q_proj"), "{told}");
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Layers<T> {
 }
 
 /// Makes all layers, in the order of the forward pass.
-pub(super) fn layers<T: Real>(shape: &Shape, source: &mut Source<'_, T>) -> Result<Layers<T>> {
+pub(super) fn layers<T: Real>(shape: &Shape, source: &mut Source<T>) -> Result<Layers<T>> {
     let names = shape.architecture.names();
     let mut build = Build { shape, names, source };
     let mut table = |name: &str, rows: usize| {
@@ -57,18 +57,18 @@ pub(super) fn layers<T: Real>(shape: &Shape, source: &mut Source<'_, T>) -> Resu
             build.source.take(&name, &[shape.vocab, shape.width], shape.init_of(Role::Head))?
         }
     };
-    let bias = |source: &mut Source<'_, T>| source.take(names.head_bias, &[shape.vocab], Init::Zeros);
+    let bias = |source: &mut Source<T>| source.take(names.head_bias, &[shape.vocab], Init::Zeros);
     let head_bias = shape.head_transform.then(|| bias(build.source)).transpose()?;
     Ok(Layers { embedding, embedding_norm, blocks, norm, transform, head, head_bias })
 }
 
-struct Build<'a, 'b, T> {
+struct Build<'a, T> {
     shape: &'a Shape,
     names: &'a Names,
-    source: &'a mut Source<'b, T>,
+    source: &'a mut Source<T>,
 }
 
-impl<T: Real> Build<'_, '_, T> {
+impl<T: Real> Build<'_, T> {
     fn norm(&mut self, name: &str) -> Result<Normalisation<T>> {
         let (width, epsilon) = ([self.shape.width], self.shape.epsilon);
         let gain = self.source.take(&format!("{name}.weight"), &width, Init::Ones)?;

@@ -17,6 +17,7 @@ pub(crate) mod json;
 mod last;
 pub(crate) mod llama;
 mod names;
+#[cfg(test)]
 mod plain;
 mod shape;
 mod source;
@@ -43,7 +44,7 @@ use crate::objective::cross_entropy::Terms;
 use crate::optimizer::Role;
 use crate::parameter::Shared;
 use crate::parts::{NormPlace, Positions};
-use candle_core::{Device, Result};
+use candle_core::Result;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One layer.
@@ -102,7 +103,6 @@ pub(crate) struct Transformer<T> {
     pub(crate) parameters: Vec<Shared<T>>,
     /// Tensors that a checkpoint keeps and no gradient moves.
     pub(crate) buffers: Vec<Shared<T>>,
-    pub(crate) device: Device,
     /// Blocks between two residuals that are kept for the backward pass; 0 keeps all that it reads.
     pub(crate) recompute: usize,
     /// What the training loss is besides the cross-entropy.
@@ -144,17 +144,14 @@ impl<T: Real> Transformer<T> {
     /// Builds a model whose tensors come from `source`.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape, or the device does not run a part of the model.
-    pub(crate) fn new(shape: Shape, mut source: Source<'_, T>) -> Result<Self> {
+    /// A tensor is missing or has another shape.
+    pub(crate) fn new(shape: Shape, mut source: Source<T>) -> Result<Self> {
         let layers = build::layers(&shape, &mut source)?;
         let rope = (shape.positions == Positions::Rotary)
             .then(|| Rope::new(shape.heads.width, shape.context, shape.rope_base));
         let slopes = (shape.positions == Positions::Alibi)
             .then(|| alibi_slopes(shape.heads.queries).into_iter().map(T::of).collect());
-        let source::Made { device, parameters, buffers } = source.finish();
-        if !device.is_cpu() {
-            plain::check(&shape)?;
-        }
+        let source::Made { parameters, buffers } = source.finish();
         let tape = Mutex::default();
         let build::Layers { embedding, embedding_norm, blocks, norm, transform, head, head_bias } = layers;
         Ok(Self {
@@ -170,7 +167,6 @@ impl<T: Real> Transformer<T> {
             slopes,
             parameters,
             buffers,
-            device,
             recompute: 0,
             terms: Terms::default(),
             tape,
@@ -225,9 +221,6 @@ impl<T: Real> Transformer<T> {
     /// The summed loss of a batch, each target's times its weight and `scale`; gradients are added to the parameters, those of what
     /// experts add to the loss included.
     pub(crate) fn gradients(&self, batch: &Batch, scale: f64, dropout: Dropout) -> Result<f64> {
-        if !self.device.is_cpu() {
-            return plain::gradients(self, batch, scale, dropout);
-        }
         let mut tape = self.tape();
         let loss = tape.forward(self, batch, scale, dropout)?;
         tape.backward(self, batch, dropout)?;
@@ -236,9 +229,6 @@ impl<T: Real> Transformer<T> {
 
     /// The summed loss of a batch, without dropout.
     pub(crate) fn loss(&self, batch: &Batch) -> Result<f64> {
-        if !self.device.is_cpu() {
-            return Ok(plain::loss(self, batch, Dropout::NONE, Terms::default())?.to_scalar::<T>()?.to_f64());
-        }
         self.tape().loss(self, batch)
     }
 
@@ -250,9 +240,6 @@ impl<T: Real> Transformer<T> {
         dropout: Dropout,
         loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
     ) -> Result<f64> {
-        if !self.device.is_cpu() {
-            return plain::gradients_by(self, batch, dropout, loss);
-        }
         let mut tape = self.tape();
         let loss = tape.forward_by(self, batch, dropout, loss)?;
         tape.backward(self, batch, dropout)?;
@@ -261,9 +248,6 @@ impl<T: Real> Transformer<T> {
 
     /// Reads the last hidden states of a batch (tokens × width), without dropout.
     pub(crate) fn read_hidden<R>(&self, batch: &Batch, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
-        if !self.device.is_cpu() {
-            return read(&plain::hidden_numbers(self, batch)?);
-        }
         self.tape().read_hidden(self, batch, read)
     }
 
@@ -282,7 +266,6 @@ impl<T: Real> Transformer<T> {
             slopes: self.slopes.clone(),
             parameters: self.parameters.clone(),
             buffers: self.buffers.clone(),
-            device: self.device.clone(),
             recompute: self.recompute,
             terms: self.terms,
             tape: Mutex::default(),
@@ -296,9 +279,6 @@ impl<T: Real> Transformer<T> {
 
     /// The loss of each token's target in nats, 0 where it has none; without weights and dropout.
     pub(crate) fn target_losses(&self, batch: &Batch) -> Result<Vec<f64>> {
-        if !self.device.is_cpu() {
-            return plain::target_losses(self, batch);
-        }
         self.tape().target_losses(self, batch)
     }
 

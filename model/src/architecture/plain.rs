@@ -1,8 +1,7 @@
-//! The same model through candle's differentiable operations, for devices on which our own do not run.
+//! The same model through candle's differentiable operations: what both passes of our own are held against, in tests.
 //!
 //! Only operations whose gradients candle records are used: no fused softmax, norm or rotation, which would drop them. Masks, positions and
-//! what dropout lets fall are made in main memory by the code of the other path, so both compute the same numbers; a test holds one
-//! against the other on the CPU. Scores of a whole row are stored, so memory grows with the square of the context.
+//! what dropout lets fall are made by the code of the other path.
 
 use super::{Block, Mix, Shape, Transform, Transformer};
 use crate::batch::{Batch, NO_TARGET};
@@ -17,7 +16,7 @@ use crate::layer::lora::LowRank;
 use crate::layer::normalisation::Normalisation;
 use crate::objective::cross_entropy::Terms;
 use crate::parts::NormPlace;
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Device, Result, Tensor, bail};
 
 /// Added to the score of a key that a query does not see.
 const UNSEEN: f64 = -1e30;
@@ -57,28 +56,6 @@ pub(crate) fn gradients<T: Real>(
     Ok(loss.to_scalar::<T>()?.to_f64())
 }
 
-/// The loss that the caller computes from the last hidden states, whose gradient it writes.
-pub(crate) fn gradients_by<T: Real>(
-    model: &Transformer<T>,
-    batch: &Batch,
-    dropout: Dropout,
-    loss: impl FnOnce(&[T], &mut [T]) -> Result<f64>,
-) -> Result<f64> {
-    let h = hidden(model, batch, dropout)?;
-    let numbers = h.flatten_all()?.to_vec1::<T>()?;
-    let mut dh = vec![T::ZERO; numbers.len()];
-    let loss = loss(&numbers, &mut dh)?;
-    // The scalar whose gradient by h is dh.
-    let dh = Tensor::from_vec(dh, h.shape(), &model.device)?;
-    collect(model, &(h * dh)?.sum_all()?)?;
-    Ok(loss)
-}
-
-/// The last hidden states in main memory.
-pub(crate) fn hidden_numbers<T: Real>(model: &Transformer<T>, batch: &Batch) -> Result<Vec<T>> {
-    hidden(model, batch, Dropout::NONE)?.flatten_all()?.to_vec1()
-}
-
 /// Adds the gradients of a scalar to the parameters.
 fn collect<T: Real>(model: &Transformer<T>, loss: &Tensor) -> Result<()> {
     let found = loss.backward()?;
@@ -110,7 +87,7 @@ pub(crate) fn loss<T: Real>(
         return losses.sum_all();
     }
     let weights: Vec<T> = rows.iter().map(|&at| T::of(f64::from(batch.weight(at as usize)))).collect();
-    (losses * Tensor::from_vec(weights, (rows.len(), 1), &model.device)?)?.sum_all()
+    (losses * Tensor::from_vec(weights, (rows.len(), 1), &Device::Cpu)?)?.sum_all()
 }
 
 /// The loss of each token's target, 0 where it has none.
@@ -141,14 +118,14 @@ fn losses<T: Real>(
     let count = rows.len();
     let targets: Vec<u32> = rows.iter().map(|&at| batch.targets[at as usize]).collect();
     let h =
-        hidden(model, batch, dropout)?.index_select(&Tensor::from_slice(rows, count, &model.device)?, 0)?;
+        hidden(model, batch, dropout)?.index_select(&Tensor::from_slice(rows, count, &Device::Cpu)?, 0)?;
     let mut logits = h.matmul(&model.head.value().t()?)?;
     if let Some(bias) = &model.head_bias {
         logits = logits.broadcast_add(bias.value())?;
     }
     let top = logits.max_keepdim(D::Minus1)?.detach();
     let logits = logits.broadcast_sub(&top)?;
-    let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &model.device)?, 1)?;
+    let wanted = logits.gather(&Tensor::from_vec(targets, (count, 1), &Device::Cpu)?, 1)?;
     let log_sum = logits.exp()?.sum_keepdim(D::Minus1)?.log()?;
     if terms == Terms::default() {
         return log_sum - wanted;
@@ -161,14 +138,14 @@ fn losses<T: Real>(
 
 fn hidden<T: Real>(model: &Transformer<T>, batch: &Batch, dropout: Dropout) -> Result<Tensor> {
     let tokens = batch.ids.len();
-    let ids = Tensor::from_vec(batch.ids.clone(), tokens, &model.device)?;
+    let ids = Tensor::from_vec(batch.ids.clone(), tokens, &Device::Cpu)?;
     let mut x = model.embedding.tokens.value().index_select(&ids, 0)?;
     let Embedding { positions, segments, languages, .. } = &model.embedding;
     let first = vec![0; tokens];
     let tables = [(positions, &batch.positions), (segments, &first), (languages, &batch.languages)];
     for (table, rows) in tables {
         let Some(table) = table else { continue };
-        let rows = Tensor::from_slice(rows, tokens, &model.device)?;
+        let rows = Tensor::from_slice(rows, tokens, &Device::Cpu)?;
         x = (x + table.value().index_select(&rows, 0)?)?;
     }
     x = dropped::<T>(dropout, 0, normed(model.embedding_norm.as_ref(), x)?)?;
@@ -281,15 +258,15 @@ impl Shared {
             }
         }
         let blind = seeing.contains(&T::ZERO);
-        let seeing = Tensor::from_vec(seeing, (rows, 1, length, 1), &model.device)?;
-        let mask = Tensor::from_vec(mask, (rows, 1, length, length), &model.device)?;
+        let seeing = Tensor::from_vec(seeing, (rows, 1, length, 1), &Device::Cpu)?;
+        let mask = Tensor::from_vec(mask, (rows, 1, length, length), &Device::Cpu)?;
         let mask = match &model.slopes {
             None => mask,
-            Some(slopes) => mask.broadcast_add(&distances(slopes, batch, &model.device)?)?,
+            Some(slopes) => mask.broadcast_add(&distances(slopes, batch, &Device::Cpu)?)?,
         };
         let table = |of: &dyn Fn(usize) -> Vec<T>| {
             let values: Vec<T> = (0..tokens).flat_map(|at| of(batch.position(at))).collect();
-            Tensor::from_vec(values, (rows, 1, length, model.shape.heads.width / 2), &model.device)
+            Tensor::from_vec(values, (rows, 1, length, model.shape.heads.width / 2), &Device::Cpu)
         };
         let turn = match &model.rope {
             Some(rope) => {

@@ -3,7 +3,7 @@
 use super::init::Init;
 use crate::kernel::Real;
 use crate::parameter::{Parameter, Shared};
-use candle_core::{Device, Result, bail};
+use candle_core::{Result, bail};
 use schemas::hash::{Rng, seed};
 use std::collections::BTreeMap;
 
@@ -11,39 +11,37 @@ use std::collections::BTreeMap;
 pub(crate) type Tensors<T> = BTreeMap<String, (Vec<usize>, Vec<T>)>;
 
 /// Hands out tensors by name and keeps the list of all.
-pub(crate) struct Source<'a, T> {
+pub(crate) struct Source<T> {
     seed: u64,
     read: Option<Tensors<T>>,
     /// Most bytes of a blank tensor, where all are blank.
     blank: Option<u64>,
-    device: &'a Device,
     made: Vec<Shared<T>>,
     kept: Vec<Shared<T>>,
 }
 
 /// Every tensor of a model, in the order of the forward pass.
 pub(crate) struct Made<T> {
-    pub(crate) device: Device,
     /// Tensors that learn.
     pub(crate) parameters: Vec<Shared<T>>,
     /// Tensors that a checkpoint keeps and no gradient moves: running statistics.
     pub(crate) buffers: Vec<Shared<T>>,
 }
 
-impl<'a, T: Real> Source<'a, T> {
+impl<T: Real> Source<T> {
     /// Draws every tensor from (seed, its name).
-    pub(crate) const fn drawn(seed: u64, device: &'a Device) -> Self {
-        Self { seed, read: None, blank: None, device, made: Vec::new(), kept: Vec::new() }
+    pub(crate) const fn drawn(seed: u64) -> Self {
+        Self { seed, read: None, blank: None, made: Vec::new(), kept: Vec::new() }
     }
 
     /// Takes tensors of a checkpoint.
-    pub(crate) const fn read(tensors: Tensors<T>, device: &'a Device) -> Self {
-        Self { seed: 0, read: Some(tensors), blank: None, device, made: Vec::new(), kept: Vec::new() }
+    pub(crate) const fn read(tensors: Tensors<T>) -> Self {
+        Self { seed: 0, read: Some(tensors), blank: None, made: Vec::new(), kept: Vec::new() }
     }
 
     /// Makes every tensor of zeros that take no memory, to count what a model needs; none may be above so many bytes.
-    pub(crate) const fn blank(bytes_max: u64, device: &'a Device) -> Self {
-        Self { seed: 0, read: None, blank: Some(bytes_max), device, made: Vec::new(), kept: Vec::new() }
+    pub(crate) const fn blank(bytes_max: u64) -> Self {
+        Self { seed: 0, read: None, blank: Some(bytes_max), made: Vec::new(), kept: Vec::new() }
     }
 
     /// Whether tensors are drawn, neither read nor blank.
@@ -78,7 +76,7 @@ impl<'a, T: Real> Source<'a, T> {
                 let mib = |bytes: u64| bytes >> 20;
                 bail!("tensor `{name}` alone needs {} of {} MiB; lower `width`", mib(bytes), mib(bytes_max));
             }
-            return Parameter::blank(name, shape, self.device);
+            return Parameter::blank(name, shape);
         }
         let values = match &mut self.read {
             None => draw(seed(self.seed, name, 0), shape.iter().product(), init),
@@ -88,12 +86,12 @@ impl<'a, T: Real> Source<'a, T> {
                 None => bail!("tensor `{name}` is missing"),
             },
         };
-        Parameter::new(name, shape, values, self.device)
+        Parameter::new(name, shape, values)
     }
 
-    /// The device, and every tensor that was taken, in that order.
+    /// Every tensor that was taken, in that order.
     pub(crate) fn finish(self) -> Made<T> {
-        Made { device: self.device.clone(), parameters: self.made, buffers: self.kept }
+        Made { parameters: self.made, buffers: self.kept }
     }
 }
 

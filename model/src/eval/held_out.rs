@@ -8,6 +8,7 @@ use super::sources::Sources;
 use crate::architecture::Transformer;
 use crate::batch::{NO_TARGET, Row};
 use crate::data::Rows;
+use crate::device::Engine;
 use crate::error::TrainError;
 
 /// Tokens of one batch: enough rows for the matrix products, few enough for the caches.
@@ -69,7 +70,7 @@ impl Sums {
 /// # Errors
 /// A shard is missing or damaged.
 pub(crate) fn measure(
-    model: &Transformer<f32>,
+    (model, engine): (&Transformer<f32>, &Engine),
     rows: &Rows,
     (bytes, sources): (&Bytes, &Sources),
     limit: u64,
@@ -83,7 +84,7 @@ pub(crate) fn measure(
         let count = (BATCH_TOKENS / chunk.first().map_or(1, |sample| sample.row.ids.len().max(1))).max(1);
         for samples in chunk.chunks(count) {
             let batch = model.shape.program.batch(samples);
-            let losses = model.target_losses(&batch)?;
+            let losses = engine.target_losses(model, &batch)?;
             for (at, sample) in samples.iter().enumerate() {
                 let range = at * batch.length..(at + 1) * batch.length;
                 let predicted = Predicted {

@@ -9,6 +9,7 @@
 use super::held_out::{HeldOut, measure};
 use super::sources::Sources;
 use crate::data::Dataset;
+use crate::device::Engine;
 use crate::error::TrainError;
 use crate::folder;
 use std::path::Path;
@@ -154,7 +155,7 @@ pub fn held_out(model: &Path, dataset: &Path) -> Result<HeldOut, TrainError> {
     }
     model.shape.program = model.shape.program.on(&dataset)?;
     let bytes = Bytes::open(&path, vocab, dataset.tokens.eos_id)?;
-    measure(&model, &dataset.validation, (&bytes, &Sources::open(&dataset)?), 0, |_| {})
+    measure((&model, &Engine::Cores), &dataset.validation, (&bytes, &Sources::open(&dataset)?), 0, |_| {})
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use crate::architecture::{Source, Transformer};
 use crate::config::Config;
 use crate::error::TrainError;
 use crate::folder;
-use candle_core::Device;
 use schemas::hash::{Rng, seed};
 use schemas::manifest::Tokens;
 use std::path::Path;
@@ -39,7 +38,7 @@ pub fn save_fresh(config: &Config, length: u64, vocab: u64, out: &Path) -> Resul
         validation: 0,
         tokenizer: String::new(),
     };
-    let model = Transformer::new(config.shape(&tokens)?, Source::drawn(config.seed, &Device::Cpu))?;
+    let model = Transformer::new(config.shape(&tokens)?, Source::drawn(config.seed))?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     folder::save(&model, out)
 }

@@ -20,15 +20,18 @@ impl Dropout {
     /// Nothing is dropped.
     pub(crate) const NONE: Self = Self { probability: 0.0, seed: 0 };
 
+    /// How numbers fall at a site: the key of its draws, below what 53 bits of a draw let a number fall, and the factor of the others;
+    /// `None` where nothing falls.
+    pub(crate) fn draws(self, site: u64) -> Option<(u64, u64, f64)> {
+        let below = (self.probability * (1_u64 << 53) as f64) as u64;
+        (self.probability > 0.0)
+            .then(|| (seed(self.seed, "dropout", site), below, 1.0 / (1.0 - self.probability)))
+    }
+
     /// Applies the mask of a site in place; its gradient is the same mask, applied to the gradient.
     pub(crate) fn apply<T: Real>(self, site: u64, x: &mut [T]) {
-        if self.probability == 0.0 {
-            return;
-        }
-        let rng = Rng::new(seed(self.seed, "dropout", site));
-        // 53 bits of a draw against the probability.
-        let below = (self.probability * (1_u64 << 53) as f64) as u64;
-        let scale = T::of(1.0 / (1.0 - self.probability));
+        let Some((key, below, scale)) = self.draws(site) else { return };
+        let (rng, scale) = (Rng::new(key), T::of(scale));
         x.par_chunks_mut(TASK_NUMBERS).enumerate().for_each(|(task, x)| {
             for (at, x) in x.iter_mut().enumerate() {
                 let draw = rng.at((task * TASK_NUMBERS + at) as u64) >> 11;

@@ -14,7 +14,6 @@ use crate::layer::attention::scratch_numbers;
 use crate::layer::dropout::Dropout;
 use crate::objective::cross_entropy::chunk_bytes;
 use crate::optimizer::Optimizer;
-use candle_core::Device;
 use std::fmt;
 
 /// Tokens of the passes over a blank model.
@@ -128,7 +127,7 @@ pub(crate) fn check(dataset: &Dataset, config: &Config, room: Room) -> Result<()
 /// Settings that do not fit together, or one tensor above the limit.
 pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result<Estimate, TrainError> {
     let resident = system::resident_bytes().unwrap_or(0);
-    let model = Transformer::of(config, dataset, Source::blank(limit, &Device::Cpu))?;
+    let model = Transformer::of(config, dataset, Source::blank(limit))?;
     let parameters = NUMBER * model.parameter_count() as u64;
     let (state, working) = Optimizer::of(&model, config).numbers();
     let (state, working) = (NUMBER * state as u64, NUMBER * working as u64);
@@ -187,7 +186,7 @@ mod tests {
     fn check_activations(dataset: &Dataset, config: &Config) {
         let found = estimate(dataset, config, 1 << 32).unwrap();
         let mut model: Transformer<f32> =
-            Transformer::new(config.shape(&dataset.tokens).unwrap(), Source::drawn(1, &Device::Cpu)).unwrap();
+            Transformer::new(config.shape(&dataset.tokens).unwrap(), Source::drawn(1)).unwrap();
         model.recompute = config.recompute as usize;
         let rows = rows(5, LENGTH as u32, 23, 1);
         let dropout = Dropout { probability: config.dropout, seed: 1 };

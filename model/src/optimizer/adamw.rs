@@ -42,23 +42,35 @@ impl AdamW {
         Self { betas: (config.beta1, config.beta2), epsilon: config.epsilon }
     }
 
+    /// 1 − β₁ᵗ and 1 − β₂ᵗ at a step counted from 0.
+    pub(super) fn corrections(&self, step: u64) -> (f64, f64) {
+        let t = (step + 1) as f64;
+        (1.0 - self.betas.0.powf(t), 1.0 - self.betas.1.powf(t))
+    }
+
+    /// β₁, β₂ and ε.
+    #[cfg(feature = "cuda")]
+    pub(super) const fn numbers(&self) -> (f32, f32, f32) {
+        (self.betas.0 as f32, self.betas.1 as f32, self.epsilon as f32)
+    }
+
     /// One step, counted from 0.
     pub(super) fn step(
         &self,
         step: u64,
-        Strength { rate, clip, keep }: Strength,
+        (Strength { rate, keep, .. }, clip): (Strength, f32),
         values: &mut [f32],
         gradient: &[f32],
         Moments { first, second }: &mut Moments,
     ) {
-        let t = (step + 1) as f64;
+        let (first_part, second_part) = self.corrections(step);
         let factors = Factors {
             betas: (self.betas.0 as f32, self.betas.1 as f32),
             epsilon: self.epsilon as f32,
             clip,
             keep,
-            rate: (rate / (1.0 - self.betas.0.powf(t))) as f32,
-            root: (1.0 / (1.0 - self.betas.1.powf(t)).sqrt()) as f32,
+            rate: (rate / first_part) as f32,
+            root: (1.0 / second_part.sqrt()) as f32,
         };
         let tasks = values.par_chunks_mut(TASK_NUMBERS).zip(gradient.par_chunks(TASK_NUMBERS));
         let tasks = tasks.zip(first.par_chunks_mut(TASK_NUMBERS)).zip(second.par_chunks_mut(TASK_NUMBERS));

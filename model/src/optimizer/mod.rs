@@ -9,6 +9,8 @@
 //! Singer 2009, which makes true zeros) and from f, so that a factor changes how fast a tensor learns but not what it decays to.
 
 mod adamw;
+#[cfg(feature = "cuda")]
+mod afar;
 mod muon;
 
 use crate::architecture::Transformer;
@@ -19,7 +21,7 @@ use crate::kernel::{Real, TASK_NUMBERS, dot, simd};
 use crate::parameter::Shared;
 use crate::parametrization::{Factors, factors};
 use adamw::{AdamW, Moments};
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, bail};
 use muon::{Matrices, Muon};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -139,17 +141,26 @@ impl Optimizer {
 
     /// Applies the gradients at a step counted from 0, and forgets them.
     pub(crate) fn step(&self, step: u64, rate: f64, norm: f64) -> Result<()> {
-        let clip = if self.clip_norm > 0.0 && norm > self.clip_norm { self.clip_norm / norm } else { 1.0 };
+        let clip = self.clip(norm);
         for learner in &self.learners {
-            let update = Update { optimizer: self, learner, step, clip, rate };
-            if learner.parameter.value().device().is_cpu() {
-                learner.parameter.value().inplace_op1(&update)?;
-            } else {
-                update.apply_afar()?;
-            }
+            learner.parameter.value().inplace_op1(&Update { optimizer: self, learner, step, clip, rate })?;
             learner.parameter.clear();
         }
         Ok(())
+    }
+
+    /// What gradients of such a norm are multiplied by.
+    fn clip(&self, norm: f64) -> f64 {
+        if self.clip_norm > 0.0 && norm > self.clip_norm { self.clip_norm / norm } else { 1.0 }
+    }
+
+    fn strength_of(&self, learner: &Learner, rate: f64) -> Strength {
+        let decayed = if learner.decays { rate } else { 0.0 };
+        Strength {
+            rate: rate * learner.factor,
+            keep: (1.0 - decayed * self.weight_decay) as f32,
+            shrink: (decayed * self.l1) as f32,
+        }
     }
 
     /// How many numbers it remembers, and how many it works with at once.
@@ -220,10 +231,10 @@ fn squares(numbers: &[f32]) -> f64 {
 struct Strength {
     /// Times the direction.
     rate: f64,
-    /// Times the gradient.
-    clip: f32,
     /// Times the values, before they move.
     keep: f32,
+    /// What L1 takes off.
+    shrink: f32,
 }
 
 /// One step of one tensor.
@@ -236,31 +247,22 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Updates a tensor on a device by way of main memory.
-    fn apply_afar(&self) -> Result<()> {
-        let value = self.learner.parameter.value();
-        let mut values = value.flatten_all()?.to_vec1::<f32>()?;
-        self.apply(&mut values);
-        value.set(&Tensor::from_vec(values, value.shape(), value.device())?)
-    }
-
     fn apply(&self, values: &mut [f32]) {
         let Self { optimizer, learner, step, clip, rate } = *self;
-        let decayed = if learner.decays { rate } else { 0.0 };
-        let keep = (1.0 - decayed * optimizer.weight_decay) as f32;
-        let strength = Strength { rate: rate * learner.factor, clip: clip as f32, keep };
+        let strength = optimizer.strength_of(learner, rate);
+        let clip = clip as f32;
         let mut state = learner.state.lock().unwrap_or_else(PoisonError::into_inner);
         learner.parameter.gradient(|gradient| {
             let Some(gradient) = gradient else { return };
             match &mut *state {
                 State::AdamW(moments) => {
-                    optimizer.adamw.step(step, strength, values, gradient, moments);
+                    optimizer.adamw.step(step, (strength, clip), values, gradient, moments);
                 }
                 State::Muon(momentum, shape) => {
-                    optimizer.muon.step(*shape, strength, values, gradient, momentum);
+                    optimizer.muon.step(*shape, (strength, clip), values, gradient, momentum);
                 }
             }
-            shrink(values, (decayed * optimizer.l1) as f32);
+            shrink(values, strength.shrink);
         });
     }
 }

@@ -70,7 +70,7 @@ impl Muon {
     pub(super) fn step(
         &self,
         shape: Matrices,
-        Strength { rate, clip, keep }: Strength,
+        (Strength { rate, keep, .. }, clip): (Strength, f32),
         values: &mut [f32],
         gradient: &[f32],
         momentum: &mut [f32],
@@ -181,7 +181,7 @@ mod tests {
         found.split_off(columns.saturating_sub(rows))
     }
 
-    const STRENGTH: Strength = Strength { rate: 0.1, clip: 1.0, keep: 0.9 };
+    const STRENGTH: (Strength, f32) = (Strength { rate: 0.1, keep: 0.9, shrink: 0.0 }, 1.0);
 
     fn check(rows: usize, columns: usize) {
         let shape = Matrices { rows, columns };

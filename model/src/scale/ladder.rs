@@ -10,7 +10,6 @@ use crate::architecture::{Source, Transformer};
 use crate::config::Config;
 use crate::error::TrainError;
 use crate::optimizer::Role;
-use candle_core::Device;
 use schemas::manifest::Tokens;
 
 /// Features of a layer for each layer.
@@ -76,7 +75,7 @@ const fn head_width(width: u64) -> u64 {
 /// Parameters of a model but for those that stand for tokens and positions.
 fn parameters(config: &Config, tokens: &Tokens) -> Result<u64, TrainError> {
     let shape = config.shape(tokens)?;
-    let model: Transformer<f32> = Transformer::new(shape, Source::blank(u64::MAX, &Device::Cpu))?;
+    let model: Transformer<f32> = Transformer::new(shape, Source::blank(u64::MAX))?;
     let inner = model.parameters.iter().filter(|parameter| model.role(parameter) != Role::Table);
     Ok(inner.map(|parameter| parameter.value().elem_count() as u64).sum())
 }

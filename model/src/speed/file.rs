@@ -8,10 +8,10 @@ use super::median;
 use crate::architecture::{Shape, Source, Tensors, Transformer};
 use crate::batch::Batch;
 use crate::config::{Architecture, Config};
+use crate::device::{Engine, Place};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
 use crate::optimizer::Optimizer;
-use candle_core::Device;
 use safetensors::{Dtype, SafeTensors};
 use schemas::manifest::Tokens;
 use std::path::Path;
@@ -26,10 +26,8 @@ pub struct FileTimes {
     pub tokens: usize,
     /// Mean loss of each step.
     pub losses: Vec<f64>,
-    /// From tokens to the loss, the gradient of the head included.
-    pub forward: Duration,
-    /// From the loss to the gradients of all other parameters.
-    pub backward: Duration,
+    /// From tokens to the gradients of all parameters.
+    pub passes: Duration,
     /// The optimizer's step.
     pub optimizer: Duration,
     /// The whole step.
@@ -41,30 +39,35 @@ pub struct FileTimes {
 }
 
 /// Trains `steps` steps from a file, over its batches in turn. Optimizer, its settings and `recompute` are those of `config`, the learning rate stays
-/// what it is; the shape is that of the file, with so many heads.
+/// what it is; the shape is that of the file, with so many heads. On a GPU the times of the process are those of what drives it.
 ///
 /// # Errors
 /// The file cannot be read, or its tensors are no such model.
-pub fn file_times(path: &Path, heads: usize, steps: usize, config: &Config) -> Result<FileTimes, TrainError> {
+pub fn file_times(
+    path: &Path,
+    heads: usize,
+    steps: usize,
+    config: &Config,
+    place: Place,
+) -> Result<FileTimes, TrainError> {
     let before = status_kib("VmRSS:");
     let (mut model, batches) = read(path, heads, config)?;
     model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
     let optimizer = Optimizer::of(&model, config);
+    let engine = Engine::open(place, &model, &optimizer, batches[0].ids.len() as u64)?;
     let mut losses = Vec::with_capacity(steps);
     let mut times = Vec::with_capacity(steps);
     for step in 0..steps {
         let batch = &batches[step % batches.len()];
         let (begun, cpu) = (Instant::now(), cpu_time());
-        let mut tape = model.tape();
-        losses.push(tape.forward(&model, batch, 1.0 / batch.targets_count().max(1) as f64, Dropout::NONE)?);
-        let forward = begun.elapsed();
-        tape.backward(&model, batch, Dropout::NONE)?;
-        drop(tape);
-        let backward = begun.elapsed();
-        let norm = if config.clip_norm > 0.0 { optimizer.gradient_norm() } else { 0.0 };
-        optimizer.step(step as u64, config.learning_rate, norm)?;
+        let scale = 1.0 / batch.targets_count().max(1) as f64;
+        losses.push(engine.gradients(&model, batch, scale, Dropout::NONE)?);
+        let passes = begun.elapsed();
+        let norm = if config.clip_norm > 0.0 { engine.gradient_norm(&optimizer)? } else { 0.0 };
+        engine.step(&optimizer, step as u64, config.learning_rate, norm)?;
+        engine.wait()?;
         let all = begun.elapsed();
-        times.push([forward, backward - forward, all - backward, all, cpu_time().saturating_sub(cpu)]);
+        times.push([passes, all - passes, all, cpu_time().saturating_sub(cpu)]);
     }
     // The first step touches all memory for the first time.
     let settled = &times[1.min(times.len())..];
@@ -72,11 +75,10 @@ pub fn file_times(path: &Path, heads: usize, steps: usize, config: &Config) -> R
         parameters: model.parameter_count(),
         tokens: batches[0].ids.len(),
         losses,
-        forward: median(settled.iter().map(|times| times[0])),
-        backward: median(settled.iter().map(|times| times[1])),
-        optimizer: median(settled.iter().map(|times| times[2])),
-        step: median(settled.iter().map(|times| times[3])),
-        cpu: median(settled.iter().map(|times| times[4])),
+        passes: median(settled.iter().map(|times| times[0])),
+        optimizer: median(settled.iter().map(|times| times[1])),
+        step: median(settled.iter().map(|times| times[2])),
+        cpu: median(settled.iter().map(|times| times[3])),
         memory_kib: (before, status_kib("VmHWM:")),
     })
 }
@@ -134,8 +136,7 @@ fn read(path: &Path, heads: usize, config: &Config) -> Result<(Transformer<f32>,
         ..config.clone()
     };
     let shape = shape(&config, vocab, context)?;
-    let model =
-        Transformer::new(shape, Source::read(tensors, &Device::Cpu)).map_err(TrainError::file(path))?;
+    let model = Transformer::new(shape, Source::read(tensors)).map_err(TrainError::file(path))?;
     let ids = |name: &str| {
         let view = tensor(name)?;
         let ids = view.data().as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));

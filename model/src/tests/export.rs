@@ -19,7 +19,7 @@ fn fresh(folder: &Path, config: &Config) -> Transformer<f32> {
     dataset(&folder.join("dataset"));
     let tokens = crate::data::Dataset::open(&folder.join("dataset")).unwrap().tokens;
     assert_eq!(tokens.vocab_size, VOCAB);
-    let drawn = crate::architecture::Source::drawn(7, &candle_core::Device::Cpu);
+    let drawn = crate::architecture::Source::drawn(7);
     let made = Transformer::new(config.shape(&tokens).unwrap(), drawn).unwrap();
     let source = folder.join("model");
     fs::create_dir_all(&source).unwrap();

@@ -214,7 +214,7 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
         (&data, Bytes::of_dataset(&data).unwrap()),
         &out,
         &wild,
-        &candle_core::Device::Cpu,
+        crate::device::Place::Cpu,
         &Silent,
     )
     .unwrap();

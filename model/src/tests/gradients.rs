@@ -98,7 +98,7 @@ fn tampered(name: &str, config: &Config, tamper: impl FnOnce(&mut Training<'_>))
         (&dataset, Bytes::of_dataset(&dataset)?),
         &out,
         config,
-        &candle_core::Device::Cpu,
+        crate::device::Place::Cpu,
         &Silent,
     )?;
     tamper(&mut training);

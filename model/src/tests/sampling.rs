@@ -16,7 +16,7 @@ fn saying(folder: &Folder, logits: &[(u32, f32)]) -> Sampler {
     dataset(&folder.0);
     let config = Config { tied_head: false, ..small(Architecture::Gpt) };
     let shape = config.shape(&crate::data::Dataset::open(&folder.0).unwrap().tokens).unwrap();
-    let drawn = crate::architecture::Source::drawn(0, &Device::Cpu);
+    let drawn = crate::architecture::Source::drawn(0);
     let model = crate::architecture::Transformer::new(shape, drawn).unwrap();
     let set = |name: &str, values: Vec<f32>| {
         let parameter = model.parameters.iter().find(|p| p.name() == name).unwrap();

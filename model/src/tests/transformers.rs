@@ -7,7 +7,6 @@ use crate::batch::{Batch, Row};
 use crate::config::{Architecture, Config};
 use crate::optimizer::Optimizer;
 use crate::train::gradients;
-use candle_core::Device;
 use schemas::manifest::Tokens;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,7 +61,7 @@ fn tiny(config: &Config, golden: &Value) -> Transformer<f32> {
         tokenizer: String::new(),
     };
     let shape = config.shape(&tokens).unwrap();
-    let drawn = Transformer::<f32>::new(shape.clone(), Source::drawn(0, &Device::Cpu)).unwrap();
+    let drawn = Transformer::<f32>::new(shape.clone(), Source::drawn(0)).unwrap();
     let shapes: BTreeMap<String, Vec<usize>> =
         drawn.parameters.iter().map(|p| (p.name().to_owned(), p.value().dims().to_vec())).collect();
     let names: Vec<String> = shapes.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
@@ -73,7 +72,7 @@ fn tiny(config: &Config, golden: &Value) -> Transformer<f32> {
         let one = if gain { 1.0 } else { 0.0 };
         (name, (shape, (0..count).map(|i| draw(place, i) * 0.5 + one).collect()))
     });
-    Transformer::new(shape, Source::read(tensors.collect(), &Device::Cpu)).unwrap()
+    Transformer::new(shape, Source::read(tensors.collect())).unwrap()
 }
 
 fn batch(number: u32) -> Batch {

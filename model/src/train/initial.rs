@@ -18,11 +18,7 @@ impl Transformer<f32> {
     ///
     /// # Errors
     /// Settings that do not fit together or to the dataset, and tensors that do not fit them.
-    pub(crate) fn of(
-        config: &Config,
-        dataset: &Dataset,
-        source: Source<'_, f32>,
-    ) -> Result<Self, TrainError> {
+    pub(crate) fn of(config: &Config, dataset: &Dataset, source: Source<f32>) -> Result<Self, TrainError> {
         let is_drawn = source.is_drawn();
         let mut model = Self::new(shape(config, dataset)?, source)?;
         if is_drawn {

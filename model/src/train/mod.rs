@@ -17,7 +17,7 @@ use crate::batch::Batch;
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::Config;
 use crate::data::{Dataset, Share, Stream};
-use crate::device::{self, Place};
+use crate::device::{Engine, Place};
 use crate::error::TrainError;
 use crate::eval::held_out::{HeldOut, measure};
 use crate::eval::perplexity::Bytes;
@@ -86,15 +86,14 @@ fn run_in(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
-    let device = device::open(place)?;
     let dataset = Dataset::open(dataset)?;
     // Before a row is read: one of another tokenizer would be told as a damaged shard.
     let bytes = Bytes::of_dataset(&dataset)?;
-    if device.is_cpu() {
+    if place == Place::Cpu {
         memory::check(&dataset, config, room)?;
     }
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-    let mut training = Training::open((&dataset, bytes), out, config, &device, observer)?;
+    let mut training = Training::open((&dataset, bytes), out, config, place, observer)?;
     if let Some(report) = training.ended.take() {
         return Ok(report);
     }
@@ -118,6 +117,7 @@ pub(crate) struct Training<'a> {
     observer: &'a dyn TrainObserver,
     pub(crate) model: Transformer<f32>,
     pub(crate) optimizer: Optimizer,
+    engine: Engine,
     stream: Stream<'a>,
     state: State,
     checkpoints: Checkpoints,
@@ -140,7 +140,7 @@ impl<'a> Training<'a> {
         (dataset, bytes): (&'a Dataset, Bytes),
         out: &'a Path,
         config: &'a Config,
-        device: &candle_core::Device,
+        place: Place,
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
@@ -149,19 +149,21 @@ impl<'a> Training<'a> {
         begin.initial = initial::hash(config)?;
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
         let (state, source, moments) = match found {
-            Some(Checkpoint { state, model, moments }) => (state, Source::read(model, device), Some(moments)),
+            Some(Checkpoint { state, model, moments }) => (state, Source::read(model), Some(moments)),
             None if begin.initial.is_some() => {
                 let shape = initial::shape(config, dataset)?;
                 let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
-                (begin, Source::read(tensors, device), None)
+                (begin, Source::read(tensors), None)
             }
-            None => (begin, Source::drawn(config.seed, device), None),
+            None => (begin, Source::drawn(config.seed), None),
         };
         let model = Transformer::of(config, dataset, source)?;
         let mut optimizer = Optimizer::of(&model, config);
         if let Some(moments) = moments {
             optimizer.restore(moments)?;
         }
+        let batch_tokens = config.batch_sequences * dataset.tokens.sequence_length;
+        let engine = Engine::open(place, &model, &optimizer, batch_tokens)?;
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
         let ended = if state.step == state.steps { report::of_ended(out) } else { None };
@@ -177,6 +179,7 @@ impl<'a> Training<'a> {
             observer,
             model,
             optimizer,
+            engine,
             stream,
             state,
             checkpoints,
@@ -189,6 +192,9 @@ impl<'a> Training<'a> {
             loss: f64::NAN,
             ended,
         };
+        if let Some(name) = training.engine.name() {
+            observer.event(TrainEvent::Note { message: &format!("computing on {name}") });
+        }
         observer.event(TrainEvent::Started {
             parameters: training.model.parameter_count() as u64,
             step: training.state.step,
@@ -230,24 +236,25 @@ impl<'a> Training<'a> {
         let mut batches = Vec::new();
         for _ in 0..self.config.accumulate {
             let samples = self.stream.samples(self.config.batch_sequences)?;
-            batches.push(Arc::new(self.model.shape.program.batch(&samples)));
+            batches.push(self.model.shape.program.batch(&samples));
         }
-        let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();
+        let targets: usize = batches.iter().map(Batch::targets_count).sum();
         // The mean is over all targets of the step, so micro-batches add up to one batch.
         let dropout = |micro| Dropout {
             probability: self.config.dropout,
             seed: seed(self.config.seed, "micro-batch", step * self.config.accumulate + micro),
         };
-        let mut load = Vec::new();
         let (scale, part) = (1.0 / targets.max(1) as f64, 1.0 / batches.len() as f64);
-        let loss = gradients_of_each(&self.model, &batches, scale, dropout, |model| {
-            add_load(&mut load, &model.expert_load(), part);
-        })?;
-        self.optimizer.assert_every_gradient(step)?;
-        let norm = self.optimizer.gradient_norm();
+        let (mut loss, mut load) = (0.0, Vec::new());
+        for (micro, batch) in batches.iter().enumerate() {
+            loss += self.engine.gradients(&self.model, batch, scale, dropout(micro as u64))?;
+            add_load(&mut load, &self.model.expert_load(), part);
+        }
+        self.engine.assert_every_gradient(&self.optimizer, step)?;
+        let norm = self.engine.gradient_norm(&self.optimizer)?;
         self.judge(loss, norm)?;
         let rate = Schedule::new(self.config, self.state.steps).at(step);
-        self.optimizer.step(step, rate, norm)?;
+        self.engine.step(&self.optimizer, step, rate, norm)?;
         self.loss = loss;
         self.spikes.keep(loss);
         self.state.step = step + 1;
@@ -321,7 +328,7 @@ impl<'a> Training<'a> {
         let total = if limit == 0 { rows.count() } else { limit.min(rows.count()) };
         let done = |sequences| observer.event(TrainEvent::Evaluating { step, sequences, total });
         done(0);
-        let found = measure(&self.model, rows, (&self.bytes, sources), limit, done)?;
+        let found = measure((&self.model, &self.engine), rows, (&self.bytes, sources), limit, done)?;
         self.clock.pause(began, total);
         if found.all.tokens == 0 {
             return Ok(None);
@@ -335,6 +342,7 @@ impl<'a> Training<'a> {
     fn checkpoint(&mut self) -> Result<(), TrainError> {
         let began = Instant::now();
         self.observer.event(TrainEvent::Checkpointing { step: self.state.step });
+        self.engine.fetch(&self.optimizer)?;
         let model = folder::named(&self.model)?;
         let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
@@ -354,21 +362,9 @@ pub(crate) fn gradients<T: crate::kernel::Real>(
     scale: f64,
     dropout: impl Fn(u64) -> Dropout,
 ) -> Result<f64, TrainError> {
-    gradients_of_each(model, batches, scale, dropout, |_| ())
-}
-
-/// The same, with a look at the model after each micro-batch.
-fn gradients_of_each<T: crate::kernel::Real>(
-    model: &Transformer<T>,
-    batches: &[Arc<Batch>],
-    scale: f64,
-    dropout: impl Fn(u64) -> Dropout,
-    mut after: impl FnMut(&Transformer<T>),
-) -> Result<f64, TrainError> {
     let mut total = 0.0;
     for (micro, batch) in batches.iter().enumerate() {
         total += model.gradients(batch, scale, dropout(micro as u64))?;
-        after(model);
     }
     Ok(total)
 }
