@@ -3,12 +3,15 @@
 //! Either way parameters and what the optimizer remembers have their home in main memory, where checkpoints take them from; a GPU works on
 //! copies and gives them back when it is asked to.
 
-use crate::architecture::Transformer;
+use crate::architecture::{Source, Transformer};
 use crate::batch::Batch;
+use crate::config::Config;
 #[cfg(feature = "cuda")]
 use crate::cuda::Trainer;
+use crate::data::{Dataset, Share};
 use crate::error::TrainError;
 use crate::layer::dropout::Dropout;
+use crate::memory::{self, Room};
 use crate::optimizer::Optimizer;
 
 /// How numbers of activations and products lie in the memory of a GPU.
@@ -40,28 +43,26 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// Opens a place for a model and its optimizer, with room for batches of so many tokens.
+    /// Opens a place for a model and its optimizer.
     ///
     /// # Errors
-    /// There is no GPU, this program was built without the feature `cuda`, or the training does not run or fit there.
+    /// There is no GPU, this program was built without the feature `cuda`, or the model does not run there.
     pub(crate) fn open(
         place: Place,
         model: &Transformer<f32>,
         optimizer: &Optimizer,
-        batch_tokens: u64,
     ) -> Result<Self, TrainError> {
         match place {
             Place::Cpu => Ok(Self::Cores),
             #[cfg(feature = "cuda")]
             Place::Cuda(precision) => {
-                let tokens = usize::try_from(batch_tokens).unwrap_or(usize::MAX);
-                let opened = Trainer::open(model, optimizer, precision, tokens);
-                opened.map(|trainer| Self::Gpu(Box::new(trainer))).map_err(|e| config(e.to_string()))
+                let opened = Trainer::open(model, optimizer, precision).map_err(refused)?;
+                Ok(Self::Gpu(Box::new(opened)))
             }
             #[cfg(not(feature = "cuda"))]
             Place::Cuda(_) => {
-                let _ = (model, optimizer, batch_tokens);
-                Err(config("the device `cuda` needs a program built with `--features cuda`".to_owned()))
+                let _ = (model, optimizer);
+                Err(refused("the device `cuda` needs a program built with `--features cuda`"))
             }
         }
     }
@@ -165,7 +166,38 @@ impl Engine {
     }
 }
 
-#[cfg_attr(feature = "cuda", expect(clippy::missing_const_for_fn, reason = "it owns a text"))]
-fn config(message: String) -> TrainError {
-    TrainError::Config { message }
+/// Refuses a training that does not fit: into main memory on the cores; on a GPU its tensors and moments into main memory, and all of it there.
+///
+/// # Errors
+/// What is needed and what there is; there is no such place.
+pub(crate) fn check(place: Place, dataset: &Dataset, config: &Config, room: Room) -> Result<(), TrainError> {
+    let Place::Cuda(precision) = place else { return memory::check(dataset, config, room) };
+    let limit = memory::limit(config).unwrap_or(u64::MAX);
+    let model = Transformer::of(config, dataset, Source::blank(limit))?;
+    // Values and two moments of each number, and a checkpoint in the making.
+    let home = 24 * model.parameter_count() as u64;
+    if home > limit {
+        let (home, limit) = (home >> 20, limit >> 20);
+        return Err(refused(format!(
+            "tensors and moments of this model need {home} MiB of main memory, and {limit} may be used"
+        )));
+    }
+    let sample = dataset.stream(dataset.begin(config.seed), Share::ALL)?.samples(1)?;
+    let row = model.shape.program.batch(&sample).ids.len();
+    let tokens = usize::try_from(config.batch_sequences).unwrap_or(usize::MAX).saturating_mul(row);
+    fits(&model, precision, tokens)
+}
+
+#[cfg(feature = "cuda")]
+fn fits(model: &Transformer<f32>, precision: Precision, tokens: usize) -> Result<(), TrainError> {
+    Trainer::check(model, precision, tokens).map_err(refused)
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn fits(_: &Transformer<f32>, _: Precision, _: usize) -> Result<(), TrainError> {
+    Ok(())
+}
+
+fn refused(message: impl std::fmt::Display) -> TrainError {
+    TrainError::Config { message: message.to_string() }
 }

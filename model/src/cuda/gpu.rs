@@ -7,7 +7,7 @@
 
 use super::error;
 use crate::device::Precision;
-use candle_core::{Result, bail};
+use candle_core::Result;
 use cudarc::cublas::sys::{
     cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cublasSetWorkspace_v2, cudaDataType,
 };
@@ -207,27 +207,16 @@ impl Gpu {
     /// # Errors
     /// A library is missing, there is no GPU, or it is too old.
     pub(super) fn open(sizes: Sizes) -> Result<Self> {
-        // SAFETY: these load a library and run what it runs when it is loaded.
-        let present = unsafe {
-            [
-                ("the NVIDIA driver (`libcuda`)", cudarc::driver::sys::is_culib_present()),
-                ("cuBLAS (`libcublas`)", cudarc::cublas::sys::is_culib_present()),
-                ("NVRTC (`libnvrtc`)", cudarc::nvrtc::sys::is_culib_present()),
-            ]
-        };
-        if let Some((missing, _)) = present.iter().find(|(_, present)| !present) {
-            bail!(
-                "the device `cuda` needs {missing}, which was not found; the driver comes with the GPU, the others with CUDA or with \
-                 PyTorch's wheels: name their folder in LD_LIBRARY_PATH"
-            );
-        }
-        let context = CudaContext::new(0).map_err(error)?;
+        let context = context()?;
         // SAFETY: there is one stream, so nothing has to wait for another.
         unsafe { context.disable_event_tracking() };
         let (major, minor) = context.compute_capability().map_err(error)?;
         let name = context.name().map_err(error)?;
         if major < 8 {
-            bail!("{name} has compute capability {major}.{minor}; training needs 8.0 (Ampere) or newer");
+            let told = format!(
+                "{name} has compute capability {major}.{minor}; training needs 8.0 (Ampere) or newer"
+            );
+            return Err(super::message(&told));
         }
         let attribute = |which| context.attribute(which).map_err(error);
         let shared_max =
@@ -279,11 +268,6 @@ impl Gpu {
     /// Bytes of a number of an activation.
     pub(super) const fn real(&self) -> usize {
         self.sizes.precision.bytes()
-    }
-
-    /// Bytes that are free.
-    pub(super) fn free_bytes(&self) -> Result<usize> {
-        Ok(self.stream.context().mem_get_info().map_err(error)?.0)
     }
 
     pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
@@ -382,6 +366,31 @@ impl Gpu {
         }
         self.stream.synchronize().map_err(error)
     }
+}
+
+/// The first GPU, if there is one with all libraries that it needs.
+fn context() -> Result<Arc<CudaContext>> {
+    // SAFETY: these load a library and run what it runs when it is loaded.
+    let present = unsafe {
+        [
+            ("the NVIDIA driver (`libcuda`)", cudarc::driver::sys::is_culib_present()),
+            ("cuBLAS (`libcublas`)", cudarc::cublas::sys::is_culib_present()),
+            ("NVRTC (`libnvrtc`)", cudarc::nvrtc::sys::is_culib_present()),
+        ]
+    };
+    if let Some((missing, _)) = present.iter().find(|(_, present)| !present) {
+        return Err(super::message(&format!(
+            "the device `cuda` needs {missing}, which was not found; the driver comes with the GPU, the others with CUDA or with \
+             PyTorch's wheels: name their folder in LD_LIBRARY_PATH"
+        )));
+    }
+    CudaContext::new(0).map_err(error)
+}
+
+/// Bytes that are free on the first GPU, and what it is called.
+pub(super) fn free() -> Result<(usize, String)> {
+    let context = context()?;
+    Ok((context.mem_get_info().map_err(error)?.0, context.name().map_err(error)?))
 }
 
 fn allocate(stream: &Arc<CudaStream>, bytes: usize) -> Result<Memory> {

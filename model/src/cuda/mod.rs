@@ -21,7 +21,7 @@ use crate::device::Precision;
 use crate::layer::dropout::Dropout;
 use crate::optimizer::Optimizer;
 use crate::parts::NormKind;
-use candle_core::{Result, bail};
+use candle_core::Result;
 use gpu::{Gpu, Sizes};
 use std::sync::{Mutex, PoisonError};
 use tape::{Pass, Tape};
@@ -69,39 +69,47 @@ fn check(shape: &Shape) -> Result<()> {
         for (name, size, max) in sizes {
             if size % 8 > 0 || size > max {
                 let most = if max < usize::MAX { format!(" of at most {max}") } else { String::new() };
-                bail!("the device `cuda` takes a {name} that is a multiple of 8{most}; it is {size}");
+                let told =
+                    format!("the device `cuda` takes a {name} that is a multiple of 8{most}; it is {size}");
+                return Err(message(&told));
             }
         }
         return Ok(());
     };
-    bail!("{missing} are not there on the device `cuda`; train this model on the CPU")
+    Err(message(&format!("{missing} are not there on the device `cuda`; train this model on the CPU")))
 }
 
 impl Trainer {
+    /// Refuses a model that does not run on the GPU or, with passes over so many tokens at once, does not fit its memory. The model may be blank.
+    ///
+    /// # Errors
+    /// The same, and there is no GPU.
+    pub(crate) fn check(model: &Transformer<f32>, precision: Precision, batch_tokens: usize) -> Result<()> {
+        check(&model.shape)?;
+        let needed = Weights::bytes(model, precision) + Tape::bytes(model, precision, batch_tokens)?;
+        let (free, name) = gpu::free()?;
+        if needed <= free {
+            return Ok(());
+        }
+        let (needed, free) = (needed >> 20, free >> 20);
+        Err(message(&format!(
+            "this training needs about {needed} MiB on the GPU, where {free} are free ({name}); lower `batch_sequences` (and raise `accumulate`) or the size \
+             of the model"
+        )))
+    }
+
     /// Opens the GPU and copies a model there, with what an optimizer remembers.
     ///
     /// # Errors
-    /// There is no GPU, the model has a part that does not run there, or passes over `step_tokens` at once do not fit its memory.
+    /// There is no GPU, or a part of the model does not run there.
     pub(crate) fn open(
         model: &Transformer<f32>,
         optimizer: &Optimizer,
         precision: Precision,
-        batch_tokens: usize,
     ) -> Result<Self> {
         check(&model.shape)?;
         let sizes = Sizes { width: model.shape.width, head: model.shape.heads.width, precision };
         let gpu = Gpu::open(sizes)?;
-        let needed = Weights::bytes(model, precision) + Tape::bytes(model, precision, batch_tokens)?;
-        let free = gpu.free_bytes()?;
-        if needed > free {
-            bail!(
-                "this training needs about {} MiB on the GPU and {} are free there ({}); lower `batch_sequences` (and raise `accumulate`) or \
-                 the size of the model",
-                needed >> 20,
-                free >> 20,
-                gpu.name()
-            );
-        }
         let weights = Weights::new(&gpu, model)?;
         optimizer.each_moment(|parameter, moments| weights.upload_moments(&gpu, parameter, moments))?;
         let learners = weights.parameters().map(|parameter| optimizer.learner(parameter)).collect();

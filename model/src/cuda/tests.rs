@@ -53,7 +53,7 @@ fn agree(name: &str, model: &Transformer<f32>, batch: &Batch, dropout: Dropout, 
     // Rounding to 8 bits errs by 0.2 %, and errors add up over layers.
     let (near, near_loss) = if precision == Precision::Bf16 { (6e-2, 2e-2) } else { (2e-4, 2e-5) };
     let optimizer = Optimizer::new(&model.parameters, &Config::default());
-    let trainer = Trainer::open(model, &optimizer, precision, batch.ids.len()).expect(name);
+    let trainer = Trainer::open(model, &optimizer, precision).expect(name);
     let pass = || {
         trainer.weights.clear(&trainer.gpu).unwrap();
         let of = |seed| Dropout { seed, ..dropout };
@@ -157,7 +157,7 @@ fn every_objective_agrees() {
     let mut batch = Batch::new(&rows(1, 9, 23, 5), 0);
     batch.targets.fill(NO_TARGET);
     let optimizer = Optimizer::new(&model.parameters, &Config::default());
-    let trainer = Trainer::open(&model, &optimizer, Precision::Bf16, 9).unwrap();
+    let trainer = Trainer::open(&model, &optimizer, Precision::Bf16).unwrap();
     assert_eq!(trainer.gradients(&model, &batch, 1.0, Dropout::NONE).unwrap(), 0.0);
 }
 
@@ -172,7 +172,7 @@ fn steps_are_those_of_main_memory() {
         let batch = Batch::new(&rows(4, 12, 23, 5), 0);
         let (here, there) = (model::<f32>(&config, 12), model::<f32>(&config, 12));
         let (own, afar) = (Optimizer::of(&here, &config), Optimizer::of(&there, &config));
-        let trainer = Trainer::open(&there, &afar, Precision::F32, 48).unwrap();
+        let trainer = Trainer::open(&there, &afar, Precision::F32).unwrap();
         for step in 0..5 {
             here.gradients(&batch, 0.1, Dropout::NONE).unwrap();
             let norm = own.gradient_norm();
@@ -220,6 +220,24 @@ fn a_training_goes_on_from_one_place_to_the_other() {
     std::fs::remove_file(folder.0.join("bf16").join(crate::train::REPORT)).unwrap();
     run(&set, &folder.0.join("bf16"), &config, &Silent).unwrap();
     assert_eq!(weights("again"), weights("bf16"));
+}
+
+#[test]
+fn what_does_not_fit_is_told_before_a_tensor_is_drawn() {
+    if !gpu("what_does_not_fit_is_told_before_a_tensor_is_drawn") {
+        return;
+    }
+    let folder = Folder::new("cuda-fit");
+    let set = folder.0.join("set");
+    dataset(&set);
+    let large = Config { layers: 2000, width: 8192, heads: 64, ..small(Architecture::Gpt) };
+    let run =
+        |config: &Config| run_on(Place::Cuda(Precision::Bf16), &set, &folder.0.join("out"), config, &Silent);
+    let told = run(&large).unwrap_err().to_string();
+    assert!(told.contains("MiB"), "{told}");
+    let told = run(&Config { memory_mib: 1 << 40, ..large }).unwrap_err().to_string();
+    assert!(told.contains("MiB on the GPU, where"), "{told}");
+    assert!(!folder.0.join("out/checkpoints").exists());
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn file_times(
     let (mut model, batches) = read(path, heads, config)?;
     model.recompute = usize::try_from(config.recompute).unwrap_or(usize::MAX);
     let optimizer = Optimizer::of(&model, config);
-    let engine = Engine::open(place, &model, &optimizer, batches[0].ids.len() as u64)?;
+    let engine = Engine::open(place, &model, &optimizer)?;
     let mut losses = Vec::with_capacity(steps);
     let mut times = Vec::with_capacity(steps);
     for step in 0..steps {

@@ -17,14 +17,14 @@ use crate::batch::Batch;
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::Config;
 use crate::data::{Dataset, Share, Stream};
-use crate::device::{Engine, Place};
+use crate::device::{self, Engine, Place};
 use crate::error::TrainError;
 use crate::eval::held_out::{HeldOut, measure};
 use crate::eval::perplexity::Bytes;
 use crate::eval::sources::Sources;
 use crate::folder;
 use crate::layer::dropout::Dropout;
-use crate::memory::{self, Room};
+use crate::memory::Room;
 use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainEvent, TrainObserver};
@@ -89,9 +89,7 @@ fn run_in(
     let dataset = Dataset::open(dataset)?;
     // Before a row is read: one of another tokenizer would be told as a damaged shard.
     let bytes = Bytes::of_dataset(&dataset)?;
-    if place == Place::Cpu {
-        memory::check(&dataset, config, room)?;
-    }
+    device::check(place, &dataset, config, room)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let mut training = Training::open((&dataset, bytes), out, config, place, observer)?;
     if let Some(report) = training.ended.take() {
@@ -162,8 +160,7 @@ impl<'a> Training<'a> {
         if let Some(moments) = moments {
             optimizer.restore(moments)?;
         }
-        let batch_tokens = config.batch_sequences * dataset.tokens.sequence_length;
-        let engine = Engine::open(place, &model, &optimizer, batch_tokens)?;
+        let engine = Engine::open(place, &model, &optimizer)?;
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
         let ended = if state.step == state.steps { report::of_ended(out) } else { None };
