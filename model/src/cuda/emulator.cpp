@@ -266,8 +266,8 @@ static std::string image(void *program) {
     const Program *p = (Program *)program;
     return "emulated" + p->options + "\n" + p->source;
 }
-Result nvrtcGetPTXSize(void *program, size_t *size) { *size = image(program).size() + 1; return 0; }
-Result nvrtcGetPTX(void *program, char *to) { const std::string all = image(program); memcpy(to, all.c_str(), all.size() + 1); return 0; }
+Result nvrtcGetCUBINSize(void *program, size_t *size) { *size = image(program).size() + 1; return 0; }
+Result nvrtcGetCUBIN(void *program, char *to) { const std::string all = image(program); memcpy(to, all.c_str(), all.size() + 1); return 0; }
 Result nvrtcGetProgramLogSize(void *, size_t *size) { *size = 1; return 0; }
 Result nvrtcGetProgramLog(void *, char *to) { *to = 0; return 0; }
 Result nvrtcDestroyProgram(void **program) { delete (Program *)*program; return 0; }

@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "kernels and cuBLAS take addresses")]
 
+use super::compile::compile;
 use super::error;
 use crate::device::Precision;
 use candle_core::Result;
@@ -14,7 +15,7 @@ use cudarc::cublas::sys::{
 use cudarc::cublas::{CudaBlas, result::gemm_ex};
 use cudarc::driver::sys::{CUdevice_attribute, CUfunction_attribute};
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, result::launch_kernel};
-use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
+use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -223,14 +224,9 @@ impl Gpu {
             attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let multiprocessors = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let stages = if sizes.shared_bytes(2) <= shared_max as usize { 2 } else { 1 };
-        let (source, mut options) = sizes.source(stages);
-        options.push(format!("--gpu-architecture=compute_{major}{minor}"));
-        let options = CompileOptions { options, name: Some("gristmill.cu".to_owned()), ..Default::default() };
-        let compiled = compile_ptx_with_opts(source, options).map_err(|error| match error {
-            CompileError::CompileError { log, .. } => super::message(&log.to_string_lossy()),
-            error => super::message(&error.to_string()),
-        })?;
-        let module = context.load_module(compiled).map_err(error)?;
+        let (source, options) = sizes.source(stages);
+        let code = compile(&source, &options, (major, minor))?;
+        let module = context.load_module(Ptx::from_binary(code)).map_err(error)?;
         let mut kernels = HashMap::new();
         let tensor = if sizes.tensor_cores() { &TENSOR_KERNELS[..] } else { &[] };
         for name in KERNELS.iter().chain([&PLAIN_KEYS]).chain(tensor) {

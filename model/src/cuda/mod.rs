@@ -6,6 +6,7 @@
 
 mod attention;
 mod buffers;
+mod compile;
 mod gpu;
 mod loss;
 mod rows;

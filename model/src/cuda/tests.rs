@@ -2,6 +2,7 @@
 //!
 //! These need a GPU and say so where there is none; `the_kernels_compile` needs NVRTC alone.
 
+use super::compile::compile;
 use super::gpu::{Gpu, Sizes};
 use super::{Trainer, check};
 use crate::architecture::Transformer;
@@ -16,7 +17,6 @@ use crate::progress::Silent;
 use crate::testing::{Folder, dataset, rows};
 use crate::tests::{compositions, model, model_with, small};
 use crate::train::{run, run_on};
-use cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 
 /// Whether there is a GPU; says when a test is left out.
 fn gpu(test: &str) -> bool {
@@ -269,13 +269,10 @@ fn the_kernels_compile() {
         (2048, 128, Precision::Bf16),
         (32, 8, Precision::F32),
     ] {
-        for stages in [1, 2] {
-            let (source, mut options) = Sizes { width, head, precision }.source(stages);
-            options.push("--gpu-architecture=compute_80".to_owned());
-            let options = CompileOptions { options, ..Default::default() };
-            if let Err(error) = compile_ptx_with_opts(source, options) {
-                panic!("{width} {head} {precision:?}: {error}");
-            }
+        for (stages, capability) in [(1, (8, 0)), (2, (9, 0))] {
+            let (source, options) = Sizes { width, head, precision }.source(stages);
+            let code = compile(&source, &options, capability);
+            assert!(code.is_ok_and(|code| !code.is_empty()), "{width} {head} {precision:?}");
         }
     }
 }
