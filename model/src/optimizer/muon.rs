@@ -8,7 +8,7 @@
 //! square, as AdamW's, so both share one learning rate and one weight decay.
 
 use super::Strength;
-use crate::kernel::{Matrix, MatrixMut, TASK_NUMBERS, add_scaled, multiply, simd};
+use crate::kernel::{Matrix, MatrixMut, Real, TASK_NUMBERS, product, simd};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
@@ -41,7 +41,9 @@ impl Matrices {
 impl Matrices {
     /// Numbers that orthogonalising one of them works with.
     pub(super) fn work_numbers(self) -> usize {
-        2 * self.rows * self.columns + 2 * self.rows.min(self.columns).pow(2)
+        // A matrix twice, one of its products twice, and a packed operand.
+        let (all, side) = (self.rows * self.columns, self.rows.min(self.columns));
+        3 * all + 2 * side * side
     }
 }
 
@@ -110,43 +112,33 @@ impl Work {
         let side = rows.min(columns);
         next.resize(x.len(), 0.0);
         gram.resize(side * side, 0.0);
-        for _ in 0..ROUNDS {
-            let matrix = Matrix::new(x, rows, columns, columns);
-            // The product on the shorter side is the smaller one.
-            let (left, right) =
-                if rows <= columns { (matrix, matrix.transposed()) } else { (matrix.transposed(), matrix) };
-            product(gram, false, left, right, side, 1.0);
-            let square = Matrix::new(gram, side, side, side);
-            polynomial.resize(side * side, 0.0);
-            product(polynomial, false, square, square, side, c);
-            simd(|| add_scaled(polynomial, gram, b));
-            let polynomial = Matrix::new(polynomial, side, side, side);
-            let (left, right) = if rows <= columns { (polynomial, matrix) } else { (matrix, polynomial) };
-            next.par_chunks_mut(TASK_NUMBERS).zip(x.par_chunks(TASK_NUMBERS)).for_each(|(next, x)| {
-                simd(|| next.iter_mut().zip(x).for_each(|(next, x)| *next = a * x));
-            });
-            product(next, true, left, right, columns, 1.0);
-            std::mem::swap(x, next);
-        }
+        f32::lend(|packed| {
+            for _ in 0..ROUNDS {
+                let matrix = Matrix::new(x, rows, columns, columns);
+                // The product on the shorter side is the smaller one.
+                let (left, right) = if rows <= columns {
+                    (matrix, matrix.transposed())
+                } else {
+                    (matrix.transposed(), matrix)
+                };
+                packed.pack(right);
+                product(MatrixMut::new(gram, side, side, side), false, None, left, packed);
+                let square = Matrix::new(gram, side, side, side);
+                polynomial.resize(side * side, 0.0);
+                packed.pack(square);
+                product(MatrixMut::new(polynomial, side, side, side), false, None, square, packed);
+                simd(|| polynomial.iter_mut().zip(&*gram).for_each(|(p, g)| *p = c * *p + b * g));
+                next.par_chunks_mut(TASK_NUMBERS).zip(x.par_chunks(TASK_NUMBERS)).for_each(|(next, x)| {
+                    simd(|| next.iter_mut().zip(x).for_each(|(next, x)| *next = a * x));
+                });
+                let polynomial = Matrix::new(polynomial, side, side, side);
+                let (left, right) = if rows <= columns { (polynomial, matrix) } else { (matrix, polynomial) };
+                packed.pack(right);
+                product(MatrixMut::new(next, rows, columns, columns), true, None, left, packed);
+                std::mem::swap(x, next);
+            }
+        });
     }
-}
-
-/// out ← (keep ? out : 0) + scale · left · right, a task for a quarter of the rows.
-fn product(
-    out: &mut [f32],
-    keep: bool,
-    left: Matrix<'_, f32>,
-    right: Matrix<'_, f32>,
-    columns: usize,
-    scale: f32,
-) {
-    let rows = out.len() / columns.max(1);
-    let task = rows.div_ceil(4).next_multiple_of(16);
-    out.par_chunks_mut(task * columns).enumerate().for_each(|(index, out)| {
-        let count = out.len() / columns;
-        let left = left.rows(index * task, count);
-        multiply(MatrixMut::new(out, count, columns, columns), keep, left, right, scale);
-    });
 }
 
 #[cfg(test)]
