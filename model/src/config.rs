@@ -197,8 +197,8 @@ config! {
         clip_norm: f64 = 1.0, in 0.0..=1e9;
         /// A model folder to go on from: its tensors in place of drawn ones, with the same shape and tokenizer.
         init_from: FilePath = FilePath::default();
-        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat stops the training and
-        /// names its documents; 0 turns it off.
+        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat, or the least of
+        /// them twice and by five nats (from the second step on), stops the training and names its documents; 0 turns it off.
         spike_factor: f64 = 1.5, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.
         seed: u64 = 0;

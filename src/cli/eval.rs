@@ -7,7 +7,7 @@ mod tasks;
 mod toxicity;
 
 use super::output::{emit, emit_json};
-use super::train::model_folder;
+use super::train::{model_folder, shown};
 use super::wrong;
 use model::eval::perplexity::Evaluation;
 use pipeline::inspect::layout::thousands;
@@ -113,7 +113,7 @@ fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("held-out loss       {:.4} nats per token", e.loss());
-    println!("perplexity          {:.3}", e.perplexity());
+    println!("perplexity          {}", shown(e.perplexity(), 3));
     println!("bits per byte       {:.4}", e.bits_per_byte());
     println!("bits per character  {:.4}", e.bits_per_character());
     println!("over                {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));

@@ -17,6 +17,9 @@ use std::process::ExitCode;
 /// Folder of the model in that of a build.
 pub(super) const MODEL: &str = "model";
 
+/// A greater perplexity is told by its power of ten.
+const PERPLEXITY_PLAIN_MAX: f64 = 1e6;
+
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: gristmill train gristmill-demo/dataset --out model --set steps=200 --set width=256"
@@ -207,6 +210,14 @@ pub(super) fn with_settings(
     }
 }
 
+/// A perplexity in so many digits behind the point; a large one by its power of ten.
+pub(super) fn shown(perplexity: f64, digits: usize) -> String {
+    match perplexity {
+        large if large > PERPLEXITY_PLAIN_MAX => format!("{large:.2e}"),
+        perplexity => format!("{perplexity:.digits$}"),
+    }
+}
+
 /// What a training came to.
 pub(super) fn show(report: &TrainReport, out: &Path) {
     let TrainReport { parameters, steps, tokens, loss, .. } = report;
@@ -220,7 +231,7 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
     if let (Some(held), Some(perplexity), Some(bits)) =
         (report.validation_loss, report.perplexity, report.bits_per_byte)
     {
-        print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
+        print!(", held-out loss {held:.3}, perplexity {}, {bits:.3} bits per byte", shown(perplexity, 1));
     }
     println!();
     if report.sources.len() > 1 {
@@ -229,5 +240,17 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
             let (name, bits, bytes) = (one_line(&found.source), found.bits_per_byte, thousands(found.bytes));
             println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_perplexity_is_told_by_its_power_of_ten() {
+        let told =
+            [12.345, 1e6, 1_234_567.0, 40_f64.exp(), f64::INFINITY].map(|perplexity| shown(perplexity, 1));
+        assert_eq!(told, ["12.3", "1000000.0", "1.23e6", "2.35e17", "inf"]);
     }
 }
