@@ -165,8 +165,8 @@ config! {
         decay_fraction: f64 = 0.2, in 0.0..=1.0;
         /// Way down of `wsd`.
         decay_shape: DecayShape = DecayShape::Linear;
-        /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
-        warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// Steps in which the learning rate rises from 0; unset means 50, or a tenth of all steps where that is less.
+        warmup_steps: Option<u64> = None, in Some(0)..=Some(10_000_000);
         /// How first values and learning rates follow the width.
         parametrization: ParametrizationKind = ParametrizationKind::Standard;
         /// Width at which `mup` and `standard` are the same: that of the model whose settings were tuned.

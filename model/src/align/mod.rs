@@ -47,8 +47,8 @@ config! {
         learning_rate: f64 = 0.0001, in 0.0..=10.0;
         /// Learning rate at the end of the cosine.
         learning_rate_min: f64 = 0.0, in 0.0..=10.0;
-        /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
-        warmup_steps: u64 = 20, in 0..=10_000_000;
+        /// Steps in which the learning rate rises from 0; unset means 20, or a tenth of all steps where that is less.
+        warmup_steps: Option<u64> = None, in Some(0)..=Some(10_000_000);
         /// Weight decay of matrices (AdamW, arXiv 1711.05101).
         weight_decay: f64 = 0.0, in 0.0..=10.0;
         /// Decay of the mean of gradients.

@@ -77,6 +77,17 @@ fn halving_trains_the_best_longer() {
 }
 
 #[test]
+fn a_rung_has_its_part_of_the_warm_up() {
+    let mut sweep = sweep(&[("learning_rate", &[Value::Float(0.001)])], Some(2), 1);
+    assert_eq!(sweep.warmup(&[], Some(20)), None);
+    let warmup = |steps| ("warmup_steps".to_owned(), Value::Integer(steps));
+    sweep.base.push(warmup(30));
+    assert_eq!(sweep.warmup(&[], Some(20)), Some(warmup(15)));
+    assert_eq!(sweep.warmup(&[], Some(40)), None);
+    assert_eq!(sweep.warmup(&[warmup(10)], Some(20)), Some(warmup(5)));
+}
+
+#[test]
 fn a_grid_that_is_none_is_refused() {
     let refused = |axes: &[(&str, &[Value])], halving| {
         sweep(axes, halving, 1).trials().map(|trials| trials.len()).unwrap_err().to_string()

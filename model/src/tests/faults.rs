@@ -234,7 +234,7 @@ fn a_loss_that_leaps_stops_and_goes_on_where_it_is_allowed_to() {
     let wild = |spike_factor| Config {
         learning_rate: 0.01,
         learning_rate_min: Some(10.0),
-        warmup_steps: 0,
+        warmup_steps: Some(0),
         batch_sequences: 8,
         spike_factor,
         ..config(200)
@@ -256,7 +256,8 @@ fn a_loss_that_leaps_stops_and_goes_on_where_it_is_allowed_to() {
 #[test]
 fn a_loss_that_blows_up_in_the_first_steps_stops_with_the_report_of_a_spike() {
     let (_folder, data, out) = prepared("blow-up");
-    let wild = Config { learning_rate: 10.0, learning_rate_min: Some(10.0), warmup_steps: 0, ..config(40) };
+    let wild =
+        Config { learning_rate: 10.0, learning_rate_min: Some(10.0), warmup_steps: Some(0), ..config(40) };
     let error = run(&data, &out, &wild, &Silent).unwrap_err();
     let TrainError::Stopped(stop) = &error else { panic!("{error}") };
     let crate::train::Cause::Spike { loss, median } = stop.cause else { panic!("{error}") };
