@@ -7,7 +7,7 @@ mod tasks;
 mod toxicity;
 
 use super::output::{emit, emit_json};
-use super::train::{model_folder, shown};
+use super::train::{dataset_folder, model_folder, shown};
 use super::wrong;
 use model::eval::perplexity::Evaluation;
 use pipeline::inspect::layout::thousands;
@@ -62,9 +62,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(path) = &args.model else { return wrong::misused("name the folder of a model") };
     let folder = match model_folder(path) {
         Ok(folder) => folder,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::misused(error),
     };
-    let dataset = dataset(args, &folder);
+    let dataset = match dataset(args, &folder) {
+        Ok(dataset) => dataset,
+        Err(error) => return wrong::misused(error),
+    };
     if args.statement {
         return statement(args, &folder, &dataset);
     }
@@ -77,10 +80,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     held_out(&folder, &dataset, args.json)
 }
 
-/// The dataset that was named, or the one beside the model.
-fn dataset(args: &Args, model: &Path) -> PathBuf {
-    let beside = || model.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
-    args.dataset.clone().unwrap_or_else(beside)
+/// The dataset that was named, or the one beside the model, which may be missing where none is read.
+///
+/// # Errors
+/// None was named and none is there, in words.
+fn dataset(args: &Args, model: &Path) -> Result<PathBuf, String> {
+    if let Some(named) = &args.dataset {
+        return dataset_folder(named);
+    }
+    let beside = model.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
+    let is_read = !args.statement && !args.toxicity.asked() && args.tasks.reads_dataset();
+    match dataset_folder(&beside) {
+        Err(error) if is_read => Err(format!("{error}, or name one with `--dataset`")),
+        _ => Ok(beside),
+    }
 }
 
 /// Says what the model was trained on. A dataset that was not named and is not there is not at hand.
@@ -89,14 +102,14 @@ fn statement(args: &Args, model: &Path, dataset: &Path) -> ExitCode {
     match model::eval::statement::statement(model, at_hand.then_some(dataset)) {
         Ok(told) if args.json => emit_json(&told, ExitCode::SUCCESS),
         Ok(told) => emit(&told.to_string(), ExitCode::SUCCESS),
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 
 fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
     let found = match model::eval::perplexity::held_out(model, dataset) {
         Ok(found) => found,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::stopped(error),
     };
     let told = |e: &Evaluation| {
         serde_json::json!({

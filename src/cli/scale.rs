@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             show(&report, args);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     listener.end();
     let report = match result {
         Ok(report) => report,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::stopped(error),
     };
     let code = if report.best.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {

@@ -206,7 +206,7 @@ pub(super) fn with_settings(
             show(&report, out);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 

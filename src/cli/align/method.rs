@@ -2,8 +2,9 @@
 
 use super::rows::{Found, Reading, read_pairs, read_tasks};
 use crate::cli::progress::Progress;
+use crate::cli::stage;
 use crate::cli::train::model_folder;
-use crate::cli::{stage, wrong};
+use crate::cli::wrong::{self, Trouble};
 use model::align::dpo::Dpo;
 use model::align::grpo::Grpo;
 use model::align::rules::Rules;
@@ -168,7 +169,7 @@ pub(super) fn work(
             show(&report, &flags.out);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 
@@ -190,10 +191,10 @@ fn show(report: &AlignReport, out: &Path) {
 /// The model folder and its rows.
 fn found<R>(
     model: &Path,
-    read: impl FnOnce(&Path) -> Result<Found<R>, String>,
+    read: impl FnOnce(&Path) -> Result<Found<R>, Trouble>,
 ) -> Result<(PathBuf, Found<R>), ExitCode> {
-    let folder = model_folder(model).map_err(wrong::failed)?;
-    let found = read(&folder).map_err(wrong::failed)?;
+    let folder = model_folder(model).map_err(wrong::misused)?;
+    let found = read(&folder).map_err(Trouble::tell)?;
     Ok((folder, found))
 }
 
