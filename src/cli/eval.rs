@@ -112,11 +112,20 @@ fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
         Err(error) => return wrong::stopped(error),
     };
     let told = |e: &Evaluation| {
-        serde_json::json!({
-            "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),
-            "bits_per_character": e.bits_per_character(),
-            "tokens": e.tokens, "bytes": e.bytes, "characters": e.characters,
-        })
+        let mut row = serde_json::json!({
+            "loss": e.loss(), "tokens": e.tokens, "bytes": e.bytes, "characters": e.characters,
+        });
+        let of_text = [
+            ("perplexity", e.perplexity()),
+            ("bits_per_byte", e.bits_per_byte()),
+            ("bits_per_character", e.bits_per_character()),
+        ];
+        of_text.into_iter().for_each(|(key, number)| {
+            if let Some(number) = number {
+                row[key] = number.into();
+            }
+        });
+        row
     };
     let e = &found.all;
     if json {
@@ -125,13 +134,22 @@ fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
         println!("{row}");
         return ExitCode::SUCCESS;
     }
-    println!("held-out loss       {:.4} nats per token", e.loss());
-    println!("perplexity          {}", shown(e.perplexity(), 3));
-    println!("bits per byte       {:.4}", e.bits_per_byte());
-    println!("bits per character  {:.4}", e.bits_per_character());
+    let per = if e.is_next_token { "token" } else { "predicted token, from more than what stands before it" };
+    println!("held-out loss       {:.4} nats per {per}", e.loss());
+    if let (Some(perplexity), Some(byte), Some(character)) =
+        (e.perplexity(), e.bits_per_byte(), e.bits_per_character())
+    {
+        println!("perplexity          {}", shown(perplexity, 3));
+        println!("bits per byte       {byte:.4}");
+        println!("bits per character  {character:.4}");
+    }
     println!("over                {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));
     for (name, e) in &found.sources {
-        println!("  {:.4} bits per byte over {} bytes of {name}", e.bits_per_byte(), thousands(e.bytes));
+        let bytes = thousands(e.bytes);
+        match e.bits_per_byte() {
+            Some(bits) => println!("  {bits:.4} bits per byte over {bytes} bytes of {name}"),
+            None => println!("  loss {:.4} over {bytes} bytes of {name}", e.loss()),
+        }
     }
     ExitCode::SUCCESS
 }

@@ -228,17 +228,25 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
         thousands(*tokens)
     );
     print!("training loss {loss:.3}");
-    if let (Some(held), Some(perplexity), Some(bits)) =
-        (report.validation_loss, report.perplexity, report.bits_per_byte)
-    {
-        print!(", held-out loss {held:.3}, perplexity {}, {bits:.3} bits per byte", shown(perplexity, 1));
+    if let Some(held) = report.validation_loss {
+        print!(", held-out loss {held:.3}");
+    }
+    match (report.validation_loss, report.perplexity, report.bits_per_byte) {
+        (_, Some(perplexity), Some(bits)) => {
+            print!(", perplexity {}, {bits:.3} bits per byte", shown(perplexity, 1));
+        }
+        (Some(_), ..) => print!(" per predicted token"),
+        _ => {}
     }
     println!();
     if report.sources.len() > 1 {
         let width = report.sources.iter().map(|found| found.source.chars().count()).max().unwrap_or(0);
         for found in &report.sources {
-            let (name, bits, bytes) = (one_line(&found.source), found.bits_per_byte, thousands(found.bytes));
-            println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes");
+            let (name, bytes) = (one_line(&found.source), thousands(found.bytes));
+            match found.bits_per_byte {
+                Some(bits) => println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes"),
+                None => println!("  {name:width$}  loss {:.3} over {bytes} bytes", found.loss),
+            }
         }
     }
 }

@@ -105,12 +105,17 @@ impl Metrics {
 
     /// An evaluation.
     pub(crate) fn held_out(&mut self, step: u64, found: &HeldOut) -> Result<(), TrainError> {
-        let (loss, bits_per_byte) = (rounded(found.all.loss()), rounded(found.all.bits_per_byte()));
-        let mut line = json!({ "step": step, "validation_loss": loss, "bits_per_byte": bits_per_byte });
+        let mut line = json!({ "step": step, "validation_loss": rounded(found.all.loss()) });
+        if let Some(bits_per_byte) = found.all.bits_per_byte() {
+            line["bits_per_byte"] = rounded(bits_per_byte).into();
+        }
         if !found.sources.is_empty() {
             let told = found.sources.iter().map(|(source, found)| {
-                let (loss, bits_per_byte) = (rounded(found.loss()), rounded(found.bits_per_byte()));
-                (source.clone(), json!({ "loss": loss, "bits_per_byte": bits_per_byte }))
+                let mut told = json!({ "loss": rounded(found.loss()) });
+                if let Some(bits_per_byte) = found.bits_per_byte() {
+                    told["bits_per_byte"] = rounded(bits_per_byte).into();
+                }
+                (source.clone(), told)
             });
             line["sources"] = told.collect::<serde_json::Map<_, _>>().into();
         }

@@ -134,7 +134,7 @@ impl Sweep {
             ended.sort_by(TrialReport::order);
             if let Some(eta) = self.halving {
                 let keep = (left.len() as u64 / eta).max(1) as usize;
-                let best = ended.iter().filter(|report| report.bits_per_byte.is_some()).take(keep);
+                let best = ended.iter().filter(|report| report.figure().is_some()).take(keep);
                 let best: Vec<&str> = best.map(|report| report.name.as_str()).collect();
                 left.retain(|trial| best.contains(&trial.name.as_str()));
             }
@@ -145,7 +145,7 @@ impl Sweep {
                 break;
             }
         }
-        let best = reports.first().filter(|report| report.bits_per_byte.is_some());
+        let best = reports.first().filter(|report| report.figure().is_some());
         let best = best.map(|report| self.config(&report.values)).transpose()?;
         let report = SweepReport::new(reports, best.as_ref());
         report.write(out)?;
