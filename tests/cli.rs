@@ -538,6 +538,19 @@ fn a_run_builds_trains_evaluates_and_speaks() {
         let done = gristmill(&args, &folder.0).expect(2);
         assert!(done.err.contains(words), "{args:?}: {}", done.err);
     }
+    // Few chats: the course goes by their number, and says how they were laid out.
+    let chat = |n: usize| format!("{{\"prompt\": \"the mill {n}\", \"completion\": \"grinds {n}\"}}\n");
+    folder.write("chats.jsonl", (0..12).map(chat).collect::<String>());
+    let sft = ["align", "sft", "work/model", "chats.jsonl", "--out", "tuned", "--progress", "none"];
+    let done = gristmill(&[&sft[..], &["--template", "chatml"]].concat(), &folder.0).expect(2);
+    assert!(done.err.contains("no special token") && done.err.contains("`--template text`"), "{}", done.err);
+    let told = gristmill(&[&sft[..], &["--json"]].concat(), &folder.0).expect(0).json();
+    let settings = &told["settings"];
+    assert_eq!(
+        (&settings["template"], &settings["batch_rows"], &settings["epochs"]),
+        (&json!("text"), &json!("1"), &json!("10"))
+    );
+    assert!(gristmill(&sft, &folder.0).expect(0).out.contains("sft of chats laid out as text"));
     // Rows that cannot be used are a failure.
     let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
     assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));

@@ -176,6 +176,8 @@ impl<'a> Course<'a> {
             own.iter().for_each(|parameter| parameter.thaw());
         }
         let mut settings = job.common.table();
+        settings.extend(job.common.settled());
+        settings.extend(job.template.map(|name| ("template".to_owned(), name.to_owned())));
         settings.extend(subject.settings);
         settings.insert("method".into(), subject.method.into());
         settings.insert("base".into(), adapter::hash(job.base)?);

@@ -226,7 +226,7 @@ impl Lesson for Preferences<'_> {
         let chosen = rows_of_step(rows.train.len(), step_rows, step, common.seed);
         let mut sums = Sums::default();
         for (micro, chosen) in
-            chosen.chunks(usize::try_from(common.batch_rows).unwrap_or(usize::MAX)).enumerate()
+            chosen.chunks(usize::try_from(common.batch_rows()).unwrap_or(usize::MAX)).enumerate()
         {
             let packed = Packed::new(&texts(chosen.iter().map(|&at| &rows.train[at])), model.shape.eos);
             let dropout = common.dropout_of(step * common.accumulate + micro as u64);

@@ -37,10 +37,11 @@ config! {
         lora_targets: Vec<String> = Vec::new();
         /// Optimizer steps; 0 means as many as make `epochs`.
         steps: u64 = 0, in 0..=100_000_000;
-        /// Passes over the rows, where `steps` is 0.
-        epochs: u64 = 1, in 1..=1_000_000;
-        /// Rows of a micro-batch: packed sequences (`sft`), pairs (`dpo`, `reward`) or prompts (`grpo`).
-        batch_rows: u64 = 8, in 1..=65_536;
+        /// Passes over the rows, where `steps` is 0; unset means 1, and for `sft` on few rows as many as make 100 steps, 10 at most.
+        epochs: Option<u64> = None, in Some(1)..=Some(1_000_000);
+        /// Rows of a micro-batch: packed sequences (`sft`), pairs (`dpo`, `reward`) or prompts (`grpo`); unset means 8, and for `sft` on few
+        /// rows as few as make 16 steps of a pass.
+        batch_rows: Option<u64> = None, in Some(1)..=Some(65_536);
         /// Micro-batches of a step; the gradient is that of one batch of all of them.
         accumulate: u64 = 1, in 1..=65_536;
         /// Learning rate after the warm-up.
@@ -70,18 +71,46 @@ config! {
     }
 }
 
+/// Rows of a micro-batch where neither settings nor few rows say otherwise.
+const BATCH_ROWS: u64 = 8;
+/// Steps of a pass that a micro-batch of few rows leaves, and steps of all passes over them: fewer teach little.
+const FEW_ROWS_STEPS: (u64, u64) = (16, 100);
+/// Most passes over few rows: more of them are learned by heart.
+const FEW_ROWS_EPOCHS_MAX: u64 = 10;
+
 impl Common {
+    /// Rows of a micro-batch.
+    fn batch_rows(&self) -> u64 {
+        self.batch_rows.unwrap_or(BATCH_ROWS)
+    }
+
     /// Rows of a step.
-    const fn step_rows(&self) -> u64 {
-        self.batch_rows * self.accumulate
+    fn step_rows(&self) -> u64 {
+        self.batch_rows() * self.accumulate
     }
 
     /// Steps in all over so many rows.
-    const fn steps_over(&self, rows: u64) -> u64 {
+    fn steps_over(&self, rows: u64) -> u64 {
         match self.steps {
-            0 => (rows * self.epochs).div_ceil(self.step_rows()),
+            0 => (rows * self.epochs.unwrap_or(1)).div_ceil(self.step_rows()),
             steps => steps,
         }
+    }
+
+    /// The settings of a course over so many rows, which decide on what was left unset.
+    fn over_few(&self, rows: u64) -> Self {
+        let (pass, all) = FEW_ROWS_STEPS;
+        let few = || (rows / (pass * self.accumulate)).clamp(1, BATCH_ROWS);
+        let batch_rows = self.batch_rows.unwrap_or_else(few);
+        let pass_steps = rows.div_ceil(batch_rows * self.accumulate).max(1);
+        let epochs = self.epochs.unwrap_or_else(|| all.div_ceil(pass_steps).clamp(1, FEW_ROWS_EPOCHS_MAX));
+        Self { batch_rows: Some(batch_rows), epochs: Some(epochs), ..self.clone() }
+    }
+
+    /// What stands for settings that were left unset.
+    fn settled(&self) -> [(String, String); 2] {
+        let settled = [("batch_rows", self.batch_rows()), ("epochs", self.epochs.unwrap_or(1))];
+        settled.map(|(key, value)| (key.to_owned(), value.to_string()))
     }
 
     /// Dropout of a micro-batch, counted through all steps.
@@ -103,6 +132,8 @@ pub struct Job<'a> {
     pub merge: bool,
     /// `tokenizer_config.json` of the aligned model, with the layout of its chats.
     pub tokenizer_config: Option<&'a [u8]>,
+    /// Name of that layout, where it is known.
+    pub template: Option<&'a str>,
     /// Who listens.
     pub observer: &'a dyn TrainObserver,
 }
@@ -161,7 +192,7 @@ pub struct AlignReport {
     pub before: BTreeMap<String, f64>,
     /// The same after the last.
     pub after: BTreeMap<String, f64>,
-    /// Settings, defaults included, with the way and the hash of the base model.
+    /// Settings, defaults included, with the way, the layout of chats (`template`) and the hash of the base model.
     pub settings: BTreeMap<String, String>,
     /// Hexadecimal blake3 of the rows, or of their dataset's manifest.
     pub rows: String,

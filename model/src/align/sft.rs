@@ -13,7 +13,6 @@ use crate::folder;
 use crate::metrics::Measure;
 use crate::train::gradients;
 use schemas::manifest;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,10 +40,10 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
             "sequences of {length} tokens are longer than the model's context of {context}"
         )));
     }
-    let common = job.common;
+    let common = &job.common.over_few(dataset.train.count());
     let subject = Subject {
         method: "sft",
-        settings: BTreeMap::new(),
+        settings: common.settled().into(),
         rows: &dataset.name,
         position: dataset.begin(common.seed),
         steps: common.steps_over(dataset.train.count()),
@@ -69,7 +68,7 @@ impl Lesson for Answers<'_> {
     fn step(&mut self, model: &Transformer<f32>, step: u64) -> Result<Vec<Measure>, TrainError> {
         let mut batches = Vec::new();
         for _ in 0..self.common.accumulate {
-            let rows = self.stream.take(self.common.batch_rows)?;
+            let rows = self.stream.take(self.common.batch_rows())?;
             batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();

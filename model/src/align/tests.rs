@@ -285,7 +285,7 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     let base = folder.join("base");
     let out = |run: &str| folder.join(format!("{name}-{run}"));
     let job = |out: &Path, observer: &dyn TrainObserver| {
-        way(&Job { base: &base, out, common, merge, tokenizer_config: None, observer })
+        way(&Job { base: &base, out, common, merge, tokenizer_config: None, template: None, observer })
     };
     let report = job(&out("straight"), &Silent).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
@@ -312,6 +312,7 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
         common: &other,
         merge,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     let told = way(&job).unwrap_err().to_string();
@@ -325,7 +326,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     base(&folder.0);
     let common = Common {
         steps: 20,
-        batch_rows: 4,
+        batch_rows: Some(4),
         accumulate: 2,
         learning_rate: 0.02,
         checkpoint_every: 4,
@@ -369,6 +370,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
         common: &uneven,
         merge: false,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     grpo(&job).unwrap();
@@ -396,6 +398,24 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
 }
 
 #[test]
+fn few_rows_are_read_in_small_steps_and_many_passes() {
+    let check = |common: Common, rows: u64, expected: (u64, u64, u64)| {
+        let settled = common.over_few(rows);
+        let found = (settled.batch_rows(), settled.epochs.unwrap(), settled.steps_over(rows));
+        assert_eq!(found, expected, "{rows} rows");
+    };
+    check(Common::default(), 3, (1, 10, 30));
+    check(Common::default(), 50, (3, 6, 100));
+    check(Common::default(), 128, (8, 7, 112));
+    check(Common::default(), 5000, (8, 1, 625));
+    // What was set stays, and the rest goes by it.
+    check(Common { epochs: Some(1), ..Common::default() }, 50, (3, 1, 17));
+    check(Common { batch_rows: Some(8), ..Common::default() }, 50, (8, 10, 63));
+    check(Common { accumulate: 2, ..Common::default() }, 64, (2, 7, 112));
+    check(Common { steps: 9, ..Common::default() }, 50, (3, 6, 9));
+}
+
+#[test]
 fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
     let folder = Folder::new("begin");
     base(&folder.0);
@@ -407,6 +427,7 @@ fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
         common: &common,
         merge: false,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     let rows = Rows { end: 9, ..pairs() };
@@ -437,6 +458,7 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
         common: &common,
         merge: false,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     let over = Job { out: &base, ..job };

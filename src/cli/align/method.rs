@@ -149,12 +149,20 @@ pub(super) fn work(
     model: &Path,
     flags: &Flags,
     common: &Common,
-    tokenizer_config: Option<&[u8]>,
+    (template, tokenizer_config): (Option<&str>, Option<&[u8]>),
     way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
 ) -> ExitCode {
     let listener = flags.progress.start();
     let observer: &dyn TrainObserver = &listener;
-    let job = Job { base: model, out: &flags.out, common, merge: flags.merge, tokenizer_config, observer };
+    let job = Job {
+        base: model,
+        out: &flags.out,
+        common,
+        merge: flags.merge,
+        tokenizer_config,
+        template,
+        observer,
+    };
     let result = way(&job);
     listener.end();
     match result {
@@ -176,8 +184,13 @@ pub(super) fn work(
 fn show(report: &AlignReport, out: &Path) {
     let AlignReport { method, parameters, steps, loss, .. } = report;
     println!(
-        "model {}: {method}, {} parameters learned, {steps} steps, loss {loss:.4}",
+        "model {}: {method}{}, {} parameters learned, {steps} steps, loss {loss:.4}",
         out.display(),
+        report
+            .settings
+            .get("template")
+            .map(|name| format!(" of chats laid out as {name}"))
+            .unwrap_or_default(),
         thousands(*parameters)
     );
     for (name, after) in &report.after {
@@ -209,7 +222,7 @@ pub(super) fn dpo(args: &DpoArgs) -> ExitCode {
         let (folder, Found { rows, chats }) =
             found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
         let way = |job: &Job<'_>| model::align::dpo::dpo(job, &rows, &settings);
-        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+        Ok(work(&folder, flags, &common, chats.told(), way))
     })())
 }
 
@@ -220,7 +233,7 @@ pub(super) fn reward(args: &RewardArgs) -> ExitCode {
         let (folder, Found { rows, chats }) =
             found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
         let way = |job: &Job<'_>| model::align::reward::reward(job, &rows);
-        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+        Ok(work(&folder, flags, &common, chats.told(), way))
     })())
 }
 
@@ -234,7 +247,7 @@ pub(super) fn grpo(args: &GrpoArgs) -> ExitCode {
             found(model, |folder| read_tasks(folder, tasks, reading, Some(&flags.out)))?;
         let judge = reward_model.as_deref();
         let way = |job: &Job<'_>| model::align::grpo::grpo(job, &rows, &settings, &rules, judge);
-        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+        Ok(work(&folder, flags, &common, chats.told(), way))
     })())
 }
 

@@ -48,16 +48,19 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     };
     let found = model_folder(&args.model).map_err(Trouble::Use).and_then(|folder| {
         let dataset = if args.data.is_dir() { dataset(&args.data)? } else { build(args, &folder, kinds)? };
-        Ok((folder, dataset))
+        let limits = limits(&folder)?;
+        Ok((folder, dataset, limits))
     });
-    let (folder, dataset) = match found {
+    let (folder, dataset, limits) = match found {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
     // The dataset's own: its layout is what the model learns.
     let tokenizer_config = std::fs::read(dataset.join(manifest::TOKENIZER_CONFIG)).ok();
+    let tokenizer_config = tokenizer_config.as_deref();
+    let template = tokenizer_config.and_then(|config| Chats::named(&folder, limits, config));
     let way = |job: &model::align::Job<'_>| model::align::sft::sft(job, &dataset);
-    work(&folder, &args.flags, &common, tokenizer_config.as_deref(), way)
+    work(&folder, &args.flags, &common, (template, tokenizer_config), way)
 }
 
 /// The committed dataset that a folder means.
@@ -86,7 +89,7 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, Trouble> 
          [[stages]]\nkind = \"pack.sequences\"\nlength = {length}\nvalidation = {:?}\n",
         quoted(&absolute(&args.data)?.to_string_lossy()),
         quoted(&absolute(&folder.join(manifest::TOKENIZER))?.to_string_lossy()),
-        quoted(&chats.name()),
+        quoted(chats.name()),
         quoted(chats.eos()),
         args.held_out_share
     );
