@@ -215,7 +215,7 @@ fn the_gradient_of_preferences_is_the_numeric_one() {
     let texts = [(&[1, 2, 3][..], &[4, 5][..]), (&[1, 2, 3], &[6, 2, 1, 8]), (&[7], &[8, 9]), (&[7], &[2])];
     let texts = texts.map(|(prompt, answer)| Sequence { prompt, answer });
     let packed = Packed::new(&texts, 0);
-    let settings = Dpo { beta: 0.5, label_smoothing: 0.1, ..Dpo::default() };
+    let settings = Dpo { beta: 0.5, label_smoothing: 0.1, chosen_weight: 0.7, ..Dpo::default() };
     let loss = |tokens: &[Vec<f64>]| {
         let found =
             tokens.as_chunks::<2>().0.iter().map(|both| (both, dpo::pair(&settings, both, [-7.0, -9.0])));
@@ -413,6 +413,41 @@ fn few_rows_are_read_in_small_steps_and_many_passes() {
     check(Common { batch_rows: Some(8), ..Common::default() }, 50, (8, 10, 63));
     check(Common { accumulate: 2, ..Common::default() }, 64, (2, 7, 112));
     check(Common { steps: 9, ..Common::default() }, 50, (3, 6, 9));
+}
+
+/// Pairs whose better answer begins as the worse one does: DPO lets both become less likely, and the weight keeps the better one.
+#[test]
+fn a_weight_on_the_better_answers_keeps_them_likely() {
+    let folder = Folder::new("chosen-weight");
+    base(&folder.0);
+    let base = folder.0.join("base");
+    let common = Common { epochs: Some(12), batch_rows: Some(8), learning_rate: 0.01, ..Common::default() };
+    let pair = |at: u32| Pair {
+        line: u64::from(at) + 1,
+        prompt: vec![at % 20 + 1],
+        chosen: vec![at % 20 + 2, at % 20 + 3, 0],
+        rejected: vec![at % 20 + 2, at % 20 + 4, 0],
+    };
+    let (held_out, train) = (0..60).map(pair).partition(|pair: &Pair| pair.line > 40);
+    let rows = Rows { name: "pairs".into(), hash: [9; 32], train, held_out, end: 0 };
+    let ended = |chosen_weight: f64| {
+        let out = folder.0.join(format!("out-{chosen_weight}"));
+        let job = Job {
+            base: &base,
+            out: &out,
+            common: &common,
+            merge: false,
+            tokenizer_config: None,
+            template: None,
+            observer: &Silent,
+        };
+        dpo::dpo(&job, &rows, &Dpo { chosen_weight, beta: 0.5, ..Dpo::default() }).unwrap()
+    };
+    let [alone, kept] = [0.0, 1.0].map(ended);
+    assert_eq!(alone.before["chosen_loss"], kept.before["chosen_loss"]);
+    assert!(kept.after["chosen_loss"] < kept.before["chosen_loss"], "{kept:?}");
+    assert!(kept.after["chosen_loss"] < 0.9 * alone.after["chosen_loss"], "{alone:?} {kept:?}");
+    assert!(kept.after["accuracy"] > 0.8, "{kept:?}");
 }
 
 #[test]
