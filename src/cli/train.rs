@@ -160,8 +160,12 @@ fn is_dataset(folder: &Path) -> bool {
 }
 
 /// Does a training that is watched; gives what it came to, and the loss curve.
-pub(super) fn watched<T>(progress: Progress, work: impl FnOnce(&Watched) -> T) -> (T, Option<String>) {
-    let watched = Watched::start(progress);
+pub(super) fn watched<T>(
+    progress: Progress,
+    out: &Path,
+    work: impl FnOnce(&Watched) -> T,
+) -> (T, Option<String>) {
+    let watched = Watched::start(progress, out);
     let result = work(&watched);
     (result, watched.end())
 }
@@ -190,7 +194,7 @@ pub(super) fn with_settings(
         Device::Cuda => Place::Cuda,
     };
     let (result, curve) =
-        watched(progress, |watched| model::train::run_on(place, dataset, out, &config, watched));
+        watched(progress, out, |watched| model::train::run_on(place, dataset, out, &config, watched));
     match result {
         Ok(report) if json => match serde_json::to_string(&report) {
             Ok(json) => {

@@ -28,6 +28,8 @@ pub(super) struct TrainBars {
     /// Text below the bars.
     below: ProgressBar,
     drawn: Option<Instant>,
+    /// Loss and tokens/s of the last step, with the seconds that were left then, and when that was.
+    last: Option<(f64, f64, f64, Instant)>,
     curve: Curve,
     held_out: Vec<Measured>,
 }
@@ -44,8 +46,8 @@ fn styled(template: &str) -> ProgressStyle {
 }
 
 impl TrainBars {
-    /// Bars of a training that goes on from `step`.
-    pub(super) fn new(all: &MultiProgress, step: u64, steps: u64) -> Self {
+    /// Bars of a training that goes on from `step`, with the curve up to there.
+    pub(super) fn new(all: &MultiProgress, curve: Curve, (step, steps): (u64, u64)) -> Self {
         let bar = all.add(ProgressBar::new(steps));
         bar.set_style(styled("{spinner} train    {bar:28} {pos:>7}/{len}  {msg}"));
         bar.set_position(step);
@@ -57,7 +59,8 @@ impl TrainBars {
             evaluation: None,
             below,
             drawn: None,
-            curve: Curve::default(),
+            last: None,
+            curve,
             held_out: Vec::new(),
         }
     }
@@ -69,11 +72,15 @@ impl TrainBars {
             TrainEvent::Step { step, loss, tokens_per_s, seconds_left, .. } => {
                 self.curve.push(step, loss);
                 self.steps.set_position(step);
-                let (rate, left) = (thousands(tokens_per_s as u64), duration(seconds_left));
-                self.steps.set_message(format!("loss {loss:.3}  {rate} tokens/s  {left} left"));
+                self.last = Some((loss, tokens_per_s, seconds_left, Instant::now()));
+                self.tell();
                 self.redraw(false);
             }
-            TrainEvent::Evaluating { sequences, total, .. } => self.evaluating(sequences, total),
+            TrainEvent::Evaluating { sequences, total, .. } => {
+                self.evaluating(sequences, total);
+                // No step ends while held-out rows are read, and time goes on.
+                self.tell();
+            }
             TrainEvent::Evaluated { step, loss, bits_per_byte, sources } => {
                 if let Some(bar) = self.evaluation.take() {
                     bar.finish_and_clear();
@@ -85,6 +92,13 @@ impl TrainBars {
             }
             _ => {}
         }
+    }
+
+    /// Tells the last step, and what is left by now.
+    fn tell(&self) {
+        let Some((loss, rate, left, since)) = self.last else { return };
+        let (rate, left) = (thousands(rate as u64), duration(left - since.elapsed().as_secs_f64()));
+        self.steps.set_message(format!("loss {loss:.3}  {rate} tokens/s  {left} left"));
     }
 
     fn evaluating(&mut self, sequences: u64, total: u64) {
