@@ -521,6 +521,10 @@ fn a_run_builds_trains_evaluates_and_speaks() {
     };
     for (words, args) in [
         ("does not divide", vec!["train", "work", "--out", "odd", "--set", "heads=5"]),
+        ("name a folder of its own", vec!["train", "work", "--out", "."]),
+        ("name a folder of its own", vec!["train", "work", "--out", "work/dataset", "--find-batch"]),
+        ("is a file", vec!["train", "work", "--out", "recipe.toml"]),
+        ("name a folder of its own", vec!["align", "sft", "work/model", "recipe.toml", "--out", "input"]),
         ("began differently", vec!["train", "work", "--out", "work/model", "--set", "seed=9"]),
         ("did you mean `learning_rate`?", sweep("learning_rat=1,2", &[])),
         ("stands twice", sweep("seed=1,1", &[])),

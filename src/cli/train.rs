@@ -2,7 +2,8 @@
 
 use super::curve::Watched;
 use super::progress::Progress;
-use super::{build::workdir, environment, wrong};
+use super::wrong::{self, Trouble};
+use super::{build::workdir, environment};
 use model::Config;
 use model::device::Place;
 use model::train::TrainReport;
@@ -70,6 +71,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
+    if let Err(trouble) = assert_for_model(&out) {
+        return trouble.tell();
+    }
     if args.find_batch {
         if !matches!(args.device, Device::Cpu) {
             return wrong::misused(
@@ -155,6 +159,32 @@ pub(super) fn model_folder(path: &Path) -> Result<PathBuf, String> {
     Err(format!("{}: {why}", path.display()))
 }
 
+/// Names in a folder that a training or an alignment began to write.
+const BEGUN: [&str; 6] =
+    ["checkpoints", "metrics.jsonl", "training.json", "config.json", "chats", "refused.jsonl"];
+
+/// Refuses to write a model among files of something else. Names that begin with a dot are nothing of anybody's.
+///
+/// # Errors
+/// Wrong use: the folder holds something, and no model that was begun.
+pub(super) fn assert_for_model(out: &Path) -> Result<(), Trouble> {
+    if out.is_file() {
+        return Err(Trouble::Use(format!("{}: is a file; name a folder for the model", out.display())));
+    }
+    let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    if names.is_empty() || (!is_dataset(out) && names.iter().any(|name| BEGUN.contains(&name.as_str()))) {
+        return Ok(());
+    }
+    let first = names.iter().min().map_or("", String::as_str);
+    Err(Trouble::Use(format!(
+        "{}: holds other things (`{first}`) and no model, whose files would lie among them; name a folder of its own, as `--out {}`",
+        out.display(),
+        out.join(MODEL).display()
+    )))
+}
+
 fn is_dataset(folder: &Path) -> bool {
     folder.join(manifest::FILE).is_file()
 }
@@ -188,6 +218,9 @@ pub(super) fn with_settings(
     };
     if !config.init_from.is_empty() {
         config.init_from = FilePath(settings.resolve(&config.init_from));
+    }
+    if let Err(trouble) = assert_for_model(out) {
+        return trouble.tell();
     }
     let place = match device {
         Device::Cpu => Place::Cpu,

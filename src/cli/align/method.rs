@@ -3,7 +3,7 @@
 use super::rows::{Found, Reading, read_pairs, read_tasks};
 use crate::cli::progress::Progress;
 use crate::cli::stage;
-use crate::cli::train::model_folder;
+use crate::cli::train::{assert_for_model, model_folder};
 use crate::cli::wrong::{self, Trouble};
 use model::align::dpo::Dpo;
 use model::align::grpo::Grpo;
@@ -152,6 +152,9 @@ pub(super) fn work(
     (template, tokenizer_config): (Option<&str>, Option<&[u8]>),
     way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
 ) -> ExitCode {
+    if let Err(trouble) = assert_for_model(&flags.out) {
+        return trouble.tell();
+    }
     let listener = flags.progress.start();
     let observer: &dyn TrainObserver = &listener;
     let job = Job {

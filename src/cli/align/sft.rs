@@ -3,7 +3,7 @@
 use super::chats::Chats;
 use super::method::{Flags, common, work};
 use crate::cli::build::Works;
-use crate::cli::train::model_folder;
+use crate::cli::train::{assert_for_model, model_folder};
 use crate::cli::wrong::{self, Trouble};
 use crate::cli::{environment, funnel};
 use model::align::limits;
@@ -47,6 +47,7 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Err(code) => return code,
     };
     let found = model_folder(&args.model).map_err(Trouble::Use).and_then(|folder| {
+        assert_for_model(&args.flags.out)?;
         let dataset = if args.data.is_dir() { dataset(&args.data)? } else { build(args, &folder, kinds)? };
         let limits = limits(&folder)?;
         Ok((folder, dataset, limits))
