@@ -349,10 +349,10 @@ const WARMUP: (u64, u64) = (20, 10);
 
 /// The settings of alignment as optimizer and schedule take them in a course of so many steps.
 fn trainer(common: &Common, steps: u64) -> Config {
-    let Common { learning_rate, learning_rate_min, warmup_steps, .. } = *common;
+    let Common { learning_rate_min, warmup_steps, .. } = *common;
     let Common { weight_decay, beta1, beta2, clip_norm, .. } = *common;
     Config {
-        learning_rate,
+        learning_rate: common.learning_rate(),
         learning_rate_min: Some(learning_rate_min),
         warmup_steps: Some(warmup_steps.unwrap_or(WARMUP.0.min(steps / WARMUP.1))),
         weight_decay,

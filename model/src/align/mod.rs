@@ -21,8 +21,10 @@ use crate::architecture::Transformer;
 use crate::error::TrainError;
 use crate::folder;
 use crate::progress::TrainObserver;
+use crate::train::REPORT;
 use schemas::{config, manifest};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -44,8 +46,9 @@ config! {
         batch_rows: Option<u64> = None, in Some(1)..=Some(65_536);
         /// Micro-batches of a step; the gradient is that of one batch of all of them.
         accumulate: u64 = 1, in 1..=65_536;
-        /// Learning rate after the warm-up.
-        learning_rate: f64 = 0.0001, in 0.0..=10.0;
+        /// Learning rate after the warm-up; unset means 0.0001, and for `sft` a third of the rate that the model was trained at, where its
+        /// training.json tells.
+        learning_rate: Option<f64> = None, in Some(0.0)..=Some(10.0);
         /// Learning rate at the end of the cosine.
         learning_rate_min: f64 = 0.0, in 0.0..=10.0;
         /// Steps in which the learning rate rises from 0; unset means 20, or a tenth of all steps where that is less.
@@ -77,6 +80,8 @@ const BATCH_ROWS: u64 = 8;
 const FEW_ROWS_STEPS: (u64, u64) = (16, 100);
 /// Most passes over few rows: more of them are learned by heart.
 const FEW_ROWS_EPOCHS_MAX: u64 = 10;
+/// Learning rate where neither settings nor the model say otherwise, and the part of the model's own that fine-tuning takes.
+const LEARNING_RATE: (f64, f64) = (0.0001, 1.0 / 3.0);
 
 impl Common {
     /// Rows of a micro-batch.
@@ -107,10 +112,30 @@ impl Common {
         Self { batch_rows: Some(batch_rows), epochs: Some(epochs), ..self.clone() }
     }
 
+    /// Learning rate after the warm-up.
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(LEARNING_RATE.0)
+    }
+
+    /// The same settings, with a rate for fine-tuning a model where none was set.
+    fn rate_of(self, base: &Path) -> Self {
+        let told = || {
+            let told: Value = serde_json::from_slice(&std::fs::read(base.join(REPORT)).ok()?).ok()?;
+            let rate: f64 = told["settings"]["learning_rate"].as_str()?.parse().ok()?;
+            // An alignment was at such a rate already. Three digits are read more easily than all.
+            let part = if told["method"].is_null() { LEARNING_RATE.1 } else { 1.0 };
+            format!("{:.2e}", rate * part).parse().ok()
+        };
+        Self { learning_rate: self.learning_rate.or_else(told), ..self }
+    }
+
     /// What stands for settings that were left unset.
-    fn settled(&self) -> [(String, String); 2] {
-        let settled = [("batch_rows", self.batch_rows()), ("epochs", self.epochs.unwrap_or(1))];
-        settled.map(|(key, value)| (key.to_owned(), value.to_string()))
+    fn settled(&self) -> [(String, String); 3] {
+        [
+            ("batch_rows".to_owned(), self.batch_rows().to_string()),
+            ("epochs".to_owned(), self.epochs.unwrap_or(1).to_string()),
+            ("learning_rate".to_owned(), format!("{:?}", self.learning_rate())),
+        ]
     }
 
     /// Dropout of a micro-batch, counted through all steps.

@@ -13,6 +13,7 @@ use crate::folder;
 use crate::metrics::Measure;
 use crate::train::gradients;
 use schemas::manifest;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,10 +41,11 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
             "sequences of {length} tokens are longer than the model's context of {context}"
         )));
     }
-    let common = &job.common.over_few(dataset.train.count());
+    let common = &job.common.over_few(dataset.train.count()).rate_of(job.base);
+    let job = &Job { common, ..*job };
     let subject = Subject {
         method: "sft",
-        settings: common.settled().into(),
+        settings: BTreeMap::new(),
         rows: &dataset.name,
         position: dataset.begin(common.seed),
         steps: common.steps_over(dataset.train.count()),

@@ -305,7 +305,7 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     }
     // One that has ended is not done again; another one is refused.
     assert_eq!(job(&out("straight"), &Silent).unwrap(), report);
-    let other = Common { learning_rate: 0.5, ..common.clone() };
+    let other = Common { learning_rate: Some(0.5), ..common.clone() };
     let job = Job {
         base: &base,
         out: &out("straight"),
@@ -328,7 +328,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
         steps: 20,
         batch_rows: Some(4),
         accumulate: 2,
-        learning_rate: 0.02,
+        learning_rate: Some(0.02),
         checkpoint_every: 4,
         dropout: 0.1,
         ..Common::default()
@@ -415,13 +415,27 @@ fn few_rows_are_read_in_small_steps_and_many_passes() {
     check(Common { steps: 9, ..Common::default() }, 50, (3, 6, 9));
 }
 
+#[test]
+fn an_unset_rate_is_a_third_of_that_of_the_model() {
+    let folder = Folder::new("rate");
+    let write = |told: &str| std::fs::write(folder.0.join("training.json"), told).unwrap();
+    let rate = |common: Common| common.rate_of(&folder.0).learning_rate();
+    assert_eq!(rate(Common::default()), 0.0001);
+    write(r#"{"settings": {"learning_rate": "0.005"}}"#);
+    assert_eq!(rate(Common::default()), 0.00167);
+    assert_eq!(rate(Common { learning_rate: Some(0.1), ..Common::default() }), 0.1);
+    write(r#"{"method": "sft", "settings": {"learning_rate": "0.002"}}"#);
+    assert_eq!(rate(Common::default()), 0.002);
+}
+
 /// Pairs whose better answer begins as the worse one does: DPO lets both become less likely, and the weight keeps the better one.
 #[test]
 fn a_weight_on_the_better_answers_keeps_them_likely() {
     let folder = Folder::new("chosen-weight");
     base(&folder.0);
     let base = folder.0.join("base");
-    let common = Common { epochs: Some(12), batch_rows: Some(8), learning_rate: 0.01, ..Common::default() };
+    let common =
+        Common { epochs: Some(12), batch_rows: Some(8), learning_rate: Some(0.01), ..Common::default() };
     let pair = |at: u32| Pair {
         line: u64::from(at) + 1,
         prompt: vec![at % 20 + 1],
@@ -455,7 +469,7 @@ fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
     let folder = Folder::new("begin");
     base(&folder.0);
     let (base, out) = (folder.0.join("base"), folder.0.join("out"));
-    let common = Common { steps: 4, learning_rate: 0.02, ..Common::default() };
+    let common = Common { steps: 4, learning_rate: Some(0.02), ..Common::default() };
     let job = Job {
         base: &base,
         out: &out,
