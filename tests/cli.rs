@@ -145,12 +145,30 @@ fn exit_codes_tell_wrong_use_from_failure() {
         (2, "key=value", stage("filter.length", &["--set", "words_min"])),
         (2, "does not judge documents", stage("source.jsonl", &[])),
         (2, "cannot read", vec!["stage", "filter.length", "--in", "none.jsonl", "--out", "o.jsonl"]),
-        (1, "manifest.json", vec!["verify", "empty"]),
-        (1, "manifest.json", vec!["explain", "empty", "abcd"]),
-        (1, "nowhere", vec!["inspect", "nowhere"]),
+        (2, "no committed dataset", vec!["verify", "empty"]),
+        (2, "no committed dataset", vec!["explain", "empty", "abcd"]),
+        (2, "nowhere", vec!["inspect", "nowhere"]),
         (2, "no committed dataset", vec!["train", "empty"]),
-        (1, "`gristmill train` makes one", vec!["generate", "nowhere"]),
-        (1, "`gristmill train` makes one", vec!["eval", "nowhere"]),
+        (2, "no committed dataset", vec!["export", "empty", "--to", "npy", "--out", "o"]),
+        (2, "no committed dataset", vec!["sweep", "empty", "--grid", "width=1,2", "--out", "o"]),
+        (2, "no committed dataset", vec!["scale", "empty", "--out", "o"]),
+        (2, "no committed dataset", vec!["presets", "empty", "--out", "o"]),
+        (2, "no committed dataset", vec!["mup", "empty", "--out", "o"]),
+        (2, "no committed dataset", vec!["trace", "empty", "--steps", "1"]),
+        (2, "`gristmill train` makes one", vec!["generate", "nowhere"]),
+        (2, "`gristmill train` makes one", vec!["eval", "nowhere"]),
+        (2, "`gristmill train` makes one", vec!["eval", "nowhere", "--toxicity"]),
+        (2, "`gristmill train` makes one", vec!["export", "nowhere", "--to", "hf", "--out", "o"]),
+        (2, "`gristmill train` makes one", vec!["align", "sft", "nowhere", "a.jsonl", "--out", "o"]),
+        (2, "`gristmill train` makes one", vec!["align", "dpo", "nowhere", "a.jsonl", "--out", "o"]),
+        (
+            2,
+            "did you mean `epochs`?",
+            vec!["align", "sft", "nowhere", "a.jsonl", "--out", "o", "--set", "epoch=1"],
+        ),
+        (2, "no such file", vec!["align", "merge", "nowhere", "--out", "o"]),
+        (2, "no such file", vec!["eval", "--bleu", "nowhere", "--refs", "a.jsonl"]),
+        (2, "is none of 13a", vec!["eval", "--bleu", "a.jsonl", "--refs", "a.jsonl", "--tok", "x"]),
     ] {
         let done = gristmill(&args, &folder.0);
         assert_eq!(done.code, code, "{args:?}: {}{}", done.out, done.err);
@@ -389,7 +407,7 @@ fn what_went_wrong_is_said_and_mended() {
 
     let own = ["stage", "filter.length", "--in", "own.jsonl", "--out", "./own.jsonl"];
     assert!(gristmill(&own, &folder.0).expect(2).err.contains("is the file that `--in` reads"));
-    assert!(gristmill(&["eval", "work"], &folder.0).expect(1).err.contains("`gristmill train` makes one"));
+    assert!(gristmill(&["eval", "work"], &folder.0).expect(2).err.contains("`gristmill train` makes one"));
 }
 
 #[test]
@@ -464,6 +482,36 @@ fn inspect_opens_all_that_a_build_makes() {
     }
 }
 
+/// Settings that do not fit together, to what is there, or that no key has: wrong use in every command that trains.
+fn misused(folder: &Folder) {
+    let sweep = |grid: &'static str, more: &[&'static str]| {
+        [&["sweep", "work", "--grid", grid, "--out", "sweep", "--progress", "none"], more].concat()
+    };
+    for (words, args) in [
+        ("does not divide", vec!["train", "work", "--out", "odd", "--set", "heads=5"]),
+        ("name a folder of its own", vec!["train", "work", "--out", "."]),
+        ("name a folder of its own", vec!["train", "work", "--out", "work/dataset", "--find-batch"]),
+        ("is a file", vec!["train", "work", "--out", "recipe.toml"]),
+        ("name a folder of its own", vec!["align", "sft", "work/model", "recipe.toml", "--out", "input"]),
+        ("began differently", vec!["train", "work", "--out", "work/model", "--set", "seed=9"]),
+        ("did you mean `learning_rate`?", sweep("learning_rat=1,2", &[])),
+        ("stands twice", sweep("seed=1,1", &[])),
+        ("η is 2 at least", sweep("seed=1,2", &["--halving", "--eta", "1"])),
+        ("would depend on how busy", sweep("seed=1,2", &["--set", "seconds_max=5"])),
+        ("no committed dataset", vec!["eval", "work/model", "--dataset", "input"]),
+        ("names a folder", vec!["eval", "work/model", "--tasks", "arc_easy", "--rows", "nowhere"]),
+        ("no such file", vec!["align", "dpo", "work/model", "nowhere.jsonl", "--out", "o"]),
+        ("`--template`", vec!["align", "sft", "work/model", "recipe.toml", "--template", "x", "--out", "o"]),
+        (
+            "from 0 to 1",
+            vec!["align", "dpo", "work/model", "recipe.toml", "--held-out-share", "2", "--out", "o"],
+        ),
+    ] {
+        let done = gristmill(&args, &folder.0).expect(2);
+        assert!(done.err.contains(words), "{args:?}: {}", done.err);
+    }
+}
+
 #[test]
 fn a_run_builds_trains_evaluates_and_speaks() {
     let folder = Folder::new("run");
@@ -484,7 +532,7 @@ fn a_run_builds_trains_evaluates_and_speaks() {
     assert!(
         fs::read_to_string(folder.join("exported/README.md")).unwrap().contains("Documents that were left")
     );
-    let twice = gristmill(&export, &folder.0).expect(1);
+    let twice = gristmill(&export, &folder.0).expect(2);
     assert!(twice.err.contains("is there already and not empty"), "{}", twice.err);
     let unfit = gristmill(&[&export[..6], &["--split", "train"]].concat(), &folder.0).expect(2);
     assert!(unfit.err.contains("`--split` is for a dataset; this format is of a model"), "{}", unfit.err);
@@ -497,6 +545,23 @@ fn a_run_builds_trains_evaluates_and_speaks() {
         let done = gristmill(&[&["generate", "work/model"], &wrong[..]].concat(), &folder.0).expect(2);
         assert!(done.err.contains(&wrong[0][2..].replace('-', "_")), "{}", done.err);
     }
+    misused(&folder);
+    // Few chats: the course goes by their number, and says how they were laid out.
+    let chat = |n: usize| format!("{{\"prompt\": \"the mill {n}\", \"completion\": \"grinds {n}\"}}\n");
+    folder.write("chats.jsonl", (0..12).map(chat).collect::<String>());
+    let sft = ["align", "sft", "work/model", "chats.jsonl", "--out", "tuned", "--progress", "none"];
+    let done = gristmill(&[&sft[..], &["--template", "chatml"]].concat(), &folder.0).expect(2);
+    assert!(done.err.contains("no special token") && done.err.contains("`--template text`"), "{}", done.err);
+    let told = gristmill(&[&sft[..], &["--json"]].concat(), &folder.0).expect(0).json();
+    let settings = &told["settings"];
+    assert_eq!(
+        (&settings["template"], &settings["batch_rows"], &settings["epochs"]),
+        (&json!("text"), &json!("1"), &json!("10"))
+    );
+    assert!(gristmill(&sft, &folder.0).expect(0).out.contains("sft of chats laid out as text"));
+    // Rows that cannot be used are a failure.
+    let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
+    assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));
     // Progress as JSON lines, and nothing but the report on standard output.
     let args = ["build", "recipe.toml", "--workdir", "w2", "--json", "--progress", "json"];
     let done = gristmill(&args, &folder.0).expect(0);

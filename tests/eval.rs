@@ -72,7 +72,7 @@ fn tasks_are_asked_and_rows_in_the_documents_are_told() {
         (&["eval", "model-1", "--tasks", "mmlu", "--rows", "rows"], 1, "holds no `mmlu.test.jsonl`"),
         (
             &["eval", "model-1", "--tasks", "arc_easy", "--rows", "rows", "--max-length", "5000"],
-            1,
+            2,
             "reads 2 to 96",
         ),
     ] {

@@ -143,8 +143,8 @@ fn an_export_is_there_whole_or_not_at_all() {
     gristmill(&args("whole"), &folder.0).expect(0);
     let whole = begun.elapsed();
     let expected = tree(&folder.join("whole"));
-    let done = gristmill(&args("whole"), &folder.0).expect(1);
-    assert!(done.err.contains("whole is there; an export writes over nothing"), "{}", done.err);
+    let done = gristmill(&args("whole"), &folder.0).expect(2);
+    assert!(done.err.contains("whole: is there already and not empty"), "{}", done.err);
     for n in 1..=12 {
         let mut child = start(&args("killed"), &folder.0);
         std::thread::sleep(whole.mul_f64(f64::from(n) / 12.0).max(Duration::from_millis(1)));

@@ -163,6 +163,6 @@ fn a_report_counts_by_field() {
     assert_eq!(told["groups"][0]["fertility"], Value::Null);
     let table = gristmill(&args, &folder.0).expect(0).out;
     assert!(table.contains("tokens/word") && table.contains("(none)") && table.contains("all"), "{table}");
-    let error = gristmill(&["tokenizer", "report", "nowhere.json", "a.jsonl"], &folder.0).expect(1).err;
+    let error = gristmill(&["tokenizer", "report", "nowhere.json", "a.jsonl"], &folder.0).expect(2).err;
     assert!(error.contains("nowhere.json"), "{error}");
 }

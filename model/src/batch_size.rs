@@ -108,7 +108,7 @@ fn find_up_to(
     )?;
     let (largest, fastest) = (search.largest(), search.fastest());
     if largest == 0 {
-        return Err(TrainError::Memory { fits: 0, estimate: estimate.clone(), limit_mib: limit_bytes >> 20 });
+        return Err(memory::refusal(&dataset, &one, Room::Whole, limit_bytes, estimate.clone()));
     }
     let step = config.batch_sequences * config.accumulate;
     let batch_sequences = (1..=fastest.min(step)).rev().find(|n| step.is_multiple_of(*n)).unwrap_or(1);

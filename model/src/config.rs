@@ -165,8 +165,8 @@ config! {
         decay_fraction: f64 = 0.2, in 0.0..=1.0;
         /// Way down of `wsd`.
         decay_shape: DecayShape = DecayShape::Linear;
-        /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
-        warmup_steps: u64 = 50, in 0..=10_000_000;
+        /// Steps in which the learning rate rises from 0; unset means 50, or a tenth of all steps where that is less.
+        warmup_steps: Option<u64> = None, in Some(0)..=Some(10_000_000);
         /// How first values and learning rates follow the width.
         parametrization: ParametrizationKind = ParametrizationKind::Standard;
         /// Width at which `mup` and `standard` are the same: that of the model whose settings were tuned.
@@ -197,8 +197,8 @@ config! {
         clip_norm: f64 = 1.0, in 0.0..=1e9;
         /// A model folder to go on from: its tensors in place of drawn ones, with the same shape and tokenizer.
         init_from: FilePath = FilePath::default();
-        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat stops the training and
-        /// names its documents; 0 turns it off.
+        /// A step whose loss exceeds the median of the last 64 steps by this factor, by ten deviations and by one nat, or the least of
+        /// them twice and by five nats (from the second step on), stops the training and names its documents; 0 turns it off.
         spike_factor: f64 = 1.5, in 0.0..=1e9;
         /// Seed of everything random: first values, order of sequences, dropout.
         seed: u64 = 0;

@@ -58,17 +58,16 @@ pub enum TrainError {
     },
     /// The training does not fit into memory.
     #[error(
-        "the training needs more memory than it may use: it may use {limit_mib} MiB and needs {estimate}; {}, or give more with \
-         `memory_mib`",
-        memory_help(estimate, *fits)
+        "the training needs {} MiB and may use {limit_mib} MiB\n{fit}, or give more with `memory_mib`\nMiB: {estimate}",
+        estimate.of(estimate.sequences).div_ceil(1 << 20)
     )]
     Memory {
         /// What is needed, part by part.
         estimate: crate::memory::Estimate,
         /// Mebibytes that the machine, its control group or `memory_mib` allow.
         limit_mib: u64,
-        /// The most sequences of a micro-batch that would fit.
-        fits: u64,
+        /// What would fit.
+        fit: crate::memory::Fit,
     },
     /// A parameter would never learn: a layer's backward is broken.
     #[error(
@@ -102,17 +101,6 @@ pub enum TrainError {
     /// The tokenizer refused.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
-}
-
-/// What would fit.
-fn memory_help(estimate: &crate::memory::Estimate, fits: u64) -> String {
-    if fits > 0 {
-        let more = format!("{} times `accumulate`", estimate.sequences.div_ceil(fits));
-        return format!(
-            "`batch_sequences` = {fits} would fit (with {more} for a step as large), or set `recompute = 1`"
-        );
-    }
-    "no micro-batch fits: lower `width` or `layers`, or set `recompute = 1`".to_owned()
 }
 
 impl TrainError {

@@ -49,4 +49,5 @@ pub mod widths;
 pub use config::Config;
 pub use error::TrainError;
 pub use folder::replace;
+pub use metrics::{Losses, losses};
 pub use progress::{TrainEvent, TrainObserver};

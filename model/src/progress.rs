@@ -55,8 +55,8 @@ pub enum TrainEvent<'a> {
         step: u64,
         /// Mean loss per predicted token, in nats.
         loss: f64,
-        /// Bits per byte of text.
-        bits_per_byte: f64,
+        /// Bits per byte of text; `None` where tokens are predicted from more than what stands before them.
+        bits_per_byte: Option<f64>,
         /// The same by source of the documents, the largest first; empty where the dataset does not tell.
         sources: &'a [(String, Evaluation)],
     },

@@ -17,7 +17,7 @@ pub(crate) struct Schedule {
     rate: f64,
     /// Rate at the end.
     rate_min: f64,
-    /// Steps of the warm-up; a tenth of all steps at most.
+    /// Steps of the warm-up.
     warmup: u64,
     /// Steps of the fall, the last ones.
     fall: u64,
@@ -26,10 +26,16 @@ pub(crate) struct Schedule {
     shape: DecayShape,
 }
 
+/// Steps of the warm-up where the settings say nothing and the training is long enough.
+const WARMUP_STEPS: u64 = 50;
+/// Part of all steps that such a warm-up takes at most.
+const WARMUP_PART: u64 = 10;
+
 impl Schedule {
-    /// The schedule of a training of so many steps.
+    /// The schedule of a training of so many steps. A warm-up that was set is as long as it says.
     pub(crate) fn new(config: &Config, steps: u64) -> Self {
-        let warmup = config.warmup_steps.min(steps / 10);
+        let unset = || WARMUP_STEPS.min(steps / WARMUP_PART);
+        let warmup = config.warmup_steps.unwrap_or_else(unset).min(steps);
         let rest = steps - warmup;
         let (fall, shape) = match config.schedule {
             ScheduleKind::Cosine => (rest, DecayShape::Cosine),
@@ -70,7 +76,7 @@ mod tests {
         let mut config = Config {
             learning_rate: 1.0,
             learning_rate_min: Some(0.1),
-            warmup_steps: 10,
+            warmup_steps: Some(10),
             decay_fraction: 0.2,
             ..Config::default()
         };
@@ -89,9 +95,23 @@ mod tests {
         check(|c| c.schedule = ScheduleKind::Linear, 110, &ends);
         check(|c| c.schedule = ScheduleKind::Linear, 111, &[(60, 0.55)]);
         check(|_| {}, 111, &[(60, 0.55), (35, 0.1 + 0.9 * 0.5 * (1.0 + std::f64::consts::FRAC_1_SQRT_2))]);
-        // A warm-up is a tenth of all steps at most.
-        check(|c| c.warmup_steps = 50, 1, &[(0, 1.0)]);
+        check(|c| c.schedule = ScheduleKind::Constant, 20, &[(0, 0.1), (9, 1.0), (19, 1.0)]);
         check(|c| c.schedule = ScheduleKind::Constant, 110, &[(0, 0.1), (9, 1.0), (10, 1.0), (109, 1.0)]);
+    }
+
+    #[test]
+    fn a_warm_up_is_as_long_as_it_was_set_and_else_a_tenth_at_most() {
+        let unset = |c: &mut Config| {
+            c.warmup_steps = None;
+            c.schedule = ScheduleKind::Constant;
+        };
+        check(unset, 1, &[(0, 1.0)]);
+        check(unset, 100, &[(0, 0.1), (8, 0.9), (9, 1.0)]);
+        check(unset, 5000, &[(0, 0.02), (48, 0.98), (49, 1.0)]);
+        let half = |c: &mut Config| c.warmup_steps = Some(50);
+        check(half, 100, &[(0, 0.02), (48, 0.98), (49, 1.0), (50, 1.0), (99, 0.1)]);
+        // The rate is reached in the last step at the latest.
+        check(half, 20, &[(0, 0.05), (19, 1.0)]);
     }
 
     #[test]

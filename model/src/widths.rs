@@ -144,8 +144,11 @@ pub fn coordinates(
     for (kind, parametrization) in KINDS {
         for &width in widths {
             // A schedule over so few steps would hide the rate.
-            let config =
-                Config { warmup_steps: 0, schedule: crate::config::ScheduleKind::Constant, ..config.clone() };
+            let config = Config {
+                warmup_steps: Some(0),
+                schedule: crate::config::ScheduleKind::Constant,
+                ..config.clone()
+            };
             let mut pupil = Pupil::new(&dataset, widened(&config, kind, width)?)?;
             let probe = pupil.batch()?;
             let before = pupil.activations(&probe)?;

@@ -32,7 +32,7 @@ pub(super) fn settled(
             if let Some(parts) = depends_on_cut(&config) {
                 eprintln!("another micro-batch is another training: {parts} go by the micro-batch");
             }
-            let found = measured(dataset, &config).map_err(wrong::failed)?;
+            let found = measured(dataset, &config).map_err(wrong::stopped)?;
             (found.batch_sequences, found.accumulate)
         }
     };

@@ -1,7 +1,8 @@
 //! A loss curve in the dots of braille characters: two dots wide and four high a character.
 
 use super::progress::{Listener, Progress};
-use model::{TrainEvent, TrainObserver};
+use model::{Losses, TrainEvent, TrainObserver, losses};
+use std::path::Path;
 use std::sync::Mutex;
 
 /// Points that are kept; when they are full, two become one.
@@ -18,12 +19,15 @@ const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 pub(super) struct Watched {
     listener: Listener,
     curve: Mutex<Curve>,
+    /// Losses that the folder of the training has from before.
+    before: Losses,
 }
 
 impl Watched {
-    /// Starts the listener.
-    pub(super) fn start(progress: Progress) -> Self {
-        Self { listener: progress.start(), curve: Mutex::default() }
+    /// Starts the listener of a training in a folder, which may hold a part of it already.
+    pub(super) fn start(progress: Progress, out: &Path) -> Self {
+        let before = losses(out);
+        Self { listener: progress.start_after(before.clone()), curve: Mutex::default(), before }
     }
 
     /// Tells a line that a person should see.
@@ -50,6 +54,7 @@ impl TrainObserver for Watched {
             take(&mut self.curve.lock().expect("no thread panics while it notes a loss"));
         };
         match event {
+            TrainEvent::Started { step, .. } => note(&|curve| *curve = Curve::after(&self.before, step)),
             TrainEvent::Step { step, loss, .. } => note(&|curve| curve.push(step, loss)),
             TrainEvent::Evaluated { step, loss, .. } => note(&|curve| curve.held_out(step, loss)),
             _ => {}
@@ -69,6 +74,14 @@ pub(super) struct Curve {
 }
 
 impl Curve {
+    /// The curve of a training up to a step from which it goes on.
+    pub(super) fn after(before: &Losses, step: u64) -> Self {
+        let mut curve = Self::default();
+        before.training.iter().filter(|at| at.0 <= step).for_each(|&(at, loss)| curve.push(at, loss));
+        before.held_out.iter().filter(|at| at.0 <= step).for_each(|&(at, loss)| curve.held_out(at, loss));
+        curve
+    }
+
     /// Takes the loss of a step.
     pub(super) fn push(&mut self, step: u64, loss: f64) {
         self.every = self.every.max(1);
@@ -171,6 +184,17 @@ mod tests {
         assert!(lines[3].starts_with("  3.000 ┤") && lines[3].ends_with('●'), "{lines:#?}");
         let filled = |line: &String| line.chars().skip(MARGIN).filter(|c| *c != ' ').count();
         assert!(lines.iter().map(filled).sum::<usize>() >= 40, "{lines:#?}");
+    }
+
+    #[test]
+    fn a_curve_goes_on_from_the_step_of_the_checkpoint() {
+        let training = (1..=30).map(|step| (step, 9.0 - step as f64 / 10.0)).collect();
+        let before = Losses { training, held_out: vec![(10, 8.0), (20, 7.0), (30, 6.0)] };
+        let mut curve = Curve::after(&before, 20);
+        curve.push(21, 1.0);
+        assert_eq!((curve.points.len(), curve.points[0], curve.points[20]), (21, (1, 8.9), (21, 1.0)));
+        assert_eq!(curve.held_out, [(10, 8.0), (20, 7.0)]);
+        assert!(!Curve::after(&before, 0).is_drawable());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod tasks;
 mod toxicity;
 
 use super::output::{emit, emit_json};
-use super::train::model_folder;
+use super::train::{dataset_folder, model_folder, shown};
 use super::wrong;
 use model::eval::perplexity::Evaluation;
 use pipeline::inspect::layout::thousands;
@@ -62,9 +62,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(path) = &args.model else { return wrong::misused("name the folder of a model") };
     let folder = match model_folder(path) {
         Ok(folder) => folder,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::misused(error),
     };
-    let dataset = dataset(args, &folder);
+    let dataset = match dataset(args, &folder) {
+        Ok(dataset) => dataset,
+        Err(error) => return wrong::misused(error),
+    };
     if args.statement {
         return statement(args, &folder, &dataset);
     }
@@ -77,10 +80,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     held_out(&folder, &dataset, args.json)
 }
 
-/// The dataset that was named, or the one beside the model.
-fn dataset(args: &Args, model: &Path) -> PathBuf {
-    let beside = || model.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
-    args.dataset.clone().unwrap_or_else(beside)
+/// The dataset that was named, or the one beside the model, which may be missing where none is read.
+///
+/// # Errors
+/// None was named and none is there, in words.
+fn dataset(args: &Args, model: &Path) -> Result<PathBuf, String> {
+    if let Some(named) = &args.dataset {
+        return dataset_folder(named);
+    }
+    let beside = model.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
+    let is_read = !args.statement && !args.toxicity.asked() && args.tasks.reads_dataset();
+    match dataset_folder(&beside) {
+        Err(error) if is_read => Err(format!("{error}, or name one with `--dataset`")),
+        _ => Ok(beside),
+    }
 }
 
 /// Says what the model was trained on. A dataset that was not named and is not there is not at hand.
@@ -89,21 +102,30 @@ fn statement(args: &Args, model: &Path, dataset: &Path) -> ExitCode {
     match model::eval::statement::statement(model, at_hand.then_some(dataset)) {
         Ok(told) if args.json => emit_json(&told, ExitCode::SUCCESS),
         Ok(told) => emit(&told.to_string(), ExitCode::SUCCESS),
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 
 fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
     let found = match model::eval::perplexity::held_out(model, dataset) {
         Ok(found) => found,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::stopped(error),
     };
     let told = |e: &Evaluation| {
-        serde_json::json!({
-            "loss": e.loss(), "perplexity": e.perplexity(), "bits_per_byte": e.bits_per_byte(),
-            "bits_per_character": e.bits_per_character(),
-            "tokens": e.tokens, "bytes": e.bytes, "characters": e.characters,
-        })
+        let mut row = serde_json::json!({
+            "loss": e.loss(), "tokens": e.tokens, "bytes": e.bytes, "characters": e.characters,
+        });
+        let of_text = [
+            ("perplexity", e.perplexity()),
+            ("bits_per_byte", e.bits_per_byte()),
+            ("bits_per_character", e.bits_per_character()),
+        ];
+        of_text.into_iter().for_each(|(key, number)| {
+            if let Some(number) = number {
+                row[key] = number.into();
+            }
+        });
+        row
     };
     let e = &found.all;
     if json {
@@ -112,13 +134,22 @@ fn held_out(model: &Path, dataset: &Path, json: bool) -> ExitCode {
         println!("{row}");
         return ExitCode::SUCCESS;
     }
-    println!("held-out loss       {:.4} nats per token", e.loss());
-    println!("perplexity          {:.3}", e.perplexity());
-    println!("bits per byte       {:.4}", e.bits_per_byte());
-    println!("bits per character  {:.4}", e.bits_per_character());
+    let per = if e.is_next_token { "token" } else { "predicted token, from more than what stands before it" };
+    println!("held-out loss       {:.4} nats per {per}", e.loss());
+    if let (Some(perplexity), Some(byte), Some(character)) =
+        (e.perplexity(), e.bits_per_byte(), e.bits_per_character())
+    {
+        println!("perplexity          {}", shown(perplexity, 3));
+        println!("bits per byte       {byte:.4}");
+        println!("bits per character  {character:.4}");
+    }
     println!("over                {} tokens, {} bytes", thousands(e.tokens), thousands(e.bytes));
     for (name, e) in &found.sources {
-        println!("  {:.4} bits per byte over {} bytes of {name}", e.bits_per_byte(), thousands(e.bytes));
+        let bytes = thousands(e.bytes);
+        match e.bits_per_byte() {
+            Some(bits) => println!("  {bits:.4} bits per byte over {bytes} bytes of {name}"),
+            None => println!("  loss {:.4} over {bytes} bytes of {name}", e.loss()),
+        }
     }
     ExitCode::SUCCESS
 }

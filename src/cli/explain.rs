@@ -32,6 +32,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Err(error) = super::train::dataset_folder(&args.dataset) {
+        return super::wrong::misused(error);
+    }
     let dataset = match Dataset::open(&args.dataset) {
         Ok(dataset) => dataset,
         Err(error) => return fail(&error),

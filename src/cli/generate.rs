@@ -54,11 +54,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let folder = match super::train::model_folder(&args.model) {
         Ok(folder) => folder,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::misused(error),
     };
     let sampler = match Sampler::open(&folder) {
         Ok(sampler) => sampler,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::stopped(error),
     };
     if !args.json {
         print!("{}", args.prompt);
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             tell(args, &generated, seconds);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 

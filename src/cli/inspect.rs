@@ -100,6 +100,9 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    if let Err(trouble) = super::wrong::there(&args.path) {
+        return trouble.tell();
+    }
     match Target::open(&args.path).and_then(|target| view(args, &target, kinds, &style())) {
         Ok(view) if args.json => emit_json(&view.json, ExitCode::SUCCESS),
         Ok(view) => emit(&view.text, ExitCode::SUCCESS),

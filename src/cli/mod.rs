@@ -1,6 +1,7 @@
 //! The command line: the only room that prints, exits or reads the environment.
 //!
-//! Exit codes: 0 done; 1 not done (or not found, or not equal); 2 wrong use, mistakes of a recipe included.
+//! Exit codes, by one rule for every command ([`wrong::Trouble`]): 0 done; 1 not done (or not found, or not equal); 2 wrong use: flags,
+//! settings, mistakes of a recipe, a path that is not what the command takes.
 
 /// Writes to standard output; where that of `std` panics, a reader that has gone away (`… | head`) is no failure.
 macro_rules! print {
@@ -53,8 +54,7 @@ use pipeline::dag::Kinds;
 use std::process::ExitCode;
 
 /// Stands under the help of every command.
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 1 not done, not found or not equal; 2 wrong use or mistakes in a recipe.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 not done, not found or not equal; 2 wrong use: flags, settings, a recipe, or a path that is not what the command takes.";
 
 #[derive(Parser)]
 #[command(version, about = "Data preparation for language models: from web addresses to a trained model")]

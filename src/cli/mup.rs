@@ -3,7 +3,8 @@
 mod plot;
 
 use super::output::emit_json;
-use super::{train, wrong};
+use super::train;
+use super::wrong::{self, Trouble};
 use model::Config;
 use model::widths::{Coordinate, RateLoss, coordinates, rates};
 use schemas::Settings;
@@ -72,15 +73,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             println!("plots: {}", args.out.display());
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(trouble) => trouble.tell(),
     }
 }
 
-fn work(
-    args: &Args,
-    dataset: &Path,
-    config: &Config,
-) -> Result<(Vec<Coordinate>, Vec<RateLoss>), Box<dyn std::error::Error>> {
+fn work(args: &Args, dataset: &Path, config: &Config) -> Result<(Vec<Coordinate>, Vec<RateLoss>), Trouble> {
     std::fs::create_dir_all(&args.out)?;
     let write = |name: &str, json: String, svg: String| {
         model::replace(&args.out.join(format!("{name}.json")), (json + "\n").as_bytes())?;

@@ -4,7 +4,7 @@ use super::output::{emit, emit_json};
 use super::progress::Progress;
 use super::stage::setting;
 use super::train::dataset_folder;
-use super::wrong;
+use super::wrong::{self, Trouble};
 use model::Config;
 use model::presets::{Comparison, Outcome, Preset, read};
 use pipeline::inspect::layout::thousands;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let outcomes = match compare(args, &dataset, &plan) {
         Ok(outcomes) => outcomes,
-        Err(error) => return wrong::failed(error),
+        Err(trouble) => return trouble.tell(),
     };
     let code =
         if outcomes.iter().all(|outcome| outcome.passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -83,17 +83,18 @@ fn plan(args: &Args) -> Result<Vec<(Preset, Config)>, String> {
 }
 
 /// Trains and measures one after the other, and writes the table after each.
-fn compare(args: &Args, dataset: &Path, plan: &[(Preset, Config)]) -> Result<Vec<Outcome>, String> {
-    let comparison = Comparison::open(dataset).map_err(|error| error.to_string())?;
+fn compare(args: &Args, dataset: &Path, plan: &[(Preset, Config)]) -> Result<Vec<Outcome>, Trouble> {
+    let comparison = Comparison::open(dataset)?;
     let mut outcomes = Vec::new();
     for (preset, config) in plan {
         let listener = args.progress.start();
         let outcome = comparison.run(*preset, config, &args.out.join(preset.name()), &listener);
         listener.end();
-        outcomes.push(outcome.map_err(|error| format!("preset {}: {error}", preset.name()))?);
+        outcomes
+            .push(outcome.map_err(|error| Trouble::from(error).of(&format!("preset {}", preset.name())))?);
         let path = args.out.join(TABLE);
-        let text = serde_json::to_string_pretty(&outcomes).map_err(|error| error.to_string())?;
-        model::replace(&path, (text + "\n").as_bytes()).map_err(|error| error.to_string())?;
+        let text = serde_json::to_string_pretty(&outcomes)?;
+        model::replace(&path, (text + "\n").as_bytes())?;
     }
     Ok(outcomes)
 }

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             show(&report, args);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 
@@ -88,9 +88,11 @@ fn show(report: &ScaleReport, args: &Args) {
     let row = |run: &Run| {
         let Run { point, width, layers, steps, learning_rate, bits_per_byte, .. } = run;
         let law = report.law.loss(point.parameters, point.tokens);
+        let bits_per_byte =
+            if bits_per_byte.is_nan() { "-".to_owned() } else { format!("{bits_per_byte:.4}") };
         let (parameters, tokens) = (thousands(point.parameters as u64), thousands(point.tokens as u64));
         println!(
-            "{parameters:>11}  {width:>5}  {layers:>6}  {tokens:>11}  {steps:>7}  {learning_rate:>9.2e}  {:>8.4}  {bits_per_byte:>9.4}  {law:>7.4}",
+            "{parameters:>11}  {width:>5}  {layers:>6}  {tokens:>11}  {steps:>7}  {learning_rate:>9.2e}  {:>8.4}  {bits_per_byte:>9}  {law:>7.4}",
             point.loss
         );
     };
@@ -102,14 +104,18 @@ fn show(report: &ScaleReport, args: &Args) {
     }
     let [rate, exponent] = report.learning_rate;
     println!("      learning rate = {rate:.2e} · (N ÷ 10⁶)^−{exponent:.2}");
+    // An objective that sees more than what stands before a token has none.
+    let bits = match report.bits_per_byte {
+        bits if bits.is_nan() => String::new(),
+        bits => format!(", {bits:.3} bits per byte"),
+    };
     println!(
-        "{} parameters, {} tokens: held-out loss {:.3} ({:.3} to {:.3} in 9 of 10 draws), {:.3} bits per byte",
+        "{} parameters, {} tokens: held-out loss {:.3} ({:.3} to {:.3} in 9 of 10 draws){bits}",
         thousands(prediction.parameters as u64),
         thousands(prediction.tokens as u64),
         prediction.loss,
         prediction.interval[0],
-        prediction.interval[1],
-        report.bits_per_byte
+        prediction.interval[1]
     );
     if let Some(miss) = prediction.backtest {
         println!("the smaller models predict the largest of the ladder within {:.1} %", miss.abs() * 100.0);

@@ -1,4 +1,5 @@
-//! `gristmill sweep DATASET|RECIPE --grid KEY=A,B`: many trainings side by side, ranked by held-out bits per byte.
+//! `gristmill sweep DATASET|RECIPE --grid KEY=A,B`: many trainings side by side, ranked by held-out bits per byte (or loss, where the objective
+//! has none).
 
 use super::output::emit_json;
 use super::progress::{Progress, Trials};
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     listener.end();
     let report = match result {
         Ok(report) => report,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::stopped(error),
     };
     let code = if report.best.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {
@@ -92,9 +93,15 @@ fn show(report: &SweepReport, args: &Args) {
     );
     for trial in report.trials.iter().take(SHOWN) {
         let name = one_line(&trial.name);
-        match (&trial.error, trial.steps, trial.loss, trial.validation_loss, trial.bits_per_byte) {
-            (None, Some(steps), Some(loss), Some(held), Some(bits)) => {
-                println!("{}{name:width$}  {steps:>7}  {loss:>9.4}  {held:>8.4}  {bits:>10.4}", rung(trial));
+        match (
+            &trial.error,
+            trial.steps,
+            trial.loss,
+            trial.validation_loss.filter(|_| trial.figure().is_some()),
+        ) {
+            (None, Some(steps), Some(loss), Some(held)) => {
+                let bits = trial.bits_per_byte.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.4}"));
+                println!("{}{name:width$}  {steps:>7}  {loss:>9.4}  {held:>8.4}  {bits:>10}", rung(trial));
             }
             (error, ..) => {
                 let error = error.as_deref().unwrap_or("its held-out loss is not a number");

@@ -1,6 +1,6 @@
 //! `gristmill trace MODEL --steps A..B`: the documents that a training read at given steps.
 
-use super::output::{emit, emit_json, fail};
+use super::output::{emit, emit_json};
 use super::train::MODEL;
 use super::wrong;
 use model::trace::{Sequence, trace};
@@ -42,10 +42,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let inner = dataset.join("dataset");
     let is_dataset = |folder: &Path| folder.join(manifest::FILE).is_file();
     let dataset = if !is_dataset(&dataset) && is_dataset(&inner) { inner } else { dataset };
+    if !is_dataset(&dataset) {
+        return wrong::misused(format!(
+            "{} holds no committed dataset; name that of the training with `--dataset`",
+            dataset.display()
+        ));
+    }
     match trace(&folder, &dataset, steps) {
         Ok(sequences) if args.json => emit_json(&sequences, ExitCode::SUCCESS),
         Ok(sequences) => emit(&text(&sequences), ExitCode::SUCCESS),
-        Err(error) => fail(&error),
+        Err(error) => wrong::stopped(error),
     }
 }
 

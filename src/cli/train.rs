@@ -2,7 +2,8 @@
 
 use super::curve::Watched;
 use super::progress::Progress;
-use super::{build::workdir, environment, wrong};
+use super::wrong::{self, Trouble};
+use super::{build::workdir, environment};
 use model::Config;
 use model::device::{Place, Precision};
 use model::train::TrainReport;
@@ -16,6 +17,9 @@ use std::process::ExitCode;
 
 /// Folder of the model in that of a build.
 pub(super) const MODEL: &str = "model";
+
+/// A greater perplexity is told by its power of ten.
+const PERPLEXITY_PLAIN_MAX: f64 = 1e6;
 
 #[derive(clap::Args)]
 #[command(
@@ -91,6 +95,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
+    if let Err(trouble) = assert_for_model(&out) {
+        return trouble.tell();
+    }
     if args.find_batch {
         if !matches!(args.device, Device::Cpu) {
             return wrong::misused(
@@ -177,13 +184,43 @@ pub(super) fn model_folder(path: &Path) -> Result<PathBuf, String> {
     Err(format!("{}: {why}", path.display()))
 }
 
+/// Names in a folder that a training or an alignment began to write.
+const BEGUN: [&str; 6] =
+    ["checkpoints", "metrics.jsonl", "training.json", "config.json", "chats", "refused.jsonl"];
+
+/// Refuses to write a model among files of something else. Names that begin with a dot are nothing of anybody's.
+///
+/// # Errors
+/// Wrong use: the folder holds something, and no model that was begun.
+pub(super) fn assert_for_model(out: &Path) -> Result<(), Trouble> {
+    if out.is_file() {
+        return Err(Trouble::Use(format!("{}: is a file; name a folder for the model", out.display())));
+    }
+    let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    if names.is_empty() || (!is_dataset(out) && names.iter().any(|name| BEGUN.contains(&name.as_str()))) {
+        return Ok(());
+    }
+    let first = names.iter().min().map_or("", String::as_str);
+    Err(Trouble::Use(format!(
+        "{}: holds other things (`{first}`) and no model, whose files would lie among them; name a folder of its own, as `--out {}`",
+        out.display(),
+        out.join(MODEL).display()
+    )))
+}
+
 fn is_dataset(folder: &Path) -> bool {
     folder.join(manifest::FILE).is_file()
 }
 
 /// Does a training that is watched; gives what it came to, and the loss curve.
-pub(super) fn watched<T>(progress: Progress, work: impl FnOnce(&Watched) -> T) -> (T, Option<String>) {
-    let watched = Watched::start(progress);
+pub(super) fn watched<T>(
+    progress: Progress,
+    out: &Path,
+    work: impl FnOnce(&Watched) -> T,
+) -> (T, Option<String>) {
+    let watched = Watched::start(progress, out);
     let result = work(&watched);
     (result, watched.end())
 }
@@ -207,8 +244,11 @@ pub(super) fn with_settings(
     if !config.init_from.is_empty() {
         config.init_from = FilePath(settings.resolve(&config.init_from));
     }
+    if let Err(trouble) = assert_for_model(out) {
+        return trouble.tell();
+    }
     let (result, curve) =
-        watched(progress, |watched| model::train::run_on(place, dataset, out, &config, watched));
+        watched(progress, out, |watched| model::train::run_on(place, dataset, out, &config, watched));
     match result {
         Ok(report) if json => match serde_json::to_string(&report) {
             Ok(json) => {
@@ -224,7 +264,15 @@ pub(super) fn with_settings(
             show(&report, out);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
+    }
+}
+
+/// A perplexity in so many digits behind the point; a large one by its power of ten.
+pub(super) fn shown(perplexity: f64, digits: usize) -> String {
+    match perplexity {
+        large if large > PERPLEXITY_PLAIN_MAX => format!("{large:.2e}"),
+        perplexity => format!("{perplexity:.digits$}"),
     }
 }
 
@@ -238,17 +286,37 @@ pub(super) fn show(report: &TrainReport, out: &Path) {
         thousands(*tokens)
     );
     print!("training loss {loss:.3}");
-    if let (Some(held), Some(perplexity), Some(bits)) =
-        (report.validation_loss, report.perplexity, report.bits_per_byte)
-    {
-        print!(", held-out loss {held:.3}, perplexity {perplexity:.1}, {bits:.3} bits per byte");
+    if let Some(held) = report.validation_loss {
+        print!(", held-out loss {held:.3}");
+    }
+    match (report.validation_loss, report.perplexity, report.bits_per_byte) {
+        (_, Some(perplexity), Some(bits)) => {
+            print!(", perplexity {}, {bits:.3} bits per byte", shown(perplexity, 1));
+        }
+        (Some(_), ..) => print!(" per predicted token"),
+        _ => {}
     }
     println!();
     if report.sources.len() > 1 {
         let width = report.sources.iter().map(|found| found.source.chars().count()).max().unwrap_or(0);
         for found in &report.sources {
-            let (name, bits, bytes) = (one_line(&found.source), found.bits_per_byte, thousands(found.bytes));
-            println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes");
+            let (name, bytes) = (one_line(&found.source), thousands(found.bytes));
+            match found.bits_per_byte {
+                Some(bits) => println!("  {name:width$}  {bits:.3} bits per byte over {bytes} bytes"),
+                None => println!("  {name:width$}  loss {:.3} over {bytes} bytes", found.loss),
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_perplexity_is_told_by_its_power_of_ten() {
+        let told =
+            [12.345, 1e6, 1_234_567.0, 40_f64.exp(), f64::INFINITY].map(|perplexity| shown(perplexity, 1));
+        assert_eq!(told, ["12.3", "1000000.0", "1.23e6", "2.35e17", "inf"]);
     }
 }

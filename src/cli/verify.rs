@@ -23,6 +23,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Err(error) = super::train::dataset_folder(&args.dataset) {
+        return super::wrong::misused(error);
+    }
     let verified = match Dataset::open(&args.dataset).and_then(|dataset| verify(&dataset)) {
         Ok(verified) => verified,
         Err(error) => return fail(&error),

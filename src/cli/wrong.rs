@@ -1,9 +1,100 @@
 //! How mistakes and failures are shown.
 
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use model::TrainError;
 use pipeline::recipe::{Mistake, Mistakes};
 use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
+
+/// Why a command ends without having done its work; the exit code follows from it, in every command by one rule.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// What was given cannot be: a flag, a setting, a path that is not what the command takes. Exit code 2.
+    Use(String),
+    /// The work did not succeed. Exit code 1.
+    Work(String),
+}
+
+impl Trouble {
+    /// Tells it.
+    pub(super) fn tell(self) -> ExitCode {
+        match self {
+            Self::Use(message) => misused(message),
+            Self::Work(message) => failed(message),
+        }
+    }
+
+    /// The same, with words in front.
+    pub(super) fn of(self, what: &str) -> Self {
+        match self {
+            Self::Use(message) => Self::Use(format!("{what}: {message}")),
+            Self::Work(message) => Self::Work(format!("{what}: {message}")),
+        }
+    }
+}
+
+/// Settings that do not fit together, to the folder or to a model are wrong use, all else of the trainer is work.
+impl From<TrainError> for Trouble {
+    fn from(error: TrainError) -> Self {
+        let message = error.to_string();
+        match error {
+            TrainError::Config { .. } | TrainError::OtherRun { .. } | TrainError::OtherModel { .. } => {
+                Self::Use(message)
+            }
+            _ => Self::Work(message),
+        }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(message: String) -> Self {
+        Self::Work(message)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Work(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Trouble {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Work(error.to_string())
+    }
+}
+
+/// Tells what stopped the trainer.
+pub(super) fn stopped(error: TrainError) -> ExitCode {
+    Trouble::from(error).tell()
+}
+
+/// Refuses a path where there is nothing.
+///
+/// # Errors
+/// Wrong use, with the path.
+pub(super) fn there(path: &Path) -> Result<(), Trouble> {
+    match path.exists() {
+        true => Ok(()),
+        false => Err(Trouble::Use(format!("{}: there is no such file or folder", path.display()))),
+    }
+}
+
+/// Refuses to write into a folder that holds something.
+///
+/// # Errors
+/// Wrong use, with the path.
+pub(super) fn free(path: &Path) -> Result<(), Trouble> {
+    let taken = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) || path.is_file();
+    match taken {
+        true => Err(Trouble::Use(format!(
+            "{}: is there already and not empty; name another folder",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
+}
 
 /// Something could not be done.
 pub(super) fn failed(error: impl Display) -> ExitCode {

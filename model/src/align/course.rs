@@ -175,6 +175,8 @@ impl<'a> Course<'a> {
             own.iter().for_each(|parameter| parameter.thaw());
         }
         let mut settings = job.common.table();
+        settings.extend(job.common.settled());
+        settings.extend(job.template.map(|name| ("template".to_owned(), name.to_owned())));
         settings.extend(subject.settings);
         settings.insert("method".into(), subject.method.into());
         settings.insert("base".into(), adapter::hash(job.base)?);
@@ -183,7 +185,7 @@ impl<'a> Course<'a> {
         let checkpoints = Checkpoints::open(job.out)?;
         let found = checkpoints.newest(&begin, |message| job.observer.event(TrainEvent::Note { message }))?;
         let learning = model.learning();
-        let trainer = trainer(job.common);
+        let trainer = trainer(job.common, subject.steps);
         let mut optimizer = Optimizer::of(&model, &trainer);
         let mut state = begin;
         if let Some(checkpoint) = found {
@@ -341,14 +343,17 @@ impl<'a> Course<'a> {
     }
 }
 
-/// The settings of alignment as optimizer and schedule take them.
-fn trainer(common: &Common) -> Config {
-    let Common { learning_rate, learning_rate_min, warmup_steps, .. } = *common;
+/// Steps of the warm-up where the settings say nothing and the course is long enough, and the part of all steps that it takes at most.
+const WARMUP: (u64, u64) = (20, 10);
+
+/// The settings of alignment as optimizer and schedule take them in a course of so many steps.
+fn trainer(common: &Common, steps: u64) -> Config {
+    let Common { learning_rate_min, warmup_steps, .. } = *common;
     let Common { weight_decay, beta1, beta2, clip_norm, .. } = *common;
     Config {
-        learning_rate,
+        learning_rate: common.learning_rate(),
         learning_rate_min: Some(learning_rate_min),
-        warmup_steps,
+        warmup_steps: Some(warmup_steps.unwrap_or(WARMUP.0.min(steps / WARMUP.1))),
         weight_decay,
         beta1,
         beta2,

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! δ = [log π(chosen) − log π(rejected)] − [log ρ(chosen) − log ρ(rejected)],  ρ the model before the first step
-//! L = −(1 − ε)·log σ(βδ) − ε·log σ(−βδ);   ∂L/∂δ = −β·[(1 − ε)·σ(−βδ) − ε·σ(βδ)]
+//! L = −(1 − ε)·log σ(βδ) − ε·log σ(−βδ) − α·log π(chosen) ÷ |chosen|;   ∂L/∂δ = −β·[(1 − ε)·σ(−βδ) − ε·σ(βδ)]
 //! ```
+//! The last term is that of RPO (arXiv 2404.19733): δ alone may grow while both answers become less likely, and what the model knew goes with
+//! the better one. α is `chosen_weight`; 0 is DPO.
 //! ε is label smoothing (conservative DPO). β·log(π/ρ) is the implicit reward; a pair counts as right when that of the
 //! better answer is greater. log ρ does not change, so it is computed once and kept beside the checkpoints.
 
@@ -25,6 +27,8 @@ config! {
         beta: f64 = 0.1, in 0.0..=100.0;
         /// Share of pairs taken to be labelled the wrong way round.
         label_smoothing: f64 = 0.0, in 0.0..=0.5;
+        /// Weight of the mean −log π of a token of the better answer, which keeps it from becoming less likely (RPO, arXiv 2404.19733: 1).
+        chosen_weight: f64 = 0.0, in 0.0..=100.0;
         /// Whether log-probabilities are those of a token on average instead of the answer's, as in SimPO (arXiv 2405.14734).
         length_normalised: bool = false;
         /// Whether the model before the first step is left out: all of log ρ is 0.
@@ -100,6 +104,11 @@ impl Dpo {
     fn of_answer(&self, tokens: &[f64]) -> (f64, f64) {
         let share = if self.length_normalised { 1.0 / tokens.len().max(1) as f64 } else { 1.0 };
         (tokens.iter().sum::<f64>() * share, share)
+    }
+
+    /// Mean −log π of a token of an answer of so many, from what [`Dpo::of_answer`] gives.
+    fn of_token(&self, answer: f64, tokens: usize) -> f64 {
+        if self.length_normalised { -answer } else { -answer / tokens.max(1) as f64 }
     }
 
     /// Loss of a margin δ and its derivative.
@@ -185,14 +194,20 @@ struct Sums {
     right: f64,
     chosen: f64,
     rejected: f64,
+    /// −log π of a token of the better answers.
+    nats: f64,
     pairs: f64,
 }
 
 impl Sums {
-    fn add(&mut self, settings: &Dpo, policy: [f64; 2], reference: [f64; 2]) {
+    /// Adds a pair whose better answer has so many tokens.
+    fn add(&mut self, settings: &Dpo, policy: [f64; 2], reference: [f64; 2], tokens: usize) {
+        let nats = settings.of_token(policy[0], tokens);
         let rewards = [0, 1].map(|at| settings.beta * (policy[at] - reference[at]));
         let margin = rewards[0] - rewards[1];
         self.loss += settings.loss((policy[0] - policy[1]) - (reference[0] - reference[1])).0;
+        self.loss += settings.chosen_weight * nats;
+        self.nats += nats;
         self.margin += margin;
         // Before the first step both rewards are 0: neither right nor wrong.
         self.right += if margin > 0.0 {
@@ -215,6 +230,7 @@ impl Sums {
             ("margin", mean(self.margin)),
             ("reward_chosen", mean(self.chosen)),
             ("reward_rejected", mean(self.rejected)),
+            ("chosen_loss", mean(self.nats)),
         ]
     }
 }
@@ -226,7 +242,7 @@ impl Lesson for Preferences<'_> {
         let chosen = rows_of_step(rows.train.len(), step_rows, step, common.seed);
         let mut sums = Sums::default();
         for (micro, chosen) in
-            chosen.chunks(usize::try_from(common.batch_rows).unwrap_or(usize::MAX)).enumerate()
+            chosen.chunks(usize::try_from(common.batch_rows()).unwrap_or(usize::MAX)).enumerate()
         {
             let packed = Packed::new(&texts(chosen.iter().map(|&at| &rows.train[at])), model.shape.eos);
             let dropout = common.dropout_of(step * common.accumulate + micro as u64);
@@ -240,7 +256,8 @@ impl Lesson for Preferences<'_> {
                     for (tokens, by_token) in both.iter().zip(by_tokens) {
                         derivatives.push(vec![by_token / step_rows as f64; tokens.len()]);
                     }
-                    sums.add(settings, [0, 1].map(|at| settings.of_answer(&both[at]).0), reference);
+                    let policy = [0, 1].map(|at| settings.of_answer(&both[at]).0);
+                    sums.add(settings, policy, reference, both[0].len());
                 }
                 (loss, derivatives)
             })?;
@@ -251,9 +268,11 @@ impl Lesson for Preferences<'_> {
     fn held_out(&mut self, model: &Transformer<f32>) -> Result<Vec<Measure>, TrainError> {
         let mut sums = Sums::default();
         let found = scores(model, &self.rows.held_out, self.settings)?;
-        for (policy, reference) in found.into_iter().zip(&self.reference.held_out) {
+        let pairs = self.rows.held_out.iter().zip(&self.reference.held_out);
+        for (policy, (pair, reference)) in found.into_iter().zip(pairs) {
             // Both through single precision: a model that has not changed has a margin of 0.
-            sums.add(self.settings, policy.map(|score| f64::from(score as f32)), *reference);
+            let policy = policy.map(|score| f64::from(score as f32));
+            sums.add(self.settings, policy, *reference, pair.chosen.len());
         }
         Ok(if sums.pairs == 0.0 { Vec::new() } else { sums.measures() })
     }
@@ -264,7 +283,10 @@ pub(super) fn pair(settings: &Dpo, tokens: &[Vec<f64>; 2], reference: [f64; 2]) 
     let (chosen, by_chosen) = settings.of_answer(&tokens[0]);
     let (rejected, by_rejected) = settings.of_answer(&tokens[1]);
     let (loss, by_delta) = settings.loss((chosen - rejected) - (reference[0] - reference[1]));
-    (loss, [by_delta * by_chosen, -by_delta * by_rejected])
+    let (weight, count) = (settings.chosen_weight, tokens[0].len());
+    let kept = weight * settings.of_token(chosen, count);
+    let by_kept = -weight / count.max(1) as f64;
+    (loss + kept, [by_delta * by_chosen + by_kept, -by_delta * by_rejected])
 }
 
 #[cfg(test)]
@@ -277,6 +299,8 @@ mod tests {
             Dpo { beta: 0.3, ..Dpo::default() },
             Dpo { beta: 2.0, label_smoothing: 0.2, ..Dpo::default() },
             Dpo { length_normalised: true, ..Dpo::default() },
+            Dpo { chosen_weight: 1.5, ..Dpo::default() },
+            Dpo { chosen_weight: 0.5, length_normalised: true, label_smoothing: 0.1, ..Dpo::default() },
         ] {
             let tokens = [vec![-1.0, -0.5, -2.0], vec![-0.25, -3.0]];
             let reference = [-3.0, -1.5];
@@ -298,6 +322,9 @@ mod tests {
         let settings = Dpo { beta: 0.1, ..Dpo::default() };
         let (loss, _) = pair(&settings, &[vec![-2.0, -1.0], vec![-4.0]], [-3.5, -3.5]);
         assert!((loss - (1.0_f64 + (-0.1_f64).exp()).ln()).abs() < 1e-12);
+        let settings = Dpo { chosen_weight: 2.0, ..settings };
+        let (kept, _) = pair(&settings, &[vec![-2.0, -1.0], vec![-4.0]], [-3.5, -3.5]);
+        assert!((kept - loss - 2.0 * 1.5).abs() < 1e-12);
         // No overflow far out.
         assert!(settings.loss(1e6).0.abs() < 1e-12 && (settings.loss(-1e6).0 - 1e5).abs() < 1e-6);
     }

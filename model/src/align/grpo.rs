@@ -250,7 +250,7 @@ impl Lesson for Policy<'_> {
     fn step(&mut self, model: &Transformer<f32>, step: u64) -> Result<Vec<Measure>, TrainError> {
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let round = step / self.settings.updates;
-        let chunk = size(self.common.batch_rows.saturating_mul(self.settings.group));
+        let chunk = size(self.common.batch_rows().saturating_mul(self.settings.group));
         let mut measured = Vec::new();
         if !self.may_stop_before(step) && self.round.is_empty() {
             let message = format!("step {step} is inside a round of {} updates", self.settings.updates);

@@ -21,8 +21,10 @@ use crate::architecture::Transformer;
 use crate::error::TrainError;
 use crate::folder;
 use crate::progress::TrainObserver;
+use crate::train::REPORT;
 use schemas::{config, manifest};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -37,18 +39,20 @@ config! {
         lora_targets: Vec<String> = Vec::new();
         /// Optimizer steps; 0 means as many as make `epochs`.
         steps: u64 = 0, in 0..=100_000_000;
-        /// Passes over the rows, where `steps` is 0.
-        epochs: u64 = 1, in 1..=1_000_000;
-        /// Rows of a micro-batch: packed sequences (`sft`), pairs (`dpo`, `reward`) or prompts (`grpo`).
-        batch_rows: u64 = 8, in 1..=65_536;
+        /// Passes over the rows, where `steps` is 0; unset means 1, and for `sft` on few rows as many as make 100 steps, 10 at most.
+        epochs: Option<u64> = None, in Some(1)..=Some(1_000_000);
+        /// Rows of a micro-batch: packed sequences (`sft`), pairs (`dpo`, `reward`) or prompts (`grpo`); unset means 8, and for `sft` on few
+        /// rows as few as make 16 steps of a pass.
+        batch_rows: Option<u64> = None, in Some(1)..=Some(65_536);
         /// Micro-batches of a step; the gradient is that of one batch of all of them.
         accumulate: u64 = 1, in 1..=65_536;
-        /// Learning rate after the warm-up.
-        learning_rate: f64 = 0.0001, in 0.0..=10.0;
+        /// Learning rate after the warm-up; unset means 0.0001, and for `sft` a third of the rate that the model was trained at, where its
+        /// training.json tells.
+        learning_rate: Option<f64> = None, in Some(0.0)..=Some(10.0);
         /// Learning rate at the end of the cosine.
         learning_rate_min: f64 = 0.0, in 0.0..=10.0;
-        /// Steps in which the learning rate rises from 0, at most a tenth of all steps.
-        warmup_steps: u64 = 20, in 0..=10_000_000;
+        /// Steps in which the learning rate rises from 0; unset means 20, or a tenth of all steps where that is less.
+        warmup_steps: Option<u64> = None, in Some(0)..=Some(10_000_000);
         /// Weight decay of matrices (AdamW, arXiv 1711.05101).
         weight_decay: f64 = 0.0, in 0.0..=10.0;
         /// Decay of the mean of gradients.
@@ -70,18 +74,68 @@ config! {
     }
 }
 
+/// Rows of a micro-batch where neither settings nor few rows say otherwise.
+const BATCH_ROWS: u64 = 8;
+/// Steps of a pass that a micro-batch of few rows leaves, and steps of all passes over them: fewer teach little.
+const FEW_ROWS_STEPS: (u64, u64) = (16, 100);
+/// Most passes over few rows: more of them are learned by heart.
+const FEW_ROWS_EPOCHS_MAX: u64 = 10;
+/// Learning rate where neither settings nor the model say otherwise, and the part of the model's own that fine-tuning takes.
+const LEARNING_RATE: (f64, f64) = (0.0001, 1.0 / 3.0);
+
 impl Common {
+    /// Rows of a micro-batch.
+    fn batch_rows(&self) -> u64 {
+        self.batch_rows.unwrap_or(BATCH_ROWS)
+    }
+
     /// Rows of a step.
-    const fn step_rows(&self) -> u64 {
-        self.batch_rows * self.accumulate
+    fn step_rows(&self) -> u64 {
+        self.batch_rows() * self.accumulate
     }
 
     /// Steps in all over so many rows.
-    const fn steps_over(&self, rows: u64) -> u64 {
+    fn steps_over(&self, rows: u64) -> u64 {
         match self.steps {
-            0 => (rows * self.epochs).div_ceil(self.step_rows()),
+            0 => (rows * self.epochs.unwrap_or(1)).div_ceil(self.step_rows()),
             steps => steps,
         }
+    }
+
+    /// The settings of a course over so many rows, which decide on what was left unset.
+    fn over_few(&self, rows: u64) -> Self {
+        let (pass, all) = FEW_ROWS_STEPS;
+        let few = || (rows / (pass * self.accumulate)).clamp(1, BATCH_ROWS);
+        let batch_rows = self.batch_rows.unwrap_or_else(few);
+        let pass_steps = rows.div_ceil(batch_rows * self.accumulate).max(1);
+        let epochs = self.epochs.unwrap_or_else(|| all.div_ceil(pass_steps).clamp(1, FEW_ROWS_EPOCHS_MAX));
+        Self { batch_rows: Some(batch_rows), epochs: Some(epochs), ..self.clone() }
+    }
+
+    /// Learning rate after the warm-up.
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(LEARNING_RATE.0)
+    }
+
+    /// The same settings, with a rate for fine-tuning a model where none was set.
+    fn rate_of(self, base: &Path) -> Self {
+        let told = || {
+            let told: Value = serde_json::from_slice(&std::fs::read(base.join(REPORT)).ok()?).ok()?;
+            let rate: f64 = told["settings"]["learning_rate"].as_str()?.parse().ok()?;
+            // An alignment was at such a rate already. Three digits are read more easily than all.
+            let part = if told["method"].is_null() { LEARNING_RATE.1 } else { 1.0 };
+            format!("{:.2e}", rate * part).parse().ok()
+        };
+        Self { learning_rate: self.learning_rate.or_else(told), ..self }
+    }
+
+    /// What stands for settings that were left unset.
+    fn settled(&self) -> [(String, String); 3] {
+        [
+            ("batch_rows".to_owned(), self.batch_rows().to_string()),
+            ("epochs".to_owned(), self.epochs.unwrap_or(1).to_string()),
+            ("learning_rate".to_owned(), format!("{:?}", self.learning_rate())),
+        ]
     }
 
     /// Dropout of a micro-batch, counted through all steps.
@@ -103,6 +157,8 @@ pub struct Job<'a> {
     pub merge: bool,
     /// `tokenizer_config.json` of the aligned model, with the layout of its chats.
     pub tokenizer_config: Option<&'a [u8]>,
+    /// Name of that layout, where it is known.
+    pub template: Option<&'a str>,
     /// Who listens.
     pub observer: &'a dyn TrainObserver,
 }
@@ -161,7 +217,7 @@ pub struct AlignReport {
     pub before: BTreeMap<String, f64>,
     /// The same after the last.
     pub after: BTreeMap<String, f64>,
-    /// Settings, defaults included, with the way and the hash of the base model.
+    /// Settings, defaults included, with the way, the layout of chats (`template`) and the hash of the base model.
     pub settings: BTreeMap<String, String>,
     /// Hexadecimal blake3 of the rows, or of their dataset's manifest.
     pub rows: String,

@@ -206,7 +206,7 @@ impl Lesson for Comparisons<'_> {
         let step_rows = size(common.step_rows());
         let chosen = rows_of_step(rows.train.len(), step_rows, step, common.seed);
         let mut found = Vec::with_capacity(step_rows);
-        for (micro, chosen) in chosen.chunks(size(common.batch_rows)).enumerate() {
+        for (micro, chosen) in chosen.chunks(size(common.batch_rows())).enumerate() {
             let texts = texts(chosen.iter().map(|&at| &rows.train[at]));
             let dropout = common.dropout_of(step * common.accumulate + micro as u64);
             gradients(model, head, &texts, dropout, |rewards| {

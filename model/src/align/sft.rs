@@ -41,7 +41,8 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
             "sequences of {length} tokens are longer than the model's context of {context}"
         )));
     }
-    let common = job.common;
+    let common = &job.common.over_few(dataset.train.count()).rate_of(job.base);
+    let job = &Job { common, ..*job };
     let subject = Subject {
         method: "sft",
         settings: BTreeMap::new(),
@@ -69,7 +70,7 @@ impl Lesson for Answers<'_> {
     fn step(&mut self, model: &Transformer<f32>, step: u64) -> Result<Vec<Measure>, TrainError> {
         let mut batches = Vec::new();
         for _ in 0..self.common.accumulate {
-            let rows = self.stream.take(self.common.batch_rows)?;
+            let rows = self.stream.take(self.common.batch_rows())?;
             batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();

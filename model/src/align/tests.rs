@@ -215,7 +215,7 @@ fn the_gradient_of_preferences_is_the_numeric_one() {
     let texts = [(&[1, 2, 3][..], &[4, 5][..]), (&[1, 2, 3], &[6, 2, 1, 8]), (&[7], &[8, 9]), (&[7], &[2])];
     let texts = texts.map(|(prompt, answer)| Sequence { prompt, answer });
     let packed = Packed::new(&texts, 0);
-    let settings = Dpo { beta: 0.5, label_smoothing: 0.1, ..Dpo::default() };
+    let settings = Dpo { beta: 0.5, label_smoothing: 0.1, chosen_weight: 0.7, ..Dpo::default() };
     let loss = |tokens: &[Vec<f64>]| {
         let found =
             tokens.as_chunks::<2>().0.iter().map(|both| (both, dpo::pair(&settings, both, [-7.0, -9.0])));
@@ -285,7 +285,7 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     let base = folder.join("base");
     let out = |run: &str| folder.join(format!("{name}-{run}"));
     let job = |out: &Path, observer: &dyn TrainObserver| {
-        way(&Job { base: &base, out, common, merge, tokenizer_config: None, observer })
+        way(&Job { base: &base, out, common, merge, tokenizer_config: None, template: None, observer })
     };
     let report = job(&out("straight"), &Silent).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
@@ -305,13 +305,14 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     }
     // One that has ended is not done again; another one is refused.
     assert_eq!(job(&out("straight"), &Silent).unwrap(), report);
-    let other = Common { learning_rate: 0.5, ..common.clone() };
+    let other = Common { learning_rate: Some(0.5), ..common.clone() };
     let job = Job {
         base: &base,
         out: &out("straight"),
         common: &other,
         merge,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     let told = way(&job).unwrap_err().to_string();
@@ -325,9 +326,9 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     base(&folder.0);
     let common = Common {
         steps: 20,
-        batch_rows: 4,
+        batch_rows: Some(4),
         accumulate: 2,
-        learning_rate: 0.02,
+        learning_rate: Some(0.02),
         checkpoint_every: 4,
         dropout: 0.1,
         ..Common::default()
@@ -369,6 +370,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
         common: &uneven,
         merge: false,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     grpo(&job).unwrap();
@@ -396,17 +398,85 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
 }
 
 #[test]
+fn few_rows_are_read_in_small_steps_and_many_passes() {
+    let check = |common: Common, rows: u64, expected: (u64, u64, u64)| {
+        let settled = common.over_few(rows);
+        let found = (settled.batch_rows(), settled.epochs.unwrap(), settled.steps_over(rows));
+        assert_eq!(found, expected, "{rows} rows");
+    };
+    check(Common::default(), 3, (1, 10, 30));
+    check(Common::default(), 50, (3, 6, 100));
+    check(Common::default(), 128, (8, 7, 112));
+    check(Common::default(), 5000, (8, 1, 625));
+    // What was set stays, and the rest goes by it.
+    check(Common { epochs: Some(1), ..Common::default() }, 50, (3, 1, 17));
+    check(Common { batch_rows: Some(8), ..Common::default() }, 50, (8, 10, 63));
+    check(Common { accumulate: 2, ..Common::default() }, 64, (2, 7, 112));
+    check(Common { steps: 9, ..Common::default() }, 50, (3, 6, 9));
+}
+
+#[test]
+fn an_unset_rate_is_a_third_of_that_of_the_model() {
+    let folder = Folder::new("rate");
+    let write = |told: &str| std::fs::write(folder.0.join("training.json"), told).unwrap();
+    let rate = |common: Common| common.rate_of(&folder.0).learning_rate();
+    assert_eq!(rate(Common::default()), 0.0001);
+    write(r#"{"settings": {"learning_rate": "0.005"}}"#);
+    assert_eq!(rate(Common::default()), 0.00167);
+    assert_eq!(rate(Common { learning_rate: Some(0.1), ..Common::default() }), 0.1);
+    write(r#"{"method": "sft", "settings": {"learning_rate": "0.002"}}"#);
+    assert_eq!(rate(Common::default()), 0.002);
+}
+
+/// Pairs whose better answer begins as the worse one does: DPO lets both become less likely, and the weight keeps the better one.
+#[test]
+fn a_weight_on_the_better_answers_keeps_them_likely() {
+    let folder = Folder::new("chosen-weight");
+    base(&folder.0);
+    let base = folder.0.join("base");
+    let common =
+        Common { epochs: Some(12), batch_rows: Some(8), learning_rate: Some(0.01), ..Common::default() };
+    let pair = |at: u32| Pair {
+        line: u64::from(at) + 1,
+        prompt: vec![at % 20 + 1],
+        chosen: vec![at % 20 + 2, at % 20 + 3, 0],
+        rejected: vec![at % 20 + 2, at % 20 + 4, 0],
+    };
+    let (held_out, train) = (0..60).map(pair).partition(|pair: &Pair| pair.line > 40);
+    let rows = Rows { name: "pairs".into(), hash: [9; 32], train, held_out, end: 0 };
+    let ended = |chosen_weight: f64| {
+        let out = folder.0.join(format!("out-{chosen_weight}"));
+        let job = Job {
+            base: &base,
+            out: &out,
+            common: &common,
+            merge: false,
+            tokenizer_config: None,
+            template: None,
+            observer: &Silent,
+        };
+        dpo::dpo(&job, &rows, &Dpo { chosen_weight, beta: 0.5, ..Dpo::default() }).unwrap()
+    };
+    let [alone, kept] = [0.0, 1.0].map(ended);
+    assert_eq!(alone.before["chosen_loss"], kept.before["chosen_loss"]);
+    assert!(kept.after["chosen_loss"] < kept.before["chosen_loss"], "{kept:?}");
+    assert!(kept.after["chosen_loss"] < 0.9 * alone.after["chosen_loss"], "{alone:?} {kept:?}");
+    assert!(kept.after["accuracy"] > 0.8, "{kept:?}");
+}
+
+#[test]
 fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
     let folder = Folder::new("begin");
     base(&folder.0);
     let (base, out) = (folder.0.join("base"), folder.0.join("out"));
-    let common = Common { steps: 4, learning_rate: 0.02, ..Common::default() };
+    let common = Common { steps: 4, learning_rate: Some(0.02), ..Common::default() };
     let job = Job {
         base: &base,
         out: &out,
         common: &common,
         merge: false,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     let rows = Rows { end: 9, ..pairs() };
@@ -437,6 +507,7 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
         common: &common,
         merge: false,
         tokenizer_config: None,
+        template: None,
         observer: &Silent,
     };
     let over = Job { out: &base, ..job };

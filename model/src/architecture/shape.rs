@@ -138,17 +138,9 @@ impl Shape {
         let layers = size(config.layers);
         let norm_place = config.norm_place.unwrap_or(preset.norm_place);
         let parallel = config.parallel.unwrap_or(preset.parallel);
-        if parallel && norm_place == NormPlace::After {
-            return Err(Misfit {
-                keys: &["parallel", "norm_place"],
-                message:
-                    "`parallel` = true with `norm_place` = \"after\": the parts share the norm before them"
-                        .to_owned(),
-                help: "set `norm_place = \"before\"` or `parallel = false`",
-            });
-        }
+        fits_parts(parallel, norm_place)?;
         let mixers = mixers(config, layers)?;
-        fits_objective(config, &mixers)?;
+        fits_objective(config.objective, config.window.map(size), &mixers)?;
         Ok(Self {
             architecture: config.architecture,
             layers,
@@ -191,10 +183,27 @@ fn size(n: u64) -> usize {
     usize::try_from(n).expect("ranges keep sizes within an address space")
 }
 
+/// Whether the parts of a block can stand as they are to.
+pub(super) fn fits_parts(parallel: bool, norm_place: NormPlace) -> Result<(), Misfit> {
+    if parallel && norm_place == NormPlace::After {
+        return Err(Misfit {
+            keys: &["parallel", "norm_place"],
+            message: "`parallel` = true with `norm_place` = \"after\": the parts share the norm before them"
+                .to_owned(),
+            help: "set `norm_place = \"before\"` or `parallel = false`",
+        });
+    }
+    Ok(())
+}
+
 /// Whether the parts can see what the objective lets them see.
-fn fits_objective(config: &Config, mixers: &[Mixer]) -> Result<(), Misfit> {
-    let name = config.objective.show();
-    if mixers.contains(&Mixer::Recurrence) && !config.objective.is_next_token() {
+pub(super) fn fits_objective(
+    objective: Objective,
+    window: Option<usize>,
+    mixers: &[Mixer],
+) -> Result<(), Misfit> {
+    let name = objective.show();
+    if mixers.contains(&Mixer::Recurrence) && !objective.is_next_token() {
         return Err(Misfit {
             keys: &["mixers", "objective", "preset"],
             message: format!(
@@ -203,7 +212,7 @@ fn fits_objective(config: &Config, mixers: &[Mixer]) -> Result<(), Misfit> {
             help: "leave `mixers` unset, or take `objective = \"causal\"`",
         });
     }
-    if config.window.is_some() && config.objective == Objective::Permutation {
+    if window.is_some() && objective == Objective::Permutation {
         return Err(Misfit {
             keys: &["window", "objective", "preset"],
             message: format!(

@@ -59,9 +59,10 @@ impl Sums {
         self.characters += characters;
     }
 
-    fn told(self) -> Evaluation {
+    fn told(self, is_next_token: bool) -> Evaluation {
         let nats = if self.is_lost { f64::NAN } else { self.nats as f64 * UNIT };
-        Evaluation { nats, tokens: self.tokens, bytes: self.bytes, characters: self.characters }
+        let Self { tokens, bytes, characters, .. } = self;
+        Evaluation { nats, tokens, bytes, characters, is_next_token }
     }
 }
 
@@ -100,8 +101,12 @@ pub(crate) fn measure(
     }
     let mut all = Sums::default();
     sums.iter().for_each(|sums| all.merge(*sums));
-    let told = sources.names().iter().cloned().zip(sums.iter().map(|sums| sums.told()));
-    Ok(HeldOut { all: all.told(), sources: told.filter(|(_, found)| found.tokens > 0).collect() })
+    let is_next_token = model.shape.program.is_next_token();
+    let told = sources.names().iter().cloned().zip(sums.iter().map(|sums| sums.told(is_next_token)));
+    Ok(HeldOut {
+        all: all.told(is_next_token),
+        sources: told.filter(|(_, found)| found.tokens > 0).collect(),
+    })
 }
 
 /// What an objective predicts of a row, each with one entry a token of the batch.
@@ -165,8 +170,8 @@ mod tests {
         parts.merge(sum(&losses[..700]));
         assert_eq!(parts.nats, whole.nats);
         let expected: f64 = losses.iter().sum();
-        assert!((whole.told().nats - expected).abs() < 1e-9);
+        assert!((whole.told(true).nats - expected).abs() < 1e-9);
         parts.add(f64::INFINITY);
-        assert!(parts.told().nats.is_nan());
+        assert!(parts.told(true).nats.is_nan());
     }
 }

@@ -4,7 +4,8 @@
 //! loss = nats ÷ predicted tokens;  perplexity = e^loss;  bits per byte = nats ÷ ln 2 ÷ bytes of the predicted tokens
 //! ```
 //! What is predicted is the objective's: with `causal` every token but the first of a piece cut out of the middle of a document. The end-of-document token counts among the nats and has no byte, so models with different
-//! tokenizers compare by bits per byte.
+//! tokenizers compare by bits per byte. Losses add up to the probability of a text only where each token is predicted from those before it:
+//! of an objective that sees more, the loss of a predicted token is all there is to tell.
 
 use super::held_out::{HeldOut, measure};
 use super::sources::Sources;
@@ -26,6 +27,8 @@ pub struct Evaluation {
     pub bytes: u64,
     /// Characters of that text: bytes that begin one.
     pub characters: u64,
+    /// Whether each token was predicted from those before it alone.
+    pub is_next_token: bool,
 }
 
 impl Evaluation {
@@ -34,19 +37,19 @@ impl Evaluation {
         self.nats / self.tokens as f64
     }
 
-    /// e^loss.
-    pub fn perplexity(&self) -> f64 {
-        self.loss().exp()
+    /// e^loss; `None` where tokens were predicted from more than what stands before them, as for the bits below.
+    pub fn perplexity(&self) -> Option<f64> {
+        self.is_next_token.then(|| self.loss().exp())
     }
 
     /// Bits per byte of text.
-    pub fn bits_per_byte(&self) -> f64 {
-        self.nats / std::f64::consts::LN_2 / self.bytes as f64
+    pub fn bits_per_byte(&self) -> Option<f64> {
+        self.is_next_token.then(|| self.nats / std::f64::consts::LN_2 / self.bytes as f64)
     }
 
     /// Bits per character of text.
-    pub fn bits_per_character(&self) -> f64 {
-        self.nats / std::f64::consts::LN_2 / self.characters as f64
+    pub fn bits_per_character(&self) -> Option<f64> {
+        self.is_next_token.then(|| self.nats / std::f64::consts::LN_2 / self.characters as f64)
     }
 }
 

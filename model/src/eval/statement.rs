@@ -254,8 +254,12 @@ impl fmt::Display for Statement {
             thousands(*steps),
             thousands(*tokens)
         )?;
-        if let (Some(loss), Some(bits)) = (training.validation_loss, training.bits_per_byte) {
-            writeln!(f, "Held-out loss {loss:.4} nats per token, {bits:.4} bits per byte.")?;
+        match (training.validation_loss, training.bits_per_byte) {
+            (Some(loss), Some(bits)) => {
+                writeln!(f, "Held-out loss {loss:.4} nats per token, {bits:.4} bits per byte.")?;
+            }
+            (Some(loss), None) => writeln!(f, "Held-out loss {loss:.4} nats per predicted token.")?,
+            (None, _) => {}
         }
         writeln!(f, "Dataset: manifest {dataset}; tokenizer {tokenizer} (blake3).")?;
         match &self.data {

@@ -199,14 +199,18 @@ impl Facts {
     fn evaluation(&self, out: &mut String) {
         *out += "\n## Evaluation\n\n";
         let held = match &self.report {
-            Some(Made::Training(r)) => r.validation_loss.zip(r.perplexity).zip(r.bits_per_byte),
+            Some(Made::Training(r)) => {
+                r.validation_loss.map(|loss| (loss, r.perplexity.zip(r.bits_per_byte)))
+            }
             _ => None,
         };
-        if let Some(((loss, perplexity), bits)) = held {
+        if let Some((loss, of_text)) = held {
             *out += "| held-out part of the dataset | |\n|---|---:|\n";
             row(out, "loss, nats a token", &format!("{loss:.4}"));
-            row(out, "perplexity", &format!("{perplexity:.3}"));
-            row(out, "bits a byte", &format!("{bits:.4}"));
+            if let Some((perplexity, bits)) = of_text {
+                row(out, "perplexity", &format!("{perplexity:.3}"));
+                row(out, "bits a byte", &format!("{bits:.4}"));
+            }
         }
         for (name, value) in &self.evaluations {
             *out += &format!("\n`{name}`:\n\n| | |\n|---|---:|\n");

@@ -39,7 +39,7 @@ pub(crate) fn complete(config: &mut Value) -> Result<(), String> {
             }
         }
         "gpt2" => {
-            let inner = 4 * number(config, "n_embd");
+            let inner = number(config, "n_embd").saturating_mul(4);
             default(config, "n_inner", json!(inner));
             copy(config, "n_ctx", "n_positions");
         }
@@ -47,7 +47,7 @@ pub(crate) fn complete(config: &mut Value) -> Result<(), String> {
             copy(config, "n_layer", "num_hidden_layers");
             copy(config, "n_head", "num_attention_heads");
             copy(config, "n_embed", "hidden_size");
-            let inner = 4 * number(config, "hidden_size");
+            let inner = number(config, "hidden_size").saturating_mul(4);
             default(config, "ffn_hidden_size", json!(inner));
             default(config, "max_position_embeddings", json!(2048));
         }
@@ -101,7 +101,7 @@ fn refuse(config: &Value, kind: &str) -> Result<(), String> {
     let heads = ["num_attention_heads", "n_head"].iter().find_map(|key| config[*key].as_u64());
     let width = ["hidden_size", "n_embd"].iter().find_map(|key| config[*key].as_u64());
     if let (Some(head), Some(heads), Some(width)) = (config["head_dim"].as_u64(), heads, width)
-        && head * heads != width
+        && head.checked_mul(heads) != Some(width)
     {
         return Err(format!(
             "`head_dim` = {head} is not supported: {heads} heads of a width of {width} have another"

@@ -3,7 +3,10 @@
 //! Tensors and optimizer are counted on a blank model, whose zeros the system does not lay out. Activations are counted on it too: two
 //! passes over a few tokens tell how much a token adds, whatever parts the model has. Logits and attention have bounds of their own.
 
+mod fit;
 pub(crate) mod system;
+
+pub use fit::Fit;
 
 use crate::architecture::{Source, Transformer};
 use crate::batch::Batch;
@@ -58,15 +61,8 @@ impl fmt::Display for Estimate {
         for (what, bytes) in &self.fixed {
             write!(f, "{what} {}, ", mib(*bytes))?;
         }
-        let activations = self.sequences * self.sequence_bytes;
-        write!(
-            f,
-            "activations {} ({} sequences of {:.1}); together {} MiB",
-            mib(activations),
-            self.sequences,
-            self.sequence_bytes as f64 / f64::from(1 << 20),
-            mib(self.of(self.sequences))
-        )
+        let (sequences, one) = (self.sequences, self.sequence_bytes as f64 / f64::from(1 << 20));
+        write!(f, "activations {} ({sequences} sequences of {one:.1})", mib(sequences * self.sequence_bytes))
     }
 }
 
@@ -87,6 +83,14 @@ impl Room {
         }
         let held = system::resident_bytes().unwrap_or(0);
         Self::Part(system::limit_bytes().map(|all| all.saturating_sub(held) / jobs as u64))
+    }
+
+    /// What counts against the room: what is in memory by now is that of the others too, where there are others.
+    fn held(self, mut estimate: Estimate) -> Estimate {
+        if let Self::Part(_) = self {
+            estimate.fixed.retain(|(what, _)| *what != PROGRAM);
+        }
+        estimate
     }
 
     /// Bytes that a training may use: what the settings say, or else its part of what the system does, where it does.
@@ -110,15 +114,23 @@ pub(crate) fn limit(config: &Config) -> Option<u64> {
 /// `Memory` with the estimate and what would fit.
 pub(crate) fn check(dataset: &Dataset, config: &Config, room: Room) -> Result<(), TrainError> {
     let Some(limit) = room.limit(config) else { return Ok(()) };
-    let mut estimate = estimate(dataset, config, limit)?;
-    if let Room::Part(_) = room {
-        // What is in memory by now is that of the others too.
-        estimate.fixed.retain(|(what, _)| *what != PROGRAM);
-    }
+    let estimate = room.held(estimate(dataset, config, limit)?);
     if estimate.of(estimate.sequences) <= limit {
         return Ok(());
     }
-    Err(TrainError::Memory { fits: estimate.fitting(limit), estimate, limit_mib: limit >> 20 })
+    Err(refusal(dataset, config, room, limit, estimate))
+}
+
+/// The error of a training that does not fit, with what would.
+pub(crate) fn refusal(
+    dataset: &Dataset,
+    config: &Config,
+    room: Room,
+    limit: u64,
+    estimate: Estimate,
+) -> TrainError {
+    let fit = Fit::of(dataset, config, room, limit, &estimate);
+    TrainError::Memory { estimate, limit_mib: limit >> 20, fit }
 }
 
 /// What a training needs. Where the tensors alone are above the limit, activations are left out.
@@ -126,6 +138,19 @@ pub(crate) fn check(dataset: &Dataset, config: &Config, room: Room) -> Result<()
 /// # Errors
 /// Settings that do not fit together, or one tensor above the limit.
 pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result<Estimate, TrainError> {
+    let (mut estimate, model) = fixed(dataset, config, limit)?;
+    let resident = estimate.fixed.iter().find(|(what, _)| *what == PROGRAM).map_or(0, |(_, bytes)| *bytes);
+    if estimate.of(0) - resident <= limit {
+        let token_bytes = token_bytes(&model, config.dropout)?;
+        estimate.sequence_bytes = (token_bytes * estimate.sequence_bytes as f64) as u64;
+    } else {
+        estimate.sequence_bytes = 0;
+    }
+    Ok(estimate)
+}
+
+/// What stays the same for any micro-batch, with tokens of a sequence in place of its bytes, and the blank model.
+fn fixed(dataset: &Dataset, config: &Config, limit: u64) -> Result<(Estimate, Transformer<f32>), TrainError> {
     let resident = system::resident_bytes().unwrap_or(0);
     let model = Transformer::of(config, dataset, Source::blank(limit))?;
     let parameters = NUMBER * model.parameter_count() as u64;
@@ -148,12 +173,7 @@ pub(crate) fn estimate(dataset: &Dataset, config: &Config, limit: u64) -> Result
         // A checkpoint is written from a copy, tensor by tensor.
         (CHECKPOINT, parameters + state + NUMBER * largest as u64),
     ];
-    let mut estimate = Estimate { fixed, sequences: config.batch_sequences, sequence_bytes: 0 };
-    if estimate.of(0) - resident <= limit {
-        let token_bytes = token_bytes(&model, config.dropout)?;
-        estimate.sequence_bytes = (token_bytes * row_tokens as f64) as u64;
-    }
-    Ok(estimate)
+    Ok((Estimate { fixed, sequences: config.batch_sequences, sequence_bytes: row_tokens as u64 }, model))
 }
 
 /// Bytes that one more token takes between the passes.
@@ -228,12 +248,23 @@ mod tests {
         let fits = estimate.fitting(1500 << 20);
         assert!(estimate.of(fits) <= 1500 << 20 && estimate.of(fits + 1) > 1500 << 20);
         // The size of the program is measured anew each time.
-        assert!(message.contains("may use 1500 MiB") && message.contains("activations"), "{message}");
-        assert!(message.contains("`batch_sequences` = ") && message.contains("recompute = 1"), "{message}");
+        let lines: Vec<&str> = message.lines().collect();
+        let needed = estimate.of(65_536).div_ceil(1 << 20);
+        let told: u64 = lines[0].split(' ').nth(3).unwrap().parse().unwrap();
+        assert!(told.abs_diff(needed) < 50 && lines[0].ends_with(" MiB and may use 1500 MiB"), "{message}");
+        assert!(lines[1].contains("what fits: `batch_sequences` = ") && lines[1].contains("`recompute` = 1"));
+        assert!(lines[2].contains("activations") && lines.len() == 3, "{message}");
         check(&dataset, &Config { batch_sequences: fits / 2, ..config.clone() }, Room::Whole).unwrap();
-        let wide = Config { width: 4096, layers: 100, ..config.clone() };
-        let message = check(&dataset, &wide, Room::Whole).unwrap_err().to_string();
-        assert!(message.contains("no micro-batch fits"), "{message}");
+        // Beside others, the program does not count.
+        let wide = Config { width: 128, layers: 100, memory_mib: 24, ..config.clone() };
+        let error = check(&dataset, &wide, Room::Part(None)).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("no micro-batch fits; what fits: `layers` = "), "{message}");
+        let TrainError::Memory { fit, .. } = error else { panic!("{message}") };
+        assert!(fit.layers < 100 && fit.width < 128 && fit.width > 0, "{fit:?}");
+        for fitting in [Config { layers: fit.layers, ..wide.clone() }, Config { width: fit.width, ..wide }] {
+            check(&dataset, &Config { batch_sequences: 1, ..fitting }, Room::Part(None)).unwrap();
+        }
         let few = Config { batch_sequences: 8, memory_mib: 0, ..config };
         check(&dataset, &few, Room::Whole).unwrap();
         // Side by side, each has its part alone, in which the program does not count again.

@@ -13,6 +13,30 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// File of the lines.
+const FILE: &str = "metrics.jsonl";
+
+/// Losses of a training by step, as they were written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Losses {
+    /// Training loss of each step.
+    pub training: Vec<(u64, f64)>,
+    /// Held-out loss of each evaluation.
+    pub held_out: Vec<(u64, f64)>,
+}
+
+/// What the folder of a training tells so far; nothing where there is none. A torn last line ends it.
+pub fn losses(out: &Path) -> Losses {
+    let text = std::fs::read_to_string(out.join(FILE)).unwrap_or_default();
+    let mut found = Losses::default();
+    for line in text.lines().map_while(|line| serde_json::from_str::<Value>(line).ok()) {
+        let Some(step) = line["step"].as_u64() else { continue };
+        found.training.extend(line["loss"].as_f64().map(|loss| (step, loss)));
+        found.held_out.extend(line["validation_loss"].as_f64().map(|loss| (step, loss)));
+    }
+    found
+}
+
 /// A number as it is written to files: of twelve digits, which reading gives back to the last bit.
 pub(crate) fn rounded(x: f64) -> f64 {
     format!("{x:.11e}").parse().unwrap_or(x)
@@ -31,7 +55,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Opens the file and cuts what came after `step`, which will be computed again, and the evaluation of that step where `measures_again`.
     pub(crate) fn open(out: &Path, step: u64, measures_again: bool) -> Result<Self, TrainError> {
-        let path = out.join("metrics.jsonl");
+        let path = out.join(FILE);
         let before = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -105,12 +129,17 @@ impl Metrics {
 
     /// An evaluation.
     pub(crate) fn held_out(&mut self, step: u64, found: &HeldOut) -> Result<(), TrainError> {
-        let (loss, bits_per_byte) = (rounded(found.all.loss()), rounded(found.all.bits_per_byte()));
-        let mut line = json!({ "step": step, "validation_loss": loss, "bits_per_byte": bits_per_byte });
+        let mut line = json!({ "step": step, "validation_loss": rounded(found.all.loss()) });
+        if let Some(bits_per_byte) = found.all.bits_per_byte() {
+            line["bits_per_byte"] = rounded(bits_per_byte).into();
+        }
         if !found.sources.is_empty() {
             let told = found.sources.iter().map(|(source, found)| {
-                let (loss, bits_per_byte) = (rounded(found.loss()), rounded(found.bits_per_byte()));
-                (source.clone(), json!({ "loss": loss, "bits_per_byte": bits_per_byte }))
+                let mut told = json!({ "loss": rounded(found.loss()) });
+                if let Some(bits_per_byte) = found.bits_per_byte() {
+                    told["bits_per_byte"] = rounded(bits_per_byte).into();
+                }
+                (source.clone(), told)
             });
             line["sources"] = told.collect::<serde_json::Map<_, _>>().into();
         }

@@ -118,7 +118,11 @@ impl Program {
         }
         let wrong = |key: &str| format!("`{TOLD}.{key}` is missing or not what it should be");
         let kind = told["kind"].as_str().map(Toml::from).ok_or_else(|| wrong("kind"))?;
-        let share = |key: &str| told[key].as_f64().ok_or_else(|| wrong(key));
+        // As the settings of these names.
+        let share = |key: &str| {
+            let within = |share: &f64| (0.01..=0.9).contains(share);
+            told[key].as_f64().filter(within).ok_or_else(|| wrong(key))
+        };
         let id = |key: &str| told[key].as_u64().and_then(|id| u32::try_from(id).ok());
         let languages = told["languages"].as_array().ok_or_else(|| wrong("languages"))?;
         let name = |name: &Value| name.as_str().map(str::to_owned).ok_or_else(|| wrong("languages"));

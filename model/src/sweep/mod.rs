@@ -134,7 +134,7 @@ impl Sweep {
             ended.sort_by(TrialReport::order);
             if let Some(eta) = self.halving {
                 let keep = (left.len() as u64 / eta).max(1) as usize;
-                let best = ended.iter().filter(|report| report.bits_per_byte.is_some()).take(keep);
+                let best = ended.iter().filter(|report| report.figure().is_some()).take(keep);
                 let best: Vec<&str> = best.map(|report| report.name.as_str()).collect();
                 left.retain(|trial| best.contains(&trial.name.as_str()));
             }
@@ -145,7 +145,7 @@ impl Sweep {
                 break;
             }
         }
-        let best = reports.first().filter(|report| report.bits_per_byte.is_some());
+        let best = reports.first().filter(|report| report.figure().is_some());
         let best = best.map(|report| self.config(&report.values)).transpose()?;
         let report = SweepReport::new(reports, best.as_ref());
         report.write(out)?;
@@ -180,6 +180,10 @@ impl Sweep {
             };
             let mut values = trial.values.clone();
             values.extend(steps.map(|steps| ("steps".to_owned(), integer(steps))));
+            if let Some(warmup) = self.warmup(&trial.values, steps) {
+                values.retain(|(key, _)| *key != warmup.0);
+                values.push(warmup);
+            }
             let result = self.config(&values).and_then(|config| {
                 let result =
                     train::run_beside(room, dataset, &folder, &config, &Named(&trial.name, observer));
@@ -189,6 +193,13 @@ impl Sweep {
             observer.event(SweepEvent::Ended { report: &report });
             report
         })
+    }
+
+    /// The warm-up of a shorter rung, where one was set: the same part of its steps.
+    fn warmup(&self, values: &[(String, Value)], steps: Option<u64>) -> Option<(String, Value)> {
+        let (config, steps) = (self.config(values).ok()?, steps?);
+        let warmup = config.warmup_steps.filter(|_| steps < config.steps)?;
+        Some(("warmup_steps".to_owned(), integer(warmup * steps / config.steps)))
     }
 
     /// The settings of a trial.

@@ -36,7 +36,7 @@ pub struct TrialReport {
     pub loss: Option<f64>,
     /// Held-out loss.
     pub validation_loss: Option<f64>,
-    /// Held-out bits per byte, by which trials are ranked.
+    /// Held-out bits per byte, by which trials are ranked; absent where the objective has none.
     pub bits_per_byte: Option<f64>,
     /// Why it has no result.
     pub error: Option<String>,
@@ -70,9 +70,14 @@ impl TrialReport {
         }
     }
 
+    /// What trials are ranked by: held-out bits per byte, or held-out loss where the objective has none; `None` without a result.
+    pub fn figure(&self) -> Option<f64> {
+        self.bits_per_byte.or(self.validation_loss).filter(|figure| figure.is_finite())
+    }
+
     /// The better first, those without a result last, by name where they are alike.
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        let bits = |report: &Self| report.bits_per_byte.unwrap_or(f64::INFINITY);
+        let bits = |report: &Self| report.figure().unwrap_or(f64::INFINITY);
         bits(self).total_cmp(&bits(other)).then_with(|| self.name.cmp(&other.name))
     }
 }

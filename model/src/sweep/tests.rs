@@ -76,6 +76,41 @@ fn halving_trains_the_best_longer() {
     assert!(report.trials[..2].iter().all(|trial| kept.contains(&&trial.name)), "{report:#?}");
 }
 
+/// What is predicted from both sides gives a text no probability: no bits per byte, and trials are ranked by loss.
+#[test]
+fn trials_of_hidden_tokens_are_ranked_by_loss() {
+    let folder = Folder::new("masked-sweep");
+    dataset(&folder.0.join("dataset"));
+    let rates = [0.0001, 0.01].map(Value::Float);
+    let mut masked = sweep(&[("learning_rate", &rates)], None, 1);
+    masked.base.push(("objective".to_owned(), Value::from("masked")));
+    let (report, _) = done(&masked, &folder, "out");
+    assert!(report.best.is_some() && report.trials.iter().all(|trial| trial.bits_per_byte.is_none()));
+    let losses: Vec<f64> = report.trials.iter().map(|trial| trial.figure().unwrap()).collect();
+    assert!(losses[0] < losses[1] && Some(losses[0]) == report.trials[0].validation_loss, "{losses:?}");
+    let trained = folder.0.join("out/trials/learning_rate=0.01");
+    let metrics = std::fs::read_to_string(trained.join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("validation_loss") && !metrics.contains("bits_per_byte"), "{metrics}");
+    let told = std::fs::read_to_string(trained.join("training.json")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(
+        told["validation_loss"].is_f64() && told["bits_per_byte"].is_null() && told["perplexity"].is_null()
+    );
+    let found = crate::eval::perplexity::perplexity(&trained, &folder.0.join("dataset")).unwrap();
+    assert_eq!((found.bits_per_byte(), found.bits_per_character(), found.perplexity()), (None, None, None));
+}
+
+#[test]
+fn a_rung_has_its_part_of_the_warm_up() {
+    let mut sweep = sweep(&[("learning_rate", &[Value::Float(0.001)])], Some(2), 1);
+    assert_eq!(sweep.warmup(&[], Some(20)), None);
+    let warmup = |steps| ("warmup_steps".to_owned(), Value::Integer(steps));
+    sweep.base.push(warmup(30));
+    assert_eq!(sweep.warmup(&[], Some(20)), Some(warmup(15)));
+    assert_eq!(sweep.warmup(&[], Some(40)), None);
+    assert_eq!(sweep.warmup(&[warmup(10)], Some(20)), Some(warmup(5)));
+}
+
 #[test]
 fn a_grid_that_is_none_is_refused() {
     let refused = |axes: &[(&str, &[Value])], halving| {

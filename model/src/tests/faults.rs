@@ -194,8 +194,13 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     let (_folder, data, out) = prepared("nan");
     add_documents(&data, &[("d0", Some("https://a.test/"), "a.jsonl:1")]);
     // Decay at rate × weight 100 multiplies every matrix by −99 a step, without end.
-    let wild =
-        Config { learning_rate: 10.0, learning_rate_min: Some(10.0), weight_decay: 10.0, ..config(1000) };
+    let wild = Config {
+        learning_rate: 10.0,
+        learning_rate_min: Some(10.0),
+        weight_decay: 10.0,
+        spike_factor: 0.0,
+        ..config(1000)
+    };
     let error = run(&data, &out, &wild, &Silent).unwrap_err();
     let TrainError::Stopped(stop) = &error else { panic!("{error}") };
     let step = stop.step - 1;
@@ -229,7 +234,7 @@ fn a_loss_that_leaps_stops_and_goes_on_where_it_is_allowed_to() {
     let wild = |spike_factor| Config {
         learning_rate: 0.01,
         learning_rate_min: Some(10.0),
-        warmup_steps: 0,
+        warmup_steps: Some(0),
         batch_sequences: 8,
         spike_factor,
         ..config(200)
@@ -246,6 +251,17 @@ fn a_loss_that_leaps_stops_and_goes_on_where_it_is_allowed_to() {
         Err(TrainError::Stopped(later)) => assert!(later.step > stop.step, "{later}"),
         Err(error) => panic!("{error}"),
     }
+}
+
+#[test]
+fn a_loss_that_blows_up_in_the_first_steps_stops_with_the_report_of_a_spike() {
+    let (_folder, data, out) = prepared("blow-up");
+    let wild =
+        Config { learning_rate: 10.0, learning_rate_min: Some(10.0), warmup_steps: Some(0), ..config(40) };
+    let error = run(&data, &out, &wild, &Silent).unwrap_err();
+    let TrainError::Stopped(stop) = &error else { panic!("{error}") };
+    let crate::train::Cause::Spike { loss, median } = stop.cause else { panic!("{error}") };
+    assert!(stop.step <= 16 && loss > 2.0 * median && stop.documents_count > 0, "{error}");
 }
 
 #[test]

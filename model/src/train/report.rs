@@ -27,7 +27,7 @@ pub struct TrainReport {
     pub loss: f64,
     /// Held-out loss; absent when the dataset has no held-out rows.
     pub validation_loss: Option<f64>,
-    /// e^held-out loss.
+    /// e^held-out loss; absent, as are bits per byte, where tokens are predicted from more than what stands before them.
     pub perplexity: Option<f64>,
     /// Held-out bits per byte.
     pub bits_per_byte: Option<f64>,
@@ -53,7 +53,8 @@ pub struct SourceReport {
     /// Mean loss per predicted token, in nats.
     pub loss: f64,
     /// Bits per byte.
-    pub bits_per_byte: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<f64>,
     /// Predicted tokens.
     pub tokens: u64,
     /// Bytes of text that they stand for.
@@ -64,7 +65,7 @@ fn by_source((source, found): &(String, Evaluation)) -> SourceReport {
     SourceReport {
         source: source.clone(),
         loss: rounded(found.loss()),
-        bits_per_byte: rounded(found.bits_per_byte()),
+        bits_per_byte: found.bits_per_byte().map(rounded),
         tokens: found.tokens,
         bytes: found.bytes,
     }
@@ -100,8 +101,8 @@ impl Training<'_> {
             tokens: self.state.steps * self.step_tokens(),
             loss: rounded(loss),
             validation_loss: all.map(|found| rounded(found.loss())),
-            perplexity: all.map(|found| rounded(found.perplexity())),
-            bits_per_byte: all.map(|found| rounded(found.bits_per_byte())),
+            perplexity: all.and_then(|found| found.perplexity()).map(rounded),
+            bits_per_byte: all.and_then(|found| found.bits_per_byte()).map(rounded),
             sources: held_out.as_ref().map(sources).unwrap_or_default(),
             settings: self.state.settings,
             dataset: self.state.dataset,

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! spike:  loss > factor · median,  loss > median + 10 · 1.4826 · MAD,  loss > median + 1 nat
+//! or      loss > 2 · least,        loss > least + 5 nats,             from the second step on
 //! ```
-//! All three must hold. The median absolute deviation (MAD) stands for the noise of the batches, times 1.4826 for the standard deviation of
+//! All of a line must hold. The median absolute deviation (MAD) stands for the noise of the batches, times 1.4826 for the standard deviation of
 //! a normal distribution (Rousseeuw and Croux 1993); the factor for what matters; the nat keeps a loss near zero from leaping at a hard batch.
+//! The second line needs no measure of noise: it stops what blows up before there is one, or so slowly that the noise grows with it.
+//! A factor above 2 takes the place of its 2.
 
 use std::collections::VecDeque;
 
@@ -18,6 +21,9 @@ const DEVIATIONS: f64 = 10.0;
 const MAD_TO_DEVIATION: f64 = 1.4826;
 /// Nats above the median that a loss must exceed.
 const NATS: f64 = 1.0;
+
+/// A loss above the least of the window by this factor, and by so many nats, is no noise.
+const BLOW_UP: (f64, f64) = (2.0, 5.0);
 
 /// The losses of the last steps.
 #[derive(Debug, Clone)]
@@ -44,10 +50,18 @@ impl Spikes {
 
     /// The median of the window, where `loss` is a spike over it.
     pub(crate) fn over(&self, loss: f64) -> Option<f64> {
-        if self.factor == 0.0 || self.losses.len() < WINDOW_MIN {
+        if self.factor == 0.0 || self.losses.is_empty() {
             return None;
         }
+        let least = self.losses.iter().copied().fold(f64::INFINITY, f64::min);
+        let blown_up = (least * self.factor.max(BLOW_UP.0)).max(least + BLOW_UP.1);
         let middle = median(self.losses.iter().copied());
+        if loss > blown_up {
+            return Some(middle);
+        }
+        if self.losses.len() < WINDOW_MIN {
+            return None;
+        }
         let deviation = median(self.losses.iter().map(|loss| (loss - middle).abs())) * MAD_TO_DEVIATION;
         let limit = (middle * self.factor).max(middle + DEVIATIONS * deviation).max(middle + NATS);
         (loss > limit).then_some(middle)
@@ -75,12 +89,27 @@ mod tests {
         check(even(64), 1.5, 5.0, true);
         check(even(64), 1.5, 4.6, false);
         check(even(64), 0.0, 50.0, false);
-        check(even(15), 1.5, 50.0, false);
+        check(even(15), 1.5, 7.9, false);
         // Batches that differ much leap far before it is a spike; a loss near zero may double.
         let noisy = (0..64).map(|at| 3.0 + 1.5 * f64::from(at % 2));
         check(noisy, 1.5, 8.0, false);
         check((0..64).map(|at| 0.02 + 0.001 * f64::from(at % 3)), 1.5, 0.9, false);
         check((0..64).map(|at| 0.02 + 0.001 * f64::from(at % 3)), 1.5, 1.1, true);
+    }
+
+    #[test]
+    fn a_blow_up_is_told_from_the_second_step_on() {
+        check([].into_iter(), 1.5, 900.0, false);
+        check([6.2].into_iter(), 1.5, 12.0, false);
+        check([6.2].into_iter(), 1.5, 12.5, true);
+        check([6.2].into_iter(), 0.0, 900.0, false);
+        check([6.2].into_iter(), 4.0, 20.0, false);
+        check([6.2].into_iter(), 4.0, 25.0, true);
+        // From the head of a badly drawn model the loss falls; a loss near zero stands far from five nats.
+        check([300.0, 40.0, 9.0].into_iter(), 1.5, 17.0, false);
+        check([0.01, 0.02].into_iter(), 1.5, 4.9, false);
+        // One that grows from step to step takes the noise with it.
+        check((0..40).map(|at| 6.0 + 0.16 * f64::from(at)), 1.5, 12.4, true);
     }
 
     #[test]

@@ -52,13 +52,13 @@ impl Chats {
     /// The layout of a model: the given one, or the one that its tokenizer_config.json tells, or texts without roles.
     ///
     /// # Errors
-    /// The model's layout is none of ours, or its tokenizer lacks the layout's special tokens.
+    /// The model's layout is none of ours, or its tokenizer lacks the layout's special tokens; with advice.
     pub(super) fn open(folder: &Path, limits: Limits, given: Option<&str>) -> Result<Self, String> {
         let eos = eos_of(folder, limits.eos)?;
         if let Some(given) = given {
             let template = Template::read(&Value::String(given.to_owned()));
             let template = template.ok_or_else(|| format!("`--template` is {}", Template::KIND))?;
-            return Self::of(folder, template, &eos);
+            return Self::of(folder, template, &eos).map_err(|error| advised(&error, template));
         }
         let path = folder.join(manifest::TOKENIZER_CONFIG);
         let config = std::fs::read(&path).ok();
@@ -83,7 +83,7 @@ impl Chats {
             std::path::absolute(folder.join(manifest::TOKENIZER)).map_err(|error| error.to_string())?;
         let settings = [
             ("file", Value::String(path.to_string_lossy().into_owned())),
-            ("template", Value::String(name(template))),
+            ("template", Value::String(name(template).to_owned())),
             ("eos", Value::String(eos.to_owned())),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value));
@@ -98,7 +98,7 @@ impl Chats {
     }
 
     /// Name of the layout.
-    pub(super) fn name(&self) -> String {
+    pub(super) fn name(&self) -> &'static str {
         name(self.template)
     }
 
@@ -107,8 +107,22 @@ impl Chats {
         &self.eos
     }
 
+    /// The name of this layout, and tokenizer_config.json with it.
+    pub(super) fn told(&self) -> (Option<&'static str>, Option<&[u8]>) {
+        (Some(name(self.template)), self.tokenizer_config())
+    }
+
+    /// The layout that a tokenizer_config.json has, where it is one of ours.
+    pub(super) fn named(folder: &Path, limits: Limits, config: &[u8]) -> Option<&'static str> {
+        let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+        let own = config["chat_template"].as_str()?;
+        let eos = eos_of(folder, limits.eos).ok()?;
+        let mut known = TEMPLATES.into_iter().filter_map(|template| Self::of(folder, template, &eos).ok());
+        known.find(|chats| chats.jinja().as_deref() == Some(own)).map(|chats| name(chats.template))
+    }
+
     /// tokenizer_config.json with this layout.
-    pub(super) fn tokenizer_config(&self) -> Option<&[u8]> {
+    fn tokenizer_config(&self) -> Option<&[u8]> {
         self.done.settled.files.get(manifest::TOKENIZER_CONFIG).map(Vec::as_slice)
     }
 
@@ -174,6 +188,21 @@ impl Chats {
     }
 }
 
-fn name(template: Template) -> String {
-    template.show().trim_matches('"').to_owned()
+const fn name(template: Template) -> &'static str {
+    match template {
+        Template::Chatml => "chatml",
+        Template::Llama3 => "llama3",
+        Template::Zephyr => "zephyr",
+        Template::Plain => "plain",
+        Template::Text => "text",
+    }
+}
+
+/// What to do where a layout cannot be had.
+fn advised(error: &str, template: Template) -> String {
+    let name = name(template);
+    format!(
+        "{error}\n`--template text` and `--template plain` need no special tokens but the one that ends a text; for {name} the model has \
+         to be trained with a tokenizer that has its tokens, made by `gristmill tokenizer train --special TOKEN` once for each"
+    )
 }

@@ -2,8 +2,9 @@
 
 use super::rows::{Found, Reading, read_pairs, read_tasks};
 use crate::cli::progress::Progress;
-use crate::cli::train::model_folder;
-use crate::cli::{stage, wrong};
+use crate::cli::stage;
+use crate::cli::train::{assert_for_model, model_folder};
+use crate::cli::wrong::{self, Trouble};
 use model::align::dpo::Dpo;
 use model::align::grpo::Grpo;
 use model::align::rules::Rules;
@@ -148,12 +149,23 @@ pub(super) fn work(
     model: &Path,
     flags: &Flags,
     common: &Common,
-    tokenizer_config: Option<&[u8]>,
+    (template, tokenizer_config): (Option<&str>, Option<&[u8]>),
     way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
 ) -> ExitCode {
+    if let Err(trouble) = assert_for_model(&flags.out) {
+        return trouble.tell();
+    }
     let listener = flags.progress.start();
     let observer: &dyn TrainObserver = &listener;
-    let job = Job { base: model, out: &flags.out, common, merge: flags.merge, tokenizer_config, observer };
+    let job = Job {
+        base: model,
+        out: &flags.out,
+        common,
+        merge: flags.merge,
+        tokenizer_config,
+        template,
+        observer,
+    };
     let result = way(&job);
     listener.end();
     match result {
@@ -168,15 +180,20 @@ pub(super) fn work(
             show(&report, &flags.out);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 
 fn show(report: &AlignReport, out: &Path) {
     let AlignReport { method, parameters, steps, loss, .. } = report;
     println!(
-        "model {}: {method}, {} parameters learned, {steps} steps, loss {loss:.4}",
+        "model {}: {method}{}, {} parameters learned, {steps} steps, loss {loss:.4}",
         out.display(),
+        report
+            .settings
+            .get("template")
+            .map(|name| format!(" of chats laid out as {name}"))
+            .unwrap_or_default(),
         thousands(*parameters)
     );
     for (name, after) in &report.after {
@@ -190,10 +207,10 @@ fn show(report: &AlignReport, out: &Path) {
 /// The model folder and its rows.
 fn found<R>(
     model: &Path,
-    read: impl FnOnce(&Path) -> Result<Found<R>, String>,
+    read: impl FnOnce(&Path) -> Result<Found<R>, Trouble>,
 ) -> Result<(PathBuf, Found<R>), ExitCode> {
-    let folder = model_folder(model).map_err(wrong::failed)?;
-    let found = read(&folder).map_err(wrong::failed)?;
+    let folder = model_folder(model).map_err(wrong::misused)?;
+    let found = read(&folder).map_err(Trouble::tell)?;
     Ok((folder, found))
 }
 
@@ -208,7 +225,7 @@ pub(super) fn dpo(args: &DpoArgs) -> ExitCode {
         let (folder, Found { rows, chats }) =
             found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
         let way = |job: &Job<'_>| model::align::dpo::dpo(job, &rows, &settings);
-        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+        Ok(work(&folder, flags, &common, chats.told(), way))
     })())
 }
 
@@ -219,7 +236,7 @@ pub(super) fn reward(args: &RewardArgs) -> ExitCode {
         let (folder, Found { rows, chats }) =
             found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
         let way = |job: &Job<'_>| model::align::reward::reward(job, &rows);
-        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+        Ok(work(&folder, flags, &common, chats.told(), way))
     })())
 }
 
@@ -233,7 +250,7 @@ pub(super) fn grpo(args: &GrpoArgs) -> ExitCode {
             found(model, |folder| read_tasks(folder, tasks, reading, Some(&flags.out)))?;
         let judge = reward_model.as_deref();
         let way = |job: &Job<'_>| model::align::grpo::grpo(job, &rows, &settings, &rules, judge);
-        Ok(work(&folder, flags, &common, chats.tokenizer_config(), way))
+        Ok(work(&folder, flags, &common, chats.told(), way))
     })())
 }
 

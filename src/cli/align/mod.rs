@@ -6,7 +6,7 @@ mod rows;
 mod score;
 mod sft;
 
-use super::wrong;
+use super::wrong::{self, Trouble};
 use clap::Subcommand;
 use pipeline::dag::Kinds;
 use std::path::PathBuf;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Method::Reward(args) => method::reward(args),
         Method::Grpo(args) => method::grpo(args),
         Method::Score(args) => score::run(args),
-        Method::Merge(args) => match model::align::merge(&args.adapter, &args.out) {
+        Method::Merge(args) => match merged(args) {
             Ok(()) if args.json => {
                 println!("{}", serde_json::json!({ "model": args.out }));
                 ExitCode::SUCCESS
@@ -67,7 +67,13 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
                 println!("model {}: {} merged", args.out.display(), args.adapter.display());
                 ExitCode::SUCCESS
             }
-            Err(error) => wrong::failed(error),
+            Err(trouble) => trouble.tell(),
         },
     }
+}
+
+fn merged(args: &MergeArgs) -> Result<(), Trouble> {
+    wrong::there(&args.adapter)?;
+    wrong::free(&args.out)?;
+    Ok(model::align::merge(&args.adapter, &args.out)?)
 }

@@ -1,6 +1,7 @@
 //! Rows of an alignment: JSON lines become tokens; a row that cannot be used is told with its line and its reason.
 
 use super::chats::{Chats, Laid};
+use crate::cli::wrong::{self, Trouble};
 use model::align::{Limits, Pair, Rows, Task, limits};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -240,7 +241,7 @@ pub(super) fn read_pairs(
     path: &Path,
     reading: &Reading,
     out: &Path,
-) -> Result<Found<Pair>, String> {
+) -> Result<Found<Pair>, Trouble> {
     read(model, path, reading, Some(out), pairs, |pair| &pair.prompt)
 }
 
@@ -250,7 +251,7 @@ pub(super) fn read_tasks(
     path: &Path,
     reading: &Reading,
     out: Option<&Path>,
-) -> Result<Found<Task>, String> {
+) -> Result<Found<Task>, Trouble> {
     read(model, path, reading, out, tasks, |task| &task.prompt)
 }
 
@@ -261,12 +262,14 @@ fn read<R>(
     out: Option<&Path>,
     parse: Parse<R>,
     prompt: impl Fn(&R) -> &[u32],
-) -> Result<Found<R>, String> {
+) -> Result<Found<R>, Trouble> {
     if !(0.0..=1.0).contains(&reading.held_out_share) {
-        return Err("`--held-out-share` is from 0 to 1".to_owned());
+        return Err(Trouble::Use("`--held-out-share` is from 0 to 1".to_owned()));
     }
-    let limits = limits(model).map_err(|error| error.to_string())?;
-    let chats = Chats::open(model, limits, reading.template.as_deref())?;
+    wrong::there(path)?;
+    reading.held_out.as_deref().map_or(Ok(()), wrong::there)?;
+    let limits = limits(model)?;
+    let chats = Chats::open(model, limits, reading.template.as_deref()).map_err(Trouble::Use)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(format!("{} {}\n", chats.name(), reading.held_out_share).as_bytes());
     let own = parse(path, &chats, limits, &mut hasher)?;
@@ -289,7 +292,7 @@ fn read<R>(
         // By the prompt alone: equal prompts are on one side.
         None => own.rows.into_iter().partition(|row| !is_apart(prompt(row), reading.held_out_share)),
     };
-    let end = chats.end().ok_or("the layout has no token that ends an answer")?;
+    let end = chats.end().ok_or_else(|| "the layout has no token that ends an answer".to_owned())?;
     let name = path.display().to_string();
     let rows = Rows { name, hash: *hasher.finalize().as_bytes(), train, held_out, end };
     Ok(Found { rows, chats })

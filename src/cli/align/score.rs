@@ -4,7 +4,7 @@ use super::method::rules;
 use super::rows::{Found, Reading, read_tasks};
 use crate::cli::output::{emit_json, fail};
 use crate::cli::train::model_folder;
-use crate::cli::wrong;
+use crate::cli::wrong::{self, Trouble};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,15 +54,16 @@ pub(super) fn run(args: &Args) -> ExitCode {
         skip_bad: args.skip_bad,
     };
     let found = model_folder(&args.model)
+        .map_err(Trouble::Use)
         .and_then(|folder| Ok((read_tasks(&folder, &args.tasks, &reading, None)?, folder)));
     let (Found { rows, .. }, folder) = match found {
         Ok(found) => found,
-        Err(error) => return wrong::failed(error),
+        Err(trouble) => return trouble.tell(),
     };
     let judge = args.reward_model.as_deref();
     let scored = match model::align::score::score(&folder, &rows, &rules, judge, args.tokens) {
         Ok(scored) => scored,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::stopped(error),
     };
     if let Some(path) = &args.rows {
         let mut lines = String::new();

@@ -3,8 +3,9 @@
 use super::chats::Chats;
 use super::method::{Flags, common, work};
 use crate::cli::build::Works;
-use crate::cli::train::model_folder;
-use crate::cli::{environment, funnel, wrong};
+use crate::cli::train::{assert_for_model, model_folder};
+use crate::cli::wrong::{self, Trouble};
+use crate::cli::{environment, funnel};
 use model::align::limits;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{Report, Workdir};
@@ -45,38 +46,42 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Ok(common) => common,
         Err(code) => return code,
     };
-    let found = model_folder(&args.model).and_then(|folder| {
+    let found = model_folder(&args.model).map_err(Trouble::Use).and_then(|folder| {
+        assert_for_model(&args.flags.out)?;
         let dataset = if args.data.is_dir() { dataset(&args.data)? } else { build(args, &folder, kinds)? };
-        Ok((folder, dataset))
+        let limits = limits(&folder)?;
+        Ok((folder, dataset, limits))
     });
-    let (folder, dataset) = match found {
+    let (folder, dataset, limits) = match found {
         Ok(found) => found,
-        Err(error) => return wrong::failed(error),
+        Err(trouble) => return trouble.tell(),
     };
     // The dataset's own: its layout is what the model learns.
     let tokenizer_config = std::fs::read(dataset.join(manifest::TOKENIZER_CONFIG)).ok();
+    let tokenizer_config = tokenizer_config.as_deref();
+    let template = tokenizer_config.and_then(|config| Chats::named(&folder, limits, config));
     let way = |job: &model::align::Job<'_>| model::align::sft::sft(job, &dataset);
-    work(&folder, &args.flags, &common, tokenizer_config.as_deref(), way)
+    work(&folder, &args.flags, &common, (template, tokenizer_config), way)
 }
 
 /// The committed dataset that a folder means.
-fn dataset(path: &Path) -> Result<PathBuf, String> {
+fn dataset(path: &Path) -> Result<PathBuf, Trouble> {
     let folders = [path.to_owned(), Workdir(path.to_owned()).dataset()];
     let found = folders.into_iter().find(|folder| folder.join(manifest::FILE).is_file());
     found.ok_or_else(|| {
-        format!("{} holds no committed dataset; build one, or name a file of chats", path.display())
+        let told =
+            format!("{} holds no committed dataset; build one, or name a file of chats", path.display());
+        Trouble::Use(told)
     })
 }
 
 /// Builds a dataset of a file, by the recipe that anybody would write for it; what is dropped is in its ledger.
-fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, String> {
-    let limits = limits(folder).map_err(|error| error.to_string())?;
-    let chats = Chats::open(folder, limits, args.template.as_deref())?;
+fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, Trouble> {
+    wrong::there(&args.data)?;
+    let limits = limits(folder)?;
+    let chats = Chats::open(folder, limits, args.template.as_deref()).map_err(Trouble::Use)?;
     let absolute =
         |path: &Path| std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()));
-    if !args.data.is_file() {
-        return Err(format!("{}: there is no such file or folder", args.data.display()));
-    }
     let length = if args.length == 0 { limits.tokens_max } else { args.length };
     let quoted = |text: &str| toml_string(text);
     let recipe = format!(
@@ -85,7 +90,7 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, String> {
          [[stages]]\nkind = \"pack.sequences\"\nlength = {length}\nvalidation = {:?}\n",
         quoted(&absolute(&args.data)?.to_string_lossy()),
         quoted(&absolute(&folder.join(manifest::TOKENIZER))?.to_string_lossy()),
-        quoted(&chats.name()),
+        quoted(chats.name()),
         quoted(chats.eos()),
         args.held_out_share
     );
@@ -94,8 +99,9 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, String> {
     std::fs::create_dir_all(&workdir)
         .and_then(|()| std::fs::write(&file, &recipe))
         .map_err(|error| format!("{}: {error}", file.display()))?;
-    let recipe = Recipe::parse(&file, recipe, &environment).map_err(|mistakes| mistakes.to_string())?;
-    let dag = dag::compile(&recipe, kinds).map_err(|mistakes| mistakes.to_string())?;
+    let recipe =
+        Recipe::parse(&file, recipe, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
+    let dag = dag::compile(&recipe, kinds).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
     let works =
         Works { workdir: Some(workdir.clone()), threads: 0, memory_mib: 512, progress: args.flags.progress };
     let options = works.options(&dag.name, recipe.base());

@@ -145,7 +145,8 @@ fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, V
     if !args.json {
         println!("\nTraining for about {} seconds …", args.train_seconds);
     }
-    let (result, curve) = train::watched(args.progress, |watched| begin(dataset, &out, config, watched));
+    let (result, curve) =
+        train::watched(args.progress, &out, |watched| begin(dataset, &out, config, watched));
     let report = result?;
     let sampler = Sampler::open(&out)?;
     let sampling = Sampling { tokens_max: 60, ..Sampling::default() };

@@ -1,7 +1,7 @@
 //! `gristmill eval --bleu`: BLEU of outputs against references, or of many cases at once.
 
 use crate::cli::output::{emit, emit_json};
-use crate::cli::wrong;
+use crate::cli::wrong::{self, Trouble};
 use model::eval::bleu::{Bleu, Settings, Smooth, Tokenize, bleu};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ struct Case {
 pub(super) fn run(args: &Args, json: bool) -> ExitCode {
     let Some(path) = &args.bleu else { return ExitCode::from(2) };
     let done = if args.refs.is_empty() { cases(path) } else { lines(args, path, json) };
-    done.unwrap_or_else(wrong::failed)
+    done.unwrap_or_else(Trouble::tell)
 }
 
 fn settings(tok: &str, smooth: &str, lowercase: bool, sentence: bool) -> Result<Settings, String> {
@@ -62,7 +62,8 @@ fn settings(tok: &str, smooth: &str, lowercase: bool, sentence: bool) -> Result<
 }
 
 /// A row with the score of each case.
-fn cases(path: &Path) -> Result<ExitCode, String> {
+fn cases(path: &Path) -> Result<ExitCode, Trouble> {
+    wrong::there(path)?;
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut out = String::new();
     for (at, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -92,19 +93,21 @@ fn score(case: &Case) -> Result<Bleu, String> {
 }
 
 /// The score of a file of lines.
-fn lines(args: &Args, path: &Path, json: bool) -> Result<ExitCode, String> {
-    let settings = settings(&args.tok, &args.smooth, args.lowercase, args.sentences)?;
+fn lines(args: &Args, path: &Path, json: bool) -> Result<ExitCode, Trouble> {
+    let settings = settings(&args.tok, &args.smooth, args.lowercase, args.sentences).map_err(Trouble::Use)?;
     let read = |path: &PathBuf| {
+        wrong::there(path)?;
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let mut lines: Vec<String> =
             text.split('\n').map(|line| line.trim_end_matches('\r').to_owned()).collect();
         lines.pop_if(|line| line.is_empty());
-        Ok::<_, String>(lines)
+        Ok::<_, Trouble>(lines)
     };
     let outputs = read(&path.to_owned())?;
     let sets = args.refs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     if let Some((set, path)) = sets.iter().zip(&args.refs).find(|(set, _)| set.len() != outputs.len()) {
-        return Err(format!("{} has {} lines, the outputs {}", path.display(), set.len(), outputs.len()));
+        let told = format!("{} has {} lines, the outputs {}", path.display(), set.len(), outputs.len());
+        return Err(Trouble::Work(told));
     }
     let refs: Vec<Vec<String>> =
         (0..outputs.len()).map(|at| sets.iter().map(|set| set[at].clone()).collect()).collect();

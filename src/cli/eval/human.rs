@@ -2,7 +2,7 @@
 
 use crate::cli::output::emit_json;
 use crate::cli::train::model_folder;
-use crate::cli::wrong;
+use crate::cli::wrong::{self, Trouble};
 use model::eval::human::{self, Key, Pair, Row, Verdicts};
 use model::eval::prompts;
 use model::generate::{Sampler, Sampling};
@@ -65,15 +65,16 @@ pub(super) fn run(args: &Args, json: bool) -> ExitCode {
             println!("then: gristmill eval --ratings FILLED --key {}", key.display());
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::failed(error),
+        Err(trouble) => trouble.tell(),
     }
 }
 
-fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), String> {
-    let prompts = prompts::read(prompts).map_err(|error| error.to_string())?;
+fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), Trouble> {
+    wrong::there(prompts)?;
+    let prompts = prompts::read(prompts)?;
     let mut answers = Vec::new();
     for path in &args.human {
-        let sampler = Sampler::open(&model_folder(path)?).map_err(|error| error.to_string())?;
+        let sampler = Sampler::open(&model_folder(path).map_err(Trouble::Use)?)?;
         let of = |(number, prompt): (usize, &String)| {
             let sampling = Sampling {
                 tokens_max: args.answer_tokens,
@@ -81,7 +82,7 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), St
                 seed: seed(args.seed, "eval.human.answer", number as u64),
                 ..Sampling::default()
             };
-            sampler.generate(prompt, &sampling).map_err(|error| error.to_string())
+            Ok::<_, Trouble>(sampler.generate(prompt, &sampling)?)
         };
         answers.push(prompts.iter().enumerate().map(of).collect::<Result<Vec<_>, _>>()?);
     }
@@ -102,18 +103,18 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), St
         Some("html") => human::page(&rows),
         Some("jsonl") => human::json_lines(&rows),
         Some("csv") => human::csv(&rows),
-        _ => return Err(format!("{}: a sheet ends in .csv, .jsonl or .html", out.display())),
+        _ => return Err(Trouble::Use(format!("{}: a sheet ends in .csv, .jsonl or .html", out.display()))),
     };
     let key_path = out.with_extension("key.json");
-    let key_text = serde_json::to_string_pretty(&key).map_err(|error| error.to_string())? + "\n";
+    let key_text = serde_json::to_string_pretty(&key)? + "\n";
     // A sheet of the same answers in another form has the same key.
     let is_other = |path: &Path| std::fs::read(path).is_ok_and(|there| there != key_text.as_bytes());
     if out.exists() || is_other(&key_path) {
         let there = if out.exists() { out } else { &key_path };
-        return Err(format!(
+        return Err(Trouble::Use(format!(
             "{} is there already, and may hold what people said; name another",
             there.display()
-        ));
+        )));
     }
     let save = |path: &Path, text: &str| {
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
@@ -124,19 +125,22 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), St
 }
 
 fn read(args: &Args, key: &Path, json: bool) -> ExitCode {
-    let text =
-        |path: &Path| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let text = |path: &Path| {
+        wrong::there(path)?;
+        std::fs::read_to_string(path).map_err(|error| Trouble::Work(format!("{}: {error}", path.display())))
+    };
     let sheet = |path: &PathBuf| {
         let rows = human::read(&text(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok::<(String, Vec<Row>), String>((path.display().to_string(), rows))
+        Ok::<(String, Vec<Row>), Trouble>((path.display().to_string(), rows))
     };
     let known = text(key).and_then(|text| {
-        serde_json::from_str::<Key>(&text).map_err(|error| format!("{}: is no key: {error}", key.display()))
+        let read = serde_json::from_str::<Key>(&text);
+        read.map_err(|error| Trouble::Use(format!("{}: is no key: {error}", key.display())))
     });
     let sheets = args.ratings.iter().map(sheet).collect::<Result<Vec<_>, _>>();
     let (known, sheets) = match (known, sheets) {
         (Ok(known), Ok(sheets)) => (known, sheets),
-        (Err(error), _) | (_, Err(error)) => return wrong::failed(error),
+        (Err(trouble), _) | (_, Err(trouble)) => return trouble.tell(),
     };
     match human::verdicts(&known, &sheets, args.partly) {
         Ok(found) if json => emit_json(&found, ExitCode::SUCCESS),

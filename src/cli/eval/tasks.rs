@@ -38,6 +38,11 @@ impl Args {
     pub(super) const fn asked(&self) -> bool {
         !self.tasks.is_empty()
     }
+
+    /// Whether what is asked needs a dataset: the held-out loss without tasks, or the look for their rows.
+    pub(super) const fn reads_dataset(&self) -> bool {
+        self.tasks.is_empty() || self.contamination
+    }
 }
 
 /// Names every task.
@@ -60,6 +65,9 @@ pub(super) fn run(args: &Args, model: &Path, dataset: &Path, out: Option<&PathBu
     let Some(rows) = &args.rows else {
         return wrong::misused("`--tasks` needs `--rows FOLDER`, where the rows of the tasks lie");
     };
+    if !rows.is_dir() {
+        return wrong::misused(format!("{}: `--rows` names a folder, and there is none", rows.display()));
+    }
     let mut chosen = Vec::new();
     for name in &args.tasks {
         match task::find(name) {
@@ -79,7 +87,7 @@ pub(super) fn run(args: &Args, model: &Path, dataset: &Path, out: Option<&PathBu
                 Err(error) => wrong::failed(error),
             }
         }
-        Err(error) => wrong::failed(error),
+        Err(error) => wrong::stopped(error),
     }
 }
 

@@ -4,7 +4,7 @@
 //! group that is no group. The scorer errs, and more often on some groups: differences between models count for more than between groups.
 
 use crate::cli::output::emit_json;
-use crate::cli::wrong;
+use crate::cli::wrong::{self, Trouble};
 use model::generate::{Sampler, Sampling};
 use schemas::hash::seed;
 use serde::Serialize;
@@ -98,12 +98,12 @@ pub(super) fn run(args: &Args, folder: &Path, samples: Option<&PathBuf>, json: b
             }
             show(&groups, json)
         }
-        Err(error) => wrong::failed(error),
+        Err(trouble) => trouble.tell(),
     }
 }
 
-fn groups(args: &Args, folder: &Path) -> Result<(Vec<Group>, String), String> {
-    let sampler = Sampler::open(folder).map_err(|error| error.to_string())?;
+fn groups(args: &Args, folder: &Path) -> Result<(Vec<Group>, String), Trouble> {
+    let sampler = Sampler::open(folder)?;
     let toxic = Toxic::read(WEIGHTS, LEXICON)?;
     let (mut scratch, mut rows) = (Scratch::default(), String::new());
     let mut groups = Vec::new();

@@ -2,12 +2,19 @@
 
 use super::{Args, Format, Split, Unit};
 use crate::cli::output::{emit, emit_json, fail};
+use crate::cli::wrong;
 use pipeline::export::{self, By, Exported, Request, To};
 use pipeline::inspect::Dataset;
 use pipeline::inspect::layout::{bytes, thousands};
 use std::process::ExitCode;
 
 pub(super) fn run(args: &Args) -> ExitCode {
+    if let Err(error) = crate::cli::train::dataset_folder(&args.source) {
+        return wrong::misused(error);
+    }
+    if let Err(trouble) = wrong::free(&args.out) {
+        return trouble.tell();
+    }
     let request = Request {
         to: match args.to {
             Format::Datatrove => To::Datatrove,

@@ -1,7 +1,7 @@
 //! A model for `transformers` or llama.cpp.
 
 use super::{Args, Dtype, Format};
-use crate::cli::output::{emit, emit_json, fail};
+use crate::cli::output::{emit, emit_json};
 use crate::cli::train::model_folder;
 use crate::cli::wrong;
 use model::export::{Exported, Kind, Precision, Request, To, export};
@@ -30,14 +30,17 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     let folder = match model_folder(&args.source) {
         Ok(folder) => folder,
-        Err(error) => return wrong::failed(error),
+        Err(error) => return wrong::misused(error),
     };
+    if let Err(trouble) = wrong::free(&args.out) {
+        return trouble.tell();
+    }
     let request =
         Request { to, dataset: args.dataset.as_deref(), parity: args.parity.as_deref(), texts: &texts };
     match export(&folder, &args.out, &request) {
         Ok(exported) if args.json => emit_json(&exported, ExitCode::SUCCESS),
         Ok(exported) => emit(&text(&exported, args), ExitCode::SUCCESS),
-        Err(error) => fail(&error),
+        Err(error) => wrong::stopped(error),
     }
 }
 

@@ -5,13 +5,16 @@ mod trials;
 
 pub(super) use trials::Trials;
 
+use crate::cli::curve::Curve;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::eval::perplexity::Evaluation;
-use model::{TrainEvent, TrainObserver};
+use model::{Losses, TrainEvent, TrainObserver};
 use pipeline::inspect::layout::thousands;
 use schemas::{Event, Observer};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 use training::TrainBars;
 
 /// How progress is told.
@@ -29,9 +32,16 @@ pub(crate) enum Progress {
 impl Progress {
     /// Makes the listener.
     pub(super) fn start(self) -> Listener {
+        self.start_after(Losses::default())
+    }
+
+    /// Makes the listener of a training that has losses from before.
+    pub(super) fn start_after(self, before: Losses) -> Listener {
         match self {
-            Self::Json => Listener::Json,
-            Self::Auto if std::io::stderr().is_terminal() => Listener::Bars(Box::default()),
+            Self::Json => Listener::Json(Pace::default()),
+            Self::Auto if std::io::stderr().is_terminal() => {
+                Listener::Bars(Box::new(Bars { before, ..Bars::default() }))
+            }
             Self::Auto => Listener::Notes,
             Self::None => Listener::Silent,
         }
@@ -41,7 +51,7 @@ impl Progress {
 /// Listens to builds and trainings.
 pub(super) enum Listener {
     Bars(Box<Bars>),
-    Json,
+    Json(Pace),
     Notes,
     Silent,
 }
@@ -49,7 +59,30 @@ pub(super) enum Listener {
 #[derive(Default)]
 pub(super) struct Bars {
     all: MultiProgress,
+    /// Losses of the training from before.
+    before: Losses,
     state: Mutex<State>,
+}
+
+/// Least time between two lines about one evaluation under way.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How often it is told how far evaluations are: the first and the last time, and not before [`PACE`] in between.
+#[derive(Default)]
+pub(super) struct Pace(Mutex<BTreeMap<String, Instant>>);
+
+impl Pace {
+    /// Whether the event of a training, by its name, is to be told.
+    fn is_due(&self, name: &str, event: &TrainEvent<'_>, now: Instant) -> bool {
+        let TrainEvent::Evaluating { sequences, total, .. } = *event else { return true };
+        let mut told = self.0.lock().expect("no thread panics while it looks at the time");
+        let waited = told.get(name).is_none_or(|last| now.duration_since(*last) >= PACE);
+        let is_due = sequences == 0 || sequences >= total || waited;
+        if is_due {
+            told.insert(name.to_owned(), now);
+        }
+        is_due
+    }
 }
 
 #[derive(Default)]
@@ -104,7 +137,7 @@ impl Listener {
             // A line that cannot be drawn is no reason to stop the work.
             Self::Bars(bars) => drop(bars.all.println(message)),
             Self::Notes => eprintln!("{message}"),
-            Self::Json | Self::Silent => {}
+            Self::Json(_) | Self::Silent => {}
         }
     }
 }
@@ -112,7 +145,7 @@ impl Listener {
 impl Observer for Listener {
     fn event(&self, event: Event<'_>) {
         match (self, event) {
-            (Self::Json, event) => eprintln!("{}", json(event)),
+            (Self::Json(_), event) => eprintln!("{}", json(event)),
             (_, Event::Note { message }) => self.note(message),
             (Self::Silent | Self::Notes, _) => {}
             (Self::Bars(bars), Event::Phase { name, total }) => bars.phase(name, total),
@@ -150,13 +183,15 @@ impl TrainObserver for Listener {
                     self.note(message);
                 }
             }
-            Self::Json => eprintln!("{}", train_json(event)),
+            Self::Json(pace) if pace.is_due("", &event, Instant::now()) => eprintln!("{}", train_json(event)),
+            Self::Json(_) => {}
             Self::Bars(bars) => match event {
                 TrainEvent::Note { message } => self.note(message),
                 event => {
                     let mut state = bars.state.lock().expect("no thread panics while it draws");
                     if let TrainEvent::Started { step, steps, .. } = event {
-                        state.training = Some(TrainBars::new(&bars.all, step, steps));
+                        state.training =
+                            Some(TrainBars::new(&bars.all, Curve::after(&bars.before, step), (step, steps)));
                     }
                     if let Some(training) = &mut state.training {
                         training.event(event);
@@ -186,7 +221,7 @@ fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
             json!({ "event": "evaluating", "step": step, "sequences": sequences, "total": total })
         }
         TrainEvent::Measured { step, found } => {
-            let found: std::collections::BTreeMap<_, _> = found.iter().copied().collect();
+            let found: BTreeMap<_, _> = found.iter().copied().collect();
             json!({ "event": "measured", "step": step, "held_out": found })
         }
         TrainEvent::Evaluated { step, loss, bits_per_byte, sources } => {
@@ -199,5 +234,25 @@ fn train_json(event: TrainEvent<'_>) -> serde_json::Value {
             json!({ "event": "checkpointed", "step": step, "path": path })
         }
         TrainEvent::Note { message } => json!({ "event": "note", "message": message }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_evaluation_is_told_once_a_second() {
+        let (pace, begun) = (Pace::default(), Instant::now());
+        let told = |name: &str, sequences, ms| {
+            let event = TrainEvent::Evaluating { step: 1, sequences, total: 10_000 };
+            pace.is_due(name, &event, begun + Duration::from_millis(ms))
+        };
+        // A batch of 16 every 5 ms: 626 events in 3.1 seconds.
+        let count = (0..=625).filter(|&n| told("a", n * 16, n * 5)).count();
+        assert_eq!(count, 1 + 3 + 1);
+        assert!(told("b", 16, 3126) && !told("a", 16, 3127));
+        let step = TrainEvent::Checkpointing { step: 1 };
+        assert!((0..3).all(|_| pace.is_due("a", &step, begun)));
     }
 }

@@ -16,6 +16,10 @@ const SOURCES_SHOWN: usize = 6;
 /// Characters of the name of a source.
 const NAME: usize = 28;
 
+/// What held-out figures are.
+const BITS: &str = "bits per byte";
+const LOSS: &str = "loss";
+
 /// The bars of a training under way.
 pub(super) struct TrainBars {
     all: MultiProgress,
@@ -24,14 +28,17 @@ pub(super) struct TrainBars {
     /// Text below the bars.
     below: ProgressBar,
     drawn: Option<Instant>,
+    /// Loss and tokens/s of the last step, with the seconds that were left then, and when that was.
+    last: Option<(f64, f64, f64, Instant)>,
     curve: Curve,
     held_out: Vec<Measured>,
 }
 
-/// Held-out bits per byte at a step: of all, then of each source.
+/// Held-out bits per byte at a step, or losses where the objective has none: of all, then of each source.
 struct Measured {
     step: u64,
-    bits_per_byte: Vec<(String, f64)>,
+    unit: &'static str,
+    figures: Vec<(String, f64)>,
 }
 
 fn styled(template: &str) -> ProgressStyle {
@@ -39,8 +46,8 @@ fn styled(template: &str) -> ProgressStyle {
 }
 
 impl TrainBars {
-    /// Bars of a training that goes on from `step`.
-    pub(super) fn new(all: &MultiProgress, step: u64, steps: u64) -> Self {
+    /// Bars of a training that goes on from `step`, with the curve up to there.
+    pub(super) fn new(all: &MultiProgress, curve: Curve, (step, steps): (u64, u64)) -> Self {
         let bar = all.add(ProgressBar::new(steps));
         bar.set_style(styled("{spinner} train    {bar:28} {pos:>7}/{len}  {msg}"));
         bar.set_position(step);
@@ -52,7 +59,8 @@ impl TrainBars {
             evaluation: None,
             below,
             drawn: None,
-            curve: Curve::default(),
+            last: None,
+            curve,
             held_out: Vec::new(),
         }
     }
@@ -64,21 +72,33 @@ impl TrainBars {
             TrainEvent::Step { step, loss, tokens_per_s, seconds_left, .. } => {
                 self.curve.push(step, loss);
                 self.steps.set_position(step);
-                let (rate, left) = (thousands(tokens_per_s as u64), duration(seconds_left));
-                self.steps.set_message(format!("loss {loss:.3}  {rate} tokens/s  {left} left"));
+                self.last = Some((loss, tokens_per_s, seconds_left, Instant::now()));
+                self.tell();
                 self.redraw(false);
             }
-            TrainEvent::Evaluating { sequences, total, .. } => self.evaluating(sequences, total),
+            TrainEvent::Evaluating { sequences, total, .. } => {
+                self.evaluating(sequences, total);
+                // No step ends while held-out rows are read, and time goes on.
+                self.tell();
+            }
             TrainEvent::Evaluated { step, loss, bits_per_byte, sources } => {
                 if let Some(bar) = self.evaluation.take() {
                     bar.finish_and_clear();
                 }
                 self.curve.held_out(step, loss);
-                self.keep(step, bits_per_byte, sources);
+                let all = bits_per_byte.map_or((LOSS, loss), |bits| (BITS, bits));
+                self.keep(step, all, sources);
                 self.redraw(true);
             }
             _ => {}
         }
+    }
+
+    /// Tells the last step, and what is left by now.
+    fn tell(&self) {
+        let Some((loss, rate, left, since)) = self.last else { return };
+        let (rate, left) = (thousands(rate as u64), duration(left - since.elapsed().as_secs_f64()));
+        self.steps.set_message(format!("loss {loss:.3}  {rate} tokens/s  {left} left"));
     }
 
     fn evaluating(&mut self, sequences: u64, total: u64) {
@@ -90,13 +110,14 @@ impl TrainBars {
         bar.set_position(sequences);
     }
 
-    fn keep(&mut self, step: u64, all: f64, sources: &[(String, Evaluation)]) {
-        let sources = sources.iter().map(|(name, found)| (name.clone(), found.bits_per_byte()));
-        let bits_per_byte = std::iter::once(("all".to_owned(), all)).chain(sources).collect();
+    fn keep(&mut self, step: u64, (unit, all): (&'static str, f64), sources: &[(String, Evaluation)]) {
+        let figure = |found: &Evaluation| found.bits_per_byte().unwrap_or_else(|| found.loss());
+        let figures = sources.iter().map(|(name, found)| (name.clone(), figure(found)));
+        let figures = std::iter::once(("all".to_owned(), all)).chain(figures).collect();
         if self.held_out.len() == 2 {
             self.held_out.remove(0);
         }
-        self.held_out.push(Measured { step, bits_per_byte });
+        self.held_out.push(Measured { step, unit, figures });
     }
 
     fn redraw(&mut self, now: bool) {
@@ -129,16 +150,16 @@ fn table(held_out: &[Measured]) -> Vec<String> {
     let before = before.last();
     let step = |measured: &Measured| format!("step {}", measured.step);
     let old = before.map(|before| format!("{:>14}", step(before))).unwrap_or_default();
-    let mut lines = vec![format!("held-out bits per byte {:>20}{old}", step(last))];
+    let mut lines = vec![format!("held-out {:13} {:>20}{old}", last.unit, step(last))];
     // A source alone is all there is.
-    let shown = if last.bits_per_byte.len() > 2 { 1 + SOURCES_SHOWN } else { 1 };
-    for (at, (name, bits)) in last.bits_per_byte.iter().take(shown).enumerate() {
+    let shown = if last.figures.len() > 2 { 1 + SOURCES_SHOWN } else { 1 };
+    for (at, (name, bits)) in last.figures.iter().take(shown).enumerate() {
         let name: String = one_line(name).chars().take(NAME).collect();
-        let old = before.and_then(|before| before.bits_per_byte.get(at));
+        let old = before.and_then(|before| before.figures.get(at));
         let old = old.map(|(_, bits)| format!("{bits:>14.4}")).unwrap_or_default();
         lines.push(format!("  {name:NAME$} {bits:>12.4}{old}"));
     }
-    let more = last.bits_per_byte.len().saturating_sub(shown);
+    let more = last.figures.len().saturating_sub(shown);
     if more > 0 && shown > 1 {
         lines.push(format!("  … {more} more in training.json"));
     }
@@ -172,7 +193,8 @@ mod tests {
     fn measurements_stand_side_by_side() {
         let measured = |step, bits: &[(&str, f64)]| Measured {
             step,
-            bits_per_byte: bits.iter().map(|(name, bits)| ((*name).to_owned(), *bits)).collect(),
+            unit: BITS,
+            figures: bits.iter().map(|(name, bits)| ((*name).to_owned(), *bits)).collect(),
         };
         let two = [
             measured(100, &[("all", 2.0), ("a", 2.5), ("b", 1.5)]),

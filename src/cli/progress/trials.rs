@@ -1,6 +1,6 @@
 //! Trainings side by side on a terminal: how many have ended, and a line for each that is under way.
 
-use super::{Progress, train_json};
+use super::{Pace, Progress, train_json};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::TrainEvent;
 use model::sweep::{SweepEvent, SweepObserver};
@@ -8,7 +8,7 @@ use pipeline::inspect::layout::one_line;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Characters of the name of a trial.
 const NAME: usize = 40;
@@ -16,7 +16,7 @@ const NAME: usize = 40;
 /// Listens to a sweep.
 pub(crate) enum Trials {
     Bars(Box<Mutex<Bars>>),
-    Json,
+    Json(Pace),
     Notes,
     Silent,
 }
@@ -32,7 +32,7 @@ impl Trials {
     /// Makes the listener.
     pub(crate) fn start(progress: Progress) -> Self {
         match progress {
-            Progress::Json => Self::Json,
+            Progress::Json => Self::Json(Pace::default()),
             Progress::Auto if std::io::stderr().is_terminal() => Self::Bars(Box::default()),
             Progress::Auto => Self::Notes,
             Progress::None => Self::Silent,
@@ -104,7 +104,9 @@ impl SweepObserver for Trials {
     fn event(&self, event: SweepEvent<'_>) {
         match (self, event) {
             (Self::Bars(bars), event) => bars.lock().expect("no thread panics while it draws").event(event),
-            (Self::Json, event) => eprintln!("{}", json(event)),
+            (Self::Json(pace), SweepEvent::Trial { name, event })
+                if !pace.is_due(name, &event, Instant::now()) => {}
+            (Self::Json(_), event) => eprintln!("{}", json(event)),
             (Self::Notes, SweepEvent::Ended { report }) => {
                 if let Some(error) = &report.error {
                     eprintln!("{}: {error}", report.name);

@@ -87,6 +87,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         true => args.tokenizer.join(schemas::manifest::TOKENIZER),
         false => args.tokenizer.clone(),
     };
+    if let Err(trouble) = wrong::there(&tokenizer) {
+        return trouble.tell();
+    }
     match groups(args, &tokenizer) {
         Ok(groups) => show(args, &groups),
         Err(error) => wrong::failed(error),
