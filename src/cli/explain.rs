@@ -32,8 +32,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    if let Err(error) = super::train::dataset_folder(&args.dataset) {
-        return super::wrong::misused(error);
+    if let Err(trouble) = super::wrong::dataset(&args.dataset) {
+        return trouble.tell();
     }
     let dataset = match Dataset::open(&args.dataset) {
         Ok(dataset) => dataset,

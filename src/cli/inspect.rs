@@ -100,7 +100,8 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
-    if let Err(trouble) = super::wrong::there(&args.path) {
+    // One that a kill has left without its name is found all the same.
+    if let (false, Err(trouble)) = (Dataset::is_at(&args.path), super::wrong::there(&args.path)) {
         return trouble.tell();
     }
     match Target::open(&args.path).and_then(|target| view(args, &target, kinds, &style())) {

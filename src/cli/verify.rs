@@ -23,8 +23,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    if let Err(error) = super::train::dataset_folder(&args.dataset) {
-        return super::wrong::misused(error);
+    if let Err(trouble) = super::wrong::dataset(&args.dataset) {
+        return trouble.tell();
     }
     let verified = match Dataset::open(&args.dataset).and_then(|dataset| verify(&dataset)) {
         Ok(verified) => verified,

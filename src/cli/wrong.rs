@@ -2,6 +2,7 @@
 
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use model::TrainError;
+use pipeline::inspect::Dataset;
 use pipeline::recipe::{Mistake, Mistakes};
 use std::fmt::Display;
 use std::path::Path;
@@ -78,6 +79,17 @@ pub(super) fn there(path: &Path) -> Result<(), Trouble> {
     match path.exists() {
         true => Ok(()),
         false => Err(Trouble::Use(format!("{}: there is no such file or folder", path.display()))),
+    }
+}
+
+/// Refuses a path that is no dataset and holds none. One that a kill has left without its name is a dataset.
+///
+/// # Errors
+/// Wrong use, with the path.
+pub(super) fn dataset(path: &Path) -> Result<(), Trouble> {
+    match Dataset::is_at(path) {
+        true => Ok(()),
+        false => Err(Trouble::Use(format!("{} holds no committed dataset; build one first", path.display()))),
     }
 }
 

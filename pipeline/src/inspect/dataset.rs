@@ -42,6 +42,12 @@ impl Dataset {
         })
     }
 
+    /// Whether a path is a dataset or holds one, be it sound or not.
+    pub fn is_at(path: &Path) -> bool {
+        let roots = [path.to_owned(), path.join("dataset")];
+        roots.iter().any(|root| root.join(manifest::FILE).is_file() || forget::aside_of(root).is_some())
+    }
+
     /// As [`Dataset::open`], but `None` where there is no manifest.
     pub(crate) fn find(path: &Path) -> Result<Option<Self>, InspectError> {
         let roots = [path.to_owned(), path.join("dataset")];

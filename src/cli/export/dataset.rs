@@ -9,10 +9,7 @@ use pipeline::inspect::layout::{bytes, thousands};
 use std::process::ExitCode;
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    if let Err(error) = crate::cli::train::dataset_folder(&args.source) {
-        return wrong::misused(error);
-    }
-    if let Err(trouble) = wrong::free(&args.out) {
+    if let Err(trouble) = wrong::dataset(&args.source).and_then(|()| wrong::free(&args.out)) {
         return trouble.tell();
     }
     let request = Request {
