@@ -482,39 +482,19 @@ fn inspect_opens_all_that_a_build_makes() {
     }
 }
 
-#[test]
-fn a_run_builds_trains_evaluates_and_speaks() {
-    let folder = Folder::new("run");
+/// A tiny model in `work/model`, with its dataset beside it.
+fn trained(name: &str) -> Folder {
+    let folder = Folder::new(name);
     corpus::write_all(&folder.0, 32, 40);
     let train = "\n[train]\nlayers = 1\nwidth = 32\nheads = 2\nsteps = 6\nbatch_sequences = 2\n";
     fs::write(folder.join("recipe.toml"), corpus::recipe(30) + train).unwrap();
     gristmill(&["run", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
-    let scores = gristmill(&["eval", "work/model", "--json"], &folder.0).expect(0).json();
-    assert!(scores["perplexity"].as_f64().unwrap() > 1.0, "{scores}");
-    let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
-    let said = gristmill(&speak, &folder.0).expect(0).out;
-    assert!(said.starts_with("the mill") && said == gristmill(&speak, &folder.0).expect(0).out, "{said:?}");
-    let export = ["export", "work", "--to", "hf", "--out", "exported", "--json"];
-    let told = gristmill(&export, &folder.0).expect(0).json();
-    assert_eq!(told["class"], "LlamaForCausalLM", "{told}");
-    let again = [&["generate", "exported"], &speak[2..]].concat();
-    assert_eq!(gristmill(&again, &folder.0).expect(0).out, said);
-    assert!(
-        fs::read_to_string(folder.join("exported/README.md")).unwrap().contains("Documents that were left")
-    );
-    let twice = gristmill(&export, &folder.0).expect(2);
-    assert!(twice.err.contains("is there already and not empty"), "{}", twice.err);
-    let unfit = gristmill(&[&export[..6], &["--split", "train"]].concat(), &folder.0).expect(2);
-    assert!(unfit.err.contains("`--split` is for a dataset; this format is of a model"), "{}", unfit.err);
-    #[cfg(not(feature = "cuda"))]
-    {
-        let done = gristmill(&["train", "work", "--out", "gpu", "--device", "cuda"], &folder.0).expect(2);
-        assert!(done.err.contains("needs a program built with `--features cuda`"), "{}", done.err);
-    }
-    for wrong in [["--temperature", "nan"], ["--top-p", "1.5"], ["--tokens", "0"]] {
-        let done = gristmill(&[&["generate", "work/model"], &wrong[..]].concat(), &folder.0).expect(2);
-        assert!(done.err.contains(&wrong[0][2..].replace('-', "_")), "{}", done.err);
-    }
+    folder
+}
+
+#[test]
+fn every_command_that_trains_tells_wrong_use_from_failure() {
+    let folder = trained("wrong-use");
     // Settings that do not fit together, to what is there, or that no key has: wrong use in every command that trains.
     let sweep = |grid: &'static str, more: &[&'static str]| {
         [&["sweep", "work", "--grid", grid, "--out", "sweep", "--progress", "none"], more].concat()
@@ -542,7 +522,14 @@ fn a_run_builds_trains_evaluates_and_speaks() {
         let done = gristmill(&args, &folder.0).expect(2);
         assert!(done.err.contains(words), "{args:?}: {}", done.err);
     }
-    // Few chats: the course goes by their number, and says how they were laid out.
+    // Rows that cannot be used are a failure.
+    let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
+    assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));
+}
+
+#[test]
+fn few_chats_are_learned_in_small_steps_and_their_layout_is_named() {
+    let folder = trained("few-chats");
     let chat = |n: usize| format!("{{\"prompt\": \"the mill {n}\", \"completion\": \"grinds {n}\"}}\n");
     folder.write("chats.jsonl", (0..12).map(chat).collect::<String>());
     let sft = ["align", "sft", "work/model", "chats.jsonl", "--out", "tuned", "--progress", "none"];
@@ -555,9 +542,37 @@ fn a_run_builds_trains_evaluates_and_speaks() {
         (&json!("text"), &json!("1"), &json!("10"))
     );
     assert!(gristmill(&sft, &folder.0).expect(0).out.contains("sft of chats laid out as text"));
-    // Rows that cannot be used are a failure.
-    let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
-    assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));
+}
+
+#[test]
+fn a_run_builds_trains_evaluates_and_speaks() {
+    let folder = trained("run");
+    let scores = gristmill(&["eval", "work/model", "--json"], &folder.0).expect(0).json();
+    assert!(scores["perplexity"].as_f64().unwrap() > 1.0, "{scores}");
+    let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
+    let said = gristmill(&speak, &folder.0).expect(0).out;
+    assert!(said.starts_with("the mill") && said == gristmill(&speak, &folder.0).expect(0).out, "{said:?}");
+    let export = ["export", "work", "--to", "hf", "--out", "exported", "--json"];
+    let told = gristmill(&export, &folder.0).expect(0).json();
+    assert_eq!(told["class"], "LlamaForCausalLM", "{told}");
+    let again = [&["generate", "exported"], &speak[2..]].concat();
+    assert_eq!(gristmill(&again, &folder.0).expect(0).out, said);
+    assert!(
+        fs::read_to_string(folder.join("exported/README.md")).unwrap().contains("Documents that were left")
+    );
+    let twice = gristmill(&export, &folder.0).expect(2);
+    assert!(twice.err.contains("is there already and not empty"), "{}", twice.err);
+    let unfit = gristmill(&[&export[..6], &["--split", "train"]].concat(), &folder.0).expect(2);
+    assert!(unfit.err.contains("`--split` is for a dataset; this format is of a model"), "{}", unfit.err);
+    #[cfg(not(feature = "cuda"))]
+    {
+        let done = gristmill(&["train", "work", "--out", "gpu", "--device", "cuda"], &folder.0).expect(2);
+        assert!(done.err.contains("needs a program built with `--features cuda`"), "{}", done.err);
+    }
+    for wrong in [["--temperature", "nan"], ["--top-p", "1.5"], ["--tokens", "0"]] {
+        let done = gristmill(&[&["generate", "work/model"], &wrong[..]].concat(), &folder.0).expect(2);
+        assert!(done.err.contains(&wrong[0][2..].replace('-', "_")), "{}", done.err);
+    }
     // Progress as JSON lines, and nothing but the report on standard output.
     let args = ["build", "recipe.toml", "--workdir", "w2", "--json", "--progress", "json"];
     let done = gristmill(&args, &folder.0).expect(0);
