@@ -482,8 +482,20 @@ fn inspect_opens_all_that_a_build_makes() {
     }
 }
 
-/// Settings that do not fit together, to what is there, or that no key has: wrong use in every command that trains.
-fn misused(folder: &Folder) {
+/// A tiny model in `work/model`, with its dataset beside it.
+fn trained(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    corpus::write_all(&folder.0, 32, 40);
+    let train = "\n[train]\nlayers = 1\nwidth = 32\nheads = 2\nsteps = 6\nbatch_sequences = 2\n";
+    fs::write(folder.join("recipe.toml"), corpus::recipe(30) + train).unwrap();
+    gristmill(&["run", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    folder
+}
+
+#[test]
+fn every_command_that_trains_tells_wrong_use_from_failure() {
+    let folder = trained("wrong-use");
+    // Settings that do not fit together, to what is there, or that no key has: wrong use in every command that trains.
     let sweep = |grid: &'static str, more: &[&'static str]| {
         [&["sweep", "work", "--grid", grid, "--out", "sweep", "--progress", "none"], more].concat()
     };
@@ -510,15 +522,31 @@ fn misused(folder: &Folder) {
         let done = gristmill(&args, &folder.0).expect(2);
         assert!(done.err.contains(words), "{args:?}: {}", done.err);
     }
+    // Rows that cannot be used are a failure.
+    let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
+    assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));
+}
+
+#[test]
+fn few_chats_are_learned_in_small_steps_and_their_layout_is_named() {
+    let folder = trained("few-chats");
+    let chat = |n: usize| format!("{{\"prompt\": \"the mill {n}\", \"completion\": \"grinds {n}\"}}\n");
+    folder.write("chats.jsonl", (0..12).map(chat).collect::<String>());
+    let sft = ["align", "sft", "work/model", "chats.jsonl", "--out", "tuned", "--progress", "none"];
+    let done = gristmill(&[&sft[..], &["--template", "chatml"]].concat(), &folder.0).expect(2);
+    assert!(done.err.contains("no special token") && done.err.contains("`--template text`"), "{}", done.err);
+    let told = gristmill(&[&sft[..], &["--json"]].concat(), &folder.0).expect(0).json();
+    let settings = &told["settings"];
+    assert_eq!(
+        (&settings["template"], &settings["batch_rows"], &settings["epochs"]),
+        (&json!("text"), &json!("1"), &json!("10"))
+    );
+    assert!(gristmill(&sft, &folder.0).expect(0).out.contains("sft of chats laid out as text"));
 }
 
 #[test]
 fn a_run_builds_trains_evaluates_and_speaks() {
-    let folder = Folder::new("run");
-    corpus::write_all(&folder.0, 32, 40);
-    let train = "\n[train]\nlayers = 1\nwidth = 32\nheads = 2\nsteps = 6\nbatch_sequences = 2\n";
-    fs::write(folder.join("recipe.toml"), corpus::recipe(30) + train).unwrap();
-    gristmill(&["run", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let folder = trained("run");
     let scores = gristmill(&["eval", "work/model", "--json"], &folder.0).expect(0).json();
     assert!(scores["perplexity"].as_f64().unwrap() > 1.0, "{scores}");
     let speak = ["generate", "work/model", "--prompt", "the mill", "--seed", "3"];
@@ -545,23 +573,6 @@ fn a_run_builds_trains_evaluates_and_speaks() {
         let done = gristmill(&[&["generate", "work/model"], &wrong[..]].concat(), &folder.0).expect(2);
         assert!(done.err.contains(&wrong[0][2..].replace('-', "_")), "{}", done.err);
     }
-    misused(&folder);
-    // Few chats: the course goes by their number, and says how they were laid out.
-    let chat = |n: usize| format!("{{\"prompt\": \"the mill {n}\", \"completion\": \"grinds {n}\"}}\n");
-    folder.write("chats.jsonl", (0..12).map(chat).collect::<String>());
-    let sft = ["align", "sft", "work/model", "chats.jsonl", "--out", "tuned", "--progress", "none"];
-    let done = gristmill(&[&sft[..], &["--template", "chatml"]].concat(), &folder.0).expect(2);
-    assert!(done.err.contains("no special token") && done.err.contains("`--template text`"), "{}", done.err);
-    let told = gristmill(&[&sft[..], &["--json"]].concat(), &folder.0).expect(0).json();
-    let settings = &told["settings"];
-    assert_eq!(
-        (&settings["template"], &settings["batch_rows"], &settings["epochs"]),
-        (&json!("text"), &json!("1"), &json!("10"))
-    );
-    assert!(gristmill(&sft, &folder.0).expect(0).out.contains("sft of chats laid out as text"));
-    // Rows that cannot be used are a failure.
-    let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
-    assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));
     // Progress as JSON lines, and nothing but the report on standard output.
     let args = ["build", "recipe.toml", "--workdir", "w2", "--json", "--progress", "json"];
     let done = gristmill(&args, &folder.0).expect(0);

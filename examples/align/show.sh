@@ -39,6 +39,10 @@ run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo \
 accuracy=$(held_out accuracy)
 row "sft, then dpo for the words" dpo
 
+run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo-kept --set chosen_weight=3 \
+    --set batch_rows=16 --set epochs=1 --set learning_rate=0.0001 --set seed="$seed"
+row "the same with chosen_weight = 3" dpo-kept
+
 run align dpo sft style.jsonl --held-out held-style.jsonl --out dpo-lora --set lora_rank=8 \
     --set batch_rows=16 --set epochs=1 --set learning_rate=0.0007 --set seed="$seed"
 row "the same with lora, rank 8" dpo-lora
