@@ -254,16 +254,25 @@ fn literals_of_blocks_in_items() {
     check(
         "<ul><li><h3>a</h3>b</ul>",
         &expect![[r#"
-        - ### a
+        ### a
 
-          b"#]],
+        b"#]],
     );
     check(
-        "<ol><li>a<br>b<li>c</ol>",
+        "<ol><li><h3>a</h3>b</ol>",
         &expect![[r#"
-        1. a
-           b
-        2. c"#]],
+        1. ### a
+
+           b"#]],
+    );
+    check(
+        "<ol><li>a<br>b<li>c<div>d</div>e<ul><li>f</ul>g</ol>",
+        &expect![[r#"
+        1. a b
+        2. c d e
+           - f
+
+           g"#]],
     );
     check(
         "<ul><ul><li>a</ul></ul><li>b",
