@@ -191,7 +191,20 @@ impl Cutter {
 impl Block {
     fn measure(&mut self, text: &str) {
         let (mut in_word, mut stop, mut dense, mut length) = (false, false, 0, 0);
+        let mix =
+            |hash: u64, low: char| (hash.rotate_left(5) ^ u64::from(low)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for c in text.chars() {
+            if c.is_ascii_lowercase() {
+                // What nearly all of a text is.
+                self.chars += 1;
+                length += 1;
+                self.longest = self.longest.max(length);
+                self.words += u32::from(!in_word);
+                (in_word, stop, self.last) = (true, false, 2);
+                self.first = if self.first == 0 { 2 } else { self.first };
+                self.hash = mix(self.hash, c);
+                continue;
+            }
             if c.is_whitespace() {
                 self.stops += u32::from(stop);
                 (in_word, stop, length) = (false, false, 0);
@@ -211,7 +224,7 @@ impl Block {
                 self.first = class;
             }
             let low = if c.is_ascii() { c.to_ascii_lowercase() } else { c };
-            self.hash = (self.hash.rotate_left(5) ^ u64::from(low)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.hash = mix(self.hash, low);
         }
         self.stops += u32::from(stop);
         self.words += dense / 3;

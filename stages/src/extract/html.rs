@@ -1,6 +1,6 @@
 //! Makes Markdown out of web pages: the main content with its structure, without menus, footers and furniture.
 //!
-//! bytes → encoding (by the WHATWG rules) → tree (html5ever under `scraper`) → flat list of nodes → what is
+//! bytes → encoding (by the WHATWG rules) → tree (the tree builder of html5ever) → flat list of nodes → what is
 //! never text goes → blocks with features → a model's choice → Markdown. The columns `text` and `title` are set,
 //! `html` and `content_type` go. A row that has text and no HTML (a WET record) passes through.
 //!
@@ -141,7 +141,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 5,
+    version: 6,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -1,7 +1,9 @@
 //! Writes the kept nodes of a page as Markdown (CommonMark 0.31 with the pipe tables of GitHub and the definition
 //! lists of Pandoc), or as plain text with the same lines.
 //!
-//! A line break inside a paragraph is a plain line end, for text that a model reads needs no trailing backslash.
+//! A line break inside a paragraph is a plain line end, for text that a model reads needs no trailing backslash. What stands
+//! in a list item without a paragraph of its own is one line, as CommonMark reads it; an item of an unordered list that begins with a
+//! heading is a section.
 //!
 //! ```text
 //! <h2>A</h2><ol start=3><li>b<ul><li>c</ul></ol>   →   "## A\n\n3. b\n   - c"
@@ -36,6 +38,8 @@ const AROUND_MAX: usize = 12;
 const NUMBER_MAX: i64 = 999_999_999;
 /// Most nodes of a piece of code in a line that are looked through for what they hold.
 const INLINE_NODES_MAX: usize = 4096;
+/// Most nodes of a list item that are looked through for its first text.
+const FIRST_NODES_MAX: usize = 64;
 
 /// A block around the current line.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ struct List {
     /// The next number of an ordered list.
     number: Option<i64>,
     begun: bool,
+    /// The open item, or the list before its first.
+    item: usize,
 }
 
 struct Writer<'p, 'a> {
@@ -72,6 +78,8 @@ struct Writer<'p, 'a> {
     /// Line ends wanted before the next line.
     gap: usize,
     quotes: Vec<usize>,
+    /// The item of a list that the last line is text of, and how many blocks were around it.
+    in_item: Option<(usize, usize)>,
 }
 
 /// Writes the page without the removed subtrees.
@@ -90,6 +98,7 @@ pub(crate) fn write(page: &Page<'_>, removed: &[bool], style: &Style) -> String 
         blocks: Vec::new(),
         gap: 0,
         quotes: Vec::new(),
+        in_item: None,
     };
     let (mut at, end) = (0, page.nodes.len());
     while at < end {
@@ -230,11 +239,18 @@ impl Writer<'_, '_> {
         let start = node.attribute("start").and_then(|n| n.trim().parse().ok()).unwrap_or(1_i64);
         let number = (node.tag == Tag::Ol).then_some(start.clamp(0, NUMBER_MAX));
         self.gap = if self.lists.is_empty() { 2 } else { 1 };
-        self.lists.push(List { end: node.end as usize, number, begun: false });
+        self.lists.push(List { end: node.end as usize, number, begun: false, item: at });
     }
 
     fn list_item(&mut self, at: usize) {
         let node = &self.page.nodes[at];
+        if let Some(list) = self.lists.last_mut() {
+            list.item = at;
+            if list.number.is_none() && self.begins_with_heading(at) {
+                self.gap = 2;
+                return;
+            }
+        }
         let value = node.attribute("value").and_then(|n| n.trim().parse::<i64>().ok());
         if let (Some(value), Some(List { number: Some(number), .. })) = (value, self.lists.last_mut()) {
             *number = value.clamp(0, NUMBER_MAX);
@@ -253,6 +269,27 @@ impl Writer<'_, '_> {
         }
         let rest = " ".repeat(marker.len());
         self.surround(node.end as usize, &marker, &rest);
+    }
+
+    /// Whether the first text of an element is in a heading.
+    fn begins_with_heading(&self, at: usize) -> bool {
+        let mut next = at + 1;
+        let end = (self.page.nodes[at].end as usize).min(at + FIRST_NODES_MAX);
+        while next < end {
+            let node = &self.page.nodes[next];
+            if self.removed[next] {
+                next = node.end as usize;
+                continue;
+            }
+            if node.tag.heading().is_some() {
+                return true;
+            }
+            if matches!(node.tag, Tag::Ul | Tag::Ol) || !node.text.trim().is_empty() {
+                return false;
+            }
+            next += 1;
+        }
+        false
     }
 
     fn line_break(&mut self) {
@@ -406,6 +443,22 @@ impl Writer<'_, '_> {
             }
             _ => {}
         }
+        if let Some(list) = self.lists.last() {
+            let place = Some((list.item, self.around.len()));
+            let line =
+                text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+            if self.gap <= 1 && self.in_item == place {
+                self.out.push(' ');
+                self.out.push_str(&line);
+            } else if self.style.markdown {
+                self.put(&escape_start(&line));
+            } else {
+                self.put(&line);
+            }
+            self.in_item = place;
+            self.gap = gap;
+            return;
+        }
         for (n, line) in text.split('\n').map(str::trim).filter(|l| !l.is_empty()).enumerate() {
             self.gap = if n == 0 { self.gap } else { 1 };
             if self.style.markdown { self.put(&escape_start(line)) } else { self.put(line) }
@@ -418,6 +471,7 @@ impl Writer<'_, '_> {
     }
 
     fn put_exact(&mut self, line: &str) {
+        self.in_item = None;
         if !self.out.is_empty() {
             self.out.push('\n');
             if self.gap > 1 {

@@ -19,4 +19,6 @@ mod tag;
 #[cfg(test)]
 mod testing;
 mod title;
+mod tokens;
+mod tree;
 mod words;

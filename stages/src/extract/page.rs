@@ -1,17 +1,17 @@
 //! A parsed page as one flat list in document order.
 //!
-//! html5ever builds the tree; here it becomes a list in which a node's descendants are the nodes `at + 1 .. end`.
+//! html5ever's tree builder builds the tree; here it becomes a list in which a node's descendants are the nodes `at + 1 .. end`.
 //! So every walk is a loop and every sum over a subtree the difference of two prefix sums: no recursion, whatever
 //! the depth.
 
 use super::tag::Tag;
-use html5ever::driver::{ParseOpts, parse_document};
-use html5ever::tendril::StrTendril;
-use html5ever::tendril::TendrilSink as _;
-use scraper::{Html, HtmlTreeSink, Node as Parsed, node::Element};
+use super::tokens::{Tokens, slowly};
+use super::tree::{Element, Kind, Sink, Tree};
+use html5ever::tokenizer::states::State;
+use html5ever::tokenizer::{Token, TokenSink as _};
+use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink as _};
+use std::borrow::Cow;
 
-/// Bytes given to the parser between two looks at the size of the tree.
-const CHUNK_BYTES: usize = 4 << 10;
 /// Nodes that any page may have; a longer page may have one more for every two bytes, as `<p>x<p>x` does. Unclosed
 /// formatting elements are opened again in every paragraph (HTML standard, "reconstruct the active formatting
 /// elements"), so that a small page can make a huge tree.
@@ -20,23 +20,26 @@ const NODES_MIN: usize = 100_000;
 const NODES_MAX: usize = 1_000_000;
 
 /// Parses a page. Where the tree outgrows the page, the rest is read as text without its tags.
-pub(crate) fn parse(html: &str) -> Html {
-    let mut opts = ParseOpts::default();
+pub(crate) fn parse(html: &str) -> Tree {
     // No script will run, so what stands in for it is markup.
-    opts.tree_builder.scripting_enabled = false;
-    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), opts);
-    let mut rest = html;
-    while !rest.is_empty() {
-        let (chunk, tail) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
-        parser.process(StrTendril::from(chunk));
-        rest = tail;
-        let nodes = parser.tokenizer.sink.sink.0.borrow().tree.values().len();
-        if nodes > NODES_MAX.min(NODES_MIN + (html.len() - rest.len()) / 2) {
-            parser.process(StrTendril::from(super::guard::text(rest)));
-            break;
-        }
+    let opts = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
+    let builder = TreeBuilder::new(Sink::new(html.len()), opts);
+    let html = lines(html);
+    let read = Tokens::new(&html, &builder).run(|at| builder.sink.len() > NODES_MAX.min(NODES_MIN + at / 2));
+    if read < html.len() {
+        slowly(&builder, &super::guard::text(&html[read..]), State::Data);
     }
-    parser.finish()
+    let _ = builder.process_token(Token::EOFToken, 1);
+    builder.end();
+    builder.sink.finish()
+}
+
+/// The page with all line ends as HTML reads them.
+fn lines(html: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\r', html.as_bytes()).is_none() {
+        return Cow::Borrowed(html);
+    }
+    Cow::Owned(html.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
 /// One node.
@@ -62,7 +65,7 @@ impl<'a> Node<'a> {
 
     /// The value of an attribute, by its name in lower case.
     pub(crate) fn attribute(&self, name: &str) -> Option<&'a str> {
-        self.element?.attrs.iter().find(|(n, _)| &*n.local == name).map(|(_, value)| &**value)
+        self.element?.attributes.iter().find(|a| &*a.name.local == name).map(|a| &*a.value)
     }
 }
 
@@ -75,22 +78,23 @@ pub(crate) struct Page<'a> {
 
 impl<'a> Page<'a> {
     /// Lists the nodes of a tree.
-    pub(crate) fn new(html: &'a Html) -> Self {
+    pub(crate) fn new(tree: &'a Tree) -> Self {
         let root = Node { tag: Tag::Other, parent: 0, end: 0, text: "", element: None };
-        let mut nodes = Vec::with_capacity(html.tree.values().len());
+        let mut nodes = Vec::with_capacity(tree.len());
         nodes.push(root);
         let mut open = 0_u32;
-        let mut next = html.tree.root().first_child();
+        let mut next = tree.first_child(0);
         while let Some(mut cursor) = next {
             let end = nodes.len() as u32 + 1;
             let mut child = None;
-            match cursor.value() {
-                Parsed::Text(text) => nodes.push(Node { text, parent: open, end, ..root }.as_text()),
-                Parsed::Element(element) => {
+            match tree.kind(cursor) {
+                Kind::Text(text) => nodes.push(Node { text, parent: open, end, ..root }.as_text()),
+                Kind::Element(element) => {
                     let tag = Tag::of(element.name());
                     nodes.push(Node { tag, parent: open, end, element: Some(element), ..root });
                     // The content of a template is a fragment, which is no part of the page.
-                    child = cursor.first_child().filter(|child| !child.value().is_fragment());
+                    child =
+                        tree.first_child(cursor).filter(|child| !matches!(tree.kind(*child), Kind::Fragment));
                 }
                 _ => {}
             }
@@ -99,12 +103,12 @@ impl<'a> Page<'a> {
                 next = Some(child);
                 continue;
             }
-            next = cursor.next_sibling();
+            next = tree.next_sibling(cursor);
             while next.is_none() && open != 0 {
                 nodes[open as usize].end = nodes.len() as u32;
                 open = nodes[open as usize].parent;
-                cursor = cursor.parent().expect("an open node has children, so the cursor has a parent");
-                next = cursor.next_sibling();
+                cursor = tree.parent(cursor).expect("an open node has children, so the cursor has a parent");
+                next = tree.next_sibling(cursor);
             }
         }
         nodes[0].end = nodes.len() as u32;

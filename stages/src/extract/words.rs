@@ -49,8 +49,9 @@ impl Hints {
     pub(crate) fn of(node: &Node<'_>) -> Self {
         let Some(element) = node.element else { return Self::default() };
         let mut hints = Self::default();
-        for (name, value) in &element.attrs {
-            match &*name.local {
+        for attribute in &element.attributes {
+            let value = &attribute.value;
+            match &*attribute.name.local {
                 "class" | "id" => {
                     hints = hints.with(words(value));
                     if is_hiding(value) {
@@ -69,11 +70,9 @@ impl Hints {
             }
         }
         // A panel that a tab or a fold opens is hidden only until it is asked for.
-        if element
-            .attrs
-            .iter()
-            .any(|(n, v)| &*n.local == "aria-labelledby" || &*n.local == "role" && &**v == "tabpanel")
-        {
+        let opens =
+            |name: &str, value: &str| name == "aria-labelledby" || name == "role" && value == "tabpanel";
+        if element.attributes.iter().any(|a| opens(&a.name.local, &a.value)) {
             hints.0 &= !(Hint::Hidden as u16);
         }
         hints
@@ -146,22 +145,18 @@ const WORD_BYTES_MAX: usize = 16;
 
 fn words(names: &str) -> Hints {
     let mut hints = Hints::default();
-    let mut word = [0_u8; WORD_BYTES_MAX];
-    let mut len = 0;
+    let (mut word, mut len) = (0_u128, 0);
     let mut before = b' ';
     for byte in names.bytes().take(NAME_BYTES_MAX).chain([b' ']) {
-        let starts =
-            !byte.is_ascii_alphabetic() || (byte.is_ascii_uppercase() && before.is_ascii_lowercase());
-        if starts && len > 0 {
-            if let Some(word) = word.get(..len).and_then(|w| std::str::from_utf8(w).ok()) {
+        let is_letter = byte.is_ascii_alphabetic();
+        if len > 0 && (!is_letter || (byte.is_ascii_uppercase() && before.is_ascii_lowercase())) {
+            if len <= WORD_BYTES_MAX {
                 hints = hints.with(Hints(hint(word)));
             }
-            len = 0;
+            (word, len) = (0, 0);
         }
-        if byte.is_ascii_alphabetic() {
-            if let Some(slot) = word.get_mut(len) {
-                *slot = byte.to_ascii_lowercase();
-            }
+        if is_letter {
+            word = word << 8 | u128::from(byte.to_ascii_lowercase());
             len += 1;
         }
         before = byte;
@@ -169,41 +164,244 @@ fn words(names: &str) -> Hints {
     hints
 }
 
-fn hint(word: &str) -> u16 {
-    let hint = match word {
-        "article" | "articlebody" | "content" | "contents" | "entry" | "story" | "main" | "maincontent"
-        | "body" | "text" | "prose" | "markdown" | "mw" | "docs" | "doc" | "documentation"
-        | "description" | "recipe" | "page" | "blog" | "postbody" => Hint::Main,
-        "nav" | "navi" | "navbar" | "navigation" | "menu" | "submenu" | "breadcrumb" | "breadcrumbs"
-        | "crumb" | "crumbs" | "pager" | "pagination" | "paging" | "sidebar" | "sidenav" | "rail"
-        | "footer" | "foot" | "toc" | "masthead" | "topbar" | "toolbar" | "tabs" | "skip" | "skiplink"
-        | "sitemap" | "pagenav" | "topnav" | "subnav" | "navlinks" | "sidemenu" | "bottombar"
-        | "prevnext" => Hint::Navigation,
-        "share" | "sharing" | "shared" | "social" | "sharebar" | "addthis" | "sharedaddy" | "ad" | "ads"
-        | "advert" | "advertisement" | "adsense" | "adsbygoogle" | "banner" | "cookie" | "cookies"
-        | "consent" | "gdpr" | "newsletter" | "subscribe" | "subscription" | "signup" | "login"
-        | "signin" | "popup" | "modal" | "overlay" | "promo" | "promotion" | "sponsor" | "sponsored"
-        | "search" | "searchform" | "print" | "rating" | "ratings" | "follow" | "donate" | "paywall"
-        | "cart" | "basket" | "minicart" | "wishlist" | "disqus" | "outbrain" | "taboola" | "feedback"
-        | "actions" | "buttons" | "tooltip" | "legal" | "copyright" | "cta" | "werbung" | "anzeige" => {
-            Hint::Furniture
+/// What the words say.
+const SAYING: [(Hint, &[&str]); 9] = [
+    (
+        Hint::Main,
+        &[
+            "article",
+            "articlebody",
+            "content",
+            "contents",
+            "entry",
+            "story",
+            "main",
+            "maincontent",
+            "body",
+            "text",
+            "prose",
+            "markdown",
+            "mw",
+            "docs",
+            "doc",
+            "documentation",
+            "description",
+            "recipe",
+            "page",
+            "blog",
+            "postbody",
+        ],
+    ),
+    (
+        Hint::Navigation,
+        &[
+            "nav",
+            "navi",
+            "navbar",
+            "navigation",
+            "menu",
+            "submenu",
+            "breadcrumb",
+            "breadcrumbs",
+            "crumb",
+            "crumbs",
+            "pager",
+            "pagination",
+            "paging",
+            "sidebar",
+            "sidenav",
+            "rail",
+            "footer",
+            "foot",
+            "toc",
+            "masthead",
+            "topbar",
+            "toolbar",
+            "tabs",
+            "skip",
+            "skiplink",
+            "sitemap",
+            "pagenav",
+            "topnav",
+            "subnav",
+            "navlinks",
+            "sidemenu",
+            "bottombar",
+            "prevnext",
+        ],
+    ),
+    (
+        Hint::Furniture,
+        &[
+            "share",
+            "sharing",
+            "shared",
+            "social",
+            "sharebar",
+            "addthis",
+            "sharedaddy",
+            "ad",
+            "ads",
+            "advert",
+            "advertisement",
+            "adsense",
+            "adsbygoogle",
+            "banner",
+            "cookie",
+            "cookies",
+            "consent",
+            "gdpr",
+            "newsletter",
+            "subscribe",
+            "subscription",
+            "signup",
+            "login",
+            "signin",
+            "popup",
+            "modal",
+            "overlay",
+            "promo",
+            "promotion",
+            "sponsor",
+            "sponsored",
+            "search",
+            "searchform",
+            "print",
+            "rating",
+            "ratings",
+            "follow",
+            "donate",
+            "paywall",
+            "cart",
+            "basket",
+            "minicart",
+            "wishlist",
+            "disqus",
+            "outbrain",
+            "taboola",
+            "feedback",
+            "actions",
+            "buttons",
+            "tooltip",
+            "legal",
+            "copyright",
+            "cta",
+            "werbung",
+            "anzeige",
+        ],
+    ),
+    (
+        Hint::Related,
+        &[
+            "related",
+            "recommended",
+            "recommendation",
+            "recommendations",
+            "similar",
+            "more",
+            "readmore",
+            "popular",
+            "trending",
+            "teaser",
+            "teasers",
+            "latest",
+            "recent",
+            "mostread",
+            "upsell",
+            "crosssell",
+            "suggested",
+            "aside",
+            "also",
+            "yarpp",
+            "jp",
+        ],
+    ),
+    (
+        Hint::Comment,
+        &["comment", "comments", "commentlist", "respond", "commentform", "kommentare", "kommentar"],
+    ),
+    (
+        Hint::Meta,
+        &[
+            "meta",
+            "byline",
+            "author",
+            "date",
+            "time",
+            "tags",
+            "tag",
+            "category",
+            "categories",
+            "cat",
+            "dateline",
+            "timestamp",
+            "posted",
+            "published",
+            "infoline",
+            "postmeta",
+            "bio",
+            "tagcloud",
+            "vcard",
+        ],
+    ),
+    (Hint::Gutter, &["gutter", "linenos", "lineno", "linenumber", "linenumbers", "linenodiv"]),
+    (
+        Hint::Post,
+        &[
+            "thread",
+            "message",
+            "reply",
+            "replies",
+            "answer",
+            "answers",
+            "question",
+            "topic",
+            "forum",
+            "discussion",
+            "post",
+            "posts",
+        ],
+    ),
+    (Hint::Caption, &["caption", "captions", "credit", "credits"]),
+];
+/// How many words there are.
+const WORDS: usize = 178;
+/// The words as numbers in order, each with its hint.
+static TABLE: [(u128, u16); WORDS] = table();
+
+/// A word of at most sixteen bytes as a number.
+const fn number(word: &[u8]) -> u128 {
+    let (mut number, mut at) = (0, 0);
+    while at < word.len() {
+        number = number << 8 | word[at] as u128;
+        at += 1;
+    }
+    number
+}
+
+const fn table() -> [(u128, u16); WORDS] {
+    let mut table = [(0, 0); WORDS];
+    let (mut len, mut group) = (0, 0);
+    while group < SAYING.len() {
+        let (hint, words) = SAYING[group];
+        let mut word = 0;
+        while word < words.len() {
+            let entry = (number(words[word].as_bytes()), hint as u16);
+            let mut at = len;
+            while at > 0 && table[at - 1].0 > entry.0 {
+                table[at] = table[at - 1];
+                at -= 1;
+            }
+            table[at] = entry;
+            (len, word) = (len + 1, word + 1);
         }
-        "related" | "recommended" | "recommendation" | "recommendations" | "similar" | "more"
-        | "readmore" | "popular" | "trending" | "teaser" | "teasers" | "latest" | "recent" | "mostread"
-        | "upsell" | "crosssell" | "suggested" | "aside" | "also" | "yarpp" | "jp" => Hint::Related,
-        "comment" | "comments" | "commentlist" | "respond" | "commentform" | "kommentare" | "kommentar" => {
-            Hint::Comment
-        }
-        "meta" | "byline" | "author" | "date" | "time" | "tags" | "tag" | "category" | "categories"
-        | "cat" | "dateline" | "timestamp" | "posted" | "published" | "infoline" | "postmeta" | "bio"
-        | "tagcloud" | "vcard" => Hint::Meta,
-        "gutter" | "linenos" | "lineno" | "linenumber" | "linenumbers" | "linenodiv" => Hint::Gutter,
-        "thread" | "message" | "reply" | "replies" | "answer" | "answers" | "question" | "topic"
-        | "forum" | "discussion" | "post" | "posts" => Hint::Post,
-        "caption" | "captions" | "credit" | "credits" | "wp-caption" => Hint::Caption,
-        _ => return 0,
-    };
-    hint as u16
+        group += 1;
+    }
+    table
+}
+
+fn hint(word: u128) -> u16 {
+    TABLE.binary_search_by(|(known, _)| known.cmp(&word)).map_or(0, |at| TABLE[at].1)
 }
 
 #[cfg(test)]

@@ -174,12 +174,20 @@ fn address(url: &str) -> [f32; 11] {
 /// Calls back with a hash of each word, a run of letters and digits, in lower case.
 pub(crate) fn each_word(text: &str, mut found: impl FnMut(u64)) {
     let mut word = 0_u64;
+    let add = |word: u64, low: u64| (word.rotate_left(5) ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for c in text.chars() {
-        if c.is_alphanumeric() {
-            for low in c.to_lowercase() {
-                word = (word.rotate_left(5) ^ u64::from(low)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if c.is_ascii() {
+            if c.is_ascii_alphanumeric() {
+                word = add(word, u64::from(c.to_ascii_lowercase()));
+                continue;
             }
-        } else if word != 0 {
+        } else if c.is_alphanumeric() {
+            for low in c.to_lowercase() {
+                word = add(word, u64::from(low));
+            }
+            continue;
+        }
+        if word != 0 {
             found(std::mem::take(&mut word));
         }
     }

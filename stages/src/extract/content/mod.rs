@@ -19,6 +19,9 @@ pub(crate) use features::{WIDTH, rows};
 /// it: such a page is one long list.
 const BLOCKS_MAX: usize = 6000;
 
+/// Blocks that the model is asked about at once.
+const ROWS: usize = 32;
+
 /// What was decided.
 #[derive(Debug)]
 pub(crate) struct Choice {
@@ -41,7 +44,8 @@ pub(crate) fn choose(
 ) -> Choice {
     let stride = blocks.len().div_ceil(BLOCKS_MAX).max(1);
     let rows = rows(page, &pruned.hints, blocks, url, stride);
-    let asked = model.probabilities(&rows);
+    // A few rows at a time, which stay in the cache while all trees pass over them.
+    let asked: Vec<f32> = rows.chunks(ROWS * WIDTH).flat_map(|rows| model.probabilities(rows)).collect();
     let probable: Vec<f32> = (0..blocks.len()).map(|at| asked[at / stride]).collect();
     let (least, confidence) = threshold(blocks, &probable, lean);
     let mut chosen: Vec<bool> = probable.iter().map(|p| *p >= least).collect();

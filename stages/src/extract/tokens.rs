@@ -1,0 +1,506 @@
+//! Cuts a page into the tokens that html5ever's tree builder takes.
+//!
+//! What nearly all of a page is made of is read here, in runs and not by the character: tags with their attributes, texts,
+//! comments, what is in scripts and styles. What is rare goes through html5ever's own tokenizer: references to characters
+//! beyond the common ones, document types, pages with zero bytes. Attributes that nobody asks for are left out, but for
+//! those of formatting elements, which the tree builder compares.
+
+use html5ever::buffer_queue::BufferQueue;
+use html5ever::interface::Attribute;
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::states::{RawKind, State};
+use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::{LocalName, QualName, ns};
+use memchr::{memchr, memchr2, memmem};
+use std::cell::RefCell;
+
+/// Attributes that are kept: those that extraction reads and those that the tree builder reads.
+const ATTRIBUTES: [&str; 31] = [
+    "alt",
+    "alttext",
+    "aria-hidden",
+    "aria-label",
+    "aria-labelledby",
+    "charset",
+    "class",
+    "color",
+    "colspan",
+    "content",
+    "data-lang",
+    "data-language",
+    "display",
+    "encoding",
+    "face",
+    "hidden",
+    "href",
+    "id",
+    "itemprop",
+    "itemtype",
+    "name",
+    "property",
+    "role",
+    "rowspan",
+    "shadowrootmode",
+    "size",
+    "start",
+    "style",
+    "title",
+    "type",
+    "value",
+];
+/// Elements of which all attributes are kept: the tree builder counts equal ones (HTML standard, 13.2.4.3).
+const FORMATTING: [&str; 14] =
+    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+/// References to characters that are read here.
+const REFERENCES: [(&str, &str); 6] =
+    [("amp;", "&"), ("nbsp;", "\u{a0}"), ("quot;", "\""), ("lt;", "<"), ("gt;", ">"), ("apos;", "'")];
+/// Places of the names that were read last.
+const NAMES: usize = 512;
+
+/// A tokenizer over one page.
+pub(crate) struct Tokens<'p, S> {
+    page: &'p str,
+    /// The page once more; its parts are shared, not copied.
+    shared: StrTendril,
+    sink: &'p S,
+    at: usize,
+    names: Vec<Option<LocalName>>,
+    /// The name of the last start tag.
+    last: LocalName,
+}
+
+/// What is read next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Markup,
+    Raw(RawKind),
+    Plain,
+}
+
+impl<'p, S: TokenSink> Tokens<'p, S> {
+    /// Over a page without carriage returns.
+    pub(crate) fn new(page: &'p str, sink: &'p S) -> Self {
+        let names = vec![None; NAMES];
+        Self { page, shared: StrTendril::from(page), sink, at: 0, names, last: LocalName::default() }
+    }
+
+    /// Gives the sink all tokens, until `enough` says of the place that was reached that the rest is not to be read; that
+    /// place.
+    pub(crate) fn run(mut self, enough: impl Fn(usize) -> bool) -> usize {
+        if self.page.starts_with('\u{feff}') {
+            self.at = '\u{feff}'.len_utf8();
+        }
+        if memchr(0, self.page.as_bytes()).is_some() {
+            slowly(self.sink, &self.page[self.at..], State::Data);
+            return self.page.len();
+        }
+        let mut mode = Mode::Markup;
+        while self.at < self.page.len() && !enough(self.at) {
+            mode = match mode {
+                Mode::Markup => self.markup(),
+                Mode::Raw(kind) => self.raw(kind),
+                Mode::Plain => {
+                    self.give(Token::CharacterTokens(self.part(self.at, self.page.len())));
+                    self.at = self.page.len();
+                    Mode::Plain
+                }
+            };
+        }
+        self.at
+    }
+
+    fn part(&self, from: usize, to: usize) -> StrTendril {
+        self.shared.subtendril(from as u32, (to - from) as u32)
+    }
+
+    fn give(&self, token: Token) -> Mode {
+        match self.sink.process_token(token, 1) {
+            TokenSinkResult::RawData(kind) => Mode::Raw(kind),
+            TokenSinkResult::Plaintext => Mode::Plain,
+            _ => Mode::Markup,
+        }
+    }
+
+    /// Reads a text, a tag or a comment.
+    fn markup(&mut self) -> Mode {
+        let bytes = self.page.as_bytes();
+        let rest = &bytes[self.at..];
+        if rest[0] == b'<' && is_markup(rest) {
+            return match rest[1] {
+                b'/' if rest[2].is_ascii_alphabetic() => self.tag(TagKind::EndTag),
+                b'/' if rest[2] == b'>' => {
+                    self.at += 3;
+                    Mode::Markup
+                }
+                b'!' => self.declaration(),
+                b'/' | b'?' => self.bogus(),
+                _ => self.tag(TagKind::StartTag),
+            };
+        }
+        let mut end = self.at;
+        loop {
+            let from = end + usize::from(end == self.at);
+            end = memchr(b'<', &bytes[from..]).map_or(bytes.len(), |n| from + n);
+            if end == bytes.len() || is_markup(&bytes[end..]) {
+                break;
+            }
+            end += 1;
+        }
+        self.text(self.at, end, State::Data);
+        self.at = end;
+        Mode::Markup
+    }
+
+    fn text(&self, from: usize, to: usize, state: State) {
+        let text = &self.page[from..to];
+        match memchr(b'&', text.as_bytes()) {
+            _ if text.is_empty() => {}
+            None => {
+                self.give(Token::CharacterTokens(self.part(from, to)));
+            }
+            Some(_) => match decoded(text) {
+                Some(text) => {
+                    self.give(Token::CharacterTokens(text));
+                }
+                None => slowly(self.sink, text, state),
+            },
+        }
+    }
+
+    /// `<!`: a comment, a document type, a section of characters.
+    fn declaration(&mut self) -> Mode {
+        let rest = &self.page.as_bytes()[self.at..];
+        if rest.starts_with(b"<!--") {
+            let length = comment(rest);
+            self.at += length;
+            return self.give(Token::CommentToken(StrTendril::new()));
+        }
+        let begins = |word: &[u8]| rest.get(2..2 + word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
+        if begins(b"doctype") {
+            let end = memchr(b'>', rest).map_or(self.page.len(), |n| self.at + n + 1);
+            slowly(self.sink, &self.page[self.at..end], State::Data);
+            self.at = end;
+            return Mode::Markup;
+        }
+        if rest.starts_with(b"<![CDATA[")
+            && self.sink.adjusted_current_node_present_but_not_in_html_namespace()
+        {
+            let from = self.at + "<![CDATA[".len();
+            let inside = &self.page.as_bytes()[from..];
+            let to = memmem::find(inside, b"]]>").map_or(self.page.len(), |n| from + n);
+            if to > from {
+                self.give(Token::CharacterTokens(self.part(from, to)));
+            }
+            self.at = (to + "]]>".len()).min(self.page.len());
+            return Mode::Markup;
+        }
+        self.bogus()
+    }
+
+    /// What is a comment by mistake: up to the next `>`.
+    fn bogus(&mut self) -> Mode {
+        self.at = memchr(b'>', &self.page.as_bytes()[self.at..]).map_or(self.page.len(), |n| self.at + n + 1);
+        self.give(Token::CommentToken(StrTendril::new()))
+    }
+
+    /// A name in lower case; those that were read lately are found again.
+    fn name(&mut self, from: usize, to: usize) -> LocalName {
+        let name = &self.page[from..to];
+        let hash = name.bytes().fold(name.len(), |h, b| h.wrapping_mul(31) ^ usize::from(b));
+        let slot = &mut self.names[hash % NAMES];
+        match slot {
+            Some(known) if &**known == name => known.clone(),
+            _ => {
+                let made = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+                    return LocalName::from(name.to_ascii_lowercase());
+                } else {
+                    LocalName::from(name)
+                };
+                *slot = Some(made.clone());
+                made
+            }
+        }
+    }
+
+    fn tag(&mut self, kind: TagKind) -> Mode {
+        let bytes = self.page.as_bytes();
+        let from = self.at + if kind == TagKind::EndTag { 2 } else { 1 };
+        let to = from + bytes[from..].iter().position(|b| ends_name(*b)).unwrap_or(bytes.len() - from);
+        let name = self.name(from, to);
+        let keeps_all = kind == TagKind::StartTag && FORMATTING.contains(&&*name);
+        let mut attrs: Vec<Attribute> = Vec::new();
+        let mut at = to;
+        let self_closing = loop {
+            while bytes.get(at).is_some_and(|b| is_space(*b)) {
+                at += 1;
+            }
+            match bytes.get(at) {
+                // The page ends in a tag, which is none then.
+                None => {
+                    self.at = bytes.len();
+                    return Mode::Markup;
+                }
+                Some(b'>') => {
+                    at += 1;
+                    break false;
+                }
+                Some(b'/') if bytes.get(at + 1) == Some(&b'>') => {
+                    at += 2;
+                    break true;
+                }
+                Some(b'/') => at += 1,
+                Some(_) => {
+                    let Some(attribute) = Piece::read(bytes, at) else {
+                        self.at = bytes.len();
+                        return Mode::Markup;
+                    };
+                    at = attribute.end;
+                    if kind == TagKind::StartTag {
+                        self.attribute(&attribute, keeps_all, &mut attrs);
+                    }
+                }
+            }
+        };
+        self.at = at;
+        if kind == TagKind::StartTag {
+            self.last = name.clone();
+        }
+        self.give(Token::TagToken(Tag { kind, name, self_closing, attrs, had_duplicate_attributes: false }))
+    }
+
+    fn attribute(&mut self, piece: &Piece, keeps: bool, attrs: &mut Vec<Attribute>) {
+        let (from, to) = piece.name;
+        let name = &self.page[from..to];
+        if !keeps && !ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return;
+        }
+        let local = self.name(from, to);
+        if attrs.iter().any(|a| a.name.local == local) {
+            return;
+        }
+        let (from, to) = piece.value;
+        let value = &self.page[from..to];
+        let value = match memchr(b'&', value.as_bytes()) {
+            None => self.part(from, to),
+            Some(_) => decoded_value(value, piece.quote),
+        };
+        attrs.push(Attribute { name: QualName::new(None, ns!(), local), value });
+    }
+
+    /// Reads what is no markup up to the end tag of the last start tag.
+    fn raw(&mut self, kind: RawKind) -> Mode {
+        let bytes = self.page.as_bytes();
+        let is_script = kind == RawKind::ScriptData;
+        let end = raw_end(bytes, self.at, self.last.as_bytes(), is_script).unwrap_or(bytes.len());
+        if kind == RawKind::Rcdata {
+            self.text(self.at, end, State::RawData(RawKind::Rcdata));
+        } else if end > self.at {
+            self.give(Token::CharacterTokens(self.part(self.at, end)));
+        }
+        self.at = end;
+        Mode::Markup
+    }
+}
+
+/// An attribute as it stands in the page.
+struct Piece {
+    name: (usize, usize),
+    value: (usize, usize),
+    quote: Option<u8>,
+    end: usize,
+}
+
+impl Piece {
+    /// Reads the attribute at `at`; `None` where the page ends before it does.
+    fn read(bytes: &[u8], at: usize) -> Option<Self> {
+        // An equals sign at the start is a part of the name.
+        let rest = bytes.get(at + 1..)?;
+        let name_end = at + 1 + rest.iter().position(|b| ends_name(*b) || *b == b'=')?;
+        let behind = |from: usize| Some(from + bytes.get(from..)?.iter().position(|b| !is_space(*b))?);
+        let next = behind(name_end)?;
+        let name = (at, name_end);
+        if bytes[next] != b'=' {
+            return Some(Self { name, value: (next, next), quote: None, end: next });
+        }
+        let from = behind(next + 1)?;
+        Some(match bytes[from] {
+            quote @ (b'"' | b'\'') => {
+                let to = from + 1 + memchr(quote, &bytes[from + 1..])?;
+                Self { name, value: (from + 1, to), quote: Some(quote), end: to + 1 }
+            }
+            b'>' => Self { name, value: (from, from), quote: None, end: from },
+            _ => {
+                let to = from + bytes[from..].iter().position(|b| is_space(*b) || *b == b'>')?;
+                Self { name, value: (from, to), quote: None, end: to }
+            }
+        })
+    }
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\x0c')
+}
+
+const fn ends_name(byte: u8) -> bool {
+    is_space(byte) || matches!(byte, b'/' | b'>')
+}
+
+/// Whether a `<` begins more than text.
+fn is_markup(rest: &[u8]) -> bool {
+    match rest.get(1) {
+        Some(b'/') => rest.len() > 2,
+        Some(b'!' | b'?') => true,
+        Some(byte) => byte.is_ascii_alphabetic(),
+        None => false,
+    }
+}
+
+/// The length of a comment with its marks.
+fn comment(rest: &[u8]) -> usize {
+    for short in [&b"<!-->"[..], b"<!--->"] {
+        if rest.starts_with(short) {
+            return short.len();
+        }
+    }
+    let mut at = "<!--".len();
+    while let Some(found) = memmem::find(&rest[at..], b"--") {
+        let end = at + found + 2;
+        match rest.get(end) {
+            Some(b'>') => return end + 1,
+            Some(b'!') if rest.get(end + 1) == Some(&b'>') => return end + 2,
+            _ => at = end - 1,
+        }
+    }
+    rest.len()
+}
+
+/// Whether a word and the end of a name stand somewhere, in any case.
+fn stands(bytes: &[u8], at: usize, word: &[u8]) -> bool {
+    bytes.get(at..at + word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word))
+        && bytes.get(at + word.len()).is_some_and(|b| ends_name(*b))
+}
+
+/// Where the end tag of raw text begins. In a script, a comment hides it once a script begins in the comment
+/// (HTML standard, 13.2.5.15 to 13.2.5.31).
+fn raw_end(bytes: &[u8], from: usize, name: &[u8], is_script: bool) -> Option<usize> {
+    let (mut at, mut escaped, mut double) = (from, false, false);
+    loop {
+        at += if escaped { memchr2(b'<', b'-', &bytes[at..])? } else { memchr(b'<', &bytes[at..])? };
+        let rest = &bytes[at..];
+        if rest[0] == b'-' {
+            if rest.starts_with(b"-->") {
+                (escaped, double) = (false, false);
+            }
+            at += 1;
+        } else if rest.get(1) == Some(&b'/') && stands(bytes, at + 2, name) {
+            if !double {
+                return Some(at);
+            }
+            double = false;
+            at += 2;
+        } else if is_script && !escaped && rest.starts_with(b"<!--") {
+            escaped = true;
+            at += 2;
+        } else {
+            double |= escaped && stands(bytes, at + 1, name);
+            at += 1;
+        }
+    }
+}
+
+/// The text with the common references read; `None` where it has others.
+fn decoded(text: &str) -> Option<StrTendril> {
+    let mut out = StrTendril::with_capacity(text.len() as u32);
+    let mut rest = text;
+    while let Some(at) = memchr(b'&', rest.as_bytes()) {
+        out.push_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some((name, characters)) = REFERENCES.iter().find(|(name, _)| rest.starts_with(name)) {
+            out.push_slice(characters);
+            rest = &rest[name.len()..];
+        } else if let Some(number) = rest.strip_prefix('#') {
+            let (digits, radix) = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => (digits, 16),
+                None => (number, 10),
+            };
+            let (digits, behind) = digits.split_once(';')?;
+            let code =
+                digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, radix));
+            // Controls are read as Windows-1252 by the standard.
+            let c = char::from_u32(code?.ok()?).filter(|c| !c.is_control())?;
+            out.push_char(c);
+            rest = behind;
+        } else if rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return None;
+        } else {
+            out.push_char('&');
+        }
+    }
+    out.push_slice(rest);
+    Some(out)
+}
+
+/// A value with its references read.
+fn decoded_value(value: &str, quote: Option<u8>) -> StrTendril {
+    if let Some(value) = decoded(value) {
+        return value;
+    }
+    let quote = quote.map_or("", |q| if q == b'"' { "\"" } else { "'" });
+    let caught = Catch::default();
+    slowly(&caught, &format!("<a b={quote}{value}{quote}>"), State::Data);
+    caught.0.into_inner()
+}
+
+/// Keeps the value of the first attribute.
+#[derive(Default)]
+struct Catch(RefCell<StrTendril>);
+
+impl TokenSink for Catch {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        if let Token::TagToken(tag) = token
+            && let Some(attribute) = tag.attrs.into_iter().next()
+        {
+            *self.0.borrow_mut() = attribute.value;
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+/// A part of a page for a sink that reads on behind it.
+struct Part<'s, S>(&'s S);
+
+impl<S: TokenSink> TokenSink for Part<'_, S> {
+    type Handle = S::Handle;
+
+    fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<S::Handle> {
+        match token {
+            Token::EOFToken | Token::ParseError(_) => TokenSinkResult::Continue,
+            token => match self.0.process_token(token, line) {
+                TokenSinkResult::Script(_) | TokenSinkResult::EncodingIndicator(_) => {
+                    TokenSinkResult::Continue
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
+        self.0.adjusted_current_node_present_but_not_in_html_namespace()
+    }
+}
+
+/// Gives a part of a page to html5ever's tokenizer.
+pub(crate) fn slowly<S: TokenSink>(sink: &S, part: &str, state: State) {
+    let opts = TokenizerOpts { initial_state: Some(state), discard_bom: false, ..TokenizerOpts::default() };
+    let tokenizer = Tokenizer::new(Part(sink), opts);
+    let queue = BufferQueue::default();
+    queue.push_back(StrTendril::from(part));
+    let _ = tokenizer.feed(&queue);
+    tokenizer.end();
+}
+
+#[cfg(test)]
+#[path = "tokens_tests.rs"]
+mod tests;
