@@ -10,9 +10,14 @@ use crate::config::Config;
 use crate::cuda::Trainer;
 use crate::data::{Dataset, Share};
 use crate::error::TrainError;
+use crate::eval::held_out::BATCH_TOKENS;
 use crate::layer::dropout::Dropout;
 use crate::memory::{self, Room};
 use crate::optimizer::Optimizer;
+
+/// What a program without a GPU's room says.
+#[cfg(not(feature = "cuda"))]
+const WITHOUT: &str = "the device `cuda` needs a program built with `--features cuda`";
 
 /// How numbers of activations and products lie in the memory of a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +67,7 @@ impl Engine {
             #[cfg(not(feature = "cuda"))]
             Place::Cuda(_) => {
                 let _ = (model, optimizer);
-                Err(refused("the device `cuda` needs a program built with `--features cuda`"))
+                Err(refused(WITHOUT))
             }
         }
     }
@@ -183,8 +188,12 @@ pub(crate) fn check(place: Place, dataset: &Dataset, config: &Config, room: Room
         )));
     }
     let sample = dataset.stream(dataset.begin(config.seed), Share::ALL)?.samples(1)?;
+    // A row of the permutation objective holds what is predicted twice, which differs from row to row.
+    let length = usize::try_from(dataset.tokens.sequence_length).unwrap_or(usize::MAX);
     let row = model.shape.program.batch(&sample).ids.len();
-    let tokens = usize::try_from(config.batch_sequences).unwrap_or(usize::MAX).saturating_mul(row);
+    let row = if row > length { row.max(2 * length) } else { row };
+    let tokens =
+        usize::try_from(config.batch_sequences).unwrap_or(usize::MAX).saturating_mul(row).max(BATCH_TOKENS);
     fits(&model, precision, tokens)
 }
 
@@ -194,8 +203,8 @@ fn fits(model: &Transformer<f32>, precision: Precision, tokens: usize) -> Result
 }
 
 #[cfg(not(feature = "cuda"))]
-const fn fits(_: &Transformer<f32>, _: Precision, _: usize) -> Result<(), TrainError> {
-    Ok(())
+fn fits(_: &Transformer<f32>, _: Precision, _: usize) -> Result<(), TrainError> {
+    Err(refused(WITHOUT))
 }
 
 fn refused(message: impl std::fmt::Display) -> TrainError {

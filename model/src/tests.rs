@@ -150,7 +150,7 @@ fn cached_generation_agrees_with_the_whole_sequence() {
 }
 
 /// Panics at a step, as a killed training would stop.
-struct StopAt(u64, AtomicBool);
+pub(crate) struct StopAt(pub(crate) u64, pub(crate) AtomicBool);
 
 impl TrainObserver for StopAt {
     fn event(&self, event: TrainEvent<'_>) {

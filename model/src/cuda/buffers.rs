@@ -1,6 +1,7 @@
 //! Every buffer of the passes over so many tokens, cut from one piece of memory.
 
 use super::gpu::{Gpu, Memory};
+use super::upload::PIECE;
 use crate::architecture::Transformer;
 use crate::layer::feed_forward::FeedForward;
 use crate::parts::NormPlace;
@@ -111,7 +112,7 @@ pub(super) struct Buffers {
     pub(super) d_up: u64,
     /// A number a token and query head.
     pub(super) sums: u64,
-    /// Sums of pieces of the rows of tables.
+    /// Sums of pieces of the rows of tables: a row with more than one piece has at most two for each full one.
     pub(super) pieces: u64,
 }
 
@@ -201,7 +202,7 @@ impl Buffers {
             d_inner: cut.real(widths.inner),
             d_up: cut.real(widths.up.max(width)),
             sums: cut.wide(widths.heads),
-            pieces: cut.bytes((cut.tokens / 32 + 1) * width * 4),
+            pieces: cut.bytes((2 * cut.tokens / PIECE + 1) * width * 4),
         }
     }
 }

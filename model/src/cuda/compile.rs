@@ -33,6 +33,7 @@ pub(super) fn compile(source: &str, options: &[String], (major, minor): (i32, i3
     if let Err(found) = unsafe { compile_program(program.0, &options) } {
         // SAFETY: as above; the log ends with a zero.
         let log = unsafe { get_program_log(program.0) }.map_err(error)?;
+        // SAFETY: as above.
         let log = unsafe { CStr::from_ptr(log.as_ptr()) };
         return Err(message(&format!("kernels do not compile: {found:?}\n{}", log.to_string_lossy())));
     }
@@ -40,6 +41,7 @@ pub(super) fn compile(source: &str, options: &[String], (major, minor): (i32, i3
     // SAFETY: NVRTC writes a number, then as many bytes as it said.
     unsafe { nvrtcGetCUBINSize(program.0, &raw mut count) }.result().map_err(error)?;
     let mut code = vec![0_u8; count];
+    // SAFETY: as above.
     unsafe { nvrtcGetCUBIN(program.0, code.as_mut_ptr().cast()) }.result().map_err(error)?;
     Ok(code)
 }

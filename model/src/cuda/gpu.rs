@@ -10,7 +10,8 @@ use super::error;
 use crate::device::Precision;
 use candle_core::Result;
 use cudarc::cublas::sys::{
-    cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cublasSetWorkspace_v2, cudaDataType,
+    cublasComputeType_t, cublasGemmAlgo_t, cublasMath_t, cublasOperation_t, cublasSetMathMode,
+    cublasSetWorkspace_v2, cudaDataType,
 };
 use cudarc::cublas::{CudaBlas, result::gemm_ex};
 use cudarc::driver::sys::{CUdevice_attribute, CUfunction_attribute};
@@ -35,7 +36,7 @@ pub(super) const TILE: usize = 64;
 /// Threads of a block: `THREADS` of the kernels.
 pub(super) const THREADS: u32 = 256;
 /// What cuBLAS may use beside its operands. One of its own, of a fixed size, keeps its choice of kernels the same.
-const WORKSPACE_BYTES: usize = 32 << 20;
+pub(super) const WORKSPACE_BYTES: usize = 32 << 20;
 
 /// The sources, in the order in which they are compiled as one.
 const SOURCES: [&str; 6] = [
@@ -155,7 +156,7 @@ impl Matrix {
 
 /// The result of a product: rows × columns, summed over `inner`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Into {
+pub(super) struct Product {
     pub(super) at: u64,
     pub(super) stride: usize,
     /// Whether its numbers are f32 whatever the precision is.
@@ -244,6 +245,9 @@ impl Gpu {
         unsafe { cublasSetWorkspace_v2(*blas.handle(), workspace.at as *mut c_void, WORKSPACE_BYTES) }
             .result()
             .map_err(error)?;
+        let mode = cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+        // SAFETY: the handle was just made. Parts of a sum are added in f32.
+        unsafe { cublasSetMathMode(*blas.handle(), mode) }.result().map_err(error)?;
         Ok(Self {
             stream,
             blas,
@@ -254,6 +258,11 @@ impl Gpu {
             multiprocessors: multiprocessors.unsigned_abs(),
             name,
         })
+    }
+
+    /// Makes the GPU that of the calling thread.
+    pub(super) fn bind(&self) -> Result<()> {
+        self.stream.context().bind_to_thread().map_err(error)
     }
 
     /// What the GPU is called.
@@ -289,7 +298,7 @@ impl Gpu {
     /// c = a·b, or c += a·b: rows × inner times inner × columns.
     pub(super) fn multiply(
         &self,
-        into: Into,
+        into: Product,
         (rows, columns, inner): (usize, usize, usize),
         a: Matrix,
         b: Matrix,
@@ -343,14 +352,15 @@ impl Gpu {
             .map_err(error)
     }
 
-    /// Copies numbers to the GPU. The slice may be reused when this returns.
+    /// Copies numbers to the GPU, behind all work that was asked for. They are there when this returns.
     pub(super) fn write<T: Copy>(&self, at: u64, numbers: &[T]) -> Result<()> {
         if numbers.is_empty() {
             return Ok(());
         }
-        // SAFETY: callers name memory that they hold, large enough. Pageable memory is read before the call returns.
+        // SAFETY: callers name memory that they hold, large enough, and the slice is read before this returns.
         unsafe { cudarc::driver::result::memcpy_htod_async(at, numbers, self.stream.cu_stream()) }
-            .map_err(error)
+            .map_err(error)?;
+        self.stream.synchronize().map_err(error)
     }
 
     /// Waits for all work and copies numbers from the GPU.

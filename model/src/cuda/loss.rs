@@ -1,9 +1,9 @@
 //! The head and the cross-entropy over chunks of rows: logits of a whole batch are never stored.
 
-use super::gpu::{Gpu, Into, Matrix, Memory, THREADS, launch};
+use super::gpu::{Gpu, Matrix, Memory, Product, THREADS, launch};
 use super::rows::Sums;
 use super::upload::Upload;
-use super::weights::{Place, Weights, blocks, int, numbers};
+use super::weights::{Span, Weights, blocks, int, numbers};
 use crate::architecture::Transformer;
 use crate::objective::cross_entropy::Terms;
 use candle_core::Result;
@@ -14,8 +14,8 @@ const CHUNK_NUMBERS: usize = 1 << 28;
 /// The head of a model.
 #[derive(Debug)]
 pub(super) struct Loss {
-    head: Place,
-    bias: Option<Place>,
+    head: Span,
+    bias: Option<Span>,
     vocab: usize,
     /// Numbers from one row of logits to the next.
     stride: usize,
@@ -84,12 +84,18 @@ impl Loss {
         let head = Matrix::new(weights.copy(self.head), width);
         let (scale, d_hidden) = gradient.unwrap_or((1.0, 0));
         let dx = if all { d_hidden } else { self.d_chosen.at() };
+        if gradient.is_some() {
+            // Without targets they are zeros, and written all the same.
+            for span in [Some(self.head), self.bias].into_iter().flatten() {
+                let _ = weights.gradient(span);
+            }
+        }
         for first in (0..count).step_by(self.rows) {
             let rows = self.rows.min(count - first);
             let at = |base: u64, bytes: usize| if base == 0 { 0 } else { base + (first * bytes) as u64 };
             let x = Matrix::new(at(x, width * real), width);
             let logits = self.logits.at();
-            let into = Into { at: logits, stride: self.stride, wide: false, keep: false };
+            let into = Product { at: logits, stride: self.stride, wide: false, keep: false };
             gpu.multiply(into, (rows, self.vocab, width), x, head.transposed())?;
             launch!(gpu, "cross_entropy", (numbers(rows), 1, 1), (THREADS, 1, 1), 0;
                 int(self.vocab), int(self.stride), logits, bias, at(batch.targets, 4), at(batch.weights, 4), scale as f32,
@@ -98,9 +104,9 @@ impl Loss {
                 continue;
             }
             let d_logits = Matrix::new(logits, self.stride);
-            let into = Into { at: at(dx, width * real), stride: width, wide: false, keep: false };
+            let into = Product { at: at(dx, width * real), stride: width, wide: false, keep: false };
             gpu.multiply(into, (rows, width, self.vocab), d_logits, head)?;
-            let into = Into { at: weights.gradient(self.head), stride: width, wide: true, keep: true };
+            let into = Product { at: weights.gradient(self.head), stride: width, wide: true, keep: true };
             gpu.multiply(into, (self.vocab, width, rows), d_logits.transposed(), x)?;
             if let Some(bias) = self.bias {
                 sums.columns(gpu, (rows, self.vocab, self.stride), logits, weights.gradient(bias))?;

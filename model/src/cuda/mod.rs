@@ -26,11 +26,13 @@ use candle_core::Result;
 use gpu::{Gpu, Sizes};
 use std::sync::{Mutex, PoisonError};
 use tape::{Pass, Tape};
-use upload::Place;
+use upload::Slot;
 use weights::Weights;
 
 /// Features of a token that the kernels take at most.
 const WIDTH_MAX: usize = 8192;
+/// What cuBLAS, kernels and lists of a batch take besides, about.
+const OVERHEAD_BYTES: usize = gpu::WORKSPACE_BYTES + (256 << 20);
 /// Features of a head that the plain kernels of attention take at most.
 const HEAD_MAX: usize = 256;
 
@@ -41,7 +43,7 @@ pub(crate) struct Trainer {
     weights: Weights,
     /// Which learner of the optimizer each tensor is.
     learners: Vec<usize>,
-    work: Mutex<(Tape, Place)>,
+    work: Mutex<(Tape, Slot)>,
 }
 
 fn message(text: &str) -> candle_core::Error {
@@ -87,7 +89,8 @@ impl Trainer {
     /// The same, and there is no GPU.
     pub(crate) fn check(model: &Transformer<f32>, precision: Precision, batch_tokens: usize) -> Result<()> {
         check(&model.shape)?;
-        let needed = Weights::bytes(model, precision) + Tape::bytes(model, precision, batch_tokens)?;
+        let needed =
+            Weights::bytes(model, precision) + Tape::bytes(model, precision, batch_tokens)? + OVERHEAD_BYTES;
         let (free, name) = gpu::free()?;
         if needed <= free {
             return Ok(());
@@ -115,7 +118,7 @@ impl Trainer {
         optimizer.each_moment(|parameter, moments| weights.upload_moments(&gpu, parameter, moments))?;
         let learners = weights.parameters().map(|parameter| optimizer.learner(parameter)).collect();
         let tape = Tape::new(&gpu, &weights, model)?;
-        Ok(Self { gpu, weights, learners, work: Mutex::new((tape, Place::default())) })
+        Ok(Self { gpu, weights, learners, work: Mutex::new((tape, Slot::default())) })
     }
 
     /// What the GPU is called.
@@ -139,7 +142,9 @@ impl Trainer {
         let (_, losses) =
             self.run(model, batch, None, Dropout::NONE, |tape, upload| tape.losses(&self.gpu, upload))?;
         let mut losses = losses.into_iter();
-        let of = |target: &u32| if *target == NO_TARGET { 0.0 } else { losses.next().map_or(0.0, f64::from) };
+        let of = |target: &u32| {
+            if *target == NO_TARGET { 0.0 } else { f64::from(losses.next().expect("a loss for each target")) }
+        };
         Ok(batch.targets.iter().map(of).collect())
     }
 
@@ -151,6 +156,7 @@ impl Trainer {
         dropout: Dropout,
         after: impl FnOnce(&Tape, &upload::Upload) -> Result<R>,
     ) -> Result<(f64, R)> {
+        self.gpu.bind()?;
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let (tape, place) = &mut *work;
         let upload = place.put(&self.gpu, model, batch)?;
@@ -170,11 +176,13 @@ impl Trainer {
 
     /// The norm of the gradient of all tensors.
     pub(crate) fn gradient_norm(&self, optimizer: &Optimizer) -> Result<f64> {
+        self.gpu.bind()?;
         self.weights.gradient_norm(&self.gpu, self.strengths(optimizer, 0, 0.0))
     }
 
     /// Applies the gradients at a step counted from 0, and forgets them.
     pub(crate) fn step(&self, optimizer: &Optimizer, step: u64, rate: f64, norm: f64) -> Result<()> {
+        self.gpu.bind()?;
         match optimizer.adamw_numbers(step, norm) {
             Some(numbers) => {
                 self.weights.adamw(&self.gpu, numbers, self.strengths(optimizer, step, rate))?;
@@ -197,6 +205,7 @@ impl Trainer {
 
     /// Copies values and moments back to where a checkpoint takes them from.
     pub(crate) fn fetch(&self, optimizer: &Optimizer) -> Result<()> {
+        self.gpu.bind()?;
         self.weights.download(&self.gpu)?;
         if optimizer.adamw_numbers(0, 0.0).is_none() {
             return Ok(());

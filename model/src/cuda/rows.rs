@@ -1,7 +1,7 @@
 //! Launches of the kernels that work on each token alone: arguments as the kernels declare them.
 
 use super::gpu::{Argument, Gpu, Memory, THREADS, launch};
-use super::weights::{Place, Weights, blocks, int, numbers};
+use super::weights::{Span, Weights, blocks, int, numbers};
 use crate::layer::activation::Activation;
 use crate::layer::dropout::Dropout;
 use crate::layer::norm::Norm;
@@ -10,7 +10,7 @@ use candle_core::Result;
 /// What a site lets fall.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Drop {
+pub(super) struct Falling {
     key: u64,
     below: u64,
     scale: f32,
@@ -22,7 +22,7 @@ pub(super) struct Drop {
 pub(super) struct Branch {
     pub(super) values: u64,
     pub(super) bias: u64,
-    pub(super) drop: Drop,
+    pub(super) drop: Falling,
 }
 
 /// A norm of each row.
@@ -42,12 +42,12 @@ pub(super) struct Table {
     pub(super) rows: u64,
 }
 
-impl Argument for Drop {}
+impl Argument for Falling {}
 impl Argument for Branch {}
 impl Argument for RowNorm {}
 impl Argument for Table {}
 
-impl Drop {
+impl Falling {
     pub(super) const NONE: Self = Self { key: 0, below: 0, scale: 1.0 };
 
     pub(super) fn of(dropout: Dropout, site: u64) -> Self {
@@ -59,7 +59,7 @@ impl Drop {
 }
 
 impl Branch {
-    pub(super) const NONE: Self = Self { values: 0, bias: 0, drop: Drop::NONE };
+    pub(super) const NONE: Self = Self { values: 0, bias: 0, drop: Falling::NONE };
 }
 
 impl RowNorm {
@@ -118,7 +118,7 @@ pub(super) struct JoinBack<'a> {
     pub(super) dx: u64,
     /// The result as a product reads it, and what falls from it there.
     pub(super) branch: u64,
-    pub(super) drop: Drop,
+    pub(super) drop: Falling,
 }
 
 impl JoinBack<'_> {
@@ -194,7 +194,7 @@ impl Sums {
 }
 
 /// Lets features fall, in place or on the way to `narrow`.
-pub(super) fn let_fall(gpu: &Gpu, count: usize, x: u64, narrow: u64, drop: Drop) -> Result<()> {
+pub(super) fn let_fall(gpu: &Gpu, count: usize, x: u64, narrow: u64, drop: Falling) -> Result<()> {
     launch!(gpu, "let_fall", blocks(count), (THREADS, 1, 1), 0; count as u64, x, narrow, drop)
 }
 
@@ -248,7 +248,7 @@ impl Activate {
 pub(super) fn scatter(
     gpu: &Gpu,
     weights: &Weights,
-    table: Place,
+    table: Span,
     lists: &super::upload::Scatter,
     dx: u64,
     parts: u64,

@@ -7,7 +7,9 @@ use super::attention::{Attention, Backward};
 use super::buffers::{Buffers, Kept, Widths};
 use super::gpu::{Gpu, THREADS, launch};
 use super::loss::Loss;
-use super::rows::{Activate, Branch, Drop, Join, JoinBack, RowNorm, Sums, Table, let_fall, narrow, scatter};
+use super::rows::{
+    Activate, Branch, Falling, Join, JoinBack, RowNorm, Sums, Table, let_fall, narrow, scatter,
+};
 use super::upload::Upload;
 use super::weights::{Layer, Weights, blocks, int};
 use crate::architecture::{Block, Transformer};
@@ -143,7 +145,7 @@ impl Tape {
 
     /// The losses of the last batch's targets, in order.
     pub(super) fn losses(&self, gpu: &Gpu, batch: &Upload) -> Result<Vec<f32>> {
-        self.room.as_ref().map_or(Ok(vec![]), |(_, loss)| loss.each(gpu, batch))
+        self.room.as_ref().expect("a pass was run").1.each(gpu, batch)
     }
 
     /// Writes what the head is given.
@@ -226,7 +228,7 @@ impl Tape {
         self.attention.rotate(gpu, (weights, &parts.qkv), batch, kept.qkv)?;
         self.attention.forward(gpu, batch, kept.qkv, kept.mixed, kept.log_sums)?;
         parts.out.forward(gpu, weights, batch.tokens, kept.mixed, values)?;
-        Ok(Branch { values, bias: parts.out.bias(weights), drop: Drop::of(dropout, site(index)) })
+        Ok(Branch { values, bias: parts.out.bias(weights), drop: Falling::of(dropout, site(index)) })
     }
 
     /// The feed-forward part, to a branch.
@@ -236,7 +238,7 @@ impl Tape {
         parts.up.forward(gpu, weights, batch.tokens, kept.ff_given, kept.up)?;
         parts.activate(pass, kept.up).forward(gpu, kept.inner)?;
         parts.down.forward(gpu, weights, batch.tokens, kept.inner, values)?;
-        Ok(Branch { values, bias: parts.down.bias(weights), drop: Drop::of(dropout, site(index) + 1) })
+        Ok(Branch { values, bias: parts.down.bias(weights), drop: Falling::of(dropout, site(index) + 1) })
     }
 
     /// Where what the last norm gives goes.
@@ -258,7 +260,7 @@ impl Tape {
         let at = to.transform;
         dense.forward(gpu, weights, batch.tokens, at.given, at.product)?;
         self.head_activate(pass, dense, *activation, at.product).forward(gpu, at.active)?;
-        let branches = [Branch { values: at.active, bias: 0, drop: Drop::NONE }, Branch::NONE];
+        let branches = [Branch { values: at.active, bias: 0, drop: Falling::NONE }, Branch::NONE];
         let (norm, sum, spread) = (RowNorm::of(weights, norm), at.normed.given, at.normed.spread);
         Join { branches, sum, norm, y: to.hidden, spread, ..Join::NONE }.launch(gpu, batch.tokens)
     }
@@ -273,7 +275,7 @@ impl Tape {
         let Pass { gpu, weights, model, batch, dropout } = pass;
         let embedding = &model.embedding;
         let (tokens, count) = (batch.tokens, batch.tokens * self.widths.width);
-        let drop = Drop::of(dropout, 0);
+        let drop = Falling::of(dropout, 0);
         let into = if self.embedding_norm.is_some() { to.looked_up.given } else { entry };
         let ids = Table { values: weights.value_of(Some(&embedding.tokens)), rows: batch.ids };
         let positions =
@@ -281,7 +283,7 @@ impl Tape {
         let segments = Table { values: weights.value_of(embedding.segments.as_ref()), rows: 0 };
         let languages =
             Table { values: weights.value_of(embedding.languages.as_ref()), rows: batch.languages };
-        let first = if self.embedding_norm.is_some() { Drop::NONE } else { drop };
+        let first = if self.embedding_norm.is_some() { Falling::NONE } else { drop };
         launch!(gpu, "embed", blocks(count), (THREADS, 1, 1), 0;
             int(tokens), ids, positions, segments, languages, first, into)?;
         let Some(norm) = &self.embedding_norm else { return Ok(()) };
@@ -308,8 +310,8 @@ impl Tape {
         let (dx, count) = (at.residual, tokens * self.widths.width);
         // The branch that ends where a block begins: that of the feed-forward part before it.
         let before = |block: usize| match block.checked_sub(1) {
-            Some(before) => (at.d_branch, Drop::of(dropout, site(before) + 1)),
-            None => (0, Drop::NONE),
+            Some(before) => (at.d_branch, Falling::of(dropout, site(before) + 1)),
+            None => (0, Falling::NONE),
         };
         let (branch, drop) = before(self.blocks.len());
         match &self.last_norm {
@@ -327,7 +329,8 @@ impl Tape {
         }
         for (index, (parts, kept)) in self.blocks.iter().zip(&at.blocks).enumerate().rev() {
             self.ff_back(pass, at, parts, kept)?;
-            let (narrow, base, branch, drop) = (at.d_given, dx, at.d_branch, Drop::of(dropout, site(index)));
+            let (narrow, base, branch, drop) =
+                (at.d_given, dx, at.d_branch, Falling::of(dropout, site(index)));
             if let Some(norm) = &parts.second {
                 let (x, spread) = (kept.second.given, kept.second.spread);
                 JoinBack { norm, narrow, wide: 0, x, spread, base, dx, branch, drop }
@@ -352,7 +355,7 @@ impl Tape {
         let (mut wide, mut narrow) = (0, d_normed);
         if let Some(norm) = &self.last_norm {
             let (x, spread) = (at.last.given, at.last.spread);
-            JoinBack { norm, narrow, wide, x, spread, base: 0, dx, branch: 0, drop: Drop::NONE }
+            JoinBack { norm, narrow, wide, x, spread, base: 0, dx, branch: 0, drop: Falling::NONE }
                 .launch(gpu, sums, tokens)?;
             (wide, narrow) = (dx, 0);
         }
@@ -360,14 +363,14 @@ impl Tape {
             let branch = at.d_branch;
             if let Some(norm) = &parts.second {
                 let (x, spread, drop) =
-                    (kept.second.given, kept.second.spread, Drop::of(dropout, site(index) + 1));
+                    (kept.second.given, kept.second.spread, Falling::of(dropout, site(index) + 1));
                 JoinBack { norm, narrow, wide, x, spread, base: 0, dx, branch, drop }
                     .launch(gpu, sums, tokens)?;
             }
             self.ff_back(pass, at, parts, kept)?;
             (wide, narrow) = (dx, at.d_given);
             let (norm, x, spread) = (&parts.first, kept.first.given, kept.first.spread);
-            let drop = Drop::of(dropout, site(index));
+            let drop = Falling::of(dropout, site(index));
             JoinBack { norm, narrow, wide, x, spread, base: 0, dx, branch, drop }
                 .launch(gpu, sums, tokens)?;
             self.mix_back(pass, at, parts, kept)?;
@@ -377,7 +380,7 @@ impl Tape {
 
     /// x plus a branch, f32.
     fn widen(&self, pass: Pass<'_>, narrow: u64, x: u64, sum: u64) -> Result<()> {
-        let branches = [Branch { values: narrow, bias: 0, drop: Drop::NONE }, Branch::NONE];
+        let branches = [Branch { values: narrow, bias: 0, drop: Falling::NONE }, Branch::NONE];
         Join { x, branches, sum, ..Join::NONE }.launch(pass.gpu, pass.batch.tokens)
     }
 
@@ -410,7 +413,7 @@ impl Tape {
         let (tokens, sums, kept) = (batch.tokens, (weights, &self.sums), at.transform);
         let (x, spread) = (kept.normed.given, kept.normed.spread);
         let (narrow, dx, branch) = (at.d_hidden, at.residual, at.d_branch);
-        JoinBack { norm, narrow, wide: 0, x, spread, base: 0, dx, branch, drop: Drop::NONE }
+        JoinBack { norm, narrow, wide: 0, x, spread, base: 0, dx, branch, drop: Falling::NONE }
             .launch(gpu, sums, tokens)?;
         self.head_activate(pass, dense, *activation, kept.product).backward(gpu, at.d_branch, at.d_up)?;
         dense.backward(gpu, sums, tokens, (kept.given, at.d_up), (at.d_hidden, false))?;
@@ -420,15 +423,12 @@ impl Tape {
     fn embed_back(&self, pass: Pass<'_>, at: &Buffers) -> Result<()> {
         let Pass { gpu, weights, model, batch, dropout } = pass;
         if dropout.probability > 0.0 {
-            let_fall(gpu, batch.tokens * self.widths.width, at.residual, 0, Drop::of(dropout, 0))?;
+            let_fall(gpu, batch.tokens * self.widths.width, at.residual, 0, Falling::of(dropout, 0))?;
         }
         if let Some(norm) = &self.embedding_norm {
             let (x, spread, wide, dx) = (at.looked_up.given, at.looked_up.spread, at.residual, at.residual);
-            JoinBack { norm, narrow: 0, wide, x, spread, base: 0, dx, branch: 0, drop: Drop::NONE }.launch(
-                gpu,
-                (weights, &self.sums),
-                batch.tokens,
-            )?;
+            JoinBack { norm, narrow: 0, wide, x, spread, base: 0, dx, branch: 0, drop: Falling::NONE }
+                .launch(gpu, (weights, &self.sums), batch.tokens)?;
         }
         let embedding = &model.embedding;
         let tables = [

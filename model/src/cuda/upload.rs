@@ -6,7 +6,9 @@ use crate::batch::{Batch, NO_TARGET};
 use candle_core::{Result, bail};
 
 /// Most tokens of one row of a table that one block adds up.
-const PIECE: usize = 64;
+pub(super) const PIECE: usize = 64;
+/// Most rows of a batch: blocks of a launch in its third direction.
+const ROWS_MAX: usize = 65_535;
 
 /// The tokens of each row of a table, to add up what they send back.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,9 +88,9 @@ impl Lists {
 
 /// Memory that a batch is copied to, as large as the largest yet.
 #[derive(Debug, Default)]
-pub(super) struct Place(Option<Memory>);
+pub(super) struct Slot(Option<Memory>);
 
-impl Place {
+impl Slot {
     /// Copies a batch for a model.
     ///
     /// # Errors
@@ -97,6 +99,13 @@ impl Place {
         let tokens = batch.ids.len();
         if let Some(id) = batch.ids.iter().find(|id| **id as usize >= model.shape.vocab) {
             bail!("token {id} is not below the vocabulary's size {}", model.shape.vocab);
+        }
+        let beyond = |target: &&u32| **target != NO_TARGET && **target as usize >= model.shape.vocab;
+        if let Some(target) = batch.targets.iter().find(beyond) {
+            bail!("target {target} is not below the vocabulary's size {}", model.shape.vocab);
+        }
+        if tokens / batch.length.max(1) > ROWS_MAX {
+            bail!("a GPU takes {ROWS_MAX} rows at once; lower `batch_sequences` and raise `accumulate`");
         }
         let mut lists = Lists::default();
         let ids = lists.put(batch.ids.iter().copied());

@@ -3,7 +3,7 @@
 //! The weights of one linear part lie next to each other in the order of its output, and so do its biases. Where each weight has a row
 //! for each feature that comes out, query, key and value are then one matrix and one product.
 
-use super::gpu::{Gpu, Into, Matrix, Memory, THREADS, launch};
+use super::gpu::{Gpu, Matrix, Memory, Product, THREADS, launch};
 use super::rows::Sums;
 use crate::architecture::Transformer;
 use crate::device::Precision;
@@ -21,7 +21,7 @@ const CHUNK: usize = 4096;
 
 /// A tensor in the arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct Span {
     pub(super) start: usize,
     pub(super) count: usize,
 }
@@ -30,9 +30,9 @@ pub(super) struct Place {
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     /// Where its output begins, its width, and its weight.
-    parts: Vec<(usize, usize, Place)>,
+    parts: Vec<(usize, usize, Span)>,
     /// All biases side by side, where there are any.
-    pub(super) bias: Option<Place>,
+    pub(super) bias: Option<Span>,
     orientation: Orientation,
     pub(super) width_in: usize,
     pub(super) width_out: usize,
@@ -41,8 +41,8 @@ pub(super) struct Layer {
 /// The arrays.
 #[derive(Debug)]
 pub(super) struct Weights {
-    parameters: Vec<(Shared<f32>, Place)>,
-    of: HashMap<*const crate::parameter::Parameter<f32>, Place>,
+    parameters: Vec<(Shared<f32>, Span)>,
+    of: HashMap<*const crate::parameter::Parameter<f32>, Span>,
     count: usize,
     values: Memory,
     /// What products read; none in f32, where they read the values.
@@ -74,12 +74,12 @@ impl Weights {
 
     /// Lays out the parameters of a model and copies their values.
     pub(super) fn new(gpu: &Gpu, model: &Transformer<f32>) -> Result<Self> {
-        let mut parameters: Vec<(Shared<f32>, Place)> = vec![];
+        let mut parameters: Vec<(Shared<f32>, Span)> = vec![];
         let mut of = HashMap::new();
         let mut count = 0;
         let mut put = |parameter: &Shared<f32>| {
             if let std::collections::hash_map::Entry::Vacant(entry) = of.entry(Arc::as_ptr(parameter)) {
-                let place = Place { start: count, count: parameter.value().elem_count() };
+                let place = Span { start: count, count: parameter.value().elem_count() };
                 count += padded(place.count);
                 entry.insert(place);
                 parameters.push((parameter.clone(), place));
@@ -121,8 +121,8 @@ impl Weights {
     }
 
     /// What each block of an update works on: first number in fours, numbers, tensor.
-    fn chunks(gpu: &Gpu, parameters: &[(Shared<f32>, Place)]) -> Result<(Memory, usize)> {
-        let of = |(tensor, (_, place)): (u32, &(Shared<f32>, Place))| {
+    fn chunks(gpu: &Gpu, parameters: &[(Shared<f32>, Span)]) -> Result<(Memory, usize)> {
+        let of = |(tensor, (_, place)): (u32, &(Shared<f32>, Span))| {
             let (start, end) = (place.start, place.start + padded(place.count));
             (start..end)
                 .step_by(CHUNK)
@@ -136,7 +136,7 @@ impl Weights {
     }
 
     /// Where a parameter lies.
-    pub(super) fn place(&self, parameter: &Shared<f32>) -> Place {
+    pub(super) fn place(&self, parameter: &Shared<f32>) -> Span {
         self.of[&Arc::as_ptr(parameter)]
     }
 
@@ -149,17 +149,20 @@ impl Weights {
             parts.push((start, width, place));
             start += width;
         }
-        let biases: Vec<Place> =
+        let biases: Vec<Span> =
             linear.parameters().filter_map(|(_, bias)| bias).map(|b| self.place(b)).collect();
         let together =
-            |places: &[Place]| places.windows(2).all(|two| two[0].start + two[0].count == two[1].start);
-        let weights: Vec<Place> = parts.iter().map(|part| part.2).collect();
+            |places: &[Span]| places.windows(2).all(|two| two[0].start + two[0].count == two[1].start);
+        let weights: Vec<Span> = parts.iter().map(|part| part.2).collect();
         if linear.orientation() == Orientation::OutIn && together(&weights) {
             let count = weights.iter().map(|place| place.count).sum();
-            parts = vec![(0, linear.width_out(), Place { start: weights[0].start, count })];
+            parts = vec![(0, linear.width_out(), Span { start: weights[0].start, count })];
         }
-        debug_assert!(together(&biases), "biases have a multiple of 8 numbers");
-        let bias = biases.first().map(|first| Place { start: first.start, count: linear.width_out() });
+        assert!(
+            together(&biases),
+            "biases of a linear part lie side by side: each has a multiple of 8 numbers"
+        );
+        let bias = biases.first().map(|first| Span { start: first.start, count: linear.width_out() });
         Layer {
             parts,
             bias,
@@ -170,7 +173,7 @@ impl Weights {
     }
 
     /// The f32 values of a tensor.
-    pub(super) fn value(&self, place: Place) -> u64 {
+    pub(super) fn value(&self, place: Span) -> u64 {
         self.values.at() + 4 * place.start as u64
     }
 
@@ -180,7 +183,7 @@ impl Weights {
     }
 
     /// The values as products read them.
-    pub(super) fn copy(&self, place: Place) -> u64 {
+    pub(super) fn copy(&self, place: Span) -> u64 {
         match &self.copies {
             Some(copies) => copies.at() + 2 * place.start as u64,
             None => self.value(place),
@@ -188,7 +191,7 @@ impl Weights {
     }
 
     /// The gradient of a tensor, to add to.
-    pub(super) fn gradient(&self, place: Place) -> u64 {
+    pub(super) fn gradient(&self, place: Span) -> u64 {
         // A place may hold several tensors.
         let first = self.parameters.partition_point(|(_, other)| other.start < place.start);
         let inside =
@@ -257,7 +260,7 @@ impl Weights {
         gpu.read(self.seconds.at() + at, second)
     }
 
-    /// Adds the gradients to those of the parameters in main memory.
+    /// Copies the gradients to the parameters in main memory, whose own were forgotten at the last step.
     pub(super) fn download_gradients(&self, gpu: &Gpu) -> Result<()> {
         for (parameter, place) in &self.parameters {
             let mut gradient = vec![0.0_f32; place.count];
@@ -318,7 +321,7 @@ impl Layer {
     /// y = x·Wᵀ without the bias: tokens × out.
     pub(super) fn forward(&self, gpu: &Gpu, weights: &Weights, tokens: usize, x: u64, y: u64) -> Result<()> {
         for &(start, width, place) in &self.parts {
-            let into = Into {
+            let into = Product {
                 at: y + (start * gpu.real()) as u64,
                 stride: self.width_out,
                 wide: false,
@@ -341,18 +344,18 @@ impl Layer {
     ) -> Result<()> {
         for (index, &(start, width, place)) in self.parts.iter().enumerate() {
             let dy = Matrix::new(dy + (start * gpu.real()) as u64, self.width_out);
-            let into = Into { at: dx, stride: self.width_in, wide: false, keep: keep || index > 0 };
+            let into = Product { at: dx, stride: self.width_in, wide: false, keep: keep || index > 0 };
             let weight = self.in_out(weights.copy(place), width).transposed();
             gpu.multiply(into, (tokens, self.width_in, width), dy, weight)?;
             let x = Matrix::new(x, self.width_in);
             let gradient = weights.gradient(place);
             match self.orientation {
                 Orientation::OutIn => {
-                    let into = Into { at: gradient, stride: self.width_in, wide: true, keep: true };
+                    let into = Product { at: gradient, stride: self.width_in, wide: true, keep: true };
                     gpu.multiply(into, (width, self.width_in, tokens), dy.transposed(), x)?;
                 }
                 Orientation::InOut => {
-                    let into = Into { at: gradient, stride: width, wide: true, keep: true };
+                    let into = Product { at: gradient, stride: width, wide: true, keep: true };
                     gpu.multiply(into, (self.width_in, width, tokens), x.transposed(), dy)?;
                 }
             }

@@ -12,7 +12,7 @@ use crate::device::Engine;
 use crate::error::TrainError;
 
 /// Tokens of one batch: enough rows for the matrix products, few enough for the caches.
-const BATCH_TOKENS: usize = 2048;
+pub(crate) const BATCH_TOKENS: usize = 2048;
 /// Nats are counted in this part of one.
 const UNIT: f64 = 1.0 / (1_u128 << 64) as f64;
 

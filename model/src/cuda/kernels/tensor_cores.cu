@@ -209,7 +209,10 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attend(Heads h, Seen se
     };
     WALK(first, end, FETCH, work)
 #undef FETCH
-    if (first >= end) wait<0>();
+    if (first >= end) {
+        copied();
+        wait<0>();
+    }
     float factors[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -268,7 +271,10 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
     };
     WALK(first, end, FETCH, work)
 #undef FETCH
-    if (first >= end) wait<0>();
+    if (first >= end) {
+        copied();
+        wait<0>();
+    }
     const float factor = h.scale * 0.6931471805599453f;
     write(dq, d_qkv + (row + begin + mine) * h.row + of_query(h, head), h.row, h.length - begin - mine, factor, factor);
 }
@@ -331,7 +337,10 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
     };
     WALK(0, all, FETCH, work)
 #undef FETCH
-    if (all == 0) wait<0>();
+    if (all == 0) {
+        copied();
+        wait<0>();
+    }
     const float factor = h.scale * 0.6931471805599453f;
     real* to = d_qkv + (row + begin + mine) * h.row;
     write(dk, to + of_key(h, group), h.row, h.length - begin - mine, factor, factor);
