@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// training from then on, also where it goes on later.
     #[arg(long)]
     find_batch: bool,
-    /// Where to compute; a GPU needs a program built with `--features cuda`.
+    /// Where to compute; `cuda` is the first NVIDIA GPU.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
     /// How numbers lie in the memory of a GPU: products of bf16 on tensor cores, or f32 throughout.
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     if args.dataset.is_dir() && args.settings.is_empty() && matches!(args.progress, Progress::Auto) {
         eprintln!(
-            "training with the defaults: `--set key=value` changes them, as does a recipe with `[train]`"
+            "training with the defaults, since a folder keeps no `[train]`: `gristmill train RECIPE` reads that of the recipe, `--set key=value` changes a key"
         );
     }
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));

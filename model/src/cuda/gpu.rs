@@ -386,8 +386,8 @@ fn context() -> Result<Arc<CudaContext>> {
     };
     if let Some((missing, _)) = present.iter().find(|(_, present)| !present) {
         return Err(super::message(&format!(
-            "the device `cuda` needs {missing}, which was not found; the driver comes with the GPU, the others with CUDA or with \
-             PyTorch's wheels: name their folder in LD_LIBRARY_PATH"
+            "the device `cuda` needs {missing}, which was not found; without an NVIDIA GPU leave `--device` out. The driver comes with the GPU, cuBLAS and \
+             NVRTC come with CUDA or with PyTorch's wheels: name their folder in LD_LIBRARY_PATH"
         )));
     }
     CudaContext::new(0).map_err(error)

@@ -192,6 +192,13 @@ impl<'a> Training<'a> {
         if let Some(name) = training.engine.name() {
             observer.event(TrainEvent::Note { message: &format!("computing on {name}") });
         }
+        if let Some(warmup) = config.warmup_steps.filter(|&warmup| warmup >= training.state.steps) {
+            let steps = training.state.steps;
+            let message = format!(
+                "`warmup_steps` is {warmup} of {steps} steps: the rate rises to the last and falls no more"
+            );
+            observer.event(TrainEvent::Note { message: &message });
+        }
         observer.event(TrainEvent::Started {
             parameters: training.model.parameter_count() as u64,
             step: training.state.step,
