@@ -160,21 +160,26 @@ impl Buffers {
     fn cut(cut: &mut Cut, widths: Widths, memory: Option<Memory>) -> Self {
         let width = widths.width;
         let behind = widths.place == NormPlace::After;
-        let blocks = (0..widths.layers).map(|_| Kept {
-            first: cut.normed(width),
-            given: cut.real(width),
-            qkv: cut.real(widths.qkv),
-            log_sums: cut.wide(widths.heads),
-            mixed: cut.real(widths.mixed),
-            second: if widths.parallel { Normed::default() } else { cut.normed(width) },
-            ff_given: if widths.parallel { 0 } else { cut.real(width) },
-            up: cut.real(widths.up),
-            inner: cut.real(widths.inner),
-        });
-        let blocks: Vec<Kept> = blocks.collect();
-        // Side by side both parts read the output of one norm.
-        let shared = |kept: &Kept| Kept { ff_given: kept.given, ..*kept };
-        let blocks = if widths.parallel { blocks.iter().map(shared).collect() } else { blocks };
+        let block = |cut: &mut Cut| {
+            let (first, given) = (cut.normed(width), cut.real(width));
+            // Side by side both parts read the output of one norm.
+            let (second, ff_given) = match widths.parallel {
+                true => (Normed::default(), given),
+                false => (cut.normed(width), cut.real(width)),
+            };
+            Kept {
+                first,
+                given,
+                qkv: cut.real(widths.qkv),
+                log_sums: cut.wide(widths.heads),
+                mixed: cut.real(widths.mixed),
+                second,
+                ff_given,
+                up: cut.real(widths.up),
+                inner: cut.real(widths.inner),
+            }
+        };
+        let blocks = (0..widths.layers).map(|_| block(cut)).collect();
         Self {
             _memory: memory,
             tokens: cut.tokens,

@@ -49,12 +49,10 @@ const SOURCES: [&str; 6] = [
 ];
 const TENSOR_CORES: &str = include_str!("kernels/tensor_cores.cu");
 /// Every kernel, and those of tensor cores.
-const KERNELS: [&str; 23] = [
+const KERNELS: [&str; 22] = [
     "join",
     "join_back",
     "let_fall",
-    "narrow",
-    "widen",
     "embed",
     "scatter",
     "scatter_parts",
@@ -73,8 +71,8 @@ const KERNELS: [&str; 23] = [
     "sum_products",
     "attend_plain",
     "attend_plain_queries",
+    "attend_plain_keys",
 ];
-const PLAIN_KEYS: &str = "attend_plain_keys";
 const TENSOR_KERNELS: [&str; 3] = ["attend", "attend_queries", "attend_keys"];
 
 /// What kernels are compiled for.
@@ -230,7 +228,7 @@ impl Gpu {
         let module = context.load_module(Ptx::from_binary(code)).map_err(error)?;
         let mut kernels = HashMap::new();
         let tensor = if sizes.tensor_cores() { &TENSOR_KERNELS[..] } else { &[] };
-        for name in KERNELS.iter().chain([&PLAIN_KEYS]).chain(tensor) {
+        for name in KERNELS.iter().chain(tensor) {
             kernels.insert(*name, module.load_function(name).map_err(error)?);
         }
         let shared_bytes = sizes.shared_bytes(stages) as i32;

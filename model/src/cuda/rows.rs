@@ -200,7 +200,7 @@ pub(super) fn let_fall(gpu: &Gpu, count: usize, x: u64, narrow: u64, drop: Falli
 
 /// Rounds f32 to what products read.
 pub(super) fn narrow(gpu: &Gpu, count: usize, x: u64, y: u64) -> Result<()> {
-    launch!(gpu, "narrow", blocks(count), (THREADS, 1, 1), 0; count as u64, x, y)
+    let_fall(gpu, count, x, y, Falling::NONE)
 }
 
 /// What stands between two products.

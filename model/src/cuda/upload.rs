@@ -124,13 +124,14 @@ impl Slot {
         let weights = (!batch.weights.is_empty())
             .then(|| lists.put(with_target.iter().map(|&at| batch.weight(at).to_bits())));
         let embedding = &model.embedding;
+        let first = vec![0; tokens];
         let tables = [
-            Some(batch.ids.clone()),
-            embedding.positions.as_ref().map(|_| batch.positions.clone()),
-            embedding.languages.as_ref().map(|_| batch.languages.clone()),
-            embedding.segments.as_ref().map(|_| vec![0; tokens]),
+            Some(&batch.ids),
+            embedding.positions.as_ref().map(|_| &batch.positions),
+            embedding.languages.as_ref().map(|_| &batch.languages),
+            embedding.segments.as_ref().map(|_| &first),
         ];
-        let scatters = tables.map(|rows| rows.map(|rows| lists.put_scatter(&rows)));
+        let scatters = tables.map(|rows| rows.map(|rows| lists.put_scatter(rows)));
         let bytes = 4 * lists.0.len();
         if self.0.as_ref().is_none_or(|memory| memory.bytes() < bytes) {
             self.0 = None;

@@ -4,7 +4,7 @@
 //! for each feature that comes out, query, key and value are then one matrix and one product.
 
 use super::gpu::{Gpu, Matrix, Memory, Product, THREADS, launch};
-use super::rows::Sums;
+use super::rows::{Sums, narrow};
 use crate::architecture::Transformer;
 use crate::device::Precision;
 use crate::layer::linear::{Linear, Orientation};
@@ -220,8 +220,7 @@ impl Weights {
             parameter.read(|values| gpu.write(self.value(*place), values))??;
         }
         let Some(copies) = &self.copies else { return Ok(()) };
-        let grid = blocks(self.count);
-        launch!(gpu, "narrow", grid, (THREADS, 1, 1), 0; self.count as u64, self.values.at(), copies.at())
+        narrow(gpu, self.count, self.values.at(), copies.at())
     }
 
     /// Copies the moments of AdamW to the GPU, tensor by tensor.

@@ -44,18 +44,19 @@ impl Dataset {
 
     /// Whether a path is a dataset or holds one, be it sound or not.
     pub fn is_at(path: &Path) -> bool {
+        Self::root_at(path).is_some()
+    }
+
+    /// The folder of the dataset that a path is or holds. One that a kill has left without its name is a dataset all the same.
+    fn root_at(path: &Path) -> Option<PathBuf> {
         let roots = [path.to_owned(), path.join("dataset")];
-        roots.iter().any(|root| root.join(manifest::FILE).is_file() || forget::aside_of(root).is_some())
+        let root = roots.iter().find(|root| root.join(manifest::FILE).is_file()).cloned();
+        root.or_else(|| roots.iter().find_map(|root| forget::aside_of(root)))
     }
 
     /// As [`Dataset::open`], but `None` where there is no manifest.
     pub(crate) fn find(path: &Path) -> Result<Option<Self>, InspectError> {
-        let roots = [path.to_owned(), path.join("dataset")];
-        let root = roots.iter().find(|root| root.join(manifest::FILE).is_file()).cloned();
-        // One that a kill has left without its name is a dataset all the same.
-        let Some(root) = root.or_else(|| roots.iter().find_map(|root| forget::aside_of(root))) else {
-            return Ok(None);
-        };
+        let Some(root) = Self::root_at(path) else { return Ok(None) };
         let file = root.join(manifest::FILE);
         let bytes = std::fs::read(&file).map_err(InspectError::io(&file))?;
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {

@@ -107,16 +107,6 @@ extern "C" __global__ void let_fall(size_t count, float* x, real* narrow, Drop d
     else store(x + at, y);
 }
 
-extern "C" __global__ void narrow(size_t count, const float* x, real* y) {
-    const size_t at = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (at < count) store(y + at, load(x + at));
-}
-
-extern "C" __global__ void widen(size_t count, const real* x, float* y) {
-    const size_t at = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (at < count) store(y + at, load(x + at));
-}
-
 // Rows of tables, added up. A table without rows of its own gives its first row to every token.
 struct Table {
     const float* values;

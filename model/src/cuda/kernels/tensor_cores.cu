@@ -133,16 +133,17 @@ __device__ __forceinline__ void score(Scores& s, const Heads& h, const Seen& see
         }
 }
 
-// Walks over tiles with the next one under way: `FETCH(stage, tile)` begins to fetch, `WORK(stage, tile)` computes.
+// Walks over tiles with the next one under way: `FETCH(stage, tile)` begins to fetch, `WORK(stage, tile)` computes. What was fetched before comes with
+// the first tile, and has come at the end where there is none.
 #define WALK(first, end, FETCH, WORK)                       \
     if (first < end) {                                      \
         FETCH(0, first);                                    \
-        copied();                                          \
     }                                                       \
+    copied();                                               \
     for (int tile = first, stage = 0; tile < end; tile++) { \
         if (STAGES == 2 && tile + 1 < end) {                \
             FETCH((stage + 1) % STAGES, tile + 1);          \
-            copied();                                      \
+            copied();                                       \
             wait<STAGES - 1>();                             \
         } else                                              \
             wait<0>();                                      \
@@ -151,10 +152,16 @@ __device__ __forceinline__ void score(Scores& s, const Heads& h, const Seen& see
         __syncthreads();                                    \
         if (STAGES == 1 && tile + 1 < end) {                \
             FETCH(0, tile + 1);                             \
-            copied();                                      \
+            copied();                                       \
         }                                                   \
         stage = (stage + 1) % STAGES;                       \
-    }
+    }                                                       \
+    wait<0>();
+
+// Keys and values, for a walk over them.
+#define FETCH_KEYS(stage, tile)                                                                                                     \
+    fetch(keys + (stage) * TILE_NUMBERS, base + (size_t)(tile) * TILE * h.row + of_key(h, group), h.row, h.length - (tile) * TILE);  \
+    fetch(values + (stage) * TILE_NUMBERS, base + (size_t)(tile) * TILE * h.row + of_value(h, group), h.row, h.length - (tile) * TILE)
 
 // Blocks: (tiles of queries, query heads, rows).
 extern "C" __global__ void __launch_bounds__(WARPS * 32) attend(Heads h, Seen seen, const real* qkv, real* out, float* log_sums) {
@@ -175,9 +182,6 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attend(Heads h, Seen se
     Features o;
     o.clear();
     float top[2] = {-INFINITE, -INFINITE}, sum[2] = {0, 0};
-#define FETCH(stage, tile)                                                                                                     \
-    fetch(keys + (stage) * TILE_NUMBERS, base + (size_t)(tile) * TILE * h.row + of_key(h, group), h.row, h.length - (tile) * TILE);  \
-    fetch(values + (stage) * TILE_NUMBERS, base + (size_t)(tile) * TILE * h.row + of_value(h, group), h.row, h.length - (tile) * TILE)
     auto work = [&](int stage, int tile) {
         Scores s;
         scores_of(s, queries, mine, keys + stage * TILE_NUMBERS);
@@ -207,12 +211,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attend(Heads h, Seen se
         }
         add_weighted(o, s, values + stage * TILE_NUMBERS);
     };
-    WALK(first, end, FETCH, work)
-#undef FETCH
-    if (first >= end) {
-        copied();
-        wait<0>();
-    }
+    WALK(first, end, FETCH_KEYS, work)
     float factors[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -255,9 +254,6 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
     }
     Features dq;
     dq.clear();
-#define FETCH(stage, tile)                                                                                                     \
-    fetch(keys + (stage) * TILE_NUMBERS, base + (size_t)(tile) * TILE * h.row + of_key(h, group), h.row, h.length - (tile) * TILE);  \
-    fetch(values + (stage) * TILE_NUMBERS, base + (size_t)(tile) * TILE * h.row + of_value(h, group), h.row, h.length - (tile) * TILE)
     auto work = [&](int stage, int tile) {
         Scores s, dp;
         scores_of(s, queries, mine, keys + stage * TILE_NUMBERS);
@@ -269,12 +265,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
             for (int e = 0; e < 4; e++) s.at[n][e] = exp2f(s.at[n][e] - log_sum[e / 2]) * (dp.at[n][e] - along[e / 2]);
         add_weighted(dq, s, keys + stage * TILE_NUMBERS);
     };
-    WALK(first, end, FETCH, work)
-#undef FETCH
-    if (first >= end) {
-        copied();
-        wait<0>();
-    }
+    WALK(first, end, FETCH_KEYS, work)
     const float factor = h.scale * 0.6931471805599453f;
     write(dq, d_qkv + (row + begin + mine) * h.row + of_query(h, head), h.row, h.length - begin - mine, factor, factor);
 }
@@ -337,10 +328,6 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
     };
     WALK(0, all, FETCH, work)
 #undef FETCH
-    if (all == 0) {
-        copied();
-        wait<0>();
-    }
     const float factor = h.scale * 0.6931471805599453f;
     real* to = d_qkv + (row + begin + mine) * h.row;
     write(dk, to + of_key(h, group), h.row, h.length - begin - mine, factor, factor);
