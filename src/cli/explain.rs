@@ -24,7 +24,7 @@ const PLACES_MAX: usize = 6;
 pub(crate) struct Args {
     /// Dataset folder, or the working folder of a build.
     dataset: PathBuf,
-    /// URL, id, or the first digits of an id (at least 4).
+    /// URL, id or its first digits (at least 4), or the id that its source gave it (`record_id`).
     document: String,
     /// Writes the answer as JSON.
     #[arg(long)]

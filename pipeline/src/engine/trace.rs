@@ -25,7 +25,8 @@ const EDITED: u8 = 1;
 const DROPPED: u8 = 2;
 const NO_REASON: u8 = u8::MAX;
 /// Columns of a dropped row that are kept with it.
-pub(super) const DROPPED_COLUMNS: [&str; 4] = [column::URL, column::SOURCE, column::TEXT, column::ROW];
+pub(super) const DROPPED_COLUMNS: [&str; 5] =
+    [column::URL, column::SOURCE, column::RECORD_ID, column::TEXT, column::ROW];
 const LEDGER_COLUMNS: usize = 7;
 /// Column of the changes with the text as it came in.
 const TEXT_BEFORE: &str = "b:text";

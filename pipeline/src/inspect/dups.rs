@@ -3,7 +3,7 @@
 //! A node that deduplicates names in its ledger, for each document it drops, the one that stays. A group is all that name the same.
 
 use super::dataset::LEDGER;
-use super::explain::{Source, seen, sources};
+use super::names::{Seen, Source, seen, sources};
 use super::spread::Class;
 use super::table::Part;
 use super::{Dataset, Found, InspectError, NoHistory, Step, explain, find};
@@ -230,10 +230,10 @@ fn clusters(
 type Text = (Option<String>, Option<String>);
 
 fn texts(sources: &[Source], wanted: &BTreeSet<&str>) -> Result<BTreeMap<String, Text>, InspectError> {
-    let found = seen(sources, &|id, _| wanted.contains(id))?;
+    let found = seen(sources, &|names| wanted.contains(names.id))?;
     let mut texts = BTreeMap::new();
     for (at, source) in sources.iter().enumerate() {
-        let here: Vec<&super::explain::Seen> = found.iter().filter(|seen| seen.source == at).collect();
+        let here: Vec<&Seen> = found.iter().filter(|seen| seen.source == at).collect();
         if here.is_empty() {
             continue;
         }

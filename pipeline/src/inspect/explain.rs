@@ -3,8 +3,9 @@
 //! The ledgers have the verdicts, `documents` and `dropped` the addresses and texts. The texts between two nodes are in
 //! no dataset; who has them (the cache of a build) gives them as a [`TextHistory`].
 
-use super::dataset::{DROPPED, LEDGER, SIGNALS, TOKENS};
+use super::dataset::{LEDGER, SIGNALS, TOKENS};
 use super::find::{self, Row};
+use super::names::{NEAR_MAX, Names, Seen, Source, near, seen, sources};
 use super::table::Part;
 use super::{Change, Dataset, InspectError, changes};
 use rayon::prelude::*;
@@ -13,15 +14,12 @@ use schemas::manifest::Node;
 use schemas::{column, ledger, token};
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Shortest beginning of an id that is looked for.
 const PREFIX_MIN: usize = 4;
 /// Documents explained for one question: a page fetched again and again has one address and many ids.
 const LIVES_MAX: usize = 8;
-/// Near misses told.
-const NEAR_MAX: usize = 5;
 
 /// Knows the text of a document on its way through the nodes.
 pub trait TextHistory: Sync {
@@ -150,22 +148,7 @@ pub struct Place {
     pub offset: u64,
 }
 
-/// One file of documents or dropped rows.
-pub(super) struct Source {
-    pub(super) name: String,
-    pub(super) node: Option<String>,
-    pub(super) part: Part,
-}
-
-/// A document as a file has it.
-pub(super) struct Seen {
-    pub(super) source: usize,
-    pub(super) row: u64,
-    pub(super) id: String,
-    pub(super) url: Option<String>,
-}
-
-/// Tells the life of the documents with the URL, id or beginning of an id.
+/// Tells the life of the documents with the URL, the id or its first digits, or the id that their source gave them.
 ///
 /// # Errors
 /// A file of the dataset is damaged.
@@ -174,10 +157,13 @@ pub fn explain(dataset: &Dataset, question: &str, history: &dyn TextHistory) -> 
     let question = question.trim();
     let hex = question.to_ascii_lowercase();
     let is_prefix = hex.len() >= PREFIX_MIN && hex.len() <= 32 && hex.bytes().all(|b| b.is_ascii_hexdigit());
-    let fits = |id: &str, url: Option<&str>| {
-        url == Some(question) || id == question || is_prefix && id.starts_with(&hex)
-    };
-    let seen = seen(&sources, &fits)?;
+    let fits = |names: Names<'_>| names.has(question) || is_prefix && names.id.starts_with(&hex);
+    let mut seen = seen(&sources, &fits)?;
+    // A name that is whole goes before the beginning of another.
+    let is_named = seen.iter().any(|s| s.names().has(question));
+    if is_named {
+        seen.retain(|s| s.names().has(question));
+    }
     let mut ids: Vec<&str> = seen.iter().map(|s| s.id.as_str()).collect();
     let from_ledger;
     if ids.is_empty() && is_prefix {
@@ -186,11 +172,10 @@ pub fn explain(dataset: &Dataset, question: &str, history: &dyn TextHistory) -> 
     }
     ids.sort_unstable();
     ids.dedup();
-    let by_url = seen.iter().any(|s| s.url.as_deref() == Some(question));
     if ids.is_empty() {
         return near(&sources, question).map(Found::Nothing);
     }
-    if ids.len() > 1 && !by_url {
+    if ids.len() > 1 && !is_named {
         let url = |id: &str| seen.iter().find(|s| s.id == id).and_then(|s| s.url.clone());
         return Ok(Found::Many(
             ids.iter().take(2 * NEAR_MAX).map(|id| ((*id).to_owned(), url(id))).collect(),
@@ -211,56 +196,6 @@ pub fn explain(dataset: &Dataset, question: &str, history: &dyn TextHistory) -> 
     lives.collect::<Result<_, _>>().map(Found::Lives)
 }
 
-/// Every file of documents or dropped rows.
-pub(super) fn sources(dataset: &Dataset) -> Result<Vec<Source>, InspectError> {
-    let relative =
-        |path: &std::path::Path| path.strip_prefix(&dataset.root).unwrap_or(path).display().to_string();
-    let documents = dataset.documents().into_iter().map(|path| (relative(&path), None));
-    let dropped = dataset
-        .manifest
-        .nodes
-        .iter()
-        .filter_map(|node| Some((dataset.node_file(DROPPED, node)?.to_owned(), Some(node.name.clone()))));
-    let open = |(name, node): (String, Option<String>)| {
-        Ok(Source { part: Part::open(&dataset.root.join(&name))?, name, node })
-    };
-    documents.chain(dropped).map(open).collect()
-}
-
-/// Calls `visit` with row, id and URL of every row of a file.
-fn visit(part: &Part, visit: &mut dyn FnMut(u64, &str, Option<&str>)) -> Result<(), InspectError> {
-    let mut first = 0;
-    for batch in part.read(None, Some(&[column::ID, column::URL]))? {
-        let batch = batch?;
-        let urls = find::texts(&batch, column::URL);
-        for ((id, url), row) in find::texts(&batch, column::ID).into_iter().zip(urls).zip(first..) {
-            visit(row, id.unwrap_or_default(), url);
-        }
-        first += batch.num_rows() as u64;
-    }
-    Ok(())
-}
-
-type Fits<'a> = dyn Fn(&str, Option<&str>) -> bool + Sync + 'a;
-
-/// The rows whose id and URL fit.
-pub(super) fn seen(sources: &[Source], fits: &Fits<'_>) -> Result<Vec<Seen>, InspectError> {
-    let parts: Vec<Vec<Seen>> = sources
-        .par_iter()
-        .enumerate()
-        .map(|(source, s)| {
-            let mut seen = Vec::new();
-            visit(&s.part, &mut |row, id, url| {
-                if fits(id, url) {
-                    seen.push(Seen { source, row, id: id.to_owned(), url: url.map(str::to_owned) });
-                }
-            })?;
-            Ok(seen)
-        })
-        .collect::<Result<_, InspectError>>()?;
-    Ok(parts.into_iter().flatten().collect())
-}
-
 fn ledger_ids(dataset: &Dataset, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<String>, InspectError> {
     let mut ids = Vec::new();
     for path in dataset.files(LEDGER) {
@@ -268,39 +203,6 @@ fn ledger_ids(dataset: &Dataset, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<St
         ids.extend(rows.iter().filter_map(|(_, row)| row[column::ID].as_str()).map(str::to_owned));
     }
     Ok(ids)
-}
-
-/// The documents whose address shares most with the question: host, then the beginning and the end of the path.
-fn near(sources: &[Source], question: &str) -> Result<Vec<(String, Option<String>)>, InspectError> {
-    let mut best: Vec<(Reverse<usize>, String, String)> = Vec::new();
-    for source in sources {
-        visit(&source.part, &mut |_, id, url| {
-            let Some(url) = url else { return };
-            let likeness = likeness(question, url);
-            let worst = best.last().map_or(0, |b| b.0.0);
-            if likeness > 0 && (best.len() < NEAR_MAX || likeness > worst) {
-                best.push((Reverse(likeness), url.to_owned(), id.to_owned()));
-                best.sort();
-                best.dedup_by(|a, b| a.1 == b.1);
-                best.truncate(NEAR_MAX);
-            }
-        })?;
-    }
-    Ok(best.into_iter().map(|(_, url, id)| (id, Some(url))).collect())
-}
-
-/// Bytes at the beginning and at the end that two addresses share; 0 when the hosts differ.
-fn likeness(a: &str, b: &str) -> usize {
-    let bare = |url: &'_ str| url.split_once("://").map_or(url.to_owned(), |(_, rest)| rest.to_owned());
-    let (a, b) = (bare(a), bare(b));
-    let host = |url: &str| url.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    let alike = |x: &str, y: &str| x.trim_start_matches("www.") == y.trim_start_matches("www.");
-    if host(&a).is_empty() || !alike(&host(&a), &host(&b)) {
-        return 0;
-    }
-    let head = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
-    let tail = a.bytes().rev().zip(b.bytes().rev()).take_while(|(x, y)| x == y).count();
-    1 + head + tail.min(a.len().min(b.len()) - head)
 }
 
 type Steps = BTreeMap<String, Vec<Step>>;
@@ -358,7 +260,7 @@ fn name_twins(sources: &[Source], steps: &mut Steps) -> Result<(), InspectError>
     if twins.is_empty() {
         return Ok(());
     }
-    let seen = seen(sources, &|id, _| twins.contains(id))?;
+    let seen = seen(sources, &|names| twins.contains(names.id))?;
     let urls: FastMap<&str, &String> =
         seen.iter().filter_map(|s| Some((s.id.as_str(), s.url.as_ref()?))).collect();
     for step in steps.values_mut().flatten() {

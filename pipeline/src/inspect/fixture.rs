@@ -24,6 +24,8 @@ pub(crate) const SOURCES: [&str; 4] = [
     "crawl-00000.warc.gz:2311",
     "crawl-00000.warc.gz:3005",
 ];
+/// What the source calls them; one name for two.
+pub(crate) const RECORD_IDS: [&str; 4] = ["a-17", "a-18", "<urn:uuid:19>", "a-17"];
 pub(crate) const TEXTS: [&str; 4] = ["one two\nthree", "menu\nfour five", "six", "one two\nthree"];
 
 pub(crate) fn id(at: usize) -> String {
@@ -66,8 +68,9 @@ fn documents(rows: &[usize], extra: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let ids: Vec<String> = rows.iter().map(|at| id(*at)).collect();
     let ids: Vec<Option<&str>> = ids.iter().map(|i| Some(i.as_str())).collect();
     let of = |cells: [&'static str; 4]| strings(&rows.iter().map(|at| Some(cells[*at])).collect::<Vec<_>>());
-    let mut columns =
-        vec![("id", strings(&ids)), ("url", of(URLS)), ("source", of(SOURCES)), ("text", of(TEXTS))];
+    let names = [("url", URLS), ("source", SOURCES), ("record_id", RECORD_IDS), ("text", TEXTS)];
+    let mut columns = vec![("id", strings(&ids))];
+    columns.extend(names.map(|(name, cells)| (name, of(cells))));
     columns.extend(extra);
     RecordBatch::try_from_iter(columns).unwrap()
 }

@@ -4,6 +4,7 @@
 //! direction of writing are shown as `·`, line ends as `↵`.
 
 use super::Grid;
+use schemas::DocId;
 use serde_json::Value as Json;
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -78,7 +79,8 @@ impl Style {
         }
         let least = grid.columns.iter().enumerate().map(|(at, c)| {
             let widest = grid.rows.iter().map(|row| shown(&row[at], self.width).width()).max().unwrap_or(0);
-            widest.max(c.name.width()).min(COLUMN_WIDTH_MIN)
+            let whole = widest.max(c.name.width());
+            if of_ids(grid, at) { whole } else { whole.min(COLUMN_WIDTH_MIN) }
         });
         let label = labels.map_or(0, |l| l.last().map_or(0, |n| thousands(*n).len() + GAP.len()));
         let needed = least.sum::<usize>() + GAP.len() * (grid.columns.len() - 1) + label;
@@ -98,7 +100,9 @@ impl Style {
         let natural = columns
             .iter()
             .map(|(name, _, cells)| cells.iter().map(|c| c.width()).chain([name.width()]).max().unwrap_or(0));
-        let widths = shrink(natural.collect(), self.width);
+        let mut kept = vec![false; labels.iter().len()];
+        kept.extend((0..grid.columns.len()).map(|at| of_ids(grid, at)));
+        let widths = shrink(natural.collect(), &kept, self.width);
         let line = |cell: &dyn Fn(usize) -> String| {
             let cells: Vec<String> = columns
                 .iter()
@@ -146,21 +150,29 @@ fn size(cell: &Json) -> Option<String> {
     }
 }
 
-/// Takes from the widest columns until all fit.
-fn shrink(mut widths: Vec<usize>, room: usize) -> Vec<usize> {
+/// Takes from the widest columns that need not stay whole until all fit.
+fn shrink(mut widths: Vec<usize>, kept: &[bool], room: usize) -> Vec<usize> {
     let room = room.saturating_sub(GAP.len() * widths.len().saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
-        let widest = widths.iter().copied().max().unwrap_or(0);
-        let next = widths.iter().copied().filter(|w| *w < widest).max().unwrap_or(0);
-        let many = widths.iter().filter(|w| **w == widest).count();
-        let over = widths.iter().sum::<usize>() - room;
-        let step = over.div_ceil(many).min(widest - next).max(1);
+        let free = || widths.iter().zip(kept).filter(|(_, kept)| !**kept).map(|(width, _)| *width);
+        let widest = free().max().unwrap_or(0);
         if widest <= 1 {
             break;
         }
-        widths.iter_mut().filter(|w| **w == widest).for_each(|w| *w = w.saturating_sub(step).max(1));
+        let next = free().filter(|w| *w < widest).max().unwrap_or(0);
+        let many = free().filter(|w| *w == widest).count();
+        let over = widths.iter().sum::<usize>() - room;
+        let step = over.div_ceil(many).min(widest - next).max(1);
+        let wide = widths.iter_mut().zip(kept).filter(|(width, kept)| !**kept && **width == widest);
+        wide.for_each(|(width, _)| *width = width.saturating_sub(step).max(1));
     }
     widths
+}
+
+/// Whether a column holds ids of documents: half of one is of no use to who wants to ask for it.
+fn of_ids(grid: &Grid, at: usize) -> bool {
+    let mut ids = grid.rows.iter().filter_map(|row| row[at].as_str()).peekable();
+    ids.peek().is_some() && ids.all(|id| DocId::parse(id).is_some())
 }
 
 /// A cell on one line; no more of it is looked at than could be shown.
@@ -300,6 +312,20 @@ a   1,234,567  one↵two
 bc          –  日本語日…
 ";
         check(24, &rows, table);
+    }
+
+    #[test]
+    fn ids_stay_whole() {
+        let id = DocId::new("layout", "0").to_string();
+        let rows = [[json!(id), json!(7), json!("x".repeat(90))]];
+        let table = format!(
+            "{:32}  n  text\n{}  ─  {}\n{id}  7  {}…\n",
+            "id",
+            "─".repeat(32),
+            "─".repeat(20),
+            "x".repeat(19)
+        );
+        check(57, &rows, &table);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! place in it that its source read.
 
 use super::dataset::{LEDGER, TOKENS};
-use super::explain::{life, seen, sources};
+use super::explain::life;
+use super::names::{seen, sources};
 use super::table::Part;
 use super::verify::Pieces;
 use super::{Dataset, Fate, Found, InspectError, Life, NoHistory, Place, Step, explain, find};
@@ -95,7 +96,7 @@ pub struct SpotPiece {
     pub document: Ancestry,
 }
 
-/// Follows the documents with the URL, id or beginning of an id, to their sources and into the shards.
+/// Follows the documents with the URL, the id or its first digits, or the id of their source, to their sources and into the shards.
 ///
 /// # Errors
 /// There is no such document, or more than one; a file of the dataset is damaged.
@@ -233,7 +234,7 @@ fn listed(names: &[String]) -> String {
 /// The documents with these ids; without their tokens.
 fn documents(dataset: &Dataset, ids: &BTreeSet<&str>) -> Result<Vec<Ancestry>, InspectError> {
     let sources = sources(dataset)?;
-    let seen = seen(&sources, &|id, _| ids.contains(id))?;
+    let seen = seen(&sources, &|names| ids.contains(names.id))?;
     let readers: Vec<(&Node, BTreeSet<String>)> = dataset
         .manifest
         .nodes

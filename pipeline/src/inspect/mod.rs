@@ -21,6 +21,7 @@ mod jsonl;
 pub mod layout;
 mod lineage;
 mod meta;
+mod names;
 mod overview;
 pub mod plot;
 mod sample;

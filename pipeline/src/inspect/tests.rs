@@ -1,6 +1,6 @@
 //! Views, lives and checks of the small dataset of [`super::fixture`].
 
-use super::fixture::{TEXTS, URLS, dataset, files, folder, id, strings, write};
+use super::fixture::{RECORD_IDS, TEXTS, URLS, dataset, files, folder, id, strings, write};
 use super::*;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use schemas::manifest::Node;
@@ -118,6 +118,19 @@ fn an_edited_document_by_the_beginning_of_its_id() {
     assert_eq!(life.steps[1].action, "edited");
     assert_eq!(life.steps[1].chars, Some((14, 9)));
     assert_eq!(life.steps[1].changes, [Change { line: 1, removed: vec!["menu".into()], added: vec![] }]);
+}
+
+#[test]
+fn documents_by_what_their_source_calls_them() {
+    assert_eq!(life("life-record", RECORD_IDS[2]).id, id(2));
+    let folder = dataset("life-records");
+    let lives = match explain(&Dataset::open(&folder.0).unwrap(), RECORD_IDS[0], &NoHistory).unwrap() {
+        Found::Lives(lives) => {
+            lives.into_iter().map(|life| life.id).collect::<std::collections::BTreeSet<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(lives, [id(0), id(3)].into());
 }
 
 #[test]
