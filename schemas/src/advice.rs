@@ -17,6 +17,8 @@ const NUMBER: &str = f64::KIND;
 const SWITCH: &str = bool::KIND;
 const TEXT: &str = String::KIND;
 const LIST: &str = <Vec<String>>::KIND;
+/// A number from here on in the place of a share is read as percent; a smaller one is rather a slip.
+const PERCENT_MIN: f64 = 5.0;
 /// Longest value that a message repeats, in characters.
 const SHOWN_CHARS: usize = 60;
 
@@ -157,7 +159,7 @@ fn other_number(key: &Key, number: f64) -> Option<String> {
         return Some(format!("write it without a decimal point: `{name} = {same}`"));
     }
     let (_, most) = limits(key);
-    let share = key.kind == NUMBER && most <= 1.0 && number > 1.0 && number <= 100.0;
+    let share = key.kind == NUMBER && most <= 1.0 && (PERCENT_MIN..=100.0).contains(&number);
     let share = share.then(|| fitting(key, number / 100.0)).flatten()?;
     Some(format!("it is a share {}: for {number} percent write `{name} = {share}`", range(key)?))
 }

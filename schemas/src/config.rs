@@ -3,7 +3,9 @@
 //! The macro [`crate::config!`] makes the struct, its `Default` and its key table from one list, so that the manual,
 //! the suggestions for a misspelt key and the range checks can never disagree with the code.
 
-use crate::Value;
+pub use crate::near::closest;
+
+use crate::{Value, near};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -220,33 +222,9 @@ fn unknown<C: Config>(key: &str) -> KeyError {
     let help = match closest(key, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if names.is_empty() => "take it out: this kind has no keys".to_owned(),
-        None => format!("known keys: {}", names.join(", ")),
+        None => near::listed(key, &names),
     };
     KeyError { key: key.to_owned(), message: "is not a key of this kind".into(), help: Some(help) }
-}
-
-/// The name within a third of its length in edits (Levenshtein) from `word`, the nearest first.
-pub fn closest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|name| (edits(word, name), name))
-        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
-        .min()
-        .map(|(_, name)| name)
-}
-
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Makes a settings struct from a list of `/// doc`, `name: type = default`, and optionally `, in range`.
@@ -400,12 +378,7 @@ mod tests {
         };
         assert_eq!(share(""), Ok(None));
         assert_eq!(share("share_max = 0"), Ok(Some(0.0)));
-        check(
-            "share_max = 2",
-            &[
-                "`share_max`: 2 is too large; it is a share from 0 to 1: for 2 percent write `share_max = 0.02`",
-            ],
-        );
+        check("share_max = 2", &["`share_max`: 2 is too large; write a number from 0 to 1 (default unset)"]);
         let key = &Sample::KEYS[3];
         assert_eq!(((key.default)(), (key.bounds)()), ("unset".into(), Some(["0.0".into(), "1.0".into()])));
     }

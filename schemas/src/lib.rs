@@ -12,6 +12,7 @@ mod id;
 pub mod ledger;
 pub mod manifest;
 pub mod memory;
+pub mod near;
 pub mod observe;
 pub mod record;
 pub mod shuffle;

@@ -1,9 +1,9 @@
 //! `gristmill align dpo|reward|grpo`: settings and rows in, a model folder and a report out.
 
 use super::rows::{Found, Reading, read_pairs, read_tasks};
+use crate::cli::place;
 use crate::cli::progress::Progress;
 use crate::cli::stage;
-use crate::cli::train::{assert_for_model, model_folder};
 use crate::cli::wrong::{self, Trouble};
 use model::align::dpo::Dpo;
 use model::align::grpo::Grpo;
@@ -116,7 +116,7 @@ impl Split {
         for (key, _) in self.pairs {
             let near = schemas::config::closest(&key, names.iter().copied());
             let help = near.map_or_else(
-                || format!("known keys: {}", names.join(", ")),
+                || schemas::near::listed(&key, &names),
                 |name| format!("did you mean `{name}`?"),
             );
             let message = "is not a key of this way of alignment".to_owned();
@@ -152,7 +152,7 @@ pub(super) fn work(
     (template, tokenizer_config): (Option<&str>, Option<&[u8]>),
     way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
 ) -> ExitCode {
-    if let Err(trouble) = assert_for_model(&flags.out) {
+    if let Err(trouble) = place::assert_for_model(&flags.out) {
         return trouble.tell();
     }
     let listener = flags.progress.start();
@@ -209,7 +209,7 @@ fn found<R>(
     model: &Path,
     read: impl FnOnce(&Path) -> Result<Found<R>, Trouble>,
 ) -> Result<(PathBuf, Found<R>), ExitCode> {
-    let folder = model_folder(model).map_err(wrong::misused)?;
+    let folder = place::model(model).map_err(Trouble::tell)?;
     let found = read(&folder).map_err(Trouble::tell)?;
     Ok((folder, found))
 }
