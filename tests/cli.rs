@@ -154,13 +154,14 @@ fn exit_codes_tell_wrong_use_from_failure() {
         (2, "no committed dataset", vec!["scale", "empty", "--out", "o"]),
         (2, "no committed dataset", vec!["presets", "empty", "--out", "o"]),
         (2, "no committed dataset", vec!["mup", "empty", "--out", "o"]),
-        (2, "no committed dataset", vec!["trace", "empty", "--steps", "1"]),
-        (2, "`gristmill train` makes one", vec!["generate", "nowhere"]),
-        (2, "`gristmill train` makes one", vec!["eval", "nowhere"]),
-        (2, "`gristmill train` makes one", vec!["eval", "nowhere", "--toxicity"]),
-        (2, "`gristmill train` makes one", vec!["export", "nowhere", "--to", "hf", "--out", "o"]),
-        (2, "`gristmill train` makes one", vec!["align", "sft", "nowhere", "a.jsonl", "--out", "o"]),
-        (2, "`gristmill train` makes one", vec!["align", "dpo", "nowhere", "a.jsonl", "--out", "o"]),
+        (2, "`gristmill train` makes one", vec!["generate", "empty"]),
+        (2, "`gristmill train` makes one", vec!["trace", "empty", "--steps", "1"]),
+        (2, "no such file or folder", vec!["generate", "nowhere"]),
+        (2, "no such file or folder", vec!["eval", "nowhere"]),
+        (2, "no such file or folder", vec!["eval", "nowhere", "--toxicity"]),
+        (2, "no such file or folder", vec!["export", "nowhere", "--to", "hf", "--out", "o"]),
+        (2, "no such file or folder", vec!["align", "sft", "nowhere", "a.jsonl", "--out", "o"]),
+        (2, "no such file or folder", vec!["align", "dpo", "nowhere", "a.jsonl", "--out", "o"]),
         (
             2,
             "did you mean `epochs`?",
@@ -490,6 +491,55 @@ fn trained(name: &str) -> Folder {
     fs::write(folder.join("recipe.toml"), corpus::recipe(30) + train).unwrap();
     gristmill(&["run", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
     folder
+}
+
+#[test]
+fn a_folder_and_its_recipe_mean_one_training_that_can_begin_anew() {
+    let folder = trained("anew");
+    let train = |more: &[&str]| gristmill(&[&["train", "work", "--json"], more].concat(), &folder.0);
+    // `[train]` of the recipe: not another training, and nothing is left of this one.
+    let again = train(&[]).expect(0);
+    assert!(again.err.contains("all 6 steps of this training are done"), "{}", again.err);
+    assert_eq!(again.json()["settings"]["width"], "32");
+    let refused = train(&["--set", "seed=9"]).expect(2);
+    assert!(
+        refused.err.contains("`seed` was 0, is 9") && refused.err.contains("`--restart`"),
+        "{}",
+        refused.err
+    );
+    let anew = train(&["--set", "seed=9", "--restart"]).expect(0).json();
+    assert_eq!(
+        [&anew["settings"]["seed"], &anew["settings"]["width"], &anew["steps"]],
+        [&json!("9"), &json!("32"), &json!(6)]
+    );
+    // What cannot begin takes nothing away.
+    let odd = train(&["--set", "heads=5", "--restart"]).expect(2);
+    assert!(odd.err.contains("does not divide") && folder.join("work/model/training.json").is_file());
+    gristmill(&["run", "recipe.toml", "--workdir", "work", "--restart"], &folder.0).expect(0);
+    // A model elsewhere knows where its dataset lies.
+    train(&["--out", "models/other"]).expect(0);
+    gristmill(&["eval", "models/other"], &folder.0).expect(0);
+    assert!(
+        gristmill(&["trace", "models/other", "--steps", "1"], &folder.0).expect(0).out.contains("step 1")
+    );
+    fs::rename(folder.join("work/dataset"), folder.join("moved")).unwrap();
+    let lost = gristmill(&["eval", "models/other"], &folder.0).expect(2);
+    assert!(lost.err.contains("not where it lay"), "{}", lost.err);
+    gristmill(&["eval", "models/other", "--dataset", "moved"], &folder.0).expect(0);
+}
+
+#[test]
+fn a_vocabulary_that_came_out_smaller_is_told() {
+    let folder = Folder::new("few-pairs");
+    folder.write("a.jsonl", "{\"id\": \"mine\", \"text\": \"the mill grinds the grain of the mill\"}\n");
+    folder.write(
+        "recipe.toml",
+        "name = \"x\"\n[sources.a]\nkind = \"source.jsonl\"\npaths = [\"a.jsonl\"]\n[tokenizer]\nvocab_size = 300\n",
+    );
+    let built = gristmill(&["build", "recipe.toml"], &folder.0).expect(0).out;
+    assert!(built.contains("tokens of the 300 asked for"), "{built}");
+    // The source's own name of a document is a name of it.
+    assert!(gristmill(&["explain", "gristmill-x", "mine"], &folder.0).expect(0).out.contains("record_id"));
 }
 
 #[test]

@@ -12,6 +12,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+/// Folder of the checkpoints in an output folder.
+pub(crate) fn folder(out: &Path) -> PathBuf {
+    out.join("checkpoints")
+}
+
 const STATE: &str = "state.json";
 const MOMENTS: &str = "optimizer.safetensors";
 const PREFIX: &str = "step-";
@@ -153,7 +158,7 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// Makes the folder, and removes what a killed training left half written.
     pub(crate) fn open(out: &Path) -> Result<Self, TrainError> {
-        let folder = out.join("checkpoints");
+        let folder = folder(out);
         fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
         for entry in fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
             let path = entry.map_err(TrainError::io(&folder))?.path();
@@ -189,7 +194,7 @@ impl Checkpoints {
             let state: Value = serde_json::from_slice(&fs::read(path.join(STATE)).ok()?).ok()?;
             serde_json::from_value(state["settings"].clone()).ok()
         };
-        Self { folder: out.join("checkpoints") }.list().ok()?.into_iter().find_map(read)
+        Self { folder: folder(out) }.list().ok()?.into_iter().find_map(read)
     }
 
     /// Writes a checkpoint and removes all but the newest `keep` up to it.

@@ -31,9 +31,8 @@ pub enum TrainError {
     },
     /// The folder holds a training of other settings or another dataset.
     #[error(
-        "{}: this training began differently: {}; take another folder with `--out`, or remove this one and its \
-         neighbours to begin anew",
-        path.display(), differences.join(", ")
+        "{}: this training began differently:\n  {}",
+        path.display(), differences.join("\n  ")
     )]
     OtherRun {
         /// The checkpoint.

@@ -123,7 +123,7 @@ impl Training {
 }
 
 fn newest_state(model: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(model.join("checkpoints")).ok()?;
+    let entries = std::fs::read_dir(crate::checkpoint::folder(model)).ok()?;
     let states = entries.filter_map(|entry| Some(entry.ok()?.path().join("state.json")));
     states.filter(|path| path.is_file()).max()
 }

@@ -10,17 +10,17 @@ use std::process::ExitCode;
 
 const MIB: u64 = 1 << 20;
 
-/// The settings with the micro-batch that was found: now, or when the training in `out` began.
+/// The settings with the micro-batch that was found: now, or when the training that goes on in `out` began.
 ///
 /// # Errors
 /// What went wrong was told; the exit code.
 pub(super) fn settled(
     dataset: &Path,
-    out: &Path,
+    out: Option<&Path>,
     mut pairs: Vec<(String, Value)>,
 ) -> Result<Vec<(String, Value)>, ExitCode> {
-    let found = match begun(out) {
-        Some((batch_sequences, accumulate)) => {
+    let found = match out.and_then(|out| Some((out, begun(out)?))) {
+        Some((out, (batch_sequences, accumulate))) => {
             eprintln!("the training in {} began with", out.display());
             (batch_sequences, accumulate)
         }

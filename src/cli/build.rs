@@ -1,10 +1,12 @@
-//! `gristmill build RECIPE` and `gristmill run RECIPE`.
+//! `gristmill build RECIPE`; and `gristmill run RECIPE`, which trains and evaluates behind it.
 
-use super::output::style;
+use super::output::{emit_json_line, style};
 use super::progress::Progress;
-use super::{environment, funnel, train, wrong};
+use super::train::{How, Job};
+use super::{environment, funnel, place, wrong};
 use pipeline::dag::{self, Dag, Kinds};
 use pipeline::engine::{self, Committed, Options, Report, RunError, Workdir};
+use schemas::{Manifest, Settings, manifest};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -41,13 +43,13 @@ pub(crate) struct Works {
     pub(super) progress: Progress,
 }
 
-/// How far a run goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// To the committed dataset.
-    Dataset,
-    /// To the trained and evaluated model.
-    Model,
+#[derive(clap::Args)]
+#[command(after_help = "Example: gristmill run recipe.toml --workdir work")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    build: Args,
+    #[command(flatten)]
+    how: How,
 }
 
 impl Works {
@@ -65,6 +67,10 @@ impl Works {
         let listener = self.progress.start();
         let result = engine::run(dag, options, &listener);
         listener.end();
+        if result.is_ok() {
+            place::remember(&options.workdir, &options.base, dag.train.as_ref())
+                .map_err(|error| RunError::Io { path: options.workdir.clone(), error })?;
+        }
         result
     }
 
@@ -88,45 +94,60 @@ pub(super) fn workdir(given: Option<&Path>, name: &str) -> PathBuf {
     given.map_or_else(|| PathBuf::from(format!("gristmill-{name}")), Path::to_owned)
 }
 
-pub(crate) fn run(args: &Args, kinds: &Kinds, until: Until) -> ExitCode {
-    let (recipe, mut dag) = match dag::check(&args.recipe, kinds, &environment) {
-        Ok(checked) => checked,
-        Err(mistakes) => return wrong::mistakes(&mistakes, args.json),
-    };
-    if until == Until::Model && dag.train.is_none() {
-        return wrong::misused("the recipe has no `[train]`; add one, or use `gristmill build`");
+/// `gristmill build`.
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    match checked(args, kinds).and_then(|(dag, options)| built(args, dag, &options)) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(code) => code,
     }
+}
+
+/// `gristmill run`.
+pub(crate) fn run_all(args: &RunArgs, kinds: &Kinds) -> ExitCode {
+    let found = checked(&args.build, kinds).and_then(|(dag, options)| {
+        if dag.train.is_none() {
+            let message = "the recipe has no `[train]`; add one, or use `gristmill build`";
+            return Err(wrong::misused(message));
+        }
+        Ok((built(&args.build, dag, &options)?, options))
+    });
+    let (settings, options) = match found {
+        Ok((Some(settings), options)) => (settings, options),
+        Ok((None, _)) => return ExitCode::SUCCESS,
+        Err(code) => return code,
+    };
+    let job = Job {
+        dataset: &Workdir(options.workdir.clone()).dataset(),
+        out: &options.workdir.join(place::MODEL),
+        how: &args.how,
+        progress: args.build.works.progress,
+        json: args.build.json,
+        elsewhere: "`--workdir` names another folder for the build",
+    };
+    job.run(&settings)
+}
+
+/// The DAG of a recipe without mistakes, and how it runs.
+fn checked(args: &Args, kinds: &Kinds) -> Result<(Dag, Options), ExitCode> {
+    let (recipe, mut dag) = dag::check(&args.recipe, kinds, &environment)
+        .map_err(|mistakes| wrong::mistakes(&mistakes, args.json))?;
     if args.strict {
         dag.be_strict();
     }
     let options = args.works.options(&dag.name, recipe.base());
-    let report = match args.works.run(&dag, &options) {
-        Ok(report) => report,
-        Err(error) => return wrong::failed(error),
-    };
+    Ok((dag, options))
+}
+
+/// Builds and tells of it; gives the settings of the trainer.
+fn built(args: &Args, dag: Dag, options: &Options) -> Result<Option<Settings>, ExitCode> {
+    let report = args.works.run(&dag, options).map_err(wrong::failed)?;
     funnel::warn(&report, args.works.progress);
     if args.json {
-        match serde_json::to_string(&report) {
-            Ok(json) => println!("{json}"),
-            Err(error) => return wrong::failed(error),
-        }
+        emit_json_line(&report, ExitCode::SUCCESS);
     } else {
-        summary(&report, &options);
+        summary(&report, options);
     }
-    match (until, &dag.train) {
-        (Until::Model, Some(settings)) => {
-            let work = Workdir(options.workdir.clone());
-            train::with_settings(
-                &work.dataset(),
-                &options.workdir.join(train::MODEL),
-                settings,
-                model::device::Place::Cpu,
-                args.works.progress,
-                args.json,
-            )
-        }
-        _ => ExitCode::SUCCESS,
-    }
+    Ok(dag.train)
 }
 
 /// The funnel and where things lie.
@@ -138,4 +159,9 @@ pub(super) fn summary(report: &Report, options: &Options) {
         Committed::Current => "was current, nothing to do",
     };
     println!("\ndataset {} {state} ({:.1} s)", dataset.display(), report.seconds);
+    let manifest = std::fs::read(dataset.join(manifest::FILE)).ok();
+    let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+    if let Some(note) = manifest.as_ref().and_then(funnel::vocabulary) {
+        println!("{note}");
+    }
 }

@@ -54,7 +54,14 @@ impl TrainObserver for Watched {
             take(&mut self.curve.lock().expect("no thread panics while it notes a loss"));
         };
         match event {
-            TrainEvent::Started { step, .. } => note(&|curve| *curve = Curve::after(&self.before, step)),
+            TrainEvent::Started { step, steps, .. } => {
+                note(&|curve| *curve = Curve::after(&self.before, step));
+                match step {
+                    0 => {}
+                    _ if step == steps => self.note(&format!("all {steps} steps of this training are done")),
+                    _ => self.note(&format!("going on behind step {step} of {steps}")),
+                }
+            }
             TrainEvent::Step { step, loss, .. } => note(&|curve| curve.push(step, loss)),
             TrainEvent::Evaluated { step, loss, .. } => note(&|curve| curve.held_out(step, loss)),
             _ => {}

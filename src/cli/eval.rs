@@ -7,8 +7,9 @@ mod tasks;
 mod toxicity;
 
 use super::output::{emit, emit_json};
-use super::train::{dataset_folder, model_folder, shown};
-use super::wrong;
+use super::place;
+use super::train::shown;
+use super::wrong::{self, Trouble};
 use model::eval::perplexity::Evaluation;
 use pipeline::inspect::layout::thousands;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     /// Folder of the model, or the working folder of a build.
     #[arg(required_unless_present_any = ["bleu", "list", "human", "ratings"])]
     model: Option<PathBuf>,
-    /// Dataset whose held-out sequences are scored (default: `dataset` beside the model).
+    /// Dataset whose held-out sequences are scored (default: the one of the training).
     #[arg(long)]
     dataset: Option<PathBuf>,
     #[command(flatten)]
@@ -60,46 +61,39 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return human::run(&args.human, args.json);
     }
     let Some(path) = &args.model else { return wrong::misused("name the folder of a model") };
-    let folder = match model_folder(path) {
-        Ok(folder) => folder,
-        Err(error) => return wrong::misused(error),
-    };
-    let dataset = match dataset(args, &folder) {
-        Ok(dataset) => dataset,
-        Err(error) => return wrong::misused(error),
+    let found = place::model(path).and_then(|folder| Ok((dataset(args, &folder)?, folder)));
+    let (dataset, folder) = match found {
+        Ok(found) => found,
+        Err(trouble) => return trouble.tell(),
     };
     if args.statement {
-        return statement(args, &folder, &dataset);
+        return statement(args, &folder, dataset.as_deref());
     }
     if args.toxicity.asked() {
         return toxicity::run(&args.toxicity, &folder, args.samples.as_ref(), args.json);
     }
     if args.tasks.asked() {
-        return tasks::run(&args.tasks, &folder, &dataset, args.samples.as_ref(), args.json);
+        return tasks::run(&args.tasks, &folder, dataset.as_deref(), args.samples.as_ref(), args.json);
     }
-    held_out(&folder, &dataset, args.json)
+    held_out(&folder, &dataset.expect("a dataset that is read was asked for"), args.json)
 }
 
-/// The dataset that was named, or the one beside the model, which may be missing where none is read.
+/// The dataset that is named or that the model was trained on; none where it is not there and not read.
 ///
 /// # Errors
-/// None was named and none is there, in words.
-fn dataset(args: &Args, model: &Path) -> Result<PathBuf, String> {
-    if let Some(named) = &args.dataset {
-        return dataset_folder(named);
-    }
-    let beside = model.parent().map_or_else(|| PathBuf::from("dataset"), |parent| parent.join("dataset"));
+/// Wrong use: it is read, or was named, and is not there.
+fn dataset(args: &Args, model: &Path) -> Result<Option<PathBuf>, Trouble> {
     let is_read = !args.statement && !args.toxicity.asked() && args.tasks.reads_dataset();
-    match dataset_folder(&beside) {
-        Err(error) if is_read => Err(format!("{error}, or name one with `--dataset`")),
-        _ => Ok(beside),
+    match place::dataset_of(model, args.dataset.as_deref()) {
+        Ok(dataset) => Ok(Some(dataset)),
+        Err(trouble) if is_read || args.dataset.is_some() => Err(trouble),
+        Err(_) => Ok(None),
     }
 }
 
-/// Says what the model was trained on. A dataset that was not named and is not there is not at hand.
-fn statement(args: &Args, model: &Path, dataset: &Path) -> ExitCode {
-    let at_hand = args.dataset.is_some() || dataset.join(schemas::manifest::FILE).is_file();
-    match model::eval::statement::statement(model, at_hand.then_some(dataset)) {
+/// Says what the model was trained on.
+fn statement(args: &Args, model: &Path, dataset: Option<&Path>) -> ExitCode {
+    match model::eval::statement::statement(model, dataset) {
         Ok(told) if args.json => emit_json(&told, ExitCode::SUCCESS),
         Ok(told) => emit(&told.to_string(), ExitCode::SUCCESS),
         Err(error) => wrong::stopped(error),

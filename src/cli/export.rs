@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// How the numbers of a model are written.
     #[arg(long, value_enum)]
     dtype: Option<Dtype>,
-    /// Dataset that a model was trained on, for its card (default: `dataset` beside it).
+    /// Dataset that a model was trained on, for its card (default: where it lay at the training, or `dataset` beside the model).
     #[arg(long)]
     dataset: Option<PathBuf>,
     /// A safetensors file to write beside a model: ids, logits and greedy ids, by which another program proves that it computes the same.

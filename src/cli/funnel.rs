@@ -3,6 +3,8 @@
 use super::progress::Progress;
 use pipeline::engine::{NodeReport, Report};
 use pipeline::inspect::layout::thousands;
+use schemas::Manifest;
+use schemas::manifest::Node;
 
 /// Reasons shown for one node; the others are counted together.
 const REASONS_SHOWN: usize = 4;
@@ -74,6 +76,24 @@ fn warning(report: &Report) -> Option<String> {
                 reasons(empty)
             )
         }
+    })
+}
+
+/// Says that a trained tokenizer has fewer tokens than were asked for; a model would be smaller than planned.
+pub(super) fn vocabulary(manifest: &Manifest) -> Option<String> {
+    let tokens = manifest.tokens.as_ref()?;
+    let trained = |node: &&Node| {
+        node.kind == "tokenize.bpe" && node.settings.get("file").is_some_and(|file| file == "\"\"")
+    };
+    let node = manifest.nodes.iter().find(trained)?;
+    let asked: u64 = node.settings.get("vocab_size")?.parse().ok()?;
+    (tokens.vocab_size < asked).then(|| {
+        format!(
+            "`{}` has {} tokens of the {} asked for: no more pairs stand in the documents as often as `min_frequency` says",
+            node.name,
+            thousands(tokens.vocab_size),
+            thousands(asked)
+        )
     })
 }
 

@@ -22,13 +22,13 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 128)]
     tokens: u64,
     /// Below 1 bolder, above 1 more varied; 0 takes the most likely token.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     temperature: f64,
     /// Draw only from this many most likely tokens; 0 means all.
     #[arg(long, default_value_t = 50)]
     top_k: u64,
     /// Draw only from the most likely tokens that together reach this probability.
-    #[arg(long, default_value_t = 0.95)]
+    #[arg(long, default_value_t = 0.95, allow_negative_numbers = true)]
     top_p: f64,
     /// Seed of the draws.
     #[arg(long, default_value_t = 0)]
@@ -52,21 +52,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let folder = match super::train::model_folder(&args.model) {
+    let folder = match super::place::model(&args.model) {
         Ok(folder) => folder,
-        Err(error) => return wrong::misused(error),
+        Err(trouble) => return trouble.tell(),
     };
     let sampler = match Sampler::open(&folder) {
         Ok(sampler) => sampler,
         Err(error) => return wrong::stopped(error),
     };
-    if !args.json {
-        print!("{}", args.prompt);
-    }
     let begun = Instant::now();
+    // The prompt comes with the first piece: nothing stands before a refusal.
+    let mut prompt = Some(args.prompt.as_str()).filter(|_| !args.json);
     let generated = sampler.stream(&args.prompt, &sampling, |piece| {
         if !args.json {
-            print!("{piece}");
+            print!("{}{piece}", prompt.take().unwrap_or_default());
             // A reader that has gone away is no failure.
             drop(std::io::stdout().flush());
         }
@@ -74,6 +73,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let seconds = begun.elapsed().as_secs_f64();
     match generated {
         Ok(generated) => {
+            print!("{}", prompt.unwrap_or_default());
             tell(args, &generated, seconds);
             ExitCode::SUCCESS
         }
@@ -100,15 +100,21 @@ fn sampling(args: &Args) -> Result<Sampling, Vec<KeyError>> {
 fn tell(args: &Args, generated: &Generated, seconds: f64) {
     let per_second = generated.tokens as f64 / seconds.max(1e-9);
     if args.json {
-        let Generated { text, tokens } = generated;
+        let Generated { text, tokens, unread } = generated;
         let told = serde_json::json!({
             "prompt": args.prompt, "continuation": text, "tokens": tokens, "seconds": seconds,
-            "tokens_per_s": per_second,
+            "tokens_per_s": per_second, "prompt_tokens_unread": unread,
         });
         println!("{told}");
         return;
     }
     println!();
+    if generated.unread > 0 {
+        eprintln!(
+            "the first {} tokens of the prompt were not read: the model's context is too short for them",
+            generated.unread
+        );
+    }
     if std::io::stderr().is_terminal() {
         eprintln!("{} tokens in {seconds:.2} s, {per_second:.0} tokens/s", generated.tokens);
     }

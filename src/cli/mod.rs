@@ -36,6 +36,7 @@ mod inspect;
 mod mup;
 mod new;
 mod output;
+mod place;
 mod presets;
 mod progress;
 mod scale;
@@ -76,7 +77,7 @@ enum Command {
     /// Builds the dataset of a recipe; goes on where a killed build stopped.
     Build(build::Args),
     /// Builds, trains and evaluates.
-    Run(build::Args),
+    Run(build::RunArgs),
     /// Trains on a committed dataset; goes on where a killed training stopped.
     Train(train::Args),
     /// Teaches a trained model answers, preferences, or what earns rewards.
@@ -129,8 +130,8 @@ pub(crate) fn run(kinds: &Kinds) -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args, kinds),
         Command::Plan(args) => check::plan(&args, kinds),
-        Command::Build(args) => build::run(&args, kinds, build::Until::Dataset),
-        Command::Run(args) => build::run(&args, kinds, build::Until::Model),
+        Command::Build(args) => build::run(&args, kinds),
+        Command::Run(args) => build::run_all(&args, kinds),
         Command::Train(args) => train::run(&args),
         Command::Align(args) => align::run(&args, kinds),
         Command::Presets(args) => presets::run(&args),

@@ -3,7 +3,7 @@
 mod plot;
 
 use super::output::emit_json;
-use super::train;
+use super::place;
 use super::wrong::{self, Trouble};
 use model::Config;
 use model::widths::{Coordinate, RateLoss, coordinates, rates};
@@ -47,9 +47,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let dataset = match train::dataset_folder(&args.dataset) {
+    let dataset = match place::dataset(&args.dataset) {
         Ok(folder) => folder,
-        Err(error) => return wrong::misused(error),
+        Err(trouble) => return trouble.tell(),
     };
     let pairs: Result<Vec<_>, _> = args.settings.iter().map(|text| super::stage::setting(text)).collect();
     let config = match pairs.map(|pairs| model::presets::read(&Settings::new(pairs))) {

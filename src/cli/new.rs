@@ -10,6 +10,9 @@ const EXAMPLE: &str = "{\"text\": \"This is an example of a document. Put your o
     one away. Each line of a file is a JSON object with the words of one document in the field that is called text, and \
     the files can be compressed if they are large.\"}\n";
 
+/// Name of its file.
+const NAME: &str = "example.jsonl";
+
 #[derive(clap::Args)]
 #[command(after_help = "Example: gristmill new my-data && gristmill check my-data/recipe.toml")]
 pub(crate) struct Args {
@@ -26,8 +29,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return misused(format!("{} is there already; it is left as it is", path.display()));
     }
     let input = args.folder.join("input");
+    // Somebody's own files need no example among them.
+    let is_empty = std::fs::read_dir(&input).map_or(true, |mut entries| entries.next().is_none());
     let written = std::fs::create_dir_all(&input)
-        .and_then(|()| std::fs::write(input.join("example.jsonl"), EXAMPLE))
+        .and_then(|()| if is_empty { std::fs::write(input.join(NAME), EXAMPLE) } else { Ok(()) })
         .and_then(|()| std::fs::write(&path, RECIPE));
     if let Err(error) = written {
         return failed(format!("{}: {error}", path.display()));
@@ -37,6 +42,28 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("wrote {}", path.display());
-    println!("next:  gristmill check {0}   then   gristmill build {0}", path.display());
+    if is_empty {
+        println!("wrote {}: put your own files beside it and take it away", input.join(NAME).display());
+    }
+    println!("next:  gristmill check {0}   then   gristmill build {0}", shell(&path.display().to_string()));
     ExitCode::SUCCESS
+}
+
+/// A word as a shell reads it.
+fn shell(word: &str) -> String {
+    match word.chars().all(|c| c.is_alphanumeric() || "/._-+=:,@%".contains(c)) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell;
+
+    #[test]
+    fn words_that_a_shell_would_cut_are_quoted() {
+        let told = ["my-data/recipe.toml", "my data", "it's"].map(shell);
+        assert_eq!(told, ["my-data/recipe.toml", "'my data'", "'it'\\''s'"]);
+    }
 }

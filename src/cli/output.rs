@@ -54,6 +54,14 @@ pub(super) fn emit_json(value: &impl Serialize, code: ExitCode) -> ExitCode {
     }
 }
 
+/// Writes a value as one line of JSON: several commands write several.
+pub(super) fn emit_json_line(value: &impl Serialize, code: ExitCode) -> ExitCode {
+    match serde_json::to_string(value) {
+        Ok(text) => emit(&(text + "\n"), code),
+        Err(error) => fail(&error),
+    }
+}
+
 /// Tells an error. Exit code 1.
 pub(super) fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     // Standard error may be a closed pipe too.

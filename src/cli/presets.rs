@@ -1,9 +1,9 @@
 //! `gristmill presets DATASET --out DIR`: published models at a small size, each trained and held against its untrained self and a bigram model.
 
 use super::output::{emit, emit_json};
+use super::place;
 use super::progress::Progress;
 use super::stage::setting;
-use super::train::dataset_folder;
 use super::wrong::{self, Trouble};
 use model::Config;
 use model::presets::{Comparison, Outcome, Preset, read};
@@ -44,9 +44,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return wrong::misused(error),
     };
-    let dataset = match dataset_folder(&args.dataset) {
+    let dataset = match place::dataset(&args.dataset) {
         Ok(folder) => folder,
-        Err(error) => return wrong::misused(error),
+        Err(trouble) => return trouble.tell(),
     };
     let outcomes = match compare(args, &dataset, &plan) {
         Ok(outcomes) => outcomes,

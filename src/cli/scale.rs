@@ -1,8 +1,8 @@
 //! `gristmill scale DATASET --out DIR`: a scaling law from small trainings, and what it says of a larger model.
 
 use super::output::emit_json;
+use super::place;
 use super::progress::{Progress, Trials};
-use super::train::settings;
 use super::wrong;
 use model::scale::{Run, Scale, ScaleReport};
 use pipeline::inspect::layout::thousands;
@@ -53,10 +53,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let (dataset, base) = match settings(&args.dataset, &args.settings) {
+    let mut found = match place::found(&args.dataset, &args.settings) {
         Ok(found) => found,
-        Err(error) => return wrong::misused(error),
+        Err(trouble) => return trouble.tell(),
     };
+    // A recipe describes one model: what the ladder decides on is not taken from it, and the rate is tried out.
+    found.recipe.retain(|(key, _)| !model::scale::decides(key));
+    let (dataset, base) = (found.dataset.clone(), found.pairs());
     let scale = Scale {
         base,
         sizes: args.sizes,

@@ -2,8 +2,8 @@
 //! has none).
 
 use super::output::emit_json;
+use super::place;
 use super::progress::{Progress, Trials};
-use super::train::settings;
 use super::wrong;
 use model::sweep::{Axis, Sweep, SweepReport, TrialReport};
 use pipeline::inspect::layout::one_line;
@@ -49,10 +49,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let (dataset, base) = match settings(&args.dataset, &args.settings) {
+    let found = match place::found(&args.dataset, &args.settings) {
         Ok(found) => found,
-        Err(error) => return wrong::misused(error),
+        Err(trouble) => return trouble.tell(),
     };
+    let (dataset, base) = (found.dataset.clone(), found.pairs());
     let axes = match args.grid.iter().map(|text| axis(text)).collect::<Result<_, _>>() {
         Ok(axes) => axes,
         Err(error) => return wrong::misused(error),

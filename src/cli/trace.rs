@@ -1,13 +1,12 @@
 //! `gristmill trace MODEL --steps A..B`: the documents that a training read at given steps.
 
 use super::output::{emit, emit_json};
-use super::train::MODEL;
+use super::place;
 use super::wrong;
 use model::trace::{Sequence, trace};
 use pipeline::inspect::layout::one_line;
-use schemas::manifest;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -21,7 +20,7 @@ pub(crate) struct Args {
     /// First and last step, counted from 1 as in `metrics.jsonl`: `40..42`, or one alone.
     #[arg(long)]
     steps: String,
-    /// Dataset that it reads (default: `dataset` beside the model).
+    /// Dataset that it reads (default: where it lay at the training, or `dataset` beside the model).
     #[arg(long)]
     dataset: Option<PathBuf>,
     /// Sequences and pieces as JSON.
@@ -33,21 +32,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(steps) = range(&args.steps) else {
         return wrong::misused(format!("`{}` are no steps; give `40..42` or `40`", args.steps));
     };
-    let inner = args.model.join(MODEL);
-    let folder = if inner.is_dir() { inner } else { args.model.clone() };
-    let whole = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
-    let beside = || whole.parent().unwrap_or(&whole).join("dataset");
-    let dataset = args.dataset.clone().unwrap_or_else(beside);
-    // The working folder of a build stands for the dataset in it, as elsewhere.
-    let inner = dataset.join("dataset");
-    let is_dataset = |folder: &Path| folder.join(manifest::FILE).is_file();
-    let dataset = if !is_dataset(&dataset) && is_dataset(&inner) { inner } else { dataset };
-    if !is_dataset(&dataset) {
-        return wrong::misused(format!(
-            "{} holds no committed dataset; name that of the training with `--dataset`",
-            dataset.display()
-        ));
-    }
+    let found = place::training(&args.model)
+        .and_then(|folder| Ok((place::dataset_of(&folder, args.dataset.as_deref())?, folder)));
+    let (dataset, folder) = match found {
+        Ok(found) => found,
+        Err(trouble) => return trouble.tell(),
+    };
     match trace(&folder, &dataset, steps) {
         Ok(sequences) if args.json => emit_json(&sequences, ExitCode::SUCCESS),
         Ok(sequences) => emit(&text(&sequences), ExitCode::SUCCESS),

@@ -40,9 +40,8 @@ impl From<TrainError> for Trouble {
     fn from(error: TrainError) -> Self {
         let message = error.to_string();
         match error {
-            TrainError::Config { .. } | TrainError::OtherRun { .. } | TrainError::OtherModel { .. } => {
-                Self::Use(message)
-            }
+            TrainError::OtherRun { .. } => Self::Use(format!("{message}\n`--out` names another folder")),
+            TrainError::Config { .. } | TrainError::OtherModel { .. } => Self::Use(message),
             _ => Self::Work(message),
         }
     }
@@ -87,6 +86,7 @@ pub(super) fn there(path: &Path) -> Result<(), Trouble> {
 /// # Errors
 /// Wrong use, with the path.
 pub(super) fn dataset(path: &Path) -> Result<(), Trouble> {
+    there(path)?;
     match Dataset::is_at(path) {
         true => Ok(()),
         false => Err(Trouble::Use(format!("{} holds no committed dataset; build one first", path.display()))),

@@ -53,6 +53,11 @@ fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
 }
 
 impl Dataset {
+    /// The folder of the dataset.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Opens a dataset and checks its token shards and tokenizer against the manifest.
     ///
     /// # Errors

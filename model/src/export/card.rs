@@ -5,6 +5,7 @@
 
 use crate::error::TrainError;
 use crate::eval::statement::{Made, Statement, statement};
+use crate::train::dataset_of;
 use schemas::manifest::{self, Manifest};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,9 +64,10 @@ impl Facts {
     /// A report that is there and cannot be read.
     pub(super) fn read(folder: &Path, dataset: Option<&Path>) -> Result<Self, TrainError> {
         let report = Made::read(folder)?;
-        let beside = folder.parent().map(|parent| parent.join("dataset"));
-        let place =
-            dataset.map(Path::to_owned).or(beside).filter(|place| place.join(manifest::FILE).is_file());
+        let place = match dataset {
+            Some(named) => Some(named.to_owned()).filter(|place| place.join(manifest::FILE).is_file()),
+            None => dataset_of(folder),
+        };
         let own = |place: &PathBuf| {
             let bytes = fs::read(place.join(manifest::FILE)).ok()?;
             let found = blake3::hash(&bytes).to_hex();

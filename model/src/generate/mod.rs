@@ -87,7 +87,8 @@ impl Sampler {
     /// The ids that end a continuation: the end of a document, and the stop tokens.
     pub(crate) fn stop_ids(&self, sampling: &Sampling) -> Result<Vec<u32>, TrainError> {
         let id = |name: &String| {
-            let none = || TrainError::Tokenizer(format!("there is no token `{name}` to stop at"));
+            let none =
+                || TrainError::Config { message: format!("the model has no token `{name}` to stop at") };
             self.tokenizer.token_to_id(name).ok_or_else(none)
         };
         let named = sampling.stop_tokens.iter().map(id);

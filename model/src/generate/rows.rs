@@ -109,13 +109,18 @@ fn next_logits<'a>(
     Ok(&mut memory.logits)
 }
 
+/// Most tokens of a prompt that are read: one more must fit behind them.
+pub(super) const fn prompt_max(context: usize) -> usize {
+    if context > 2 { context - 1 } else { 1 }
+}
+
 impl Row {
     fn begin(request: &Request<'_>, decoder: &Decoder<'_>, index: usize) -> Self {
         let mut ids = request.prompts[index].clone();
         if ids.is_empty() {
             ids.push(request.model.shape.eos);
         }
-        let pending = last(&ids, request.model.shape.context.saturating_sub(1).max(1)).to_vec();
+        let pending = last(&ids, prompt_max(request.model.shape.context)).to_vec();
         let rng = Rng::new(seed(request.sampling.seed, "generate", index as u64));
         Self { index, begun: ids.len(), ids, seen: decoder.begin(), pending, rng }
     }

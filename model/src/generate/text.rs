@@ -1,6 +1,6 @@
 //! Continuations as text, piece by piece as tokens come, up to a stop text.
 
-use super::rows::continue_each;
+use super::rows::{continue_each, prompt_max};
 use super::{Sampler, Sampling};
 use crate::error::TrainError;
 use tokenizers::Tokenizer;
@@ -12,6 +12,8 @@ pub struct Generated {
     pub text: String,
     /// Tokens that were generated, those of a stop text included.
     pub tokens: u64,
+    /// Tokens at the start of the prompt that were not read, because the context has no room for them.
+    pub unread: u64,
 }
 
 impl Sampler {
@@ -42,6 +44,7 @@ impl Sampler {
         let mut pieces = Pieces::new(&self.tokenizer, &ids)?;
         let mut text = Stopped::new(&sampling.stop);
         let (stops, mut refused) = (self.stop_ids(sampling)?, None);
+        let unread = ids.len().saturating_sub(prompt_max(self.model.shape.context)) as u64;
         let prompts = [ids];
         let mut tokens = 0;
         continue_each(&self.request(&prompts, sampling, &stops), |_, id| match pieces.push(id) {
@@ -57,7 +60,7 @@ impl Sampler {
         })?;
         refused.map_or(Ok(()), Err)?;
         text.finish(&mut each);
-        Ok(Generated { text: text.text, tokens })
+        Ok(Generated { text: text.text, tokens, unread })
     }
 }
 

@@ -14,7 +14,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// File of the lines.
-const FILE: &str = "metrics.jsonl";
+pub(crate) const FILE: &str = "metrics.jsonl";
+/// Files of the same as Parquet: of the steps and of the evaluations.
+pub(crate) const TABLES: [&str; 2] = ["metrics.parquet", "evaluations.parquet"];
 
 /// Losses of a training by step, as they were written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -104,8 +106,8 @@ impl Metrics {
     /// Writes what the file holds as tables beside it.
     pub(crate) fn tables(&self) -> Result<(), TrainError> {
         let lines = self.lines()?;
-        tables::write(&self.path.with_file_name("metrics.parquet"), &tables::steps(&lines)?)?;
-        tables::write(&self.path.with_file_name("evaluations.parquet"), &tables::evaluations(&lines)?)
+        tables::write(&self.path.with_file_name(TABLES[0]), &tables::steps(&lines)?)?;
+        tables::write(&self.path.with_file_name(TABLES[1]), &tables::evaluations(&lines)?)
     }
 
     /// A step. `load` is the part of all choices that fell on each expert, by layer; empty without experts.

@@ -35,6 +35,11 @@ use std::sync::Arc;
 /// What the ladder decides on.
 const DECIDED: [&str; 8] =
     ["width", "layers", "heads", "kv_heads", "ff_width", "steps", "seconds_max", "learning_rate_min"];
+/// Whether a ladder finds a setting out by itself.
+pub fn decides(key: &str) -> bool {
+    key == "learning_rate" || DECIDED.contains(&key)
+}
+
 /// Parts of the tokens that each size is trained on.
 const PARTS: [u64; 3] = [4, 2, 1];
 /// A training has as many steps at least.

@@ -137,7 +137,7 @@ fn rows_are_independent_and_end_where_each_of_them_ends() {
     assert!(sampler.continue_ids(&[], &SOME).unwrap().is_empty());
     let wrong = Sampling { stop_tokens: vec!["<none>".into()], ..SOME };
     let error = sampler.continue_ids(&[vec![1]], &wrong).unwrap_err().to_string();
-    assert_eq!(error, "tokenizer: there is no token `<none>` to stop at");
+    assert_eq!(error, "the model has no token `<none>` to stop at");
 }
 
 /// The packed matrices and caches of generation say what the layers of training say.

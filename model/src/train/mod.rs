@@ -5,10 +5,12 @@
 
 mod clock;
 mod initial;
+mod place;
 mod report;
 mod spike;
 mod stop;
 
+pub use place::dataset_of;
 pub use report::{REPORT, SourceReport, TrainReport};
 pub use stop::{Cause, Stop};
 
@@ -48,7 +50,7 @@ pub fn run(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
-    run_on(Place::Cpu, dataset, out, config, observer)
+    run_how(How::default(), dataset, out, config, observer)
 }
 
 /// The same beside others in this process, in its part of the memory.
@@ -62,25 +64,34 @@ pub(crate) fn run_beside(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
-    run_in((room, Place::Cpu), dataset, out, config, observer)
+    run_in((room, How::default()), dataset, out, config, observer)
 }
 
-/// The same at a place of choice. A training may go on at another place than it began.
+/// How a training is done, which makes no other training of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// What computes. A training may go on at another place than it began.
+    pub place: Place,
+    /// Whether what a training has left in the folder goes first.
+    pub restart: bool,
+}
+
+/// The same in a way of choice.
 ///
 /// # Errors
 /// Those of [`run`], and a place that is not there.
-pub fn run_on(
-    place: Place,
+pub fn run_how(
+    how: How,
     dataset: &Path,
     out: &Path,
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
-    run_in((Room::Whole, place), dataset, out, config, observer)
+    run_in((Room::Whole, how), dataset, out, config, observer)
 }
 
 fn run_in(
-    (room, place): (Room, Place),
+    (room, how): (Room, How),
     dataset: &Path,
     out: &Path,
     config: &Config,
@@ -89,9 +100,13 @@ fn run_in(
     let dataset = Dataset::open(dataset)?;
     // Before a row is read: one of another tokenizer would be told as a damaged shard.
     let bytes = Bytes::of_dataset(&dataset)?;
-    device::check(place, &dataset, config, room)?;
+    device::check(how.place, &dataset, config, room)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-    let mut training = Training::open((&dataset, bytes), out, config, place, observer)?;
+    // Not before it is known that another training can begin.
+    if how.restart {
+        place::restart(out)?;
+    }
+    let mut training = Training::open((&dataset, bytes), out, config, how.place, observer)?;
     if let Some(report) = training.ended.take() {
         return Ok(report);
     }
@@ -161,6 +176,7 @@ impl<'a> Training<'a> {
             optimizer.restore(moments)?;
         }
         let engine = Engine::open(place, &model, &optimizer)?;
+        place::remember(out, dataset.folder())?;
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
         let ended = if state.step == state.steps { report::of_ended(out) } else { None };

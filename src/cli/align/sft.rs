@@ -3,7 +3,7 @@
 use super::chats::Chats;
 use super::method::{Flags, common, work};
 use crate::cli::build::Works;
-use crate::cli::train::{assert_for_model, model_folder};
+use crate::cli::place;
 use crate::cli::wrong::{self, Trouble};
 use crate::cli::{environment, funnel};
 use model::align::limits;
@@ -46,9 +46,10 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Ok(common) => common,
         Err(code) => return code,
     };
-    let found = model_folder(&args.model).map_err(Trouble::Use).and_then(|folder| {
-        assert_for_model(&args.flags.out)?;
-        let dataset = if args.data.is_dir() { dataset(&args.data)? } else { build(args, &folder, kinds)? };
+    let found = place::model(&args.model).and_then(|folder| {
+        place::assert_for_model(&args.flags.out)?;
+        let dataset =
+            if args.data.is_dir() { place::dataset(&args.data)? } else { build(args, &folder, kinds)? };
         let limits = limits(&folder)?;
         Ok((folder, dataset, limits))
     });
@@ -62,17 +63,6 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     let template = tokenizer_config.and_then(|config| Chats::named(&folder, limits, config));
     let way = |job: &model::align::Job<'_>| model::align::sft::sft(job, &dataset);
     work(&folder, &args.flags, &common, (template, tokenizer_config), way)
-}
-
-/// The committed dataset that a folder means.
-fn dataset(path: &Path) -> Result<PathBuf, Trouble> {
-    let folders = [path.to_owned(), Workdir(path.to_owned()).dataset()];
-    let found = folders.into_iter().find(|folder| folder.join(manifest::FILE).is_file());
-    found.ok_or_else(|| {
-        let told =
-            format!("{} holds no committed dataset; build one, or name a file of chats", path.display());
-        Trouble::Use(told)
-    })
 }
 
 /// Builds a dataset of a file, by the recipe that anybody would write for it; what is dropped is in its ledger.

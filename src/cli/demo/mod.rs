@@ -10,6 +10,7 @@ mod site;
 use super::build::{Works, summary};
 use super::curve::Watched;
 use super::output::emit_json;
+use super::place::MODEL;
 use super::progress::Progress;
 use super::{environment, funnel, train, wrong};
 use model::generate::{Sampler, Sampling};
@@ -116,7 +117,7 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
         address,
         recipe: path(&recipe.file),
         dataset: path(&dataset),
-        model: path(&args.workdir.join(train::MODEL)),
+        model: path(&args.workdir.join(MODEL)),
         build: report,
         training,
         generated,
@@ -141,7 +142,7 @@ fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
 
 /// Trains, plots the loss, lets the model speak; gives the report and what the model said.
 fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, Vec<String>), Failure> {
-    let out = args.workdir.join(train::MODEL);
+    let out = args.workdir.join(MODEL);
     if !args.json {
         println!("\nTraining for about {} seconds …", args.train_seconds);
     }
@@ -167,7 +168,7 @@ fn teach(args: &Args, dataset: &Path, config: &Config) -> Result<(TrainReport, V
 fn begin(dataset: &Path, out: &Path, config: &Config, watched: &Watched) -> Result<TrainReport, TrainError> {
     match model::train::run(dataset, out, config, watched) {
         Err(TrainError::OtherRun { .. }) => {
-            let aside = |n: u32| out.with_file_name(format!("{}-{n}", train::MODEL));
+            let aside = |n: u32| out.with_file_name(format!("{}-{n}", MODEL));
             let aside = (1..).map(aside).find(|path| !path.exists()).expect("some number is free");
             std::fs::rename(out, &aside).map_err(|error| TrainError::Io { path: aside.clone(), error })?;
             watched.note(&format!("an earlier demo was another one; its model lies in {}", aside.display()));

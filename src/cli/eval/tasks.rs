@@ -61,7 +61,13 @@ pub(super) fn list(json: bool) -> ExitCode {
 }
 
 /// Asks all tasks that were named.
-pub(super) fn run(args: &Args, model: &Path, dataset: &Path, out: Option<&PathBuf>, json: bool) -> ExitCode {
+pub(super) fn run(
+    args: &Args,
+    model: &Path,
+    dataset: Option<&Path>,
+    out: Option<&PathBuf>,
+    json: bool,
+) -> ExitCode {
     let Some(rows) = &args.rows else {
         return wrong::misused("`--tasks` needs `--rows FOLDER`, where the rows of the tasks lie");
     };
@@ -78,9 +84,9 @@ pub(super) fn run(args: &Args, model: &Path, dataset: &Path, out: Option<&PathBu
     match answers(args, &chosen, model, rows) {
         Ok((asked, seconds)) => {
             let written = out.map_or(Ok(()), |path| samples(path, &asked));
-            let found = written.and_then(|()| match args.contamination {
-                true => contamination::look(dataset, &asked),
-                false => Ok(Vec::new()),
+            let found = written.and_then(|()| match dataset.filter(|_| args.contamination) {
+                Some(dataset) => contamination::look(dataset, &asked),
+                None => Ok(Vec::new()),
             });
             match found {
                 Ok(found) => show(&asked, &seconds, &found, json),

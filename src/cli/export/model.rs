@@ -2,7 +2,7 @@
 
 use super::{Args, Dtype, Format};
 use crate::cli::output::{emit, emit_json};
-use crate::cli::train::model_folder;
+use crate::cli::place;
 use crate::cli::wrong;
 use model::export::{Exported, Kind, Precision, Request, To, export};
 use pipeline::inspect::layout::{bytes, thousands};
@@ -28,9 +28,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
             Err(error) => return wrong::misused(format!("{}: {error}", path.display())),
         },
     };
-    let folder = match model_folder(&args.source) {
+    let folder = match place::model(&args.source) {
         Ok(folder) => folder,
-        Err(error) => return wrong::misused(error),
+        Err(trouble) => return trouble.tell(),
     };
     if let Err(trouble) = wrong::free(&args.out) {
         return trouble.tell();
