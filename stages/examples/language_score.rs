@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p gristmill-stages --example language_score -- labelled.jsonl.gz [--weights FILE] [--held-out] [--table]`
 //!
-//! Prints, for each kind, the accuracy over all labels, over the 16 of whichlang and over the 57 of whatlang among them, and
-//! what a limit of 0.65 keeps of English; then documents a second on one core, best of five passes over the sentences. With
+//! Prints, for each kind, the accuracy over all labels, over the 16 of whichlang and over the 57 of whatlang among them, over these 16 where no
+//! other language takes part (as in whichlang), and what a limit of 0.65 keeps of English; then documents a second on one core, best of five passes over the sentences. With
 //! `--held-out` only the texts are judged that `gristmill fit` holds out; with `--table` every label is listed.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
@@ -98,12 +98,13 @@ fn accuracy(model: &Model, kind: &str, rows: &[&Row], table: bool) {
         f64::from(right) / f64::from(all.max(1))
     };
     println!(
-        "{kind}: {} texts, {} labels, accuracy {:.4}, whichlang's 16 {:.4}, whatlang's 57 {:.4}",
+        "{kind}: {} texts, {} labels, accuracy {:.4}, whichlang's 16 {:.4}, whatlang's 57 {:.4}, the 16 among themselves {:.4}",
         rows.len(),
         labels.len(),
         over(&|_| true),
         over(&|l| WHICHLANG.contains(l)),
         over(&|l| !NOT_WHATLANG.contains(l)),
+        among(model, rows),
     );
     let recall = f64::from(english.0) / f64::from(english.1.max(1));
     let precision = f64::from(english.0) / f64::from((english.0 + others).max(1));
@@ -114,6 +115,21 @@ fn accuracy(model: &Model, kind: &str, rows: &[&Row], table: bool) {
         let most: Vec<String> = most.iter().take(3).map(|(l, n)| format!("{l} {n}")).collect();
         println!("  {label} {:.3} of {all}  {}", f64::from(*right) / f64::from(*all), most.join(", "));
     }
+}
+
+/// Accuracy over the rows of the 16 languages of whichlang where only these take part.
+fn among(model: &Model, rows: &[&Row]) -> f64 {
+    let languages: Vec<&'static str> = WHICHLANG
+        .split(' ')
+        .map(|code| codes::label(code).expect("whichlang's languages can be told"))
+        .collect();
+    let (model, mut scratch) = (model.clone().among(&languages), Scratch::default());
+    let rows = || rows.iter().filter(|row| languages.contains(&row.label));
+    let mut is_right = |row: &&&Row| {
+        model.detect([row.text.as_str()], &mut scratch).is_some_and(|found| found.language == row.label)
+    };
+    let right = rows().filter(|row| is_right(row)).count();
+    right as f64 / rows().count().max(1) as f64
 }
 
 fn speed(model: &Model, rows: &[Row]) {

@@ -40,6 +40,8 @@ config! {
     pub struct Config {
         /// Languages kept, as ISO 639-3 or 639-1 codes. An empty list keeps every document and only writes the columns.
         languages: Vec<String> = vec!["eng".to_owned()];
+        /// Languages that a document can be in at all, where that is known: no other is weighed, so these are told apart better. An empty list weighs all.
+        among: Vec<String> = Vec::new();
         /// Least score kept.
         score_min: f64 = 0.65, in 0.0..=1.0;
         /// Score below which a language counts as undetermined.
@@ -118,12 +120,16 @@ struct Told {
 impl Language {
     fn new(settings: &Settings) -> Result<Self, Vec<KeyError>> {
         let config: Config = settings.parse()?;
-        let (mut languages, mut errors) = (Vec::new(), Vec::new());
-        for code in &config.languages {
-            match codes::label(code) {
-                Some(label) => languages.push(label),
-                None => errors.push(unknown(code)),
-            }
+        let mut errors = Vec::new();
+        let mut labels = |key: &str, codes: &[String]| -> Vec<&'static str> {
+            let label = |code: &String| codes::label(code).ok_or_else(|| unknown(key, code));
+            let found = codes.iter().map(label);
+            found.filter_map(|label| label.map_err(|error| errors.push(error)).ok()).collect()
+        };
+        let (languages, among) = (labels("languages", &config.languages), labels("among", &config.among));
+        if let Some(out) = languages.iter().find(|label| !among.is_empty() && !among.contains(label)) {
+            let message = format!("`{out}` of `languages` is not in it, so no document could be kept for it");
+            errors.push(KeyError { key: "among".into(), message, help: Some("add it".into()) });
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -142,6 +148,7 @@ impl Language {
             let bytes = std::fs::read(&path).map_err(|e| wrong(e.to_string()))?;
             Model::read(&bytes).map_err(wrong)?
         };
+        let model = if among.is_empty() { model } else { model.among(&among) };
         Ok(Self { languages, config, model })
     }
 
@@ -182,13 +189,13 @@ impl Language {
     }
 }
 
-fn unknown(code: &str) -> KeyError {
+fn unknown(key: &str, code: &str) -> KeyError {
     let help = closest(code, codes::all().into_iter()).map_or_else(
         || "write an ISO 639-3 code such as `eng` or a 639-1 code such as `en`".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );
     KeyError {
-        key: "languages".into(),
+        key: key.into(),
         message: format!("`{code}` is not a language that can be told"),
         help: Some(help),
     }
@@ -312,6 +319,27 @@ mod tests {
     fn stage(languages: &[&str]) -> Language {
         let list = Value::from(languages.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>());
         Language::new(&Settings::new(vec![("languages".into(), list)])).unwrap()
+    }
+
+    #[test]
+    fn only_languages_that_can_be_are_weighed() {
+        let with = |pairs: &[(&str, &[&str])]| {
+            let list =
+                |codes: &[&str]| Value::from(codes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>());
+            let pairs = pairs.iter().map(|(key, codes)| ((*key).to_owned(), list(codes))).collect();
+            Language::new(&Settings::new(pairs))
+        };
+        let told = |among: &[&str], text: &str| {
+            let stage = with(&[("languages", &[]), ("among", among)]).unwrap();
+            stage.tell(text, &mut Scratch::default()).found.map(|found| found.language)
+        };
+        // Norwegian and Danish words are nearly the same; Danish cannot be.
+        let text = "Jeg har ikke set ham siden i går";
+        assert_eq!([told(&[], text), told(&["nob", "deu"], text)], [Some("dan"), Some("nob")]);
+        assert_eq!(told(&["jpn", "eng"], "東京都"), Some("jpn"));
+        assert_eq!([told(&["eng"], "Привет, мир"), told(&["eng", "kor"], "東京都")], [None, None]);
+        let refused = with(&[("languages", &["eng", "fra"]), ("among", &["eng", "xyzzy"])]).err().unwrap();
+        assert_eq!(refused.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["among", "among"]);
     }
 
     fn check(languages: &[&str], text: &str, expected: Option<&str>, language: Option<&str>) {

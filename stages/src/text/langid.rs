@@ -47,6 +47,8 @@ const DENSE: u32 = 3;
 pub struct Model {
     letters: Letters,
     groups: Vec<Group>,
+    /// Languages that take part, by code; empty for all.
+    among: Vec<&'static str>,
     /// How the weights were made.
     pub note: String,
 }
@@ -88,6 +90,31 @@ pub struct Found {
 type Sums = ([i32; LANES[0]], usize);
 
 impl Model {
+    /// The same for texts that are in one of these languages for sure: no other takes part.
+    #[must_use]
+    pub fn among(mut self, languages: &[&'static str]) -> Self {
+        self.groups = self.groups.iter().filter_map(|group| group.among(languages)).collect();
+        self.among = languages.to_vec();
+        self
+    }
+
+    /// The language of a script that has one; Chinese becomes Japanese where one character in twenty is kana.
+    fn decided(&self, script: Script, counts: &[u32; SCRIPTS]) -> Found {
+        let [kana, han] = [Script::Kana, Script::Han].map(|s| counts[s as usize]);
+        let only = codes::only(script).unwrap_or(UND);
+        let likely = match script {
+            Script::Han if kana * 20 > kana + han => ["jpn", only],
+            Script::Han => [only, "jpn"],
+            _ => [only, UND],
+        };
+        // Where all take part, the likelier of the two.
+        let found = likely.into_iter().find(|l| self.among.is_empty() || self.among.contains(l));
+        match found {
+            Some(language) if language != UND => Found { language, score: 1.0 },
+            _ => Found { language: UND, score: 0.0 },
+        }
+    }
+
     /// The language of a document, given in pieces; `None` without letters. Leaves what each piece is in `scratch.pieces`.
     pub fn detect<'a>(
         &self,
@@ -109,7 +136,7 @@ impl Model {
                     total.1 += met;
                     group.best(&sums, met)
                 }
-                None => decided(script, &here),
+                None => self.decided(script, &here),
             };
             scratch.pieces.push((Found { score: found.score * share, ..found }, piece.len()));
         }
@@ -122,7 +149,7 @@ impl Model {
             Some((group, Some((sums, met)))) => group.best(sums, *met),
             // The script has the most letters without the most in any piece.
             Some((_, None)) => scratch.pieces.first()?.0,
-            None => decided(script, &counts),
+            None => self.decided(script, &counts),
         };
         Some(Found { score: found.score * share, ..found })
     }
@@ -156,15 +183,27 @@ fn main_script(counts: &[u32; SCRIPTS]) -> Option<(Script, f64)> {
     Some((Script::ALL[at], f64::from(best) / f64::from(all)))
 }
 
-/// The language of a script that has one; Chinese becomes Japanese where one character in twenty is kana.
-fn decided(script: Script, counts: &[u32; SCRIPTS]) -> Found {
-    let [kana, han] = [Script::Kana, Script::Han].map(|s| counts[s as usize]);
-    let japanese = script == Script::Han && kana * 20 > kana + han;
-    let language = if japanese { "jpn" } else { codes::only(script).unwrap_or(UND) };
-    Found { language, score: if language == UND { 0.0 } else { 1.0 } }
-}
-
 impl Group {
+    /// The table with the lanes of some languages alone, that of other languages among them; `None` where none of them is in it.
+    fn among(&self, languages: &[&'static str]) -> Option<Self> {
+        let named = self.labels.iter().enumerate();
+        let kept: Vec<usize> = named
+            .filter(|(_, label)| **label == UND || languages.contains(label))
+            .map(|(lane, _)| lane)
+            .collect();
+        let labels: Vec<&'static str> = kept.iter().map(|lane| self.labels[*lane]).collect();
+        if labels.iter().all(|label| *label == UND) {
+            return None;
+        }
+        let row = |row: &[i8]| {
+            let mut out = vec![0; row.len()];
+            out.iter_mut().zip(&kept).for_each(|(place, lane)| *place = row[*lane]);
+            out
+        };
+        let weights = self.weights.chunks_exact(self.lanes()).flat_map(row).collect();
+        Some(Self { labels, weights, slots: self.slots.clone(), ..*self })
+    }
+
     const fn lanes(&self) -> usize {
         lanes(self.script)
     }

@@ -15,7 +15,7 @@ const BYTES_MAX: u64 = 1 << 25;
 impl Model {
     /// Joins tables.
     pub(super) fn new(note: String, groups: Vec<Group>) -> Self {
-        Self { letters: Letters::default(), groups, note }
+        Self { letters: Letters::default(), groups, among: Vec::new(), note }
     }
 
     /// Reads a file of weights.
