@@ -15,6 +15,8 @@ use pipeline::dag::Kinds;
 use pipeline::inspect::layout::{Ink, Style, bytes, one_line, thousands};
 use pipeline::inspect::{Dataset, InspectError, Table, Target, overview, sample_rows, schema};
 use serde_json::{Value as Json, json};
+use stages::filter::toxicity::{LEXICON, WEIGHTS};
+use stages::text::toxic::{Scratch, Toxic};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -71,7 +73,7 @@ pub(crate) struct Args {
     /// What a stage would have dropped with another limit, from what it measured: `NODE.KEY=VALUE`, also more than one of a node.
     #[arg(long, value_name = "NODE.KEY=VALUE")]
     what_if: Vec<String>,
-    /// What the dataset says of whom: documents, toxicity and associations of groups of people and pronouns, with the dropped rows
+    /// What the dataset says of whom: documents, their toxicity and that near a term, and associations of groups of people and pronouns, with the dropped rows
     /// and without.
     #[arg(long)]
     bias: bool,
@@ -177,7 +179,10 @@ fn whole<'a>(args: &Args, target: &'a Target, view: &str) -> Result<&'a Dataset,
 }
 
 fn show_bias(args: &Args, target: &Target, style: &Style) -> Result<View, InspectError> {
-    let bias = pipeline::inspect::bias(whole(args, target, "--bias")?)?;
+    let toxic = Toxic::read(WEIGHTS, LEXICON).expect("the weights that ship are whole");
+    let mut scratch = Scratch::default();
+    let mut score = |text: &str| toxic.score(text, &mut scratch).score;
+    let bias = pipeline::inspect::bias(whole(args, target, "--bias")?, &mut score)?;
     Ok(View { text: style.grid(&bias.grid(), None), json: serde_json::to_value(&bias).unwrap_or_default() })
 }
 

@@ -1,11 +1,13 @@
 //! What a dataset says of whom, and what its filters did to whom.
 //!
 //! For every group of people and pronoun of `assets/bias.txt`: the share of documents with one of its terms, the mean toxicity of
-//! these documents (as `filter.toxicity` recorded it), and the association with five kinds of words: the logarithm to base
+//! these documents (as `filter.toxicity` recorded it), that of the ten words on both sides of a term (by a score that the caller brings), and
+//! the association with five kinds of words: the logarithm to base
 //! two of how much more frequent these are within ten words of a term than anywhere. "Before" is the documents and the
 //! dropped rows together, "after" the documents. A row that was dropped after an edit counts with its text of then.
 
 use super::dataset::{DROPPED, SIGNALS};
+use super::layout::thousands;
 use super::{Dataset, Grid, InspectError, Table};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
@@ -19,6 +21,11 @@ const TERMS: &str = include_str!("../../assets/bias.txt");
 const TOXICITY: &str = "toxicity";
 /// Words on each side of a term that are near it.
 const NEAR_WORDS: usize = 10;
+/// Surroundings of a group's terms that are scored in one document: a book about a group is one voice.
+const SCORED_MAX: usize = 8;
+
+/// Gives a text its toxicity, 0 to 1.
+pub type Score<'a> = &'a mut dyn FnMut(&str) -> f64;
 
 /// The answer: one row for all documents, then one a group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,6 +56,8 @@ pub struct Side {
     pub share: f64,
     /// Mean toxicity of them, where it was recorded.
     pub toxicity: Option<f64>,
+    /// Mean toxicity of what stands around a term, the first of a document; absent where no term was met.
+    pub toxicity_near: Option<f64>,
     /// Of each kind of word: log2 of its share of the words near a term over its share of all words, half a word added to both counts.
     pub associations: Vec<f64>,
 }
@@ -100,6 +109,7 @@ struct Counts {
 struct Group {
     documents: u64,
     toxicity: (f64, u64),
+    toxicity_near: (f64, u64),
     near_words: u64,
     near: Vec<u64>,
 }
@@ -116,10 +126,12 @@ impl Counts {
         }
     }
 
-    fn add(&mut self, text: &str, toxicity: Option<f64>, terms: &Terms<'_>) {
+    fn add(&mut self, text: &str, toxicity: Option<f64>, terms: &Terms<'_>, score: Score<'_>) {
         let mut lower = String::new();
         let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.collect();
         let found: Vec<Option<Term>> = words
+            .iter()
             .map(|word| {
                 lower.clear();
                 lower.extend(word.chars().flat_map(char::to_lowercase));
@@ -131,16 +143,25 @@ impl Counts {
         note(&mut self.toxicity, toxicity);
         // Words near two terms of a group are near it once: `until` is where the last window of the group ended.
         let mut until = vec![0; self.groups.len()];
-        let mut met = vec![false; self.groups.len()];
+        let mut met = vec![0; self.groups.len()];
         for (at, term) in found.iter().enumerate() {
             match *term {
                 Some(Term::Attribute(attribute)) => self.attributes[attribute] += 1,
                 Some(Term::Group(group)) => {
-                    met[group] = true;
                     let end = (at + NEAR_WORDS + 1).min(found.len());
-                    let near = &found[until[group].max(at.saturating_sub(NEAR_WORDS))..end];
+                    let begin = at.saturating_sub(NEAR_WORDS);
+                    let near = &found[until[group].max(begin)..end];
+                    // A term within the surroundings of the one before has been read with it.
+                    let is_new = at >= until[group] && met[group] < SCORED_MAX;
+                    met[group] = (met[group] + usize::from(is_new)).max(1);
                     until[group] = end;
                     let group = &mut self.groups[group];
+                    if is_new {
+                        note(
+                            &mut group.toxicity_near,
+                            Some(score(around(text, words[begin], words[end - 1]))),
+                        );
+                    }
                     group.near_words += near.len() as u64;
                     for term in near.iter().flatten() {
                         if let Term::Attribute(attribute) = term {
@@ -151,7 +172,7 @@ impl Counts {
                 None => {}
             }
         }
-        for (group, _) in self.groups.iter_mut().zip(met).filter(|(_, met)| *met) {
+        for (group, _) in self.groups.iter_mut().zip(met).filter(|(_, met)| *met > 0) {
             group.documents += 1;
             note(&mut group.toxicity, toxicity);
         }
@@ -162,6 +183,7 @@ impl Counts {
             documents: self.documents,
             share: if self.documents > 0 { 1.0 } else { 0.0 },
             toxicity: mean(self.toxicity),
+            toxicity_near: None,
             associations: vec![0.0; self.attributes.len()],
         }
     }
@@ -174,6 +196,7 @@ impl Counts {
             documents: of.documents,
             share: of.documents as f64 / self.documents.max(1) as f64,
             toxicity: mean(of.toxicity),
+            toxicity_near: mean(of.toxicity_near),
             associations: pairs
                 .map(|(near, all)| match of.near_words {
                     0 => 0.0,
@@ -182,6 +205,12 @@ impl Counts {
                 .collect(),
         }
     }
+}
+
+/// The text from the beginning of one of its words to the end of another.
+fn around<'a>(text: &'a str, first: &str, last: &str) -> &'a str {
+    let at = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+    &text[at(first)..at(last) + last.len()]
 }
 
 fn note((sum, count): &mut (f64, u64), value: Option<f64>) {
@@ -195,17 +224,19 @@ fn mean((sum, count): (f64, u64)) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-/// Measures the dataset.
+/// Measures the dataset; `score` is asked about the surroundings of terms.
 ///
 /// # Errors
 /// A file of the dataset is damaged.
-pub fn bias(dataset: &Dataset) -> Result<Bias, InspectError> {
+pub fn bias(dataset: &Dataset, score: Score<'_>) -> Result<Bias, InspectError> {
     let terms = Terms::read(TERMS);
     let toxicity = toxicities(dataset)?;
     let mut after = Counts::new(&terms);
-    each_text(&dataset.documents(), |id, text| after.add(text, toxicity.get(id).copied(), &terms))?;
+    each_text(&dataset.documents(), |id, text| after.add(text, toxicity.get(id).copied(), &terms, score))?;
     let mut before = after.clone();
-    each_text(&dataset.files(DROPPED), |id, text| before.add(text, toxicity.get(id).copied(), &terms))?;
+    each_text(&dataset.files(DROPPED), |id, text| {
+        before.add(text, toxicity.get(id).copied(), &terms, score)
+    })?;
     let mut rows = vec![BiasRow { group: "all".into(), before: before.all(), after: after.all() }];
     rows.extend(terms.groups.iter().enumerate().map(|(at, name)| BiasRow {
         group: (*name).to_owned(),
@@ -270,16 +301,25 @@ fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a arrow::array::S
 impl Bias {
     /// One row a group that was met.
     pub fn grid(&self) -> Grid {
-        let mut names = vec!["group", "documents", "after", "share", "after ", "toxicity", "after  "];
+        let mut names = vec!["group", "documents", "share", "toxicity", "near"];
         names.extend(self.attributes.iter().map(String::as_str));
         let mut grid = Grid::new(&names);
-        let digits = |value: f64, many: i32| json!((value * 10_f64.powi(many)).round() / 10_f64.powi(many));
-        let number = |value: Option<f64>| value.map_or(Json::Null, |value| digits(value, 3));
+        let change =
+            |of: &dyn Fn(&Side) -> Option<String>, row: &BiasRow| match (of(&row.before), of(&row.after)) {
+                (None, None) => Json::Null,
+                (before, after) => {
+                    let told = |side: Option<String>| side.unwrap_or_else(|| "–".to_owned());
+                    json!(format!("{}→{}", told(before), told(after)))
+                }
+            };
         for row in self.rows.iter().filter(|row| row.before.documents > 0) {
             let (before, after) = (&row.before, &row.after);
-            let mut cells = vec![json!(row.group), json!(before.documents), json!(after.documents)];
-            cells.extend([digits(before.share, 4), digits(after.share, 4)]);
-            cells.extend([number(before.toxicity), number(after.toxicity)]);
+            let mut cells = vec![json!(row.group)];
+            let number = |value: Option<f64>| value.map(|value| format!("{value:.3}"));
+            cells.push(change(&|side| Some(thousands(side.documents)), row));
+            cells.push(change(&|side| Some(format!("{:.2} %", 100.0 * side.share)), row));
+            cells.push(change(&|side| number(side.toxicity), row));
+            cells.push(change(&|side| number(side.toxicity_near), row));
             cells.extend(before.associations.iter().zip(&after.associations).map(|(b, a)| {
                 if row.group == "all" { Json::Null } else { json!(format!("{b:+.1}→{a:+.1}")) }
             }));
@@ -298,11 +338,19 @@ mod tests {
     fn groups_are_counted_once_a_document_and_associations_are_near() {
         let terms = Terms::read("group she: she, her\ngroup he: he\nattribute harm: kill, crime");
         let mut counts = Counts::new(&terms);
-        counts.add("She and her crime. ", Some(0.5), &terms);
-        counts.add(&format!("He {} kill", "x ".repeat(20)), None, &terms);
+        let (mut scored, mut score) = (Vec::new(), 0.0);
+        let mut rate = |text: &str| {
+            scored.push(text.to_owned());
+            score += 0.25;
+            score
+        };
+        counts.add("She and her crime. ", Some(0.5), &terms, &mut rate);
+        counts.add(&format!("He {} kill", "x ".repeat(20)), None, &terms, &mut rate);
+        assert_eq!((scored[0].as_str(), scored[1].len(), scored.len()), ("She and her crime", 22, 2));
         let (she, he) = (counts.side(0), counts.side(1));
         assert_eq!((she.documents, he.documents, counts.documents), (1, 1, 2));
         assert_eq!((she.share, she.toxicity, he.toxicity), (0.5, Some(0.5), None));
+        assert_eq!((she.toxicity_near, he.toxicity_near), (Some(0.25), Some(0.5)));
         assert!(she.associations[0] > 1.0 && he.associations[0] < 0.0, "{she:?} {he:?}");
         assert_eq!(counts.groups[0].near_words, 4);
     }
@@ -310,7 +358,7 @@ mod tests {
     #[test]
     fn a_dataset_is_measured_before_and_after() {
         let folder = fixture::dataset("bias");
-        let found = bias(&Dataset::open(&folder.0).unwrap()).unwrap();
+        let found = bias(&Dataset::open(&folder.0).unwrap(), &mut |_| 0.0).unwrap();
         let all = &found.rows[0];
         assert!(all.before.documents > all.after.documents && all.after.documents > 0, "{all:?}");
         assert_eq!(found.grid().rows.len(), found.rows.iter().filter(|r| r.before.documents > 0).count());
