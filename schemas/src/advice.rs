@@ -106,14 +106,7 @@ fn grouped(number: &str) -> String {
     if !digits || number.len() < 5 {
         return number.strip_suffix(".0").unwrap_or(number).to_owned();
     }
-    let mut out = String::new();
-    for (at, digit) in number.chars().enumerate() {
-        if at > 0 && (number.len() - at).is_multiple_of(3) {
-            out.push('_');
-        }
-        out.push(digit);
-    }
-    out
+    crate::number::grouped(number, '_')
 }
 
 fn number(value: &Value) -> Option<f64> {

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod manifest;
 pub mod memory;
 pub mod near;
+pub mod number;
 pub mod observe;
 pub mod record;
 pub mod shuffle;

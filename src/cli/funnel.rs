@@ -109,13 +109,3 @@ pub(super) fn reasons(node: &NodeReport) -> String {
     }
     shown.join(", ")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::thousands;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-    }
-}

@@ -5,6 +5,7 @@
 
 use super::Grid;
 use schemas::DocId;
+pub use schemas::number::thousands;
 use serde_json::Value as Json;
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -201,19 +202,6 @@ fn shown(cell: &Json, width: usize) -> String {
     }
 }
 
-/// A number with `,` between thousands.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// A measured value in few digits: whole numbers whole, others with up to four decimals.
 pub fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 {
@@ -343,9 +331,6 @@ bc          –  日本語日…
 
     #[test]
     fn numbers() {
-        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")] {
-            assert_eq!(thousands(n), text);
-        }
         for (n, text) in [(0.5, "0.5"), (-1234.0, "-1,234"), (0.123456, "0.1235"), (2e-7, "2e-7")] {
             assert_eq!(number(n), text);
         }

@@ -40,7 +40,7 @@ mod verify;
 mod vocabulary;
 mod what_if;
 
-pub use bias::{Bias, BiasRow, Side, bias};
+pub use bias::{Bias, BiasRow, Score, Side, bias};
 pub use compare::{Comparison, Differing, NodeChange, compare, compare_nodes};
 pub use dataset::Dataset;
 pub use diff::{Change, changes};
