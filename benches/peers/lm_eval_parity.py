@@ -20,6 +20,7 @@ PLAN = {  # task -> folder of the package, stem of the yaml, files by split
     "truthfulqa_gen": ("truthfulqa", "truthfulqa_gen", {"validation": "truthfulqa.validation"}),
     "lambada_openai": ("lambada", "lambada_openai", {"test": "lambada_openai.test"}),
     "lambada_standard": ("lambada", "lambada_standard", {"validation": "lambada_standard.validation", "test": "lambada_standard.validation"}),
+    "crows_pairs_english": ("crows_pairs", "crows_pairs_english", {"test": "crows_pairs_english.test"}),
     "wikitext": ("wikitext", "wikitext", {"train": "wikitext2.valid", "validation": "wikitext2.valid", "test": "wikitext2.valid"}),
 }
 
@@ -44,6 +45,14 @@ def hellaswag(folder, split):
         })
 
 
+def crows(folder):
+    """Rows with the names that the harness gives them."""
+    stem = next(s for s in ("crows_pairs_english.test", "crows_pairs") if any((folder / f"{s}.{end}").exists() for end in ("jsonl", "jsonl.gz")))
+    for line in rows_of(folder, stem):
+        row = json.loads(line)
+        yield json.dumps({"sent_more": row.get("sent_more", row.get("more")), "sent_less": row.get("sent_less", row.get("less")), "bias_type": row["bias_type"]})
+
+
 def local_tasks(rows, work, tasks):
     """Copies the package's task folders and adds `NAME_local.yaml` files, which read our rows."""
     import lm_eval
@@ -55,7 +64,7 @@ def local_tasks(rows, work, tasks):
         path = ours / f"{stem}.jsonl"
         if not path.exists():
             made = stem.startswith("hellaswag") and not any((rows / f"{stem}.{end}").exists() for end in ("jsonl", "jsonl.gz"))
-            lines = hellaswag(rows, "train" if stem.endswith("train") else "test") if made else rows_of(rows, stem)
+            lines = (crows(rows) if stem.startswith("crows") else rows_of(rows, stem)) if not made else hellaswag(rows, "train" if stem.endswith("train") else "test")
             path.write_text("\n".join(lines) + "\n")
         return path
 
@@ -121,7 +130,7 @@ def ours(a, work):
         extra += ["--max-length", str(a.max_length)] if a.max_length else []
         told = subprocess.run(command + extra, check=True, capture_output=True, text=True, env={**os.environ, "RAYON_NUM_THREADS": str(a.threads)})
         out[task] = {"wall": time.time() - begun, "cpu": cpu_seconds(resource.RUSAGE_CHILDREN) - used,
-                     "figures": json.loads(told.stdout)[0]["results"][0]["figures"],
+                     "figures": json.loads(told.stdout)[0]["results"][-1]["figures"],
                      "rows": [json.loads(line) for line in samples.read_text().split("\n") if line]}
     return out
 
