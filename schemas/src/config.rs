@@ -213,7 +213,37 @@ impl Settings {
             };
             errors.extend(result.err());
         }
+        if errors.is_empty() {
+            errors = self.crossed(&config);
+        }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// Limits that leave nothing between them: `words_min` above `words_max`.
+    fn crossed<C: Config>(&self, config: &C) -> Vec<KeyError> {
+        let table = config.table();
+        let number = |key: &str| table.get(key)?.parse::<f64>().ok();
+        let mut errors = Vec::new();
+        for low in C::KEYS.iter().map(|key| key.name) {
+            let Some(high) = low.strip_suffix("_min").map(|stem| format!("{stem}_max")) else { continue };
+            if let (Some(least), Some(most)) = (number(low), number(&high))
+                && least > most
+                // Some rules are switched off by a limit of 0.
+                && most != 0.0
+            {
+                // The one that was written is at fault; of two, the first.
+                let is_set = |key: &str| self.pairs.iter().any(|(name, _)| name == key);
+                let [key, other] = if is_set(low) || !is_set(&high) { [low, &high] } else { [&*high, low] };
+                let side = if key == low { "above" } else { "below" };
+                let message = format!("{} is {side} `{other}`, which is {}", table[key], table[other]);
+                errors.push(KeyError {
+                    key: key.to_owned(),
+                    message,
+                    help: Some("nothing lies between them".into()),
+                });
+            }
+        }
+        errors
     }
 }
 
@@ -381,6 +411,34 @@ mod tests {
         check("share_max = 2", &["`share_max`: 2 is too large; write a number from 0 to 1 (default unset)"]);
         let key = &Sample::KEYS[3];
         assert_eq!(((key.default)(), (key.bounds)()), ("unset".into(), Some(["0.0".into(), "1.0".into()])));
+    }
+
+    #[test]
+    fn limits_that_leave_nothing_are_refused() {
+        config! {
+            /// A range.
+            pub struct Range {
+                /// Least.
+                words_min: u64 = 5, in 0..=100;
+                /// Most.
+                words_max: u64 = 50, in 0..=100;
+            }
+        }
+        let told = |toml: &str| {
+            let table: toml::Table = toml.parse().expect("the case is TOML");
+            let found = Settings::new(table.into_iter().collect()).parse::<Range>();
+            found.err().into_iter().flatten().map(|error| error.to_string()).collect::<Vec<_>>()
+        };
+        assert!(told("words_min = 50").is_empty());
+        assert_eq!(
+            told("words_min = 51"),
+            ["`words_min`: 51 is above `words_max`, which is 50; nothing lies between them"]
+        );
+        assert_eq!(
+            told("words_max = 4"),
+            ["`words_max`: 4 is below `words_min`, which is 5; nothing lies between them"]
+        );
+        assert_eq!(told("words_max = 7\nwords_min = 9").len(), 1);
     }
 
     #[test]
