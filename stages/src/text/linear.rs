@@ -151,12 +151,18 @@ pub fn windows(text: &str) -> impl Iterator<Item = &str> {
 
 fn window_end(text: &str) -> usize {
     let [line, sentence, space, hard] = WINDOW_BYTES;
-    let mut last = ' ';
-    for (at, c) in text.char_indices() {
+    let bytes = text.as_bytes();
+    // Up to where sentences end a window, only lines do.
+    let lines = bytes.get(line..sentence.min(bytes.len())).unwrap_or_default();
+    if let Some(at) = lines.iter().position(|byte| *byte == b'\n') {
+        return line + at + 1;
+    }
+    let from = text.ceil_char_boundary(sentence);
+    let mut last = text[..from].chars().next_back().unwrap_or(' ');
+    for (at, c) in text[from..].char_indices().map(|(at, c)| (from + at, c)) {
         let ends = match c {
-            '\n' => at >= line,
-            '。' | '！' | '？' | '।' | '؟' => at >= sentence,
-            c if c.is_whitespace() => at >= space || at >= sentence && matches!(last, '.' | '!' | '?'),
+            '\n' | '。' | '！' | '？' | '।' | '؟' => true,
+            c if c.is_whitespace() => at >= space || matches!(last, '.' | '!' | '?'),
             _ => false,
         };
         if ends || at >= hard {
@@ -295,6 +301,37 @@ mod tests {
         assert_eq!(Linear::read(&bytes).unwrap(), linear);
         assert!((0..bytes.len()).all(|end| Linear::read(&bytes[..end]).is_err_and(|e| !e.is_empty())));
         assert!(linear.score("", &mut Scratch::default()) < 0.5);
+    }
+
+    /// The rule, letter by letter.
+    fn plain_end(text: &str) -> usize {
+        let [line, sentence, space, hard] = WINDOW_BYTES;
+        let mut last = ' ';
+        for (at, c) in text.char_indices() {
+            let ends = match c {
+                '\n' => at >= line,
+                '。' | '！' | '？' | '।' | '؟' => at >= sentence,
+                c if c.is_whitespace() => at >= space || at >= sentence && matches!(last, '.' | '!' | '?'),
+                _ => false,
+            };
+            if ends || at >= hard {
+                return at + c.len_utf8();
+            }
+            last = c;
+        }
+        text.len()
+    }
+
+    #[test]
+    fn windows_end_where_the_rule_says() {
+        let letters = ['a', 'b', 'é', '語', '.', '!', ' ', ' ', '\u{a0}', '。', '\n'];
+        let mut rng = schemas::hash::Rng::new(7);
+        for size in 0..1500 {
+            // Texts of few kinds of letters reach every limit.
+            let kinds = 2 + size as u64 % (letters.len() as u64 - 1);
+            let text: String = (0..size).map(|_| letters[rng.below(kinds) as usize]).collect();
+            assert_eq!(window_end(&text), plain_end(&text), "{text:?}");
+        }
     }
 
     #[test]

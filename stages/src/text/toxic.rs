@@ -195,15 +195,26 @@ impl Toxic {
 /// The key of a raw word, never 0.
 fn key(raw: &str) -> u64 {
     let bytes = raw.as_bytes();
+    let (long, _) = bytes.as_chunks::<8>();
     let mut hash = bytes.len() as u64;
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        let piece = u64::from_le_bytes(chunk.try_into().expect("the chunk has 8 bytes"));
-        hash = (hash ^ piece).wrapping_mul(PRIME).rotate_left(31);
+    for piece in long {
+        hash = (hash ^ u64::from_le_bytes(*piece)).wrapping_mul(PRIME).rotate_left(31);
     }
-    let tail = chunks.remainder().iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b));
-    hash = (hash ^ tail).wrapping_mul(PRIME);
+    hash = (hash ^ tail(bytes)).wrapping_mul(PRIME);
     (hash ^ (hash >> 29)).wrapping_mul(PRIME) | 1
+}
+
+/// The last bytes of a word: eight, or all of a shorter one. With the length they tell it from others.
+fn tail(bytes: &[u8]) -> u64 {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*last);
+    }
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+    }
 }
 
 /// A word without weights; its letters stay in `letters`.
