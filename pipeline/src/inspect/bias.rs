@@ -56,7 +56,7 @@ pub struct Side {
     pub share: f64,
     /// Mean toxicity of them, where it was recorded.
     pub toxicity: Option<f64>,
-    /// Mean toxicity of what stands around a term, the first of a document; absent where no term was met.
+    /// Mean toxicity of what stands around a term, of at most eight surroundings a document; absent where no term was met.
     pub toxicity_near: Option<f64>,
     /// Of each kind of word: log2 of its share of the words near a term over its share of all words, half a word added to both counts.
     pub associations: Vec<f64>,
@@ -143,20 +143,24 @@ impl Counts {
         note(&mut self.toxicity, toxicity);
         // Words near two terms of a group are near it once: `until` is where the last window of the group ended.
         let mut until = vec![0; self.groups.len()];
-        let mut met = vec![0; self.groups.len()];
+        let mut met = vec![false; self.groups.len()];
+        // Of each group how many surroundings were scored, and where the last of them ended.
+        let mut scored = vec![(0, 0); self.groups.len()];
         for (at, term) in found.iter().enumerate() {
             match *term {
                 Some(Term::Attribute(attribute)) => self.attributes[attribute] += 1,
-                Some(Term::Group(group)) => {
+                Some(Term::Group(at_group)) => {
+                    let group = at_group;
                     let end = (at + NEAR_WORDS + 1).min(found.len());
                     let begin = at.saturating_sub(NEAR_WORDS);
                     let near = &found[until[group].max(begin)..end];
-                    // A term within the surroundings of the one before has been read with it.
-                    let is_new = at >= until[group] && met[group] < SCORED_MAX;
-                    met[group] = (met[group] + usize::from(is_new)).max(1);
+                    met[group] = true;
                     until[group] = end;
+                    // A term within surroundings that were scored has been read with them.
+                    let is_new = at >= scored[group].1 && scored[group].0 < SCORED_MAX;
                     let group = &mut self.groups[group];
                     if is_new {
+                        scored[at_group] = (scored[at_group].0 + 1, end);
                         note(
                             &mut group.toxicity_near,
                             Some(score(around(text, words[begin], words[end - 1]))),
@@ -172,7 +176,7 @@ impl Counts {
                 None => {}
             }
         }
-        for (group, _) in self.groups.iter_mut().zip(met).filter(|(_, met)| *met > 0) {
+        for (group, _) in self.groups.iter_mut().zip(met).filter(|(_, met)| *met) {
             group.documents += 1;
             note(&mut group.toxicity, toxicity);
         }
@@ -347,6 +351,13 @@ mod tests {
         counts.add("She and her crime. ", Some(0.5), &terms, &mut rate);
         counts.add(&format!("He {} kill", "x ".repeat(20)), None, &terms, &mut rate);
         assert_eq!((scored[0].as_str(), scored[1].len(), scored.len()), ("She and her crime", 22, 2));
+        // Terms close together are scored again and again, up to a limit.
+        let mut texts = 0;
+        Counts::new(&terms).add(&"she walks on and on ".repeat(60), None, &terms, &mut |_| {
+            texts += 1;
+            0.0
+        });
+        assert_eq!(texts, SCORED_MAX);
         let (she, he) = (counts.side(0), counts.side(1));
         assert_eq!((she.documents, he.documents, counts.documents), (1, 1, 2));
         assert_eq!((she.share, she.toxicity, he.toxicity), (0.5, Some(0.5), None));

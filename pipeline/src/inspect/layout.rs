@@ -78,17 +78,18 @@ impl Style {
         if grid.columns.is_empty() {
             return String::new();
         }
+        let ids: Vec<bool> = (0..grid.columns.len()).map(|at| of_ids(grid, at)).collect();
         let least = grid.columns.iter().enumerate().map(|(at, c)| {
             let widest = grid.rows.iter().map(|row| shown(&row[at], self.width).width()).max().unwrap_or(0);
             let whole = widest.max(c.name.width());
-            if of_ids(grid, at) { whole } else { whole.min(COLUMN_WIDTH_MIN) }
+            if ids[at] { whole } else { whole.min(COLUMN_WIDTH_MIN) }
         });
         let label = labels.map_or(0, |l| l.last().map_or(0, |n| thousands(*n).len() + GAP.len()));
         let needed = least.sum::<usize>() + GAP.len() * (grid.columns.len() - 1) + label;
-        if needed <= self.width { self.table(grid, labels) } else { self.blocks(grid, labels) }
+        if needed <= self.width { self.table(grid, labels, &ids) } else { self.blocks(grid, labels) }
     }
 
-    fn table(&self, grid: &Grid, labels: Option<&[u64]>) -> String {
+    fn table(&self, grid: &Grid, labels: Option<&[u64]>, ids: &[bool]) -> String {
         let mut columns: Vec<(String, bool, Vec<String>)> = Vec::new();
         if let Some(labels) = labels {
             columns.push(("row".to_owned(), true, labels.iter().map(|n| thousands(*n)).collect()));
@@ -101,8 +102,8 @@ impl Style {
         let natural = columns
             .iter()
             .map(|(name, _, cells)| cells.iter().map(|c| c.width()).chain([name.width()]).max().unwrap_or(0));
-        let mut kept = vec![false; labels.iter().len()];
-        kept.extend((0..grid.columns.len()).map(|at| of_ids(grid, at)));
+        // The numbers of the rows may be cut.
+        let kept: Vec<bool> = labels.map(|_| false).into_iter().chain(ids.iter().copied()).collect();
         let widths = shrink(natural.collect(), &kept, self.width);
         let line = |cell: &dyn Fn(usize) -> String| {
             let cells: Vec<String> = columns
