@@ -64,7 +64,12 @@ def local_tasks(rows, work, tasks):
         path = ours / f"{stem}.jsonl"
         if not path.exists():
             made = stem.startswith("hellaswag") and not any((rows / f"{stem}.{end}").exists() for end in ("jsonl", "jsonl.gz"))
-            lines = (crows(rows) if stem.startswith("crows") else rows_of(rows, stem)) if not made else hellaswag(rows, "train" if stem.endswith("train") else "test")
+            if made:
+                lines = hellaswag(rows, "train" if stem.endswith("train") else "test")
+            elif stem.startswith("crows"):
+                lines = crows(rows)
+            else:
+                lines = rows_of(rows, stem)
             path.write_text("\n".join(lines) + "\n")
         return path
 
@@ -130,6 +135,7 @@ def ours(a, work):
         extra += ["--max-length", str(a.max_length)] if a.max_length else []
         told = subprocess.run(command + extra, check=True, capture_output=True, text=True, env={**os.environ, "RAYON_NUM_THREADS": str(a.threads)})
         out[task] = {"wall": time.time() - begun, "cpu": cpu_seconds(resource.RUSAGE_CHILDREN) - used,
+                     # Behind its parts, where it has some, stands the whole task.
                      "figures": json.loads(told.stdout)[0]["results"][-1]["figures"],
                      "rows": [json.loads(line) for line in samples.read_text().split("\n") if line]}
     return out
