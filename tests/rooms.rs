@@ -82,6 +82,20 @@ fn the_name_of_a_kind_is_its_path() {
 }
 
 #[test]
+fn names_of_other_programs_lead_to_keys() {
+    let keys: Vec<&str> = stages::ALL
+        .iter()
+        .flat_map(|spec| spec.keys)
+        .chain(<model::Config as schemas::Config>::KEYS)
+        .map(|key| key.name)
+        .collect();
+    for (ours, others) in schemas::near::ELSEWHERE {
+        assert!(keys.contains(ours), "no kind has a key `{ours}`");
+        assert!(others.iter().all(|other| !keys.contains(other)), "a name of {others:?} is a key itself");
+    }
+}
+
+#[test]
 fn every_kind_documents_its_keys_and_reasons() {
     for spec in stages::ALL {
         assert!(!spec.summary.is_empty(), "{}", spec.kind);

@@ -226,10 +226,10 @@ impl Settings {
         let mut errors = Vec::new();
         for low in C::KEYS.iter().map(|key| key.name) {
             let Some(high) = low.strip_suffix("_min").map(|stem| format!("{stem}_max")) else { continue };
+            // Some rules are switched off by a limit of 0.
             if let (Some(least), Some(most)) = (number(low), number(&high))
-                && least > most
-                // Some rules are switched off by a limit of 0.
                 && most != 0.0
+                && least > most
             {
                 // The one that was written is at fault; of two, the first.
                 let is_set = |key: &str| self.pairs.iter().any(|(name, _)| name == key);
@@ -417,7 +417,7 @@ mod tests {
     fn limits_that_leave_nothing_are_refused() {
         config! {
             /// A range.
-            pub struct Range {
+            struct Range {
                 /// Least.
                 words_min: u64 = 5, in 0..=100;
                 /// Most.

@@ -1,7 +1,7 @@
 //! Which name was meant by one that nobody has: what other programs call the thing, its initials, or the nearest spelling.
 
 /// Names that stand elsewhere (transformers, nanoGPT, litgpt, datatrove, datasketch) for what a key here stands for.
-const ELSEWHERE: &[(&str, &[&str])] = &[
+pub const ELSEWHERE: &[(&str, &[&str])] = &[
     ("layers", &["n_layer", "n_layers", "num_layers", "num_hidden_layers", "depth"]),
     ("heads", &["n_head", "n_heads", "num_heads", "num_attention_heads"]),
     ("width", &["n_embd", "d_model", "dim", "hidden_size", "embedding_size"]),
@@ -35,8 +35,8 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 const INITIALS_MAX: usize = 3;
 /// Most names that a message lists.
 const LISTED_MAX: usize = 12;
-/// Of more than that, so many of the nearest.
-const NEAREST: usize = 6;
+/// Letters that two words must begin with to be alike.
+const BEGINNING: usize = 3;
 
 /// The name that was meant by `word`: the one that other programs call so, else the one with these initials, else the nearest within a third
 /// of its length in edits (Levenshtein).
@@ -54,15 +54,24 @@ pub fn closest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&
     near.filter(|(distance, name)| *distance <= name.len().div_ceil(3)).min().map(|(_, name)| name)
 }
 
-/// Names to choose from, in words: all of a few, else those that are spelt most like `word`.
+/// Names to choose from, in words: all of a few, else those that have a word in common with `word`, or the beginning of one.
 pub fn listed(word: &str, names: &[&str]) -> String {
     if names.len() <= LISTED_MAX {
         return format!("known keys: {}", names.join(", "));
     }
-    let mut near: Vec<(usize, &str)> = names.iter().map(|name| (edits(word, name), *name)).collect();
-    near.sort_unstable();
-    let near: Vec<&str> = near.into_iter().take(NEAREST).map(|(_, name)| name).collect();
-    format!("of {} keys these are nearest: {}", names.len(), near.join(", "))
+    let akin = |name: &&&str| {
+        let parts = |name: &'_ str| name.split('_').map(str::to_lowercase).collect::<Vec<_>>();
+        let (ours, theirs) = (parts(name), parts(word));
+        let alike = |a: &String, b: &String| {
+            a == b || a.len().min(b.len()) >= BEGINNING && a.get(..BEGINNING) == b.get(..BEGINNING)
+        };
+        ours.iter().any(|a| theirs.iter().any(|b| alike(a, b)))
+    };
+    let akin: Vec<&str> = names.iter().filter(akin).take(LISTED_MAX).copied().collect();
+    match akin[..] {
+        [] => format!("none of its {} keys is like it", names.len()),
+        _ => format!("of its {} keys these are like it: {}", names.len(), akin.join(", ")),
+    }
 }
 
 /// Whether a name of several words has these initials.
@@ -113,7 +122,12 @@ mod tests {
         assert_eq!(listed("c", &few), "known keys: a, b");
         let many: Vec<String> = (10..40).map(|n| format!("key_{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let told = listed("key_3", &many);
-        assert!(told.starts_with("of 30 keys these are nearest: key_13, key_23, key_30"), "{told}");
+        assert_eq!(listed("steps_max", &many), "none of its 30 keys is like it");
+        let named = [&many[..], &["batch_sequences", "eval_every", "learning_rate"]].concat();
+        for (word, like) in
+            [("batch", "batch_sequences"), ("evaluate", "eval_every"), ("rate_of_learning", "learning_rate")]
+        {
+            assert_eq!(listed(word, &named), format!("of its 33 keys these are like it: {like}"));
+        }
     }
 }

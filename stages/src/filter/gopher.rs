@@ -55,7 +55,7 @@ use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
 use crate::text::lines::{is_python_space, python_lines};
 use crate::text::words::{Splitter, is_letter, is_punctuation};
 use schemas::config;
-use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Judgement, KeyError, Reason, Spec, Verdict};
 
 pub use super::dialect::Dialect;
 pub use fit::FIT;
@@ -140,6 +140,10 @@ const LANGUAGES: &str = include_str!("../../assets/gopher_languages.toml");
 
 const BUILD: Build = |settings| {
     let config: Config = settings.parse()?;
+    let crossed = Gopher::new(&config).crossed();
+    if !crossed.is_empty() {
+        return Err(crossed);
+    }
     let tables = by_language::read(settings, &config.languages)?;
     let shipped = config.by_language.then_some(LANGUAGES);
     by_language::made(settings, tables.as_deref().or(shipped), Gopher::new)
@@ -209,6 +213,19 @@ impl Gopher {
             limits: std::array::from_fn(|rule| set[rule].unwrap_or(rules.limits[rule])),
             stop_words: config.stop_words.clone(),
         }
+    }
+
+    /// Limits of which one is the dialect's own and leaves nothing; a limit of 0 switches its rule off.
+    fn crossed(&self) -> Vec<KeyError> {
+        let [words_min, words_max, chars_min, chars_max, ..] = self.limits;
+        let pairs = [("words", words_min, words_max), ("word_chars", chars_min, chars_max)];
+        let crossed = pairs.into_iter().filter(|(_, least, most)| *most != 0.0 && least > most);
+        let error = |(stem, least, most)| KeyError {
+            key: format!("{stem}_min"),
+            message: format!("{least} is above `{stem}_max`, which is {most}"),
+            help: Some("nothing lies between them; set both".into()),
+        };
+        crossed.map(error).collect()
     }
 
     /// Judges a text whose words are known.
@@ -425,6 +442,16 @@ mod tests {
             };
             assert_eq!(found, expected, "{language}: {text}");
         }
+    }
+
+    #[test]
+    fn a_limit_above_one_of_the_dialect_is_refused() {
+        let told = |key: &str, value: i64| {
+            let settings = schemas::Settings::new(vec![(key.to_owned(), schemas::Value::from(value))]);
+            BUILD(&settings).err().into_iter().flatten().map(|error| error.to_string()).collect::<Vec<_>>()
+        };
+        assert!(told("words_min", 200_000)[0].contains("200000 is above `words_max`, which is 100000"));
+        assert!(told("words_max", 0).is_empty() && told("words_min", 99_999).is_empty());
     }
 
     #[test]

@@ -127,9 +127,14 @@ impl Language {
             found.filter_map(|label| label.map_err(|error| errors.push(error)).ok()).collect()
         };
         let (languages, among) = (labels("languages", &config.languages), labels("among", &config.among));
-        if let Some(out) = languages.iter().find(|label| !among.is_empty() && !among.contains(label)) {
+        let out = languages.iter().find(|label| !among.is_empty() && !among.contains(label));
+        if let (Some(out), true) = (out, errors.is_empty()) {
             let message = format!("`{out}` of `languages` is not in it, so no document could be kept for it");
-            errors.push(KeyError { key: "among".into(), message, help: Some("add it".into()) });
+            errors.push(KeyError {
+                key: "among".into(),
+                message,
+                help: Some("add it, or set `languages`".into()),
+            });
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -339,7 +344,9 @@ mod tests {
         assert_eq!(told(&["jpn", "eng"], "東京都"), Some("jpn"));
         assert_eq!([told(&["eng"], "Привет, мир"), told(&["eng", "kor"], "東京都")], [None, None]);
         let refused = with(&[("languages", &["eng", "fra"]), ("among", &["eng", "xyzzy"])]).err().unwrap();
-        assert_eq!(refused.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["among", "among"]);
+        assert_eq!(refused.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["among"]);
+        let alone = with(&[("among", &["deu"])]).err().unwrap();
+        assert!(alone[0].to_string().contains("`eng` of `languages`"), "{alone:?}");
     }
 
     fn check(languages: &[&str], text: &str, expected: Option<&str>, language: Option<&str>) {
