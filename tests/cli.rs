@@ -515,7 +515,17 @@ fn a_folder_and_its_recipe_mean_one_training_that_can_begin_anew() {
     // What cannot begin takes nothing away.
     let odd = train(&["--set", "heads=5", "--restart"]).expect(2);
     assert!(odd.err.contains("does not divide") && folder.join("work/model/training.json").is_file());
+    for from in ["init_from=nowhere", "init_from=work/model"] {
+        assert!(
+            train(&["--set", from, "--restart"]).code != 0
+                && folder.join("work/model/training.json").is_file()
+        );
+    }
+    // What a kill has left of a file that was to be written is in nobody's way.
+    folder.write("work/model/checkpoints/dataset.path.part", "");
     gristmill(&["run", "recipe.toml", "--workdir", "work", "--restart"], &folder.0).expect(0);
+    folder.write("work/model/checkpoints/dataset.path.part", "");
+    train(&[]).expect(0);
     // A model elsewhere knows where its dataset lies.
     train(&["--out", "models/other"]).expect(0);
     gristmill(&["eval", "models/other"], &folder.0).expect(0);
@@ -524,7 +534,7 @@ fn a_folder_and_its_recipe_mean_one_training_that_can_begin_anew() {
     );
     fs::rename(folder.join("work/dataset"), folder.join("moved")).unwrap();
     let lost = gristmill(&["eval", "models/other"], &folder.0).expect(2);
-    assert!(lost.err.contains("not where it lay"), "{}", lost.err);
+    assert!(lost.err.contains("is not at hand"), "{}", lost.err);
     gristmill(&["eval", "models/other", "--dataset", "moved"], &folder.0).expect(0);
 }
 
@@ -536,7 +546,7 @@ fn a_vocabulary_that_came_out_smaller_is_told() {
         "recipe.toml",
         "name = \"x\"\n[sources.a]\nkind = \"source.jsonl\"\npaths = [\"a.jsonl\"]\n[tokenizer]\nvocab_size = 300\n",
     );
-    let built = gristmill(&["build", "recipe.toml"], &folder.0).expect(0).out;
+    let built = gristmill(&["build", "recipe.toml"], &folder.0).expect(0).err;
     assert!(built.contains("tokens of the 300 asked for"), "{built}");
     // The source's own name of a document is a name of it.
     assert!(gristmill(&["explain", "gristmill-x", "mine"], &folder.0).expect(0).out.contains("record_id"));

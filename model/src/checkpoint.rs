@@ -163,7 +163,8 @@ impl Checkpoints {
         for entry in fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
             let path = entry.map_err(TrainError::io(&folder))?.path();
             if path.to_string_lossy().ends_with(PART) {
-                fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(TrainError::io(&path))?;
             }
         }
         Ok(Self { folder })

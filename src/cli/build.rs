@@ -2,11 +2,10 @@
 
 use super::output::{emit_json_line, style};
 use super::progress::Progress;
-use super::train::{How, Job};
-use super::{environment, funnel, place, wrong};
+use super::train::{Flags, Job};
+use super::{environment, folders, funnel, wrong};
 use pipeline::dag::{self, Dag, Kinds};
 use pipeline::engine::{self, Committed, Options, Report, RunError, Workdir};
-use schemas::{Manifest, Settings, manifest};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -49,7 +48,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     build: Args,
     #[command(flatten)]
-    how: How,
+    flags: Flags,
 }
 
 impl Works {
@@ -68,7 +67,7 @@ impl Works {
         let result = engine::run(dag, options, &listener);
         listener.end();
         if result.is_ok() {
-            place::remember(&options.workdir, &options.base, dag.train.as_ref())
+            folders::remember(&options.workdir, &options.base, dag.train.as_ref())
                 .map_err(|error| RunError::Io { path: options.workdir.clone(), error })?;
         }
         result
@@ -96,32 +95,33 @@ pub(super) fn workdir(given: Option<&Path>, name: &str) -> PathBuf {
 
 /// `gristmill build`.
 pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
-    match checked(args, kinds).and_then(|(dag, options)| built(args, dag, &options)) {
-        Ok(_) => ExitCode::SUCCESS,
+    match checked(args, kinds).and_then(|(dag, options)| built(args, &dag, &options)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(code) => code,
     }
 }
 
 /// `gristmill run`.
 pub(crate) fn run_all(args: &RunArgs, kinds: &Kinds) -> ExitCode {
-    let found = checked(&args.build, kinds).and_then(|(dag, options)| {
-        if dag.train.is_none() {
+    let RunArgs { build, flags } = args;
+    let found = checked(build, kinds).and_then(|(dag, options)| {
+        let Some(settings) = dag.train.clone() else {
             let message = "the recipe has no `[train]`; add one, or use `gristmill build`";
             return Err(wrong::misused(message));
-        }
-        Ok((built(&args.build, dag, &options)?, options))
+        };
+        built(build, &dag, &options)?;
+        Ok((settings, options))
     });
     let (settings, options) = match found {
-        Ok((Some(settings), options)) => (settings, options),
-        Ok((None, _)) => return ExitCode::SUCCESS,
+        Ok(found) => found,
         Err(code) => return code,
     };
     let job = Job {
         dataset: &Workdir(options.workdir.clone()).dataset(),
-        out: &options.workdir.join(place::MODEL),
-        how: &args.how,
-        progress: args.build.works.progress,
-        json: args.build.json,
+        out: &options.workdir.join(folders::MODEL),
+        flags,
+        progress: build.works.progress,
+        json: build.json,
         elsewhere: "`--workdir` names another folder for the build",
     };
     job.run(&settings)
@@ -138,16 +138,16 @@ fn checked(args: &Args, kinds: &Kinds) -> Result<(Dag, Options), ExitCode> {
     Ok((dag, options))
 }
 
-/// Builds and tells of it; gives the settings of the trainer.
-fn built(args: &Args, dag: Dag, options: &Options) -> Result<Option<Settings>, ExitCode> {
-    let report = args.works.run(&dag, options).map_err(wrong::failed)?;
-    funnel::warn(&report, args.works.progress);
+/// Builds and tells of it.
+fn built(args: &Args, dag: &Dag, options: &Options) -> Result<(), ExitCode> {
+    let report = args.works.run(dag, options).map_err(wrong::failed)?;
+    let dataset = Workdir(options.workdir.clone()).dataset();
+    funnel::warn(&report, &dataset, args.works.progress);
     if args.json {
-        emit_json_line(&report, ExitCode::SUCCESS);
-    } else {
-        summary(&report, options);
+        return emit_json_line(&report);
     }
-    Ok(dag.train)
+    summary(&report, options);
+    Ok(())
 }
 
 /// The funnel and where things lie.
@@ -159,9 +159,4 @@ pub(super) fn summary(report: &Report, options: &Options) {
         Committed::Current => "was current, nothing to do",
     };
     println!("\ndataset {} {state} ({:.1} s)", dataset.display(), report.seconds);
-    let manifest = std::fs::read(dataset.join(manifest::FILE)).ok();
-    let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-    if let Some(note) = manifest.as_ref().and_then(funnel::vocabulary) {
-        println!("{note}");
-    }
 }

@@ -56,10 +56,10 @@ impl TrainObserver for Watched {
         match event {
             TrainEvent::Started { step, steps, .. } => {
                 note(&|curve| *curve = Curve::after(&self.before, step));
-                match step {
-                    0 => {}
-                    _ if step == steps => self.note(&format!("all {steps} steps of this training are done")),
-                    _ => self.note(&format!("going on behind step {step} of {steps}")),
+                if step == steps {
+                    self.note(&format!("all {steps} steps of this training are done"));
+                } else if step > 0 {
+                    self.note(&format!("going on after step {step} of {steps}"));
                 }
             }
             TrainEvent::Step { step, loss, .. } => note(&|curve| curve.push(step, loss)),

@@ -6,8 +6,8 @@ mod human;
 mod tasks;
 mod toxicity;
 
+use super::folders;
 use super::output::{emit, emit_json};
-use super::place;
 use super::train::shown;
 use super::wrong::{self, Trouble};
 use model::eval::perplexity::Evaluation;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return human::run(&args.human, args.json);
     }
     let Some(path) = &args.model else { return wrong::misused("name the folder of a model") };
-    let found = place::model(path).and_then(|folder| Ok((dataset(args, &folder)?, folder)));
+    let found = folders::model(path).and_then(|folder| Ok((dataset(args, &folder)?, folder)));
     let (dataset, folder) = match found {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// Wrong use: it is read, or was named, and is not there.
 fn dataset(args: &Args, model: &Path) -> Result<Option<PathBuf>, Trouble> {
     let is_read = !args.statement && !args.toxicity.asked() && args.tasks.reads_dataset();
-    match place::dataset_of(model, args.dataset.as_deref()) {
+    match folders::dataset_of(model, args.dataset.as_deref()) {
         Ok(dataset) => Ok(Some(dataset)),
         Err(trouble) if is_read || args.dataset.is_some() => Err(trouble),
         Err(_) => Ok(None),

@@ -32,11 +32,11 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// All settings; those of `--set` stand in the place of the recipe's.
-    pub(super) fn pairs(self) -> Pairs {
-        let Self { mut recipe, set, .. } = self;
+    /// The dataset, and all settings; those of `--set` stand in the place of the recipe's.
+    pub(super) fn settled(self) -> (PathBuf, Pairs) {
+        let Self { dataset, mut recipe, set } = self;
         recipe.retain(|(key, _)| set.iter().all(|(other, _)| other != key));
-        recipe.into_iter().chain(set).collect()
+        (dataset, recipe.into_iter().chain(set).collect())
     }
 }
 
@@ -132,12 +132,10 @@ fn kept(dataset: &Path) -> Result<Pairs, Trouble> {
 pub(super) fn dataset(path: &Path) -> Result<PathBuf, Trouble> {
     let inner = Workdir(path.to_owned()).dataset();
     let folder = [path.to_owned(), inner].into_iter().find(|folder| is_dataset(folder));
-    folder.ok_or_else(|| {
-        Trouble::Use(format!("{} holds no committed dataset; build one first", path.display()))
-    })
+    folder.ok_or_else(|| wrong::no_dataset(path))
 }
 
-/// The dataset of a model: the one that is named, the one that it was trained on, or the one beside it.
+/// The dataset of a model: the one that is named, or the one that it was trained on.
 ///
 /// # Errors
 /// Wrong use: no committed dataset is there.
@@ -147,7 +145,7 @@ pub(super) fn dataset_of(model: &Path, named: Option<&Path>) -> Result<PathBuf, 
     }
     model::train::dataset_of(model).ok_or_else(|| {
         Trouble::Use(format!(
-            "the dataset that {} was trained on is not where it lay; name it with `--dataset`",
+            "the dataset that {} was trained on is not at hand; name one with `--dataset`",
             model.display()
         ))
     })
@@ -179,12 +177,17 @@ pub(super) fn model(path: &Path) -> Result<PathBuf, Trouble> {
 /// Wrong use: no training is there.
 pub(super) fn training(path: &Path) -> Result<PathBuf, Trouble> {
     wrong::there(path)?;
-    let begun = [path.to_owned(), path.join(MODEL)].into_iter().find(|folder| is_begun(folder));
+    let folders = [path.to_owned(), path.join(MODEL)];
+    let begun = folders.into_iter().find(|folder| is_begun(folder) || is_ended(folder));
     begun.ok_or_else(|| untrained(path))
 }
 
 fn is_begun(folder: &Path) -> bool {
     folder.join("checkpoints").is_dir()
+}
+
+fn is_ended(folder: &Path) -> bool {
+    folder.join(model::train::REPORT).is_file()
 }
 
 fn untrained(path: &Path) -> Trouble {

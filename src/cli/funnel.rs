@@ -3,8 +3,9 @@
 use super::progress::Progress;
 use pipeline::engine::{NodeReport, Report};
 use pipeline::inspect::layout::thousands;
-use schemas::Manifest;
-use schemas::manifest::Node;
+use schemas::manifest::{self, Node};
+use schemas::{ConfigValue as _, FilePath, Manifest};
+use std::path::Path;
 
 /// Reasons shown for one node; the others are counted together.
 const REASONS_SHOWN: usize = 4;
@@ -49,9 +50,9 @@ fn row(node: &NodeReport) -> [String; 5] {
 }
 
 /// Says on standard error what a person should know of a build.
-pub(super) fn warn(report: &Report, progress: Progress) {
+pub(super) fn warn(report: &Report, dataset: &Path, progress: Progress) {
     let surprises = report.surprises.iter().map(ToString::to_string);
-    for message in warning(report).into_iter().chain(surprises) {
+    for message in warning(report).into_iter().chain(surprises).chain(vocabulary(dataset)) {
         match progress {
             Progress::Json => eprintln!("{}", serde_json::json!({ "event": "warning", "message": message })),
             Progress::Auto | Progress::None => eprintln!("warning: {message}"),
@@ -79,13 +80,15 @@ fn warning(report: &Report) -> Option<String> {
     })
 }
 
-/// Says that a trained tokenizer has fewer tokens than were asked for; a model would be smaller than planned.
-pub(super) fn vocabulary(manifest: &Manifest) -> Option<String> {
-    let tokens = manifest.tokens.as_ref()?;
-    let trained = |node: &&Node| {
-        node.kind == "tokenize.bpe" && node.settings.get("file").is_some_and(|file| file == "\"\"")
-    };
-    let node = manifest.nodes.iter().find(trained)?;
+/// Of a trained tokenizer with fewer tokens than were asked for: a model on it is smaller than planned.
+fn vocabulary(dataset: &Path) -> Option<String> {
+    let manifest: Manifest =
+        serde_json::from_slice(&std::fs::read(dataset.join(manifest::FILE)).ok()?).ok()?;
+    let tokens = manifest.tokens?;
+    let no_file = FilePath::default().show();
+    let is_trained =
+        |node: &&Node| node.kind == "tokenize.bpe" && node.settings.get("file") == Some(&no_file);
+    let node = manifest.nodes.iter().find(is_trained)?;
     let asked: u64 = node.settings.get("vocab_size")?.parse().ok()?;
     (tokens.vocab_size < asked).then(|| {
         format!(

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let folder = match super::place::model(&args.model) {
+    let folder = match super::folders::model(&args.model) {
         Ok(folder) => folder,
         Err(trouble) => return trouble.tell(),
     };
@@ -111,7 +111,7 @@ fn tell(args: &Args, generated: &Generated, seconds: f64) {
     println!();
     if generated.unread > 0 {
         eprintln!(
-            "the first {} tokens of the prompt were not read: the model's context is too short for them",
+            "not read, because the context is too short for the whole prompt: {} of its tokens, from the beginning",
             generated.unread
         );
     }

@@ -80,14 +80,14 @@ pub(crate) struct Args {
     /// What differs from another table or dataset: columns, rows by id, cells, and what the nodes did.
     #[arg(long, value_name = "OTHER")]
     diff: Option<PathBuf>,
-    /// Where a document comes from and where its tokens lie: a URL or id; or back from a token shard, a row of it and a token of
+    /// Where a document comes from and where its tokens lie: a URL, id or `record_id`; or back from a token shard, a row of it and a token of
     /// that: `SHARD ROW [TOKEN]`.
     #[arg(long, value_name = "DOCUMENT|SHARD ROW [TOKEN]", num_args = 1..=3)]
     lineage: Vec<String>,
     /// Groups of duplicates: sizes, the largest, how alike they are, a pair side by side, and the curve of the bands.
     #[arg(long)]
     dups: bool,
-    /// A duplicate and its twin side by side, with the shingles that they share: the URL or id of either.
+    /// A duplicate and its twin side by side, with the shingles that they share: the URL, id or `record_id` of either.
     #[arg(long, value_name = "DOCUMENT")]
     pair: Option<String>,
     /// Writes whole values as JSON.

@@ -2,8 +2,8 @@
 
 mod plot;
 
+use super::folders;
 use super::output::emit_json;
-use super::place;
 use super::wrong::{self, Trouble};
 use model::Config;
 use model::widths::{Coordinate, RateLoss, coordinates, rates};
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let dataset = match place::dataset(&args.dataset) {
+    let dataset = match folders::dataset(&args.dataset) {
         Ok(folder) => folder,
         Err(trouble) => return trouble.tell(),
     };

@@ -55,10 +55,14 @@ pub(super) fn emit_json(value: &impl Serialize, code: ExitCode) -> ExitCode {
 }
 
 /// Writes a value as one line of JSON: several commands write several.
-pub(super) fn emit_json_line(value: &impl Serialize, code: ExitCode) -> ExitCode {
-    match serde_json::to_string(value) {
-        Ok(text) => emit(&(text + "\n"), code),
-        Err(error) => fail(&error),
+///
+/// # Errors
+/// The exit code of what went wrong, which is told.
+pub(super) fn emit_json_line(value: &impl Serialize) -> Result<(), ExitCode> {
+    let text = serde_json::to_string(value).map_err(|error| fail(&error))?;
+    match emit(&(text + "\n"), ExitCode::SUCCESS) {
+        code if code == ExitCode::SUCCESS => Ok(()),
+        code => Err(code),
     }
 }
 

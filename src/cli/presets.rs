@@ -1,7 +1,7 @@
 //! `gristmill presets DATASET --out DIR`: published models at a small size, each trained and held against its untrained self and a bigram model.
 
+use super::folders;
 use super::output::{emit, emit_json};
-use super::place;
 use super::progress::Progress;
 use super::stage::setting;
 use super::wrong::{self, Trouble};
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return wrong::misused(error),
     };
-    let dataset = match place::dataset(&args.dataset) {
+    let dataset = match folders::dataset(&args.dataset) {
         Ok(folder) => folder,
         Err(trouble) => return trouble.tell(),
     };

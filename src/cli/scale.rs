@@ -1,7 +1,7 @@
 //! `gristmill scale DATASET --out DIR`: a scaling law from small trainings, and what it says of a larger model.
 
+use super::folders;
 use super::output::emit_json;
-use super::place;
 use super::progress::{Progress, Trials};
 use super::wrong;
 use model::scale::{Run, Scale, ScaleReport};
@@ -53,13 +53,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let mut found = match place::found(&args.dataset, &args.settings) {
+    let mut found = match folders::found(&args.dataset, &args.settings) {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
     // A recipe describes one model: what the ladder decides on is not taken from it, and the rate is tried out.
     found.recipe.retain(|(key, _)| !model::scale::decides(key));
-    let (dataset, base) = (found.dataset.clone(), found.pairs());
+    let (dataset, base) = found.settled();
     let scale = Scale {
         base,
         sizes: args.sizes,

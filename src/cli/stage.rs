@@ -191,7 +191,7 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
         drop(fs::remove_file(part(dropped)));
     }
     let report = result?;
-    funnel::warn(&report, works.progress);
+    funnel::warn(&report, &folder, works.progress);
     if args.json {
         println!("{}", serde_json::to_string(&report.nodes)?);
     } else {

@@ -1,8 +1,8 @@
 //! `gristmill sweep DATASET|RECIPE --grid KEY=A,B`: many trainings side by side, ranked by held-out bits per byte (or loss, where the objective
 //! has none).
 
+use super::folders;
 use super::output::emit_json;
-use super::place;
 use super::progress::{Progress, Trials};
 use super::wrong;
 use model::sweep::{Axis, Sweep, SweepReport, TrialReport};
@@ -49,11 +49,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let found = match place::found(&args.dataset, &args.settings) {
+    let found = match folders::found(&args.dataset, &args.settings) {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
-    let (dataset, base) = (found.dataset.clone(), found.pairs());
+    let (dataset, base) = found.settled();
     let axes = match args.grid.iter().map(|text| axis(text)).collect::<Result<_, _>>() {
         Ok(axes) => axes,
         Err(error) => return wrong::misused(error),

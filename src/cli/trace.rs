@@ -1,7 +1,7 @@
 //! `gristmill trace MODEL --steps A..B`: the documents that a training read at given steps.
 
+use super::folders;
 use super::output::{emit, emit_json};
-use super::place;
 use super::wrong;
 use model::trace::{Sequence, trace};
 use pipeline::inspect::layout::one_line;
@@ -32,8 +32,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(steps) = range(&args.steps) else {
         return wrong::misused(format!("`{}` are no steps; give `40..42` or `40`", args.steps));
     };
-    let found = place::training(&args.model)
-        .and_then(|folder| Ok((place::dataset_of(&folder, args.dataset.as_deref())?, folder)));
+    let found = folders::training(&args.model)
+        .and_then(|folder| Ok((folders::dataset_of(&folder, args.dataset.as_deref())?, folder)));
     let (dataset, folder) = match found {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),

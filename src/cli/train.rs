@@ -1,8 +1,8 @@
 //! `gristmill train DATASET|RECIPE`.
 
 use super::curve::Watched;
+use super::folders::{self, MODEL, Pairs};
 use super::output::emit_json_line;
-use super::place::{self, MODEL, Pairs};
 use super::progress::Progress;
 use super::wrong::{self, Trouble};
 use model::TrainError;
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     find_batch: bool,
     #[command(flatten)]
-    how: How,
+    flags: Flags,
     /// How progress is told.
     #[arg(long, value_enum, default_value_t)]
     progress: Progress,
@@ -46,7 +46,7 @@ pub(crate) struct Args {
 
 /// Flags of everything that trains.
 #[derive(clap::Args)]
-pub(crate) struct How {
+pub(crate) struct Flags {
     /// Takes away the training that is there, with its checkpoints, and begins at the first step.
     #[arg(long)]
     restart: bool,
@@ -78,7 +78,7 @@ enum Bits {
     F32,
 }
 
-impl How {
+impl Flags {
     /// The place of a training.
     const fn place(&self) -> Place {
         match (self.device, self.precision) {
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             let job = Job {
                 dataset: &dataset,
                 out: &out,
-                how: &args.how,
+                flags: &args.flags,
                 progress: args.progress,
                 json: args.json,
                 elsewhere: "`--out` names another folder",
@@ -108,28 +108,27 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// Dataset, folder of the model, and settings.
 fn prepared(args: &Args) -> Result<(PathBuf, PathBuf, Pairs), ExitCode> {
-    let found = place::found(&args.dataset, &args.settings).map_err(Trouble::tell)?;
+    let found = folders::found(&args.dataset, &args.settings).map_err(Trouble::tell)?;
     if args.dataset.is_dir() && matches!(args.progress, Progress::Auto) {
-        match found.recipe.len() {
-            0 if found.set.is_empty() => eprintln!(
+        if !found.recipe.is_empty() {
+            eprintln!("training with `[train]` of the recipe; `--set key=value` changes a key");
+        } else if found.set.is_empty() {
+            eprintln!(
                 "training with the defaults: no build has left a `[train]` beside this dataset; `--set key=value` changes a key"
-            ),
-            0 => {}
-            _ => eprintln!("training with `[train]` of the recipe; `--set key=value` changes a key"),
+            );
         }
     }
-    let dataset = found.dataset.clone();
+    let (dataset, mut pairs) = found.settled();
     let beside = dataset.parent().map_or_else(|| PathBuf::from(MODEL), |folder| folder.join(MODEL));
     let out = args.out.clone().unwrap_or(beside);
-    place::assert_for_model(&out).map_err(Trouble::tell)?;
-    let mut pairs = found.pairs();
+    folders::assert_for_model(&out).map_err(Trouble::tell)?;
     if args.find_batch {
-        if !matches!(args.how.device, Device::Cpu) {
+        if !matches!(args.flags.device, Device::Cpu) {
             let message =
                 "`--find-batch` measures main memory; leave `--device` out, or set `batch_sequences`";
             return Err(wrong::misused(message));
         }
-        let begun = Some(out.as_path()).filter(|_| !args.how.restart);
+        let begun = Some(out.as_path()).filter(|_| !args.flags.restart);
         pairs = super::batch::settled(&dataset, begun, pairs)?;
     }
     Ok((dataset, out, pairs))
@@ -150,7 +149,7 @@ pub(super) fn watched<T>(
 pub(super) struct Job<'a> {
     pub(super) dataset: &'a Path,
     pub(super) out: &'a Path,
-    pub(super) how: &'a How,
+    pub(super) flags: &'a Flags,
     pub(super) progress: Progress,
     pub(super) json: bool,
     /// The flag that leaves the training that is there alone, in words.
@@ -170,15 +169,15 @@ impl Job<'_> {
         if !config.init_from.is_empty() {
             config.init_from = FilePath(settings.resolve(&config.init_from));
         }
-        if let Err(trouble) = place::assert_for_model(self.out) {
+        if let Err(trouble) = folders::assert_for_model(self.out) {
             return trouble.tell();
         }
-        let how = model::train::How { place: self.how.place(), restart: self.how.restart };
+        let how = model::train::How { place: self.flags.place(), restart: self.flags.restart };
         let (result, curve) = watched(self.progress, self.out, |watched| {
-            model::train::run_how(how, self.dataset, self.out, &config, watched)
+            model::train::run_with(how, self.dataset, self.out, &config, watched)
         });
         match result {
-            Ok(report) if self.json => emit_json_line(&report, ExitCode::SUCCESS),
+            Ok(report) if self.json => emit_json_line(&report).err().unwrap_or(ExitCode::SUCCESS),
             Ok(report) => {
                 if let Some(curve) = curve.filter(|_| std::io::stdout().is_terminal()) {
                     println!("{curve}\n");

@@ -86,11 +86,16 @@ pub(super) fn there(path: &Path) -> Result<(), Trouble> {
 /// # Errors
 /// Wrong use, with the path.
 pub(super) fn dataset(path: &Path) -> Result<(), Trouble> {
-    there(path)?;
-    match Dataset::is_at(path) {
-        true => Ok(()),
-        false => Err(Trouble::Use(format!("{} holds no committed dataset; build one first", path.display()))),
+    if Dataset::is_at(path) {
+        return Ok(());
     }
+    there(path)?;
+    Err(no_dataset(path))
+}
+
+/// That there is no dataset.
+pub(super) fn no_dataset(path: &Path) -> Trouble {
+    Trouble::Use(format!("{} holds no committed dataset; build one first", path.display()))
 }
 
 /// Refuses to write into a folder that holds something.

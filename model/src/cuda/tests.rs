@@ -16,7 +16,7 @@ use crate::optimizer::Optimizer;
 use crate::progress::Silent;
 use crate::testing::{Folder, dataset, rows};
 use crate::tests::{StopAt, compositions, model, model_with, small};
-use crate::train::{How, run, run_how};
+use crate::train::{How, run, run_with};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -223,7 +223,7 @@ fn a_training_goes_on_from_one_place_to_the_other() {
     let config = Config { steps: 20, batch_sequences: 4, eval_every: 7, checkpoint_every: 5, ..small };
     let own = run(&set, &folder.0.join("cpu"), &config, &Silent).unwrap();
     let of = |out: &str, precision| {
-        run_how(at(Place::Cuda(precision)), &set, &folder.0.join(out), &config, &Silent).unwrap()
+        run_with(at(Place::Cuda(precision)), &set, &folder.0.join(out), &config, &Silent).unwrap()
     };
     let exact = of("f32", Precision::F32);
     assert!((exact.loss - own.loss).abs() < 1e-3 * own.loss, "{} {}", exact.loss, own.loss);
@@ -237,9 +237,9 @@ fn a_training_goes_on_from_one_place_to_the_other() {
     for (out, first, second) in [("gpu-gpu", gpu, gpu), ("gpu-cpu", gpu, cpu), ("cpu-gpu", cpu, gpu)] {
         let path = folder.0.join(out);
         let stop = StopAt(12, AtomicBool::new(false));
-        let stopped = catch_unwind(AssertUnwindSafe(|| run_how(at(first), &set, &path, &config, &stop)));
+        let stopped = catch_unwind(AssertUnwindSafe(|| run_with(at(first), &set, &path, &config, &stop)));
         assert!(stopped.is_err() && stop.1.load(Ordering::Relaxed), "{out}");
-        let report = run_how(at(second), &set, &path, &config, &Silent).unwrap();
+        let report = run_with(at(second), &set, &path, &config, &Silent).unwrap();
         assert!((report.loss - own.loss).abs() < 1e-3 * own.loss, "{out}: {} {}", report.loss, own.loss);
         if first == second {
             assert_eq!(weights(out), weights("f32"));
@@ -257,7 +257,7 @@ fn what_does_not_fit_is_told_before_a_tensor_is_drawn() {
     dataset(&set);
     let large = Config { layers: 2000, width: 8192, heads: 64, ..small(Architecture::Gpt) };
     let run = |config: &Config| {
-        run_how(at(Place::Cuda(Precision::Bf16)), &set, &folder.0.join("out"), config, &Silent)
+        run_with(at(Place::Cuda(Precision::Bf16)), &set, &folder.0.join("out"), config, &Silent)
     };
     let told = run(&large).unwrap_err().to_string();
     assert!(told.contains("MiB"), "{told}");

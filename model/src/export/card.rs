@@ -78,14 +78,12 @@ impl Facts {
         let manifest: Option<Manifest> = place.as_ref().and_then(own);
         let at_hand = place.as_deref().filter(|_| manifest.is_some() || dataset.is_some());
         let statement = report.is_some().then(|| statement(folder, at_hand)).transpose()?;
-        let mut evaluations = BTreeMap::new();
-        for entry in fs::read_dir(folder).map_err(TrainError::io(folder))? {
-            let name = entry.map_err(TrainError::io(folder))?.file_name().to_string_lossy().into_owned();
-            let is_report = name.starts_with("eval") && name.ends_with(".json");
-            if let Some(bytes) = is_report.then(|| fs::read(folder.join(&name)).ok()).flatten()
+        let mut found = BTreeMap::new();
+        for file in evaluations(folder)? {
+            if let Ok(bytes) = fs::read(&file)
                 && let Ok(value) = serde_json::from_slice(&bytes)
             {
-                evaluations.insert(name, value);
+                found.insert(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), value);
             }
         }
         let name = folder.canonicalize().ok().and_then(|path| name_of(&path, manifest.as_ref()));
@@ -94,7 +92,7 @@ impl Facts {
             report,
             dataset: manifest,
             statement,
-            evaluations,
+            evaluations: found,
             ..Self::default()
         })
     }
@@ -238,6 +236,20 @@ impl Facts {
                 "- No benchmark beside its own held-out text was run on it before this card was written.\n";
         }
     }
+}
+
+/// Reports of `gristmill eval` that lie in a model folder.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn evaluations(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let entries = fs::read_dir(folder).map_err(TrainError::io(folder))?;
+    let entries = entries.map(|entry| Ok(entry.map_err(TrainError::io(folder))?.path()));
+    let is_report = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("eval") && name.ends_with(".json")
+    };
+    entries.filter(|path| path.as_ref().map_or(true, is_report)).collect()
 }
 
 fn name_of(folder: &Path, dataset: Option<&Manifest>) -> Option<String> {

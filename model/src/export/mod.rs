@@ -3,7 +3,7 @@
 //! The folder of a training already loads in `transformers`; an export is the clean one to hand on: weights in a chosen number format, the
 //! tokenizer, settings of generation, the card, and nothing of the training. It is written beside its place and renamed when whole.
 
-mod card;
+pub(crate) mod card;
 pub(crate) mod foreign;
 mod gguf;
 mod hf;

@@ -110,8 +110,8 @@ fn next_logits<'a>(
 }
 
 /// Most tokens of a prompt that are read: one more must fit behind them.
-pub(super) const fn prompt_max(context: usize) -> usize {
-    if context > 2 { context - 1 } else { 1 }
+pub(super) fn prompt_max(context: usize) -> usize {
+    context.saturating_sub(1).max(1)
 }
 
 impl Row {

@@ -44,7 +44,8 @@ impl Sampler {
         let mut pieces = Pieces::new(&self.tokenizer, &ids)?;
         let mut text = Stopped::new(&sampling.stop);
         let (stops, mut refused) = (self.stop_ids(sampling)?, None);
-        let unread = ids.len().saturating_sub(prompt_max(self.model.shape.context)) as u64;
+        // The token that stands before a text is the first to go.
+        let unread = encoded.len().saturating_sub(prompt_max(self.model.shape.context)) as u64;
         let prompts = [ids];
         let mut tokens = 0;
         continue_each(&self.request(&prompts, sampling, &stops), |_, id| match pieces.push(id) {

@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 
 /// File of the lines.
 pub(crate) const FILE: &str = "metrics.jsonl";
-/// Files of the same as Parquet: of the steps and of the evaluations.
-pub(crate) const TABLES: [&str; 2] = ["metrics.parquet", "evaluations.parquet"];
+/// The same as Parquet, of the steps.
+pub(crate) const STEPS: &str = "metrics.parquet";
+/// The same as Parquet, of the evaluations.
+pub(crate) const EVALUATIONS: &str = "evaluations.parquet";
 
 /// Losses of a training by step, as they were written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -106,8 +108,8 @@ impl Metrics {
     /// Writes what the file holds as tables beside it.
     pub(crate) fn tables(&self) -> Result<(), TrainError> {
         let lines = self.lines()?;
-        tables::write(&self.path.with_file_name(TABLES[0]), &tables::steps(&lines)?)?;
-        tables::write(&self.path.with_file_name(TABLES[1]), &tables::evaluations(&lines)?)
+        tables::write(&self.path.with_file_name(STEPS), &tables::steps(&lines)?)?;
+        tables::write(&self.path.with_file_name(EVALUATIONS), &tables::evaluations(&lines)?)
     }
 
     /// A step. `load` is the part of all choices that fell on each expert, by layer; empty without experts.

@@ -35,11 +35,6 @@ use std::sync::Arc;
 /// What the ladder decides on.
 const DECIDED: [&str; 8] =
     ["width", "layers", "heads", "kv_heads", "ff_width", "steps", "seconds_max", "learning_rate_min"];
-/// Whether a ladder finds a setting out by itself.
-pub fn decides(key: &str) -> bool {
-    key == "learning_rate" || DECIDED.contains(&key)
-}
-
 /// Parts of the tokens that each size is trained on.
 const PARTS: [u64; 3] = [4, 2, 1];
 /// A training has as many steps at least.
@@ -126,6 +121,11 @@ struct Bench<'a> {
     observer: &'a dyn SweepObserver,
     step_tokens: u64,
     stage: std::cell::Cell<u64>,
+}
+
+/// Whether a ladder takes a setting from no recipe, which describes one model: what it decides on or tries out, and a model to go on from.
+pub fn decides(key: &str) -> bool {
+    matches!(key, "learning_rate" | "init_from") || DECIDED.contains(&key)
 }
 
 impl Scale {

@@ -2,10 +2,12 @@
 
 use crate::checkpoint;
 use crate::error::TrainError;
+use crate::export::card::evaluations;
 use crate::folder;
 use crate::metrics;
 use crate::train::REPORT;
 use schemas::manifest;
+use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
@@ -14,50 +16,47 @@ const DATASET: &str = "dataset.path";
 
 /// Files that a training writes beside its checkpoints.
 const FILES: [&str; 8] = [
-    metrics::FILE,
-    metrics::TABLES[0],
-    metrics::TABLES[1],
     REPORT,
+    metrics::FILE,
+    metrics::STEPS,
+    metrics::EVALUATIONS,
     folder::CONFIG,
     folder::TENSORS,
     manifest::TOKENIZER,
     manifest::TOKENIZER_CONFIG,
 ];
 
-/// Writes down where the dataset of a training lies.
+/// Writes down where the dataset of a training lies. A path that is no UTF-8 is not: it has to be named then.
 pub(super) fn remember(out: &Path, dataset: &Path) -> Result<(), TrainError> {
     let path = checkpoint::folder(out).join(DATASET);
-    let whole = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
-    let told = between(&whole(out)?, &whole(dataset)?).display().to_string();
+    let whole = |path: &Path| path.canonicalize().map_err(TrainError::io(path));
+    let way = between(&whole(out)?, &whole(dataset)?);
+    let Some(told) = way.to_str() else { return Ok(()) };
     match std::fs::read_to_string(&path) {
         Ok(known) if known == told => Ok(()),
         _ => folder::replace(&path, told.as_bytes()),
     }
 }
 
-/// The dataset that the model in a folder was trained on, where it lay then; else `dataset` beside the model. None where none is there.
+/// The dataset that the model in a folder was trained on: where it lay then, or `dataset` beside the model. None where it is not there, or
+/// another one.
 pub fn dataset_of(model: &Path) -> Option<PathBuf> {
-    let whole = std::path::absolute(model).ok()?;
-    let told = std::fs::read_to_string(checkpoint::folder(model).join(DATASET)).ok();
-    let told = told.as_deref().map(Path::new);
-    let beside = Path::new("../dataset");
-    let places = told.into_iter().chain([beside]).map(|path| followed(&whole, path));
-    places.into_iter().find(|place| place.join(manifest::FILE).is_file())
+    let whole = model.canonicalize().ok()?;
+    let told = std::fs::read_to_string(checkpoint::folder(&whole).join(DATASET)).ok();
+    let ways = told.as_deref().into_iter().chain(["../dataset"]);
+    let mut places = ways.filter_map(|way| whole.join(way).canonicalize().ok());
+    places.find(|place| is_of(&whole, place))
 }
 
-/// Where a path leads from a folder, by its words alone.
-fn followed(from: &Path, path: &Path) -> PathBuf {
-    let mut found = from.to_owned();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(found.pop()),
-            part => found.push(part),
-        }
-    }
-    found
+/// Whether a dataset is the one that the report of a training names, or none is named.
+fn is_of(model: &Path, dataset: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(dataset.join(manifest::FILE)) else { return false };
+    let report = std::fs::read(model.join(REPORT)).ok();
+    let report = report.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).unwrap_or_default();
+    report["dataset"].as_str().is_none_or(|named| named == blake3::hash(&bytes).to_hex().as_str())
 }
 
-/// Takes away all that a training has written in a folder, so that the next one begins at its first step.
+/// Takes away all that a training has written in a folder, and what was measured of its model, so that the next one begins at its first step.
 ///
 /// # Errors
 /// What the system refuses.
@@ -66,15 +65,14 @@ pub(super) fn restart(out: &Path) -> Result<(), TrainError> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(TrainError::io(path)(error)),
         _ => Ok(()),
     };
-    // The report first: without it, what is left is an unfinished training.
-    let report = out.join(REPORT);
-    gone(&report, std::fs::remove_file(&report))?;
+    let files = FILES.iter().map(|name| out.join(name)).chain(evaluations(out)?);
+    // The report is the first: without it, what is left is an unfinished training.
+    files.into_iter().try_for_each(|file| gone(&file, std::fs::remove_file(&file)))?;
     let checkpoints = checkpoint::folder(out);
-    gone(&checkpoints, std::fs::remove_dir_all(&checkpoints))?;
-    FILES.iter().map(|name| out.join(name)).try_for_each(|file| gone(&file, std::fs::remove_file(&file)))
+    gone(&checkpoints, std::fs::remove_dir_all(&checkpoints))
 }
 
-/// The path from one folder to another; both are absolute.
+/// The way from one folder to another; both are absolute, without links.
 fn between(from: &Path, to: &Path) -> PathBuf {
     let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -89,24 +87,35 @@ mod tests {
     use crate::testing::Folder;
 
     #[test]
-    fn a_path_between_two_folders() {
+    fn a_way_between_two_folders() {
         let told = [("/w/model", "/w/dataset"), ("/w/a/b", "/w"), ("/w", "/w/dataset"), ("/a", "/b/c")];
         let told = told.map(|(from, to)| between(from.as_ref(), to.as_ref()).display().to_string());
         assert_eq!(told, ["../dataset", "../..", "dataset", "../b/c"]);
     }
 
     #[test]
-    fn a_dataset_is_found_again_while_it_lies_there() {
-        let folder = Folder::new("place");
+    fn a_dataset_is_found_again_while_it_lies_there_and_is_the_one() {
+        let folder = Folder::new("beside");
         let (data, out) = (folder.0.join("data/set"), folder.0.join("models/one"));
         std::fs::create_dir_all(checkpoint::folder(&out)).unwrap();
         std::fs::create_dir_all(&data).unwrap();
+        std::fs::create_dir_all(folder.0.join("models/dataset")).unwrap();
         assert_eq!(dataset_of(&out), None);
-        remember(&out, &data).unwrap();
+        // Up and down again is the same way.
+        remember(&out.join("../one"), &data).unwrap();
         assert_eq!(dataset_of(&out), None);
         std::fs::write(data.join(manifest::FILE), "{}").unwrap();
-        assert_eq!(dataset_of(&out), Some(data));
+        assert_eq!(dataset_of(&out), Some(data.canonicalize().unwrap()));
+        assert_eq!(dataset_of(&out.join("checkpoints/..")), dataset_of(&out));
+        let report = format!("{{\"dataset\": \"{}\"}}", blake3::hash(b"{}").to_hex());
+        std::fs::write(out.join(REPORT), report).unwrap();
+        assert!(dataset_of(&out).is_some());
+        // The one beside the model is another one.
+        std::fs::remove_file(data.join(manifest::FILE)).unwrap();
+        std::fs::write(folder.0.join("models/dataset").join(manifest::FILE), "{ }").unwrap();
+        assert_eq!(dataset_of(&out), None);
+        std::fs::write(out.join("eval.json"), "{}").unwrap();
         restart(&out).unwrap();
-        assert_eq!((dataset_of(&out), checkpoint::folder(&out).exists()), (None, false));
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
     }
 }

@@ -47,6 +47,20 @@ pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
     Ok(Some(hasher.finalize().to_hex().to_string()))
 }
 
+/// Refuses a beginning that cannot be: a model to go on from that is damaged, does not fit, or lies in `out`, which is emptied.
+pub(super) fn check(dataset: &Dataset, out: &Path, config: &Config) -> Result<(), TrainError> {
+    let from = &config.init_from.0;
+    if config.init_from.is_empty() {
+        return Ok(());
+    }
+    if from.canonicalize().ok().is_some_and(|from| Some(from) == out.canonicalize().ok()) {
+        let message =
+            "`init_from` is the folder that is emptied for a new training; write to another one".into();
+        return Err(TrainError::Config { message });
+    }
+    tensors(from, &shape(config, dataset)?, dataset).map(drop)
+}
+
 /// The tensors of the model in `folder`, which must have the shape that the settings say and the tokenizer of the dataset.
 ///
 /// The context may be another where positions have no tensor.

@@ -3,14 +3,14 @@
 //! The output folder holds `checkpoints/`, `metrics.jsonl` and, at the end, the same as Parquet and the model: `config.json`,
 //! `model.safetensors`, `tokenizer.json` and `training.json`, which is written last: a folder without it is an unfinished training.
 
+mod beside;
 mod clock;
 mod initial;
-mod place;
 mod report;
 mod spike;
 mod stop;
 
-pub use place::dataset_of;
+pub use beside::dataset_of;
 pub use report::{REPORT, SourceReport, TrainReport};
 pub use stop::{Cause, Stop};
 
@@ -50,7 +50,7 @@ pub fn run(
     config: &Config,
     observer: &dyn TrainObserver,
 ) -> Result<TrainReport, TrainError> {
-    run_how(How::default(), dataset, out, config, observer)
+    run_with(How::default(), dataset, out, config, observer)
 }
 
 /// The same beside others in this process, in its part of the memory.
@@ -80,7 +80,7 @@ pub struct How {
 ///
 /// # Errors
 /// Those of [`run`], and a place that is not there.
-pub fn run_how(
+pub fn run_with(
     how: How,
     dataset: &Path,
     out: &Path,
@@ -102,9 +102,10 @@ fn run_in(
     let bytes = Bytes::of_dataset(&dataset)?;
     device::check(how.place, &dataset, config, room)?;
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-    // Not before it is known that another training can begin.
     if how.restart {
-        place::restart(out)?;
+        // What there is goes when it is known that another training can begin.
+        initial::check(&dataset, out, config)?;
+        beside::restart(out)?;
     }
     let mut training = Training::open((&dataset, bytes), out, config, how.place, observer)?;
     if let Some(report) = training.ended.take() {
@@ -176,7 +177,7 @@ impl<'a> Training<'a> {
             optimizer.restore(moments)?;
         }
         let engine = Engine::open(place, &model, &optimizer)?;
-        place::remember(out, dataset.folder())?;
+        beside::remember(out, dataset.folder())?;
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
         let ended = if state.step == state.steps { report::of_ended(out) } else { None };

@@ -1,7 +1,7 @@
 //! `gristmill align dpo|reward|grpo`: settings and rows in, a model folder and a report out.
 
 use super::rows::{Found, Reading, read_pairs, read_tasks};
-use crate::cli::place;
+use crate::cli::folders;
 use crate::cli::progress::Progress;
 use crate::cli::stage;
 use crate::cli::wrong::{self, Trouble};
@@ -152,7 +152,7 @@ pub(super) fn work(
     (template, tokenizer_config): (Option<&str>, Option<&[u8]>),
     way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
 ) -> ExitCode {
-    if let Err(trouble) = place::assert_for_model(&flags.out) {
+    if let Err(trouble) = folders::assert_for_model(&flags.out) {
         return trouble.tell();
     }
     let listener = flags.progress.start();
@@ -209,7 +209,7 @@ fn found<R>(
     model: &Path,
     read: impl FnOnce(&Path) -> Result<Found<R>, Trouble>,
 ) -> Result<(PathBuf, Found<R>), ExitCode> {
-    let folder = place::model(model).map_err(Trouble::tell)?;
+    let folder = folders::model(model).map_err(Trouble::tell)?;
     let found = read(&folder).map_err(Trouble::tell)?;
     Ok((folder, found))
 }

@@ -2,8 +2,8 @@
 
 use super::method::rules;
 use super::rows::{Found, Reading, read_tasks};
+use crate::cli::folders;
 use crate::cli::output::{emit_json, fail};
-use crate::cli::place;
 use crate::cli::wrong;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         held_out_share: 1.0,
         skip_bad: args.skip_bad,
     };
-    let found = place::model(&args.model)
+    let found = folders::model(&args.model)
         .and_then(|folder| Ok((read_tasks(&folder, &args.tasks, &reading, None)?, folder)));
     let (Found { rows, .. }, folder) = match found {
         Ok(found) => found,

@@ -3,7 +3,7 @@
 use super::chats::Chats;
 use super::method::{Flags, common, work};
 use crate::cli::build::Works;
-use crate::cli::place;
+use crate::cli::folders;
 use crate::cli::wrong::{self, Trouble};
 use crate::cli::{environment, funnel};
 use model::align::limits;
@@ -46,10 +46,10 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Ok(common) => common,
         Err(code) => return code,
     };
-    let found = place::model(&args.model).and_then(|folder| {
-        place::assert_for_model(&args.flags.out)?;
+    let found = folders::model(&args.model).and_then(|folder| {
+        folders::assert_for_model(&args.flags.out)?;
         let dataset =
-            if args.data.is_dir() { place::dataset(&args.data)? } else { build(args, &folder, kinds)? };
+            if args.data.is_dir() { folders::dataset(&args.data)? } else { build(args, &folder, kinds)? };
         let limits = limits(&folder)?;
         Ok((folder, dataset, limits))
     });
@@ -96,9 +96,10 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, Trouble> 
         Works { workdir: Some(workdir.clone()), threads: 0, memory_mib: 512, progress: args.flags.progress };
     let options = works.options(&dag.name, recipe.base());
     let report = works.run(&dag, &options).map_err(|error| error.to_string())?;
-    funnel::warn(&report, args.flags.progress);
+    let dataset = Workdir(workdir.clone()).dataset();
+    funnel::warn(&report, &dataset, args.flags.progress);
     tell_dropped(&report, &workdir);
-    Ok(Workdir(workdir).dataset())
+    Ok(dataset)
 }
 
 /// Chats that are not learned, by reason.

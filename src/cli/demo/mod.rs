@@ -9,8 +9,8 @@ mod site;
 
 use super::build::{Works, summary};
 use super::curve::Watched;
+use super::folders::MODEL;
 use super::output::emit_json;
-use super::place::MODEL;
 use super::progress::Progress;
 use super::{environment, funnel, train, wrong};
 use model::generate::{Sampler, Sampling};
@@ -105,7 +105,7 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
     if !args.json {
         println!();
         summary(&report, &options);
-        funnel::warn(&report, args.progress);
+        funnel::warn(&report, &dataset, args.progress);
         address = sample::show(&dataset)?;
     }
     let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;

@@ -1,7 +1,7 @@
 //! `gristmill eval --human A --human B …`: a blind sheet for people to rate, and `--ratings` with `--key`: what filled sheets say.
 
+use crate::cli::folders;
 use crate::cli::output::emit_json;
-use crate::cli::place;
 use crate::cli::wrong::{self, Trouble};
 use model::eval::human::{self, Key, Pair, Row, Verdicts};
 use model::eval::prompts;
@@ -74,7 +74,7 @@ fn write(args: &Args, prompts: &Path, out: &Path) -> Result<(usize, PathBuf), Tr
     let prompts = prompts::read(prompts)?;
     let mut answers = Vec::new();
     for path in &args.human {
-        let sampler = Sampler::open(&place::model(path)?)?;
+        let sampler = Sampler::open(&folders::model(path)?)?;
         let of = |(number, prompt): (usize, &String)| {
             let sampling = Sampling {
                 tokens_max: args.answer_tokens,

@@ -84,9 +84,9 @@ pub(super) fn run(
     match answers(args, &chosen, model, rows) {
         Ok((asked, seconds)) => {
             let written = out.map_or(Ok(()), |path| samples(path, &asked));
-            let found = written.and_then(|()| match dataset.filter(|_| args.contamination) {
-                Some(dataset) => contamination::look(dataset, &asked),
-                None => Ok(Vec::new()),
+            let found = written.and_then(|()| match args.contamination {
+                true => contamination::look(dataset.expect("a dataset that is read was asked for"), &asked),
+                false => Ok(Vec::new()),
             });
             match found {
                 Ok(found) => show(&asked, &seconds, &found, json),

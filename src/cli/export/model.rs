@@ -1,8 +1,8 @@
 //! A model for `transformers` or llama.cpp.
 
 use super::{Args, Dtype, Format};
+use crate::cli::folders;
 use crate::cli::output::{emit, emit_json};
-use crate::cli::place;
 use crate::cli::wrong;
 use model::export::{Exported, Kind, Precision, Request, To, export};
 use pipeline::inspect::layout::{bytes, thousands};
@@ -28,15 +28,18 @@ pub(super) fn run(args: &Args) -> ExitCode {
             Err(error) => return wrong::misused(format!("{}: {error}", path.display())),
         },
     };
-    let folder = match place::model(&args.source) {
+    let folder = match folders::model(&args.source) {
         Ok(folder) => folder,
+        Err(trouble) => return trouble.tell(),
+    };
+    let dataset = match args.dataset.as_deref().map(folders::dataset).transpose() {
+        Ok(dataset) => dataset,
         Err(trouble) => return trouble.tell(),
     };
     if let Err(trouble) = wrong::free(&args.out) {
         return trouble.tell();
     }
-    let request =
-        Request { to, dataset: args.dataset.as_deref(), parity: args.parity.as_deref(), texts: &texts };
+    let request = Request { to, dataset: dataset.as_deref(), parity: args.parity.as_deref(), texts: &texts };
     match export(&folder, &args.out, &request) {
         Ok(exported) if args.json => emit_json(&exported, ExitCode::SUCCESS),
         Ok(exported) => emit(&text(&exported, args), ExitCode::SUCCESS),
