@@ -38,8 +38,8 @@ const LISTED_MAX: usize = 12;
 /// Letters that two words must begin with to be alike.
 const BEGINNING: usize = 3;
 
-/// The name that was meant by `word`: the one that other programs call so, else the one with these initials, else the nearest within a third
-/// of its length in edits (Levenshtein).
+/// The name that was meant by `word`: the one that other programs call so, else the one with these initials, else the one of the same words in
+/// another order, else the nearest within a third of its length in edits (Levenshtein).
 pub fn closest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let names: Vec<&str> = names.collect();
     let elsewhere = ELSEWHERE.iter().find(|(_, others)| others.contains(&word));
@@ -48,6 +48,14 @@ pub fn closest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&
     }
     let mut named = names.iter().filter(|name| word.len() <= INITIALS_MAX && has_initials(name, word));
     if let (Some(name), None) = (named.next(), named.next()) {
+        return Some(name);
+    }
+    let sorted = |name: &str| {
+        let mut parts: Vec<&str> = name.split('_').collect();
+        parts.sort_unstable();
+        parts.join("_")
+    };
+    if let Some(name) = names.iter().find(|name| name.contains('_') && sorted(name) == sorted(word)) {
         return Some(name);
     }
     let near = names.into_iter().map(|name| (edits(word, name), name));
@@ -108,6 +116,7 @@ mod tests {
             ("hidden_size", Some("width")),
             ("block_size", Some("length")),
             ("learning_rat", Some("learning_rate")),
+            ("rate_learning", Some("learning_rate")),
             ("L1", Some("l1")),
             ("n_layer", None),
             ("tokenizer", None),

@@ -168,7 +168,7 @@ impl Scale {
         let planned = bench.plan(&rung, tokens, rate.at(rung.parameters), "");
         let at = (rung.parameters as f64, (planned.config.steps * step_tokens) as f64);
         let prediction = law.predict(&points, joint, at);
-        let settings = toml(&planned.config);
+        let settings = toml(&planned.config, &["learning_rate"]);
         let check = if self.check { bench.train(vec![planned])?.pop() } else { None };
         let last = runs.last().expect("a ladder has trainings");
         let report = ScaleReport {

@@ -145,9 +145,10 @@ impl Sweep {
                 break;
             }
         }
+        let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
         let best = reports.first().filter(|report| report.figure().is_some());
         let best = best.map(|report| self.config(&report.values)).transpose()?;
-        let report = SweepReport::new(reports, best.as_ref());
+        let report = SweepReport::new(reports, best.as_ref(), &swept);
         report.write(out)?;
         Ok(report)
     }

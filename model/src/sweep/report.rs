@@ -92,8 +92,9 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
-    pub(super) fn new(trials: Vec<TrialReport>, best: Option<&Config>) -> Self {
-        Self { trials, best: best.map(toml) }
+    /// `swept` are the keys of the grid, which stand in the best settings even where a default won.
+    pub(super) fn new(trials: Vec<TrialReport>, best: Option<&Config>, swept: &[&str]) -> Self {
+        Self { trials, best: best.map(|best| toml(best, swept)) }
     }
 
     /// Writes it below `out`.
@@ -150,10 +151,12 @@ impl SweepReport {
     }
 }
 
-/// `[train]` with every key that is not at its default. What a preset set stands as its own keys: settled settings need no preset.
-pub(crate) fn toml(config: &Config) -> String {
+/// `[train]` with every key that is not at its default, and those of `always`. What a preset set stands as its own keys: settled settings need no preset.
+pub(crate) fn toml(config: &Config, always: &[&str]) -> String {
     let table = config.table();
-    let set = |key: &&Key| key.name != "preset" && table[key.name] != (key.default)();
+    let set = |key: &&Key| {
+        key.name != "preset" && (table[key.name] != (key.default)() || always.contains(&key.name))
+    };
     let set = Config::KEYS.iter().filter(set);
     let lines: String = set.map(|key| format!("{} = {}\n", key.name, table[key.name])).collect();
     format!("[train]\n{lines}")

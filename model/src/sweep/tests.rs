@@ -136,7 +136,7 @@ fn a_preset_lies_beneath_the_settings_of_trials_and_is_written_out_in_the_best()
     let config = sweep.config(&[]).unwrap();
     // `layers` is set, and so not the preset's 3.
     assert_eq!((config.mixers.as_deref(), config.window, config.layers), (Some("rra"), Some(128), 1));
-    let best = toml(&config);
+    let best = toml(&config, &[]);
     assert!(best.contains("mixers = \"rra\"\n") && !best.contains("preset"), "{best}");
     let table: toml::Table = best.parse().unwrap();
     let pairs = table["train"].as_table().unwrap().clone().into_iter().collect();

@@ -85,7 +85,17 @@ fn surprising(node: &Node, counts: &Counts) -> Option<Surprising> {
 }
 
 fn deed(node: &Node, counts: &Counts) -> Option<Deed> {
-    if !matches!(node.made, Made::Stage(_) | Made::Global(_)) || counts.rows_in == 0 {
+    if counts.rows_in == 0 {
+        return None;
+    }
+    let dropped = counts.dropped_rows();
+    let most = dropped as f64 > DROPPED_MAX * counts.rows_in as f64;
+    if matches!(node.made, Made::Source(_)) {
+        // A source of which nothing is left was read in a wrong way, however few its rows are.
+        let is_lost = dropped == counts.rows_in || most && counts.rows_in >= ROWS_MIN;
+        return is_lost.then_some(Deed::DroppedMost);
+    }
+    if !matches!(node.made, Made::Stage(_) | Made::Global(_)) {
         return None;
     }
     if counts.blank == counts.rows_in {
@@ -94,9 +104,7 @@ fn deed(node: &Node, counts: &Counts) -> Option<Deed> {
     if counts.rows_in < ROWS_MIN {
         return None;
     }
-    let dropped = counts.dropped_rows();
     let untouched = dropped == 0 && counts.edited == 0 && node.input == node.output;
-    let most = dropped as f64 > DROPPED_MAX * counts.rows_in as f64;
     untouched.then_some(Deed::TouchedNothing).or_else(|| most.then_some(Deed::DroppedMost))
 }
 

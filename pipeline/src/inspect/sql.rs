@@ -36,6 +36,14 @@ pub fn sql(
     query: &str,
     rows_max: Option<u64>,
 ) -> Result<Sql, InspectError> {
+    let verb = query.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    if !["select", "with", "show", "explain", ""].iter().any(|reads| verb.eq_ignore_ascii_case(reads)) {
+        let message = format!("`{verb}` is not for looking at tables");
+        return Err(InspectError::question(
+            message,
+            "begin with `select` or `with`; nothing is changed here",
+        ));
+    }
     let mut context = SQLContext::new();
     let mut columns: Vec<(&str, Vec<String>)> = Vec::new();
     for (name, table) in tables {
@@ -179,6 +187,10 @@ fn mistake(error: &PolarsError, tables: &[(&str, Vec<String>)]) -> InspectError 
             "give each a name of its own: `select count(*) as rows, min(value) as least …`".to_owned(),
         );
     }
+    let near = match unknown {
+        Some("dropped") => Some("no document was dropped; ".to_owned()),
+        _ => near,
+    };
     let help = format!("{}tables and their columns:\n    {}", near.unwrap_or_default(), there.join("\n    "));
     InspectError::question(format!("SQL: {message}"), help)
 }

@@ -174,6 +174,11 @@ pub(crate) fn load(file: &Path) -> Result<String, Mistakes> {
         ));
     }
     let bytes = std::fs::read(file).map_err(|e| refused(&e))?;
+    // A line of JSON would be a mistake for each of its words.
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let help = "a recipe is TOML; the documents go under `paths` of a source".to_owned();
+        return Err(told("begins as JSON does".to_owned(), help));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let byte = error.as_bytes()[at];
