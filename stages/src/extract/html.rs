@@ -55,6 +55,16 @@ choice! {
 }
 
 choice! {
+    /// What chooses the main content.
+    pub enum Choose {
+        /// A model that has learned from pages of many kinds.
+        Model = "model",
+        /// The rules of a reading mode: one article, without title, comments and what is around it.
+        Reader = "reader",
+    }
+}
+
+choice! {
     /// What becomes of a part of a page.
     pub enum Keep {
         /// What is most useful by what the model has learned: on a page of comments they are the content.
@@ -92,6 +102,8 @@ config! {
         image_alt: bool = false;
         /// Whether the boilerplate goes; else all visible text is kept.
         main_content: bool = true;
+        /// What chooses the main content.
+        choose: Choose = Choose::Model;
         /// Whether the choice of the main content leans to precision or to recall.
         focus: Focus = Focus::Balanced;
         /// Whether the heading that is the title is a part of the text.
@@ -253,7 +265,7 @@ impl Extractor {
     }
 
     fn policy(&self) -> Policy {
-        let Config { title, byline, comments, captions, facts, focus, .. } = &self.config;
+        let Config { choose, title, byline, comments, captions, facts, focus, .. } = &self.config;
         let kept = |keep: Keep| match keep {
             Keep::Auto => None,
             Keep::Always => Some(true),
@@ -261,6 +273,7 @@ impl Extractor {
         };
         Policy {
             lean: focus.lean(),
+            reader: *choose == Choose::Reader,
             title: kept(*title),
             byline: kept(*byline),
             comments: kept(*comments),

@@ -57,6 +57,8 @@ fn parts_stay_or_go_as_they_are_told() {
         }
         assert!(text(all).contains(PROSE));
     }
+    let reader = text(Config { choose: Choose::Reader, ..Config::default() });
+    assert!(reader.contains(PROSE) && !reader.contains("I was there"), "{reader}");
     let facts = extract(&html, None, &Config { facts: true, ..Config::default() });
     assert_eq!((facts.author.as_deref(), facts.date.as_deref()), (Some("Ann Lee"), Some("2024-05-31")));
     assert_eq!(facts.page_type, Some(PageType::Article));

@@ -8,6 +8,7 @@ use super::super::page::Page;
 use super::super::tag::Tag;
 use super::super::words::{Hint, Hints};
 use super::facts::{Facts, each_word};
+use super::groups::{TAGS, group};
 use super::reader::{self, View};
 use super::shape::{Shape, Sums};
 use schemas::hash::FastMap;
@@ -47,37 +48,6 @@ const HINTS: [Hint; 10] = [
     Hint::Caption,
 ];
 
-/// Groups of tags whose nearest bearer counts.
-const TAGS: usize = 22;
-
-const fn group(tag: Tag) -> Option<usize> {
-    Some(match tag {
-        Tag::P => 0,
-        Tag::Li => 1,
-        Tag::Td | Tag::Th => 2,
-        Tag::Table => 3,
-        Tag::Blockquote => 4,
-        Tag::Pre | Tag::Code => 5,
-        Tag::Article => 6,
-        Tag::Main => 7,
-        Tag::Section => 8,
-        Tag::Aside => 9,
-        Tag::Footer => 10,
-        Tag::Header => 11,
-        Tag::Nav | Tag::Menu => 12,
-        Tag::Form => 13,
-        Tag::Button => 14,
-        Tag::Figure | Tag::Figcaption => 15,
-        Tag::Dl | Tag::Dt | Tag::Dd => 16,
-        Tag::A => 17,
-        Tag::Details | Tag::Summary => 18,
-        Tag::Label => 19,
-        Tag::Noscript => 20,
-        Tag::Ul | Tag::Ol => 21,
-        _ => return None,
-    })
-}
-
 struct Describer<'p, 'a> {
     page: &'p Page<'a>,
     hints: &'p [Hints],
@@ -105,6 +75,8 @@ pub(crate) struct Rows {
     pub(crate) values: Vec<f32>,
     /// The block that is the title.
     pub(crate) title: Option<usize>,
+    /// Whether a reading mode would show each block.
+    pub(crate) shown: Vec<bool>,
 }
 
 impl Rows {
@@ -156,7 +128,7 @@ pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str
         to_paragraph,
     };
     let values = describer.describe(stride);
-    Rows { values, title: describer.title }
+    Rows { values, title: describer.title, shown: describer.views.iter().map(View::kept).collect() }
 }
 
 /// Likeness to the title (share of the words of both) and to the description (share of the block's words).

@@ -6,6 +6,7 @@
 
 mod facts;
 mod features;
+mod groups;
 mod model;
 mod parts;
 mod reader;
@@ -38,6 +39,8 @@ const COMMENTS_MIN: f32 = 0.05;
 pub(crate) struct Policy {
     /// The β of the F measure: below one precision is preferred, above one recall.
     pub(crate) lean: f32,
+    /// Whether the rules of a reading mode choose, and not the model.
+    pub(crate) reader: bool,
     /// Whether a part stays or goes whatever the model says.
     pub(crate) title: Option<bool>,
     pub(crate) byline: Option<bool>,
@@ -90,13 +93,18 @@ pub(crate) fn choose(
     // A few rows at a time, which stay in the cache while all trees pass over them.
     let asked = rows.values.chunks(ROWS * WIDTH).flat_map(|rows| model.blocks.probabilities(rows));
     let probable: Vec<f32> = asked.flat_map(|p| repeat_n(p, stride)).take(blocks.len()).collect();
-    let (least, confidence) = threshold(blocks, &probable, policy.lean);
-    let mut chosen = at_least(blocks, &probable, least);
+    let (least, mut confidence) = threshold(blocks, &probable, policy.lean);
+    let mut chosen: Vec<bool> =
+        if policy.reader { rows.shown.clone() } else { probable.iter().map(|p| *p >= least).collect() };
+    with_headings(blocks, &mut chosen);
+    if policy.reader {
+        confidence = expected(blocks, &probable, &chosen);
+    }
     if policy.is_asked() {
         let parts = parts::parts(page, &pruned.hints, blocks, rows.title);
         for (at, part) in parts.into_iter().enumerate() {
             // What surrounds comments (buttons, forms) is no part of them.
-            let is_likely = part != Part::Comments || probable[at] >= COMMENTS_MIN;
+            let is_likely = part != Part::Comments || probable[at] >= COMMENTS_MIN || blocks[at].is_prose();
             chosen[at] = policy.of(part).map_or(chosen[at], |keep| keep && (is_likely || chosen[at]));
         }
     }
@@ -106,19 +114,31 @@ pub(crate) fn choose(
     choice
 }
 
-/// Whether each block is probable enough.
-fn at_least(blocks: &[Block], probable: &[f32], least: f32) -> Vec<bool> {
-    let mut chosen: Vec<bool> = probable.iter().map(|p| *p >= least).collect();
-    // A heading stays with the text that it heads.
+/// A heading stays with the text that it heads.
+fn with_headings(blocks: &[Block], chosen: &mut [bool]) {
     for at in (1..blocks.len()).rev() {
         chosen[at - 1] |= chosen[at] && blocks[at - 1].kind == Kind::Heading;
     }
-    chosen
+}
+
+/// What a block counts for.
+fn size(block: &Block) -> f32 {
+    block.words as f32 + 0.01
+}
+
+/// The F measure that a choice is expected to have.
+fn expected(blocks: &[Block], probable: &[f32], chosen: &[bool]) -> f32 {
+    let (mut hit, mut both) = (0.0, 0.0);
+    for ((block, probable), chosen) in blocks.iter().zip(probable).zip(chosen) {
+        hit += if *chosen { probable * size(block) } else { 0.0 };
+        both += size(block) * (probable + f32::from(u8::from(*chosen)));
+    }
+    if both > 0.0 { 2.0 * hit / both } else { 0.0 }
 }
 
 /// The least probability that is kept, and the expected F measure.
 fn threshold(blocks: &[Block], probable: &[f32], lean: f32) -> (f32, f32) {
-    let size = |at: usize| blocks[at].words as f32 + 0.01;
+    let size = |at: usize| size(&blocks[at]);
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by(|a, b| probable[*b].total_cmp(&probable[*a]));
     let total: f32 = order.iter().map(|&at| probable[at] * size(at)).sum();
