@@ -1,14 +1,14 @@
 //! Extracts pages from gzipped JSON lines for a scorer: `extract_pages [--folds DATA] IN.jsonl.gz... > PRED.jsonl`.
 //!
 //! Each line in has `id`, `html` and perhaps `url`; each line out has `id`, `text` (plain), `markdown`, `title`,
-//! `confidence` and `cpu_s`, the seconds of one extraction. Folders are read as their `.html` files, for speed.
+//! `confidence`, `page_type`, `author`, `date` and `cpu_s`, the seconds of one extraction. Folders are read as their `.html` files, for speed.
 //!
 //! With `--folds`, the pages are cut into five parts by host, and each part is extracted with weights learned from the
 //! other four of the folder DATA, as `gristmill fit extract.html --set folds=5 --set fold=N` makes them: what is to be
 //! expected of pages that nothing was learned from.
 
 use flate2::read::MultiGzDecoder;
-use gristmill_stages::extract::html::{Config, Extractor, FIT, Format, fold};
+use gristmill_stages::extract::html::{Config, Extractor, FIT, Format, PageType, fold};
 use schemas::Settings;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -32,7 +32,7 @@ impl Model {
             None => Some(Extractor::new(config)),
         };
         let plain = Config { format: Format::Plain, ..Config::default() };
-        Some(Self { marked: of(Config::default())?, plain: of(plain)? })
+        Some(Self { marked: of(Config { facts: true, ..Config::default() })?, plain: of(plain)? })
     }
 
     /// Learned from all parts of a folder but one.
@@ -104,6 +104,7 @@ fn record(
     let row = json!({
         "id": id, "text": plain.text, "markdown": marked.text, "title": marked.title,
         "confidence": marked.confidence, "link_density": marked.link_density, "cpu_s": cpu_s,
+        "page_type": marked.page_type.map(PageType::name), "author": marked.author, "date": marked.date,
     });
     writeln!(out, "{row}")
 }

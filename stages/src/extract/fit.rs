@@ -3,7 +3,7 @@
 mod gold;
 mod lesson;
 
-use super::content::WIDTH;
+use super::content::{self, Model, PAGE, PageType, WIDTH};
 use crate::text::files::listed;
 use crate::text::trees::fit::{Plan, Table, fit as boost};
 use flate2::read::MultiGzDecoder;
@@ -55,18 +55,22 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     if config.data.is_empty() {
         return Err(wrong("name the folder to learn from".into()));
     }
-    let mut all = Lesson::default();
-    let (mut pages, mut held_out) = (0, 0);
+    let mut all: Vec<Lesson> = Vec::new();
+    let mut held_out = 0;
     for path in listed(&settings.resolve(&config.data), &[".jsonl.gz"]).map_err(wrong)? {
-        let learned =
-            learn(&path, &config, &mut all).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
-        pages += learned.0;
-        held_out += learned.1;
+        held_out += learn(&path, &config, &mut all).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
     }
-    if all.targets.is_empty() {
+    let rows = all.iter().flat_map(|lesson| &lesson.weights).filter(|weight| **weight > 0.0).count();
+    if rows == 0 {
         return Err(wrong("no page has a gold text or snippets".into()));
     }
-    let plan = Plan {
+    let bytes = Model::write(&[blocks(&all, &config), types(&all, &config)]);
+    let facts = [("pages", all.len()), ("held_out", held_out), ("rows", rows)];
+    Ok(Fitted { bytes, facts: facts.map(|(name, count)| (name, count.to_string())).to_vec() })
+}
+
+const fn plan(config: &Config) -> Plan {
+    Plan {
         trees: config.trees as usize,
         depth: config.depth as usize,
         seed: config.seed,
@@ -75,20 +79,43 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
         columns: 0.4,
         calm: 5.0,
         leaf_min: 40,
-    };
-    let bytes = boost(&Table::new(&all.values, WIDTH), &all.targets, &all.weights, &plan);
-    let facts = [("pages", pages), ("held_out", held_out), ("rows", all.targets.len())];
-    Ok(Fitted { bytes, facts: facts.map(|(name, count)| (name, count.to_string())).to_vec() })
+    }
 }
 
-/// Adds the rows of a file that weigh something; pages learned from, and pages of the part that is held out.
-fn learn(path: &Path, config: &Config, all: &mut Lesson) -> Result<(usize, usize), String> {
+/// The model of a block.
+fn blocks(all: &[Lesson], config: &Config) -> Vec<u8> {
+    let (mut values, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+    for lesson in all {
+        for (at, weight) in lesson.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+            values.extend_from_slice(&lesson.rows.values[at * WIDTH..(at + 1) * WIDTH]);
+            targets.push(lesson.targets[at]);
+            weights.push(*weight);
+        }
+    }
+    boost(&Table::new(&values, WIDTH), &targets, &weights, &plan(config))
+}
+
+/// The model of the kind of a page; one that knows nothing where no page tells its kind.
+fn types(all: &[Lesson], config: &Config) -> Vec<u8> {
+    let (mut values, mut targets) = (Vec::new(), Vec::new());
+    for lesson in all {
+        let (Some(kind), Some(page)) = (lesson.page_type, lesson.rows.page()) else { continue };
+        values.extend(content::type_rows(page));
+        targets.extend(PageType::ALL.map(|other| f32::from(u8::from(other == kind))));
+    }
+    let plan = Plan { leaf_min: 10, columns: 0.6, ..plan(config) };
+    let weights = vec![1.0; targets.len()];
+    boost(&Table::new(&values, PAGE + PageType::ALL.len()), &targets, &weights, &plan)
+}
+
+/// Adds the pages of a file; how many are of the part that is held out.
+fn learn(path: &Path, config: &Config, all: &mut Vec<Lesson>) -> Result<usize, String> {
     let mut lines = BufReader::new(MultiGzDecoder::new(File::open(path).map_err(|e| e.to_string())?)).lines();
-    let (mut learned, mut held_out) = (0, 0);
+    let mut held_out = 0;
     loop {
         let batch = lines.by_ref().take(PAGES).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         if batch.is_empty() {
-            return Ok((learned, held_out));
+            return Ok(held_out);
         }
         let lessons: Result<Vec<Option<Lesson>>, serde_json::Error> = batch
             .par_iter()
@@ -99,15 +126,9 @@ fn learn(path: &Path, config: &Config, all: &mut Lesson) -> Result<(usize, usize
             })
             .collect();
         for lesson in lessons.map_err(|e| e.to_string())? {
-            let Some(lesson) = lesson else {
-                held_out += 1;
-                continue;
-            };
-            learned += 1;
-            for (at, weight) in lesson.weights.iter().enumerate().filter(|(_, w)| **w > 0.0) {
-                all.values.extend_from_slice(&lesson.values[at * WIDTH..(at + 1) * WIDTH]);
-                all.targets.push(lesson.targets[at]);
-                all.weights.push(*weight);
+            match lesson {
+                Some(lesson) => all.push(lesson),
+                None => held_out += 1,
             }
         }
     }

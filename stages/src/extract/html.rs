@@ -9,9 +9,10 @@
 //! <title>A</title>                                                           → drop empty (0, limit 1)
 //! ```
 
+pub use super::content::PageType;
+use super::content::{Model, Policy};
 pub use super::fit::{FIT, fold};
-use super::{block, charset, content, guard, markdown, page, prune, title};
-use crate::text::trees::Trees;
+use super::{about, block, charset, content, guard, markdown, page, prune, title};
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use schemas::{
@@ -53,6 +54,28 @@ choice! {
     }
 }
 
+choice! {
+    /// What chooses the main content.
+    pub enum Choose {
+        /// A model that has learned from pages of many kinds.
+        Model = "model",
+        /// The rules of a reading mode: one article, without title, comments and what is around it.
+        Reader = "reader",
+    }
+}
+
+choice! {
+    /// What becomes of a part of a page.
+    pub enum Keep {
+        /// What is most useful by what the model has learned: on a page of comments they are the content.
+        Auto = "auto",
+        /// It is kept.
+        Always = "always",
+        /// It goes.
+        Never = "never",
+    }
+}
+
 impl Focus {
     /// The β of the F measure whose expectation is made as large as it gets. A little below one is what does best
     /// under F1 itself: probabilities of whole pages are less sure than those of blocks.
@@ -79,8 +102,20 @@ config! {
         image_alt: bool = false;
         /// Whether the boilerplate goes; else all visible text is kept.
         main_content: bool = true;
+        /// What chooses the main content.
+        choose: Choose = Choose::Model;
         /// Whether the choice of the main content leans to precision or to recall.
         focus: Focus = Focus::Balanced;
+        /// Whether the heading that is the title is a part of the text.
+        title: Keep = Keep::Auto;
+        /// Whether lines of author, date and tags are.
+        byline: Keep = Keep::Auto;
+        /// Whether what readers wrote below a page is.
+        comments: Keep = Keep::Auto;
+        /// Whether captions of pictures are.
+        captions: Keep = Keep::Auto;
+        /// Whether the columns `page_type`, `author` and `date` are added.
+        facts: bool = false;
         /// Weights made by `gristmill fit extract.html`; empty for those that ship.
         weights: FilePath = FilePath::default();
         /// Longest page read, in bytes; the rest is cut off.
@@ -141,7 +176,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 6,
+    version: 7,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -152,8 +187,11 @@ pub const SPEC: Spec = Spec {
 /// expected to be (F measure, 0 to 1).
 const SIGNALS: [&str; 3] = ["text_chars", "link_density", "confidence"];
 
+/// The columns of `facts`.
+const FACTS: [&str; 3] = ["page_type", "author", "date"];
+
 /// What was made of a page.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extracted {
     /// The main content.
     pub text: String,
@@ -163,13 +201,19 @@ pub struct Extracted {
     pub link_density: f64,
     /// The F measure that the choice is expected to have: 0 to 1.
     pub confidence: f64,
+    /// The kind of the page; with `facts`, of a page with text.
+    pub page_type: Option<PageType>,
+    /// Who wrote it, with `facts`.
+    pub author: Option<String>,
+    /// When it was published, as `2024-05-31`, with `facts`.
+    pub date: Option<String>,
 }
 
 /// Settings with the model that they name, ready for pages.
 #[derive(Debug, Clone)]
 pub struct Extractor {
     config: Config,
-    model: Trees,
+    model: Model,
 }
 
 impl Extractor {
@@ -180,7 +224,7 @@ impl Extractor {
 
     /// With weights that `gristmill fit extract.html` made; `None` where they are something else.
     pub fn with_weights(config: Config, weights: &[u8]) -> Option<Self> {
-        let model = Trees::read(weights).filter(|model| model.width() == content::WIDTH)?;
+        let model = Model::read(weights)?;
         Some(Self { config, model })
     }
 
@@ -198,8 +242,14 @@ impl Extractor {
         };
         let pruned = if config.main_content { prune::candidates(&page) } else { prune::prune(&page) };
         let blocks = block::blocks(&page, &pruned.removed);
+        let address = url.unwrap_or_default();
+        let about = if config.facts {
+            about::About::new(&page, &pruned.hints, address)
+        } else {
+            about::About::default()
+        };
         let choice = if config.main_content {
-            content::choose(&page, pruned, &blocks, &self.model, url.unwrap_or_default(), config.focus.lean())
+            content::choose(&page, pruned, &blocks, &self.model, address, &self.policy())
         } else {
             content::all(&page, pruned, &blocks)
         };
@@ -208,6 +258,27 @@ impl Extractor {
             title: title::title(&page, &choice.removed),
             link_density: choice.link_density,
             confidence: choice.confidence,
+            page_type: choice.page_type,
+            author: about.author,
+            date: about.date,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let Config { choose, title, byline, comments, captions, facts, focus, .. } = &self.config;
+        let kept = |keep: Keep| match keep {
+            Keep::Auto => None,
+            Keep::Always => Some(true),
+            Keep::Never => Some(false),
+        };
+        Policy {
+            lean: focus.lean(),
+            reader: *choose == Choose::Reader,
+            title: kept(*title),
+            byline: kept(*byline),
+            comments: kept(*comments),
+            captions: kept(*captions),
+            page_type: *facts,
         }
     }
 }
@@ -234,10 +305,7 @@ impl Extract {
         let binary = binary_share(&decoded);
         if binary > self.0.config.binary_share_max {
             let verdict = dropped(Drop::Binary, binary, self.0.config.binary_share_max);
-            return (
-                verdict,
-                Extracted { text: String::new(), title: None, link_density: 0.0, confidence: 0.0 },
-            );
+            return (verdict, Extracted::default());
         }
         let extracted = self.0.extract(&decoded, url);
         let chars = extracted.text.chars().count() as u64;
@@ -256,12 +324,15 @@ impl Stage for Extract {
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError> {
         column::require(input, column::HTML, &DataType::Binary)?;
         column::require(input, column::TEXT, &DataType::Utf8)?;
+        let facts = if self.0.config.facts { &FACTS[..] } else { &[] };
         let kept = input.fields().iter().filter(|field| {
-            ![column::HTML, column::CONTENT_TYPE, column::TITLE].contains(&field.name().as_str())
+            let name = field.name().as_str();
+            ![column::HTML, column::CONTENT_TYPE, column::TITLE].contains(&name) && !facts.contains(&name)
         });
         let mut fields: Vec<Arc<Field>> = kept.cloned().collect();
         let text = fields.iter().position(|f| f.name() == column::TEXT).unwrap_or(fields.len());
         fields.insert(text, Arc::new(Field::new(column::TITLE, DataType::Utf8, true)));
+        fields.extend(facts.iter().map(|name| Arc::new(Field::new(*name, DataType::Utf8, true))));
         Ok(Arc::new(Schema::new(fields)))
     }
 
@@ -276,6 +347,7 @@ impl Stage for Extract {
         };
         let mut verdicts = Vec::with_capacity(batch.num_rows());
         let (mut texts, mut out_titles) = (StringBuilder::new(), StringBuilder::new());
+        let mut facts = FACTS.map(|_| StringBuilder::new());
         let mut signals = SIGNALS.map(|_| Float64Builder::new());
         for row in 0..batch.num_rows() {
             if pages.is_null(row) && given.is_valid(row) {
@@ -285,6 +357,7 @@ impl Stage for Extract {
                 signals[0].append_value(given.value(row).chars().count() as f64);
                 signals[1].append_null();
                 signals[2].append_null();
+                facts.iter_mut().for_each(StringBuilder::append_null);
                 continue;
             }
             let html = if pages.is_null(row) { &[][..] } else { pages.value(row) };
@@ -293,13 +366,20 @@ impl Stage for Extract {
             signals[0].append_value(made.text.chars().count() as f64);
             signals[1].append_value(made.link_density);
             signals[2].append_value(made.confidence);
+            facts[0].append_option(made.page_type.map(PageType::name));
+            facts[1].append_option(made.author);
+            facts[2].append_option(made.date);
             texts.append_value(made.text);
             out_titles.append_option(made.title.or_else(|| value(titles, row)));
         }
-        let columns: Vec<(String, ArrayRef)> = vec![
+        let mut columns: Vec<(String, ArrayRef)> = vec![
             (column::TEXT.into(), Arc::new(texts.finish())),
             (column::TITLE.into(), Arc::new(out_titles.finish())),
         ];
+        if self.0.config.facts {
+            let made = facts.iter_mut().map(|fact| Arc::new(fact.finish()) as ArrayRef);
+            columns.extend(FACTS.iter().map(|name| (*name).into()).zip(made));
+        }
         let signals =
             SIGNALS.iter().zip(signals).map(|(name, mut s)| (*name, Arc::new(s.finish()) as ArrayRef));
         Ok(Outcome { verdicts, columns, signals: signals.collect() })

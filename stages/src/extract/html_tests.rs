@@ -37,6 +37,57 @@ fn navigation_and_furniture_go() {
 }
 
 #[test]
+fn parts_stay_or_go_as_they_are_told() {
+    let html = format!(
+        "<title>Rivers of the north | Site</title><main><article><h1>Rivers of the north</h1>\
+         <p class=byline>By Ann Lee, 31 May 2024</p>{}<figure><img src=a><figcaption>A river in spring.</figcaption></figure>{0}</article>\
+         <div id=comments><h3>Comments</h3><div class=comment><p>I was there last year, and it was cold. {PROSE}</p></div></div></main>",
+        format!("<p>{PROSE} {PROSE}</p>").repeat(4)
+    );
+    let text = |config: Config| extract(&html, None, &config).text;
+    let parts = ["# Rivers of the north", "By Ann Lee", "I was there last year", "A river in spring."];
+    for keep in [Keep::Always, Keep::Never] {
+        let all = Config { title: keep, byline: keep, comments: keep, captions: keep, ..Config::default() };
+        for (n, part) in parts.into_iter().enumerate() {
+            let mut one = Config::default();
+            *[&mut one.title, &mut one.byline, &mut one.comments, &mut one.captions][n] = keep;
+            for config in [one, all.clone()] {
+                assert_eq!(text(config).contains(part), keep == Keep::Always, "{part}");
+            }
+        }
+        assert!(text(all).contains(PROSE));
+    }
+    let reader = text(Config { choose: Choose::Reader, ..Config::default() });
+    assert!(reader.contains(PROSE) && !reader.contains("I was there"), "{reader}");
+    let facts = extract(&html, None, &Config { facts: true, ..Config::default() });
+    assert_eq!((facts.author.as_deref(), facts.date.as_deref()), (Some("Ann Lee"), Some("2024-05-31")));
+    assert_eq!(facts.page_type, Some(PageType::Article));
+    assert_eq!(extract(&html, None, &Config::default()).page_type, None);
+}
+
+#[test]
+fn facts_are_columns_where_they_are_asked_for() {
+    let html: BinaryArray = vec![Some("<p>a</p><time>31 May 2024</time>".as_bytes()), None].into();
+    let text: StringArray = vec![None, Some("wet")].into();
+    let columns: [(&str, ArrayRef); 2] = [(column::HTML, Arc::new(html)), (column::TEXT, Arc::new(text))];
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true))).unwrap();
+    for (facts, names) in
+        [(true, &["title", "text", "page_type", "author", "date"][..]), (false, &["title", "text"])]
+    {
+        let stage = Extract(Extractor::new(Config { facts, ..Config::default() }));
+        let schema = stage.output(&batch.schema()).unwrap();
+        assert_eq!(schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), names);
+        let outcome = stage.apply(&batch).unwrap();
+        let dates = outcome.columns.iter().find(|(name, _)| name == "date");
+        assert_eq!(dates.is_some(), facts);
+        if let Some((_, dates)) = dates {
+            assert_eq!((dates.as_string::<i32>().value(0), dates.is_null(1)), ("2024-05-31", true));
+        }
+    }
+}
+
+#[test]
 fn rows_of_every_kind() {
     let html: BinaryArray = vec![Some("<p>a</p>".as_bytes()), None, Some(b""), Some(&[0; 64]), None].into();
     let text: StringArray = vec![None, Some("wet"), None, None, None].into();

@@ -2,6 +2,7 @@
 
 pub mod html;
 
+mod about;
 mod block;
 mod charset;
 mod code;
@@ -14,6 +15,8 @@ mod markdown;
 mod math;
 mod page;
 mod prune;
+#[cfg(test)]
+mod structure_tests;
 mod table;
 mod tag;
 #[cfg(test)]

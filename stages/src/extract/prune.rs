@@ -12,6 +12,9 @@ const HIDDEN_SHARE_MAX: f64 = 0.3;
 /// Most nodes of the sign that links a heading to itself.
 const SIGN_NODES_MAX: usize = 16;
 
+/// Most nodes of a gutter.
+const GUTTER_NODES_MAX: usize = 10_000;
+
 /// A page with what is known of each node before anything is decided.
 #[derive(Debug)]
 pub(crate) struct Pruned {
@@ -106,9 +109,14 @@ fn is_tool(page: &Page<'_>, at: usize, text: &[usize]) -> bool {
     node.tag == Tag::Button && (holds == Tag::Pre || (beside && size(parent) > size(at)))
 }
 
-/// Line numbers beside code.
+/// Line numbers beside code: a gutter without a letter, for grids have gutters too.
 fn is_gutter(page: &Page<'_>, at: usize, hints: Hints) -> bool {
-    hints.has(Hint::Gutter) && !matches!(page.nodes[at].tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main)
+    let node = &page.nodes[at];
+    if !hints.has(Hint::Gutter) || matches!(node.tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main) {
+        return false;
+    }
+    let inside = &page.nodes[at..node.end as usize];
+    inside.len() <= GUTTER_NODES_MAX && !inside.iter().any(|n| n.text.contains(char::is_alphabetic))
 }
 
 /// Characters of text before each node, white space left out; scripts and styles count as none.
@@ -235,6 +243,11 @@ mod tests {
             b
             ```"#]],
         );
+    }
+
+    #[test]
+    fn gutters_of_grids_stay() {
+        check("<div class='row row--gutter'><p>a</div><div class=gutter-small>b</div>", &expect!["a\n\nb"]);
     }
 
     #[test]

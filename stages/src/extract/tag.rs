@@ -36,7 +36,7 @@ tags! {
     P = "p", Pre = "pre", Progress = "progress", Q = "q", Rp = "rp", Rt = "rt", S = "s", Samp = "samp", Script = "script", Section = "section",
     Select = "select", Strike = "strike", Strong = "strong", Style = "style", Sub = "sub", Summary = "summary", Sup = "sup", Svg = "svg",
     Table = "table", Tbody = "tbody", Td = "td", Template = "template", Textarea = "textarea", Tfoot = "tfoot", Th = "th",
-    Thead = "thead", Title = "title", Tr = "tr", Tt = "tt", U = "u", Ul = "ul", Video = "video",
+    Thead = "thead", Time = "time", Title = "title", Tr = "tr", Tt = "tt", U = "u", Ul = "ul", Video = "video",
 }
 
 impl Tag {

@@ -15,7 +15,7 @@ use memchr::{memchr, memchr2, memmem};
 use std::cell::RefCell;
 
 /// Attributes that are kept: those that extraction reads and those that the tree builder reads.
-const ATTRIBUTES: [&str; 31] = [
+const ATTRIBUTES: [&str; 33] = [
     "alt",
     "alttext",
     "aria-hidden",
@@ -28,6 +28,7 @@ const ATTRIBUTES: [&str; 31] = [
     "content",
     "data-lang",
     "data-language",
+    "datetime",
     "display",
     "encoding",
     "face",
@@ -38,6 +39,7 @@ const ATTRIBUTES: [&str; 31] = [
     "itemtype",
     "name",
     "property",
+    "rel",
     "role",
     "rowspan",
     "shadowrootmode",

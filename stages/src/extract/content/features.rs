@@ -8,10 +8,15 @@ use super::super::page::Page;
 use super::super::tag::Tag;
 use super::super::words::{Hint, Hints};
 use super::facts::{Facts, each_word};
+use super::groups::{TAGS, group};
+use super::reader::{self, View};
 use super::shape::{Shape, Sums};
+use schemas::hash::FastMap;
 
 /// Numbers in a row.
-pub(crate) const WIDTH: usize = 225;
+pub(crate) const WIDTH: usize = 225 + reader::WIDTH + 4;
+/// The last of them, which are the same for all blocks of a page.
+pub(crate) const PAGE: usize = 41;
 /// A distance without an end.
 const FAR: f32 = 50.0;
 /// What is written for a thing that is not there.
@@ -43,37 +48,6 @@ const HINTS: [Hint; 10] = [
     Hint::Caption,
 ];
 
-/// Groups of tags whose nearest bearer counts.
-const TAGS: usize = 22;
-
-const fn group(tag: Tag) -> Option<usize> {
-    Some(match tag {
-        Tag::P => 0,
-        Tag::Li => 1,
-        Tag::Td | Tag::Th => 2,
-        Tag::Table => 3,
-        Tag::Blockquote => 4,
-        Tag::Pre | Tag::Code => 5,
-        Tag::Article => 6,
-        Tag::Main => 7,
-        Tag::Section => 8,
-        Tag::Aside => 9,
-        Tag::Footer => 10,
-        Tag::Header => 11,
-        Tag::Nav | Tag::Menu => 12,
-        Tag::Form => 13,
-        Tag::Button => 14,
-        Tag::Figure | Tag::Figcaption => 15,
-        Tag::Dl | Tag::Dt | Tag::Dd => 16,
-        Tag::A => 17,
-        Tag::Details | Tag::Summary => 18,
-        Tag::Label => 19,
-        Tag::Noscript => 20,
-        Tag::Ul | Tag::Ol => 21,
-        _ => return None,
-    })
-}
-
 struct Describer<'p, 'a> {
     page: &'p Page<'a>,
     hints: &'p [Hints],
@@ -89,10 +63,31 @@ struct Describer<'p, 'a> {
     centres: [usize; 2],
     /// Blocks to the next paragraph behind each block.
     to_paragraph: Vec<f32>,
+    /// How a reading mode sees each block; how many blocks of each leaf it shows, and its share of the words.
+    views: Vec<View>,
+    shown: FastMap<u64, u32>,
+    shown_share: f32,
 }
 
-/// The rows of every `stride`-th block of a page, [`WIDTH`] numbers each, one behind the other.
-pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str, stride: usize) -> Vec<f32> {
+/// The rows of a page.
+pub(crate) struct Rows {
+    /// Of every `stride`-th block, [`WIDTH`] numbers, one behind the other.
+    pub(crate) values: Vec<f32>,
+    /// The block that is the title.
+    pub(crate) title: Option<usize>,
+    /// Whether a reading mode would show each block.
+    pub(crate) shown: Vec<bool>,
+}
+
+impl Rows {
+    /// What is known of the page as a whole; `None` where it has no block.
+    pub(crate) fn page(&self) -> Option<&[f32]> {
+        self.values.get(WIDTH - PAGE..WIDTH)
+    }
+}
+
+/// The rows of every `stride`-th block of a page.
+pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str, stride: usize) -> Rows {
     let shape = Shape::new(page, blocks);
     let facts = Facts::new(page, hints, url);
     let like: Vec<[f32; 2]> = blocks.iter().map(|b| likeness(page, &facts, b)).collect();
@@ -111,7 +106,16 @@ pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str
         to_paragraph[at] = distance;
         distance = if block.is_paragraph() { 1.0 } else { (distance + 1.0).min(FAR) };
     }
+    let views = reader::views(page, hints, blocks, &shape, &like);
+    let (mut shown, mut words) = (FastMap::default(), 0);
+    for (at, _) in views.iter().enumerate().filter(|(_, view)| view.kept()) {
+        *shown.entry(shape.leaf[at]).or_default() += 1;
+        words += blocks[at].words;
+    }
     let describer = Describer {
+        shown_share: share(words, shape.total().words),
+        views,
+        shown,
         centres: CENTRES.map(|share| centre(page, &shape, share)),
         h1: blocks.iter().position(is_h1),
         title: title.0,
@@ -123,7 +127,8 @@ pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str
         like,
         to_paragraph,
     };
-    describer.describe(stride)
+    let values = describer.describe(stride);
+    Rows { values, title: describer.title, shown: describer.views.iter().map(View::kept).collect() }
 }
 
 /// Likeness to the title (share of the words of both) and to the description (share of the block's words).
@@ -220,6 +225,7 @@ impl Describer<'_, '_> {
                 let around = self.around(block);
                 self.above(at, &around, &mut values);
                 self.place(at, since_paragraph, heading, &mut values);
+                self.view(at, &mut values);
                 for step in BESIDE {
                     self.beside(at, step, &mut values);
                 }
@@ -401,6 +407,21 @@ impl Describer<'_, '_> {
             }
             None => row.extend([99.0, 0.0, 0.0]),
         }
+    }
+
+    fn view(&self, at: usize, row: &mut Vec<f32>) {
+        row.extend(self.views[at].numbers());
+        let kept = |at: Option<usize>| {
+            at.and_then(|at| self.views.get(at)).map_or(NONE, |view| f32::from(u8::from(view.kept())))
+        };
+        let leaf = self.shape.leaf[at];
+        let blocks = self.shape.leaves.get(&leaf).map_or(1, |sums| sums.blocks);
+        row.extend([
+            kept(at.checked_sub(1)),
+            kept(Some(at + 1)),
+            share(self.shown.get(&leaf).copied().unwrap_or(0), blocks),
+            self.shown_share,
+        ]);
     }
 
     /// Levels up to the element that holds both nodes, and that element.

@@ -6,14 +6,23 @@
 
 mod facts;
 mod features;
+mod groups;
+mod model;
+mod parts;
+mod reader;
 mod shape;
+mod types;
 
 use super::block::{Block, Kind};
 use super::page::Page;
 use super::prune::Pruned;
 use super::tag::Tag;
-use crate::text::trees::Trees;
-pub(crate) use features::{WIDTH, rows};
+pub(crate) use features::{PAGE, Rows, WIDTH, rows};
+pub(crate) use model::Model;
+use parts::Part;
+use std::iter::repeat_n;
+pub use types::PageType;
+pub(crate) use types::rows as type_rows;
 
 /// Most blocks of a page that the model is asked about. Of a page with more, every second or third is, and speaks for those behind
 /// it: such a page is one long list.
@@ -21,6 +30,41 @@ const BLOCKS_MAX: usize = 6000;
 
 /// Blocks that the model is asked about at once.
 const ROWS: usize = 32;
+
+/// Least probability of a block among comments that are kept whatever the model says of the whole.
+const COMMENTS_MIN: f32 = 0.05;
+
+/// What is asked of a choice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    /// The β of the F measure: below one precision is preferred, above one recall.
+    pub(crate) lean: f32,
+    /// Whether the rules of a reading mode choose, and not the model.
+    pub(crate) reader: bool,
+    /// Whether a part stays or goes whatever the model says.
+    pub(crate) title: Option<bool>,
+    pub(crate) byline: Option<bool>,
+    pub(crate) comments: Option<bool>,
+    pub(crate) captions: Option<bool>,
+    /// Whether the kind of the page is wanted.
+    pub(crate) page_type: bool,
+}
+
+impl Policy {
+    fn of(&self, part: Part) -> Option<bool> {
+        match part {
+            Part::Title => self.title,
+            Part::Byline => self.byline,
+            Part::Comments => self.comments,
+            Part::Caption => self.captions,
+            Part::Other => None,
+        }
+    }
+
+    const fn is_asked(&self) -> bool {
+        self.title.is_some() || self.byline.is_some() || self.comments.is_some() || self.captions.is_some()
+    }
+}
 
 /// What was decided.
 #[derive(Debug)]
@@ -31,34 +75,70 @@ pub(crate) struct Choice {
     pub(crate) link_density: f64,
     /// The F measure that the choice is expected to have: 0 to 1.
     pub(crate) confidence: f64,
+    /// The kind of the page, where it was asked for and the page has a block.
+    pub(crate) page_type: Option<PageType>,
 }
 
-/// Chooses the content of a page. A `lean` below one prefers precision, above one recall (the β of F).
+/// Chooses the content of a page.
 pub(crate) fn choose(
     page: &Page<'_>,
     pruned: Pruned,
     blocks: &[Block],
-    model: &Trees,
+    model: &Model,
     url: &str,
-    lean: f32,
+    policy: &Policy,
 ) -> Choice {
     let stride = blocks.len().div_ceil(BLOCKS_MAX).max(1);
     let rows = rows(page, &pruned.hints, blocks, url, stride);
     // A few rows at a time, which stay in the cache while all trees pass over them.
-    let asked: Vec<f32> = rows.chunks(ROWS * WIDTH).flat_map(|rows| model.probabilities(rows)).collect();
-    let probable: Vec<f32> = (0..blocks.len()).map(|at| asked[at / stride]).collect();
-    let (least, confidence) = threshold(blocks, &probable, lean);
-    let mut chosen: Vec<bool> = probable.iter().map(|p| *p >= least).collect();
-    // A heading stays with the text that it heads.
+    let asked = rows.values.chunks(ROWS * WIDTH).flat_map(|rows| model.blocks.probabilities(rows));
+    let probable: Vec<f32> = asked.flat_map(|p| repeat_n(p, stride)).take(blocks.len()).collect();
+    let (least, mut confidence) = threshold(blocks, &probable, policy.lean);
+    let mut chosen: Vec<bool> =
+        if policy.reader { rows.shown.clone() } else { probable.iter().map(|p| *p >= least).collect() };
+    with_headings(blocks, &mut chosen);
+    if policy.reader {
+        confidence = expected(blocks, &probable, &chosen);
+    }
+    if policy.is_asked() {
+        let parts = parts::parts(page, &pruned.hints, blocks, rows.title);
+        for (at, part) in parts.into_iter().enumerate() {
+            // What surrounds comments (buttons, forms) is no part of them.
+            let is_likely = part != Part::Comments || probable[at] >= COMMENTS_MIN || blocks[at].is_prose();
+            chosen[at] = policy.of(part).map_or(chosen[at], |keep| keep && (is_likely || chosen[at]));
+        }
+    }
+    let mut choice = keep(page, pruned.removed, blocks, &chosen, confidence);
+    choice.page_type =
+        rows.page().filter(|_| policy.page_type).map(|page| types::page_type(&model.types, page));
+    choice
+}
+
+/// A heading stays with the text that it heads.
+fn with_headings(blocks: &[Block], chosen: &mut [bool]) {
     for at in (1..blocks.len()).rev() {
         chosen[at - 1] |= chosen[at] && blocks[at - 1].kind == Kind::Heading;
     }
-    keep(page, pruned.removed, blocks, &chosen, confidence)
+}
+
+/// What a block counts for.
+fn size(block: &Block) -> f32 {
+    block.words as f32 + 0.01
+}
+
+/// The F measure that a choice is expected to have.
+fn expected(blocks: &[Block], probable: &[f32], chosen: &[bool]) -> f32 {
+    let (mut hit, mut both) = (0.0, 0.0);
+    for ((block, probable), chosen) in blocks.iter().zip(probable).zip(chosen) {
+        hit += if *chosen { probable * size(block) } else { 0.0 };
+        both += size(block) * (probable + f32::from(u8::from(*chosen)));
+    }
+    if both > 0.0 { 2.0 * hit / both } else { 0.0 }
 }
 
 /// The least probability that is kept, and the expected F measure.
 fn threshold(blocks: &[Block], probable: &[f32], lean: f32) -> (f32, f32) {
-    let size = |at: usize| blocks[at].words as f32 + 0.01;
+    let size = |at: usize| size(&blocks[at]);
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by(|a, b| probable[*b].total_cmp(&probable[*a]));
     let total: f32 = order.iter().map(|&at| probable[at] * size(at)).sum();
@@ -117,6 +197,7 @@ fn keep(
         removed,
         link_density: f64::from(linked) / f64::from(chars.max(1)),
         confidence: f64::from(confidence).clamp(0.0, 1.0),
+        page_type: None,
     }
 }
 

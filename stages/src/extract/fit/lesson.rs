@@ -1,7 +1,7 @@
 //! What one page teaches: a row a block, what it should be, and how much that weighs.
 
 use super::super::block::{self, Block};
-use super::super::content;
+use super::super::content::{self, PageType};
 use super::super::page::Page;
 use super::super::{guard, page, prune};
 use super::gold;
@@ -16,12 +16,16 @@ const PART_BYTES_MIN: usize = 10;
 /// Weight of the blocks of a page by its set: `aeb` has few pages, `readability-pages` has the gold of one tool.
 const SETS: [(&str, f32); 3] = [("aeb", 3.0), ("wcxb", 1.0), ("readability-pages", 0.3)];
 
-/// Rows with targets (0 to 1) and weights; a weight of zero says nothing.
-#[derive(Debug, Default)]
+/// The set whose pages are all articles.
+const ARTICLES: &str = "aeb";
+
+/// What a page says of its blocks, with targets (0 to 1) and weights; a weight of zero says nothing.
 pub(crate) struct Lesson {
-    pub(crate) values: Vec<f32>,
+    pub(crate) rows: content::Rows,
     pub(crate) targets: Vec<f32>,
     pub(crate) weights: Vec<f32>,
+    /// The kind of the page, where the set tells it.
+    pub(crate) page_type: Option<PageType>,
 }
 
 /// The lesson of a page as the sets write it: `html`, `url`, `dataset`, and `gold_text` or `with` and `without`.
@@ -32,8 +36,8 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     let page = Page::new(&tree);
     let pruned = prune::candidates(&page);
     let blocks = block::blocks(&page, &pruned.removed);
-    let values = content::rows(&page, &pruned.hints, &blocks, text("url"), 1);
-    let lines: Vec<String> = blocks.iter().map(|b| line(&page, &pruned.removed, b)).collect();
+    let rows = content::rows(&page, &pruned.hints, &blocks, text("url"), 1);
+    let lines = lines(&page, &pruned.removed, &blocks);
     let (targets, weights) = match record["gold_text"].as_str() {
         Some(gold) => {
             let weight =
@@ -42,7 +46,9 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
         }
         None => by_snippets(&lines, record),
     };
-    Lesson { values, targets, weights }
+    let named = PageType::ALL.into_iter().find(|kind| kind.name() == text("page_type"));
+    let page_type = named.or_else(|| (text("dataset") == ARTICLES).then_some(PageType::Article));
+    Lesson { rows, targets, weights, page_type }
 }
 
 fn by_gold(lines: &[String], gold: &str, weight: f32) -> (Vec<f32>, Vec<f32>) {
@@ -77,6 +83,11 @@ fn by_snippets(lines: &[String], record: &Value) -> (Vec<f32>, Vec<f32>) {
 
 fn collapsed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text of each block as one line.
+pub(crate) fn lines(page: &Page<'_>, removed: &[bool], blocks: &[Block]) -> Vec<String> {
+    blocks.iter().map(|block| line(page, removed, block)).collect()
 }
 
 /// The text of a block as one line.
