@@ -32,16 +32,46 @@ impl DocId {
 
     /// Reads 32 hexadecimal digits; anything else is `None`.
     pub fn parse(hex: &str) -> Option<Self> {
-        let digits = hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        digits.then(|| u128::from_str_radix(hex, 16).ok().map(Self)).flatten()
+        let hex: &[u8; 32] = hex.as_bytes().try_into().ok()?;
+        let mut bytes = [0; 16];
+        let mut all = 0;
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| VALUES[usize::from(digit)]);
+            *byte = high << 4 | low & 0xf;
+            all |= high | low;
+        }
+        (all <= 0xf).then(|| Self::from_bytes(bytes))
+    }
+
+    /// Its 32 digits.
+    pub fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.to_bytes()) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]];
+        }
+        digits
     }
 }
 
 impl fmt::Display for DocId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).expect("digits are ASCII"))
     }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// What a hexadecimal digit says; more than 15 where a byte is none.
+const VALUES: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value as usize] as usize] = value;
+        values[DIGITS[value as usize].to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {
@@ -54,5 +84,16 @@ mod tests {
         assert_ne!(id, DocId::new("a.jsonl", "1"));
         assert_ne!(DocId::new("ab", "c"), DocId::new("a", "bc"));
         assert_eq!(DocId::parse("+0000000000000000000000000000001"), None);
+        let digits = "0123456789abcdef00fedcba98765432";
+        assert_eq!(DocId::parse(digits).map(|id| id.to_string()).as_deref(), Some(digits));
+        assert_eq!(DocId::parse(&digits.to_uppercase()), DocId::parse(digits));
+        for bad in [
+            "",
+            "0123456789abcdef00fedcba9876543",
+            "0123456789abcdef00fedcba9876543g",
+            "0123456789abcdef00fedcba987654é",
+        ] {
+            assert_eq!(DocId::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -114,29 +114,46 @@ impl Done {
     }
 }
 
-/// Maps, reduces and settles, in partitions by the hash of the key as the house does on disk.
+/// What a global has mapped of its rows.
+#[derive(Debug, Default)]
+pub struct Mapped(Records);
+
+impl Mapped {
+    /// Maps a batch.
+    ///
+    /// # Errors
+    /// Those of the global.
+    pub fn map(&mut self, global: &dyn Global, batch: &RecordBatch) -> Result<(), StageError> {
+        global.map(batch, &mut self.0)
+    }
+
+    /// Reduces and settles, in partitions by the hash of the key as the house does on disk.
+    ///
+    /// # Errors
+    /// Those of the global.
+    pub fn settle(self, global: &dyn Global, partitions: usize) -> Result<Done, StageError> {
+        let part = |key: &[u8]| xxhash_rust::xxh3::xxh3_64(key) as usize % partitions;
+        let mut reduced = Records::default();
+        for mut part in self.0.parts(partitions, part) {
+            global.reduce(&mut part, &mut reduced as &mut dyn Push)?;
+        }
+        let records = self.0.past_and(&reduced);
+        let mut notes = Noted::default();
+        let house = InMemory::default();
+        let mut settled = global.settle(&mut Stream::sorted(records), &house, &mut notes)?;
+        settled.files.extend(house.files.into_inner());
+        Ok(Done { judge: global.judge(&settled)?, settled, notes: notes.0 })
+    }
+}
+
+/// Maps, reduces and settles.
 ///
 /// # Errors
 /// Those of the global.
 pub fn settle(global: &dyn Global, batches: &[RecordBatch], partitions: usize) -> Result<Done, StageError> {
-    let mut parts = vec![Records::default(); partitions];
-    let mut mapped = Records::default();
-    for batch in batches {
-        mapped.clear();
-        global.map(batch, &mut mapped)?;
-        for Record { key, value } in mapped.iter() {
-            parts[xxhash_rust::xxh3::xxh3_64(key) as usize % partitions].push(key, value);
-        }
-    }
-    let mut reduced = Records::default();
-    for part in parts {
-        global.reduce(&mut Stream::sorted(part), &mut reduced as &mut dyn Push)?;
-    }
-    let mut notes = Noted::default();
-    let house = InMemory::default();
-    let mut settled = global.settle(&mut Stream::sorted(reduced), &house, &mut notes)?;
-    settled.files.extend(house.files.into_inner());
-    Ok(Done { judge: global.judge(&settled)?, settled, notes: notes.0 })
+    let mut mapped = Mapped::default();
+    batches.iter().try_for_each(|batch| mapped.map(global, batch))?;
+    mapped.settle(global, partitions)
 }
 
 /// What a regroup made.

@@ -4,6 +4,7 @@
 //! big-endian numbers sorts by number.
 
 use crate::StageError;
+use std::cmp::Ordering;
 use std::io::Write;
 
 /// One record: a key to sort and group by, and a value.
@@ -70,24 +71,130 @@ pub trait House {
     }
 }
 
-/// A growing list of records in one buffer.
+/// A growing list of records.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Records {
+    list: List,
+    /// Records that go past reducing.
+    past: List,
+}
+
+/// Records, and the bytes of those that their places do not hold.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct List {
     bytes: Vec<u8>,
-    /// Start of the record, length of its key, length of its value.
-    index: Vec<(u64, u32, u32)>,
+    places: Vec<Place>,
+}
+
+/// Where a record lies. Records may share a value, and a short key lies here and nowhere else, so that what is sorted
+/// by many short keys reads little memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The first bytes of the key, zeros behind it.
+    head: [u8; HEAD],
+    key_bytes: u32,
+    value_bytes: u32,
+    key: u32,
+    value: u32,
+}
+
+/// Bytes of a key that a [`Place`] holds.
+const HEAD: usize = 8;
+/// Places are counted by 32 bits in steps of this many bytes.
+pub const STEP: usize = 8;
+
+impl Place {
+    /// Writes a value, where it is not there, and what of the key does not fit the place.
+    ///
+    /// # Panics
+    /// When a key or value is longer than 4 GiB; when the bytes are more than 32 GiB.
+    pub fn write(key: &[u8], value: Value<'_>, bytes: &mut Vec<u8>) -> Self {
+        let count = |bytes: usize| u32::try_from(bytes).expect("keys and values are below 4 GiB");
+        let (value, value_bytes) = match value {
+            Value::There { place, bytes } => (place, bytes),
+            Value::New(parts) => (append(parts, bytes), count(parts.iter().map(|part| part.len()).sum())),
+        };
+        let mut head = [0; HEAD];
+        let kept = key.len().min(HEAD);
+        head[..kept].copy_from_slice(&key[..kept]);
+        let at = if key.len() > HEAD { append(&[key], bytes) } else { 0 };
+        Self { head, key_bytes: count(key.len()), value_bytes, key: at, value }
+    }
+
+    /// The record, from the bytes that it was written to.
+    #[inline]
+    pub fn record<'a>(&'a self, bytes: &'a [u8]) -> Record<'a> {
+        let key = self.key_bytes as usize;
+        Record {
+            key: if key <= HEAD { &self.head[..key] } else { &bytes[self.key as usize * STEP..][..key] },
+            value: &bytes[self.value as usize * STEP..][..self.value_bytes as usize],
+        }
+    }
+
+    /// The value, for another record.
+    pub const fn value(&self) -> Value<'static> {
+        Value::There { place: self.value, bytes: self.value_bytes }
+    }
+
+    /// How two records of these bytes are ordered: by key, then by value. Of short keys no byte is read but those of the places.
+    #[inline]
+    pub fn order(&self, other: &Self, bytes: &[u8]) -> Ordering {
+        let leading = u64::from_be_bytes(self.head).cmp(&u64::from_be_bytes(other.head));
+        leading.then_with(|| {
+            if self.key_bytes.max(other.key_bytes) > HEAD as u32 {
+                return self.record(bytes).cmp(&other.record(bytes));
+            }
+            let length = self.key_bytes.cmp(&other.key_bytes);
+            length.then_with(|| self.record(bytes).value.cmp(other.record(bytes).value))
+        })
+    }
+}
+
+/// The value of a record that is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// These parts one behind the other.
+    New(&'a [&'a [u8]]),
+    /// That of another record.
+    There {
+        /// Where it lies.
+        place: u32,
+        /// Its length.
+        bytes: u32,
+    },
+}
+
+/// Appends parts from the next place on, which is told.
+fn append(parts: &[&[u8]], bytes: &mut Vec<u8>) -> u32 {
+    let start = bytes.len().next_multiple_of(STEP);
+    bytes.reserve(start - bytes.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+    bytes.resize(start, 0);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    u32::try_from(start / STEP).expect("a list of records is below 32 GiB")
+}
+
+impl List {
+    fn push(&mut self, key: &[u8], value: Value<'_>) {
+        let place = Place::write(key, value, &mut self.bytes);
+        self.places.push(place);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        self.places.iter().map(|place| place.record(&self.bytes))
+    }
+
+    fn sort(&self, places: &mut [Place]) {
+        places.sort_unstable_by(|a, b| a.order(b, &self.bytes));
+    }
 }
 
 impl Records {
     /// Adds a record.
     ///
     /// # Panics
-    /// When a key or value is longer than 4 GiB.
+    /// When a key or value is longer than 4 GiB; when the bytes of all are more than 32 GiB.
     pub fn push(&mut self, key: &[u8], value: &[u8]) {
-        let length = |part: &[u8]| u32::try_from(part.len()).expect("keys and values are below 4 GiB");
-        self.index.push((self.bytes.len() as u64, length(key), length(value)));
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
+        self.push_parts(key, &[value]);
     }
 
     /// Adds a record whose value is these parts one behind the other.
@@ -95,66 +202,101 @@ impl Records {
     /// # Panics
     /// As [`Records::push`].
     pub fn push_parts(&mut self, key: &[u8], value: &[&[u8]]) {
-        let length = |bytes: usize| u32::try_from(bytes).expect("keys and values are below 4 GiB");
-        let bytes = value.iter().map(|part| part.len()).sum();
-        self.index.push((self.bytes.len() as u64, length(key.len()), length(bytes)));
-        self.bytes.reserve(key.len() + bytes);
-        self.bytes.extend_from_slice(key);
-        value.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        self.list.push(key, Value::New(value));
     }
 
-    /// All records in the order of the list.
+    /// Adds a record for each key, all with one value, which lies in memory once.
+    ///
+    /// # Panics
+    /// As [`Records::push`].
+    pub fn push_keys<const N: usize>(&mut self, keys: impl IntoIterator<Item = [u8; N]>, value: &[u8]) {
+        let parts = [value];
+        let mut shared = Value::New(&parts);
+        for key in keys {
+            self.list.push(&key, shared);
+            shared = self.list.places[self.list.places.len() - 1].value();
+        }
+    }
+
+    /// Adds a record that goes past [`Global::reduce`](crate::Global::reduce): the house sorts it among what was reduced.
+    ///
+    /// # Panics
+    /// As [`Records::push`].
+    pub fn push_past(&mut self, key: &[u8], value: &[&[u8]]) {
+        self.past.push(key, Value::New(value));
+    }
+
+    /// All records in the order of the list, but for those that go past reducing.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
-        self.index.iter().map(|&entry| self.record(entry))
+        self.list.iter()
+    }
+
+    /// The records that go past reducing.
+    pub fn past(&self) -> impl Iterator<Item = Record<'_>> {
+        self.past.iter()
     }
 
     /// The record at a place of the list.
     pub fn get(&self, at: usize) -> Option<Record<'_>> {
-        self.index.get(at).map(|&entry| self.record(entry))
+        self.list.places.get(at).map(|place| place.record(&self.list.bytes))
     }
 
-    /// Sorts by key, then by value.
+    /// Sorts by key, then by value. What goes past reducing stays as it is.
     pub fn sort(&mut self) {
-        let index = std::mem::take(&mut self.index);
-        let mut led: Vec<_> = index.into_iter().map(|at| (leading(self.record(at).key), at)).collect();
-        led.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| self.record(*x).cmp(&self.record(*y))));
-        self.index = led.into_iter().map(|(_, at)| at).collect();
+        let mut places = std::mem::take(&mut self.list.places);
+        self.list.sort(&mut places);
+        self.list.places = places;
     }
 
-    /// How many records there are.
+    /// The records of each of so many partitions, sorted.
+    pub(crate) fn parts(&self, count: usize, part: impl Fn(&[u8]) -> usize) -> Vec<Part<'_>> {
+        let List { bytes, places } = &self.list;
+        let mut parts = vec![Vec::new(); count];
+        places.iter().for_each(|&place| parts[part(place.record(bytes).key)].push(place));
+        let part = |mut places: Vec<Place>| {
+            self.list.sort(&mut places);
+            Part { bytes, places, next: 0 }
+        };
+        parts.into_iter().map(part).collect()
+    }
+
+    /// What goes past reducing, and what was reduced.
+    pub(crate) fn past_and(self, reduced: &Self) -> Self {
+        let mut list = self.past;
+        reduced.iter().for_each(|Record { key, value }| list.push(key, Value::New(&[value])));
+        Self { list, past: List::default() }
+    }
+
+    /// How many records there are, without those that go past reducing.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.list.places.len()
     }
 
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.list.places.is_empty() && self.past.places.is_empty()
     }
 
     /// Forgets all records and keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.index.clear();
-    }
-
-    fn record(&self, (start, key, value): (u64, u32, u32)) -> Record<'_> {
-        let middle = start as usize + key as usize;
-        Record {
-            key: &self.bytes[start as usize..middle],
-            value: &self.bytes[middle..middle + value as usize],
+        for List { bytes, places } in [&mut self.list, &mut self.past] {
+            bytes.clear();
+            places.clear();
         }
     }
 }
 
-/// The first bytes of a key as a number: keys whose numbers differ sort as these do, without a look at the bytes.
-pub fn leading(key: &[u8]) -> u64 {
-    match key.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            let mut first = [0; 8];
-            first[..key.len()].copy_from_slice(key);
-            u64::from_be_bytes(first)
-        }
+/// Some of a list of records, sorted.
+pub(crate) struct Part<'a> {
+    bytes: &'a [u8],
+    places: Vec<Place>,
+    next: usize,
+}
+
+impl Sorted for Part<'_> {
+    fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
+        self.next += 1;
+        Ok(self.places.get(self.next - 1).map(|place| place.record(self.bytes)))
     }
 }
 
@@ -189,5 +331,24 @@ mod tests {
         let mut expected = pairs.map(|(key, value)| (key.as_bytes(), value.as_bytes()));
         expected.sort_unstable();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn keys_share_a_value_and_some_records_go_past() {
+        let mut records = Records::default();
+        records.push_past(b"p", &[b"a", b"st"]);
+        records.push_keys([*b"b", *b"a"], b"one");
+        records.push_keys([[0; 2]; 0], b"none");
+        records.push(b"a", b"0");
+        records.sort();
+        let told =
+            |r: Record<'_>| [r.key, r.value].map(|part| String::from_utf8_lossy(part).into_owned()).concat();
+        assert_eq!(records.iter().map(told).collect::<Vec<_>>(), ["a0", "aone", "bone"]);
+        assert_eq!(records.past().map(told).collect::<Vec<_>>(), ["past"]);
+        let mut reduced = Records::default();
+        reduced.push(b"z", b"1");
+        let both = records.past_and(&reduced);
+        assert_eq!(both.iter().map(told).collect::<Vec<_>>(), ["past", "z1"]);
+        assert_eq!(both.past().count(), 0);
     }
 }

@@ -5,14 +5,24 @@
 //! ```
 #![expect(clippy::print_stderr, reason = "an example prints")]
 
-#[path = "../src/dedup/driver.rs"]
-mod driver;
-
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, StringBuilder};
+use schemas::memory::Mapped;
 use schemas::{DocId, Made, Settings, Value, Verdict, column};
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Rows that are mapped at once.
+const ROWS: usize = 256;
+
+#[derive(serde::Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -32,26 +42,49 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         Box::new(file)
     };
-    let rows = BufReader::new(reader).lines().map(|line| Ok(serde_json::from_str(&line?)?));
-    let rows: Vec<serde_json::Value> = rows.collect::<Result<_, Box<dyn std::error::Error>>>()?;
-    let names: Vec<&str> = rows.iter().filter_map(|r| r["id"].as_str()).collect();
-    let texts: Vec<&str> = rows.iter().filter_map(|r| r["text"].as_str()).collect();
-    let batches = names.chunks(1024).zip(texts.chunks(1024)).map(|(names, texts)| {
-        let ids = names.iter().map(|name| DocId::new("neardup", name).to_string());
-        let ids: ArrayRef = Arc::new(StringArray::from_iter_values(ids));
-        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
-        RecordBatch::try_from_iter([(column::ID, ids), (column::TEXT, texts)])
-    });
-    let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
     let start = Instant::now();
-    let outcomes = driver::run(global.as_ref(), &batches, 16)?;
+    let mut reader = BufReader::with_capacity(256 << 10, reader);
+    let (mut mapped, mut line, mut bytes) = (Mapped::default(), Vec::new(), 0);
+    let (mut names, mut ids) = (Vec::new(), Vec::new());
+    let mut texts = StringBuilder::new();
+    loop {
+        line.clear();
+        let ended = reader.read_until(b'\n', &mut line)? == 0;
+        if !ended {
+            let row: Row<'_> = serde_json::from_slice(&line)?;
+            bytes += row.text.len();
+            ids.push(DocId::new("neardup", &row.id));
+            names.push(row.id.into_owned());
+            texts.append_value(row.text);
+        }
+        if ids.len() % ROWS == 0 || ended {
+            let next = StringBuilder::with_capacity(ROWS, texts.values_slice().len());
+            let batch = std::mem::replace(&mut texts, next).finish();
+            let of_batch = digits(&ids[ids.len() - arrow::array::Array::len(&batch)..]);
+            let batch =
+                RecordBatch::try_from_iter([(column::ID, of_batch), (column::TEXT, Arc::new(batch) as _)])?;
+            mapped.map(global.as_ref(), &batch)?;
+        }
+        if ended {
+            break;
+        }
+    }
+    let done = mapped.settle(global.as_ref(), schemas::PARTITIONS)?;
+    let outcome = done.judge(&RecordBatch::try_from_iter([(column::ID, digits(&ids))])?)?;
     let seconds = start.elapsed().as_secs_f64();
-    let bytes: usize = texts.iter().map(|t| t.len()).sum();
-    let verdicts = outcomes.iter().flat_map(|o| &o.verdicts);
-    let kept: Vec<&str> =
-        names.iter().zip(verdicts).filter(|(_, v)| **v == Verdict::Kept).map(|(n, _)| *n).collect();
-    eprintln!("{} of {} documents stay, {:.1} MB/s", kept.len(), names.len(), bytes as f64 / 1e6 / seconds);
+    let kept =
+        names.iter().zip(&outcome.verdicts).filter(|(_, v)| **v == Verdict::Kept).map(|(name, _)| name);
     let mut out = std::io::BufWriter::new(std::fs::File::create(output)?);
-    kept.iter().try_for_each(|name| writeln!(out, "{name}"))?;
+    let mut count = 0;
+    for name in kept {
+        writeln!(out, "{name}")?;
+        count += 1;
+    }
+    eprintln!("{count} of {} documents stay, {:.1} MB/s", names.len(), bytes as f64 / 1e6 / seconds);
     Ok(out.flush()?)
+}
+
+/// A column of ids.
+fn digits(ids: &[DocId]) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(ids.iter().map(DocId::to_string)))
 }

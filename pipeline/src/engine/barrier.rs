@@ -8,7 +8,7 @@ use super::feed::rows_of;
 use super::run::Run;
 use super::seal::Hand;
 use super::settled::{self, Settlement};
-use super::shuffle::{Merge, Shuffle, Spiller};
+use super::shuffle::{Lent, Merge, Shuffle, Spiller};
 use crate::dag::Hash;
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
@@ -52,24 +52,22 @@ impl Run<'_> {
         let reduced = self.reduce(node, global)?;
         let (path, hand) = (self.workdir.settled(key), Hand { node, stream: 0 });
         let desk = (folder.clone(), self.memory_bytes);
-        settle_all(global, name, &reduced, desk, &self.spilled[node], (&path, hand))?;
+        settle_all(global, name, reduced, desk, &self.spilled[node], (&path, hand))?;
         fs::remove_dir_all(&folder).map_err(RunError::io(&folder))
     }
 
     /// Maps all rows and reduces them to one partition.
-    fn reduce(&self, node: usize, global: &dyn Global) -> Result<Shuffle, RunError> {
+    fn reduce(&self, node: usize, global: &dyn Global) -> Result<Reduced, RunError> {
         let name = &self.dag.nodes[node].name;
         let map = |_, batch: &RecordBatch, records: &mut Records| {
             global.map(batch, records).map_err(RunError::stage(name))
         };
-        let mapped = self.shuffle(node, PARTITIONS, partition, map)?;
+        let mapped = self.shuffle(node, PARTITIONS + 1, partition, map)?;
         self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
         let folder = self.workdir.scratch().join(name).join("reduced");
-        // Half of the memory is for reading what was mapped.
-        let budget = self.thread_budget() / 2;
-        let reduced = reduce_all(global, &mapped, &folder, budget, &self.pool, self.observer)
+        let reduced = reduce_all(global, mapped, (&folder, self.memory_bytes), &self.pool, self.observer)
             .map_err(RunError::stage(name))?;
-        self.spilled[node].fetch_add(reduced.spilled(), Ordering::Relaxed);
+        self.spilled[node].fetch_add(reduced.reduced.spilled(), Ordering::Relaxed);
         Ok(reduced)
     }
 
@@ -85,8 +83,8 @@ impl Run<'_> {
         let jobs = self.streams.of[node].len();
         self.observer.event(Event::Phase { name: &format!("shuffle {name}"), total: jobs as u64 });
         let folder = self.workdir.scratch().join(name).join("mapped");
-        let shuffle =
-            Shuffle::create(&folder, partitions, self.thread_budget()).map_err(RunError::stage(name))?;
+        let lent = mapped_memory(self.memory_bytes, &self.pool);
+        let shuffle = Shuffle::create(&folder, partitions, lent).map_err(RunError::stage(name))?;
         let spillers = Spillers::new(&shuffle);
         self.lanes(jobs, |stream| {
             let mut records = Records::default();
@@ -103,22 +101,32 @@ impl Run<'_> {
         self.spilled[node].fetch_add(shuffle.spilled(), Ordering::Relaxed);
         Ok(shuffle)
     }
-
-    fn thread_budget(&self) -> usize {
-        self.memory_bytes / self.pool.current_num_threads()
-    }
 }
 
-/// Reduces what was mapped to one partition and removes it; `budget` is the memory of one thread for the output.
+/// What a shuffle of mapped records may use: all of the memory while they are collected; a quarter is left to those who read them.
+pub(super) fn mapped_memory(memory_bytes: usize, pool: &rayon::ThreadPool) -> Lent {
+    Lent { thread: memory_bytes / pool.current_num_threads(), held: memory_bytes / 4 * 3 }
+}
+
+/// What was mapped and reduced.
+pub(super) struct Reduced {
+    /// Of which only what goes past reducing is left.
+    mapped: Shuffle,
+    pub(super) reduced: Shuffle,
+}
+
+/// Reduces what was mapped to one partition, in a folder and with the memory of the run.
 pub(super) fn reduce_all(
     global: &dyn Global,
-    mapped: &Shuffle,
-    folder: &Path,
-    budget: usize,
+    mapped: Shuffle,
+    (folder, memory_bytes): (&Path, usize),
     pool: &rayon::ThreadPool,
     observer: &dyn Observer,
-) -> Result<Shuffle, StageError> {
-    let reduced = Shuffle::create(folder, 1, budget)?;
+) -> Result<Reduced, StageError> {
+    // Half of the memory is for reading what was mapped, where that is on disk.
+    let memory_bytes = if mapped.held() > 0 { memory_bytes - mapped.held() } else { memory_bytes / 2 };
+    let lent = Lent { thread: memory_bytes / pool.current_num_threads(), held: memory_bytes / 2 };
+    let reduced = Shuffle::create(folder, 1, lent)?;
     let spillers = Spillers::new(&reduced);
     let reduce = |partition: usize| {
         let mut sorted = mapped.merge(partition)?;
@@ -127,27 +135,29 @@ pub(super) fn reduce_all(
         Ok(())
     };
     let done: Result<(), StageError> = pool.install(|| (0..PARTITIONS).into_par_iter().try_for_each(reduce));
-    done.and_then(|()| spillers.finish()).and_then(|()| mapped.remove())?;
-    Ok(reduced)
+    done.and_then(|()| spillers.finish())?;
+    mapped.forget_reduced();
+    Ok(Reduced { mapped, reduced })
 }
 
 /// Settles what was reduced and writes it to a file of the cache. The desk has a folder and memory.
 pub(super) fn settle_all(
     global: &dyn Global,
     name: &str,
-    reduced: &Shuffle,
+    Reduced { mapped, reduced }: Reduced,
     (folder, memory_bytes): (PathBuf, usize),
     spilled: &AtomicUsize,
     (path, hand): (&Path, Hand),
 ) -> Result<(), RunError> {
     let failed = || RunError::stage(name);
-    // At most two sorters are filled, notes are taken and the global holds what it is lent, while others are read.
-    let (budget, sorters) = (memory_bytes / 5, AtomicUsize::new(0));
-    let desk = Desk { folder, budget, sorters, spilled, files: Mutex::default() };
+    // At most two sorters are filled and notes are taken, while others are read; the global holds twice as much.
+    let share = memory_bytes.saturating_sub(mapped.held() + reduced.held()) / 6;
+    let desk = Desk { folder, share, sorters: AtomicUsize::new(0), spilled, files: Mutex::default() };
     let mut notes = NoteSorter(desk.disk_sorter().map_err(failed())?);
-    let mut sorted = reduced.merge(0).map_err(failed())?;
+    let mut sorted = reduced.merge_with_past(0, &mapped).map_err(failed())?;
     let settled = global.settle(&mut sorted, &desk, &mut notes).map_err(failed())?;
     drop(sorted);
+    mapped.remove().and_then(|()| reduced.remove()).map_err(failed())?;
     let mut notes = Box::new(notes.0).sorted().map_err(failed())?;
     settled::write(path, hand, &settled, &desk.files(), notes.as_mut())
 }
@@ -173,8 +183,7 @@ impl<'a> Spillers<'a> {
     }
 
     pub(super) fn finish(self) -> Result<(), StageError> {
-        let idle = self.idle.into_inner().expect("no thread panics while it takes a spiller");
-        idle.into_iter().try_for_each(|mut spiller| spiller.spill(self.shuffle))
+        self.shuffle.finish(self.idle.into_inner().expect("no thread panics while it takes a spiller"))
     }
 }
 
@@ -193,8 +202,8 @@ impl Push for Output<'_> {
 /// The house, for one global that settles.
 struct Desk<'a> {
     folder: PathBuf,
-    /// Memory of one sorter. At most two are filled at a time, and notes beside them.
-    budget: usize,
+    /// Memory of one sorter.
+    share: usize,
     sorters: AtomicUsize,
     spilled: &'a AtomicUsize,
     /// Files that were asked for, and where they lie.
@@ -208,7 +217,8 @@ impl<'a> Desk<'a> {
 
     fn disk_sorter(&self) -> Result<DiskSorter<'a>, StageError> {
         let number = self.sorters.fetch_add(1, Ordering::Relaxed);
-        let shuffle = Shuffle::create(&self.folder.join(number.to_string()), 1, self.budget)?;
+        let lent = Lent { thread: self.share, held: self.share / 2 };
+        let shuffle = Shuffle::create(&self.folder.join(number.to_string()), 1, lent)?;
         Ok(DiskSorter { spiller: Spiller::new(&shuffle), shuffle, spilled: self.spilled })
     }
 }
@@ -227,7 +237,7 @@ impl House for Desk<'_> {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.budget
+        2 * self.share
     }
 }
 
@@ -245,9 +255,8 @@ impl Push for DiskSorter<'_> {
 
 impl Sorter for DiskSorter<'_> {
     fn sorted(self: Box<Self>) -> Result<Box<dyn Sorted>, StageError> {
-        let Self { mut spiller, shuffle, spilled } = *self;
-        spiller.spill(&shuffle)?;
-        drop(spiller);
+        let Self { spiller, shuffle, spilled } = *self;
+        shuffle.finish(vec![spiller])?;
         spilled.fetch_add(shuffle.spilled(), Ordering::Relaxed);
         Ok(Box::new(DiskSorted { merge: shuffle.merge(0)?, shuffle }))
     }

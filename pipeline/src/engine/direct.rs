@@ -4,7 +4,7 @@
 //! most of its time would go into what nobody reads again. Here rows wait for their judge in one file that goes with the run; map,
 //! sort, reduce, settle and judge are those of a build, and so is the result.
 
-use super::barrier::{Spillers, reduce_all, settle_all};
+use super::barrier::{Spillers, mapped_memory, reduce_all, settle_all};
 use super::error::RunError;
 use super::report::{Committed, Counts, NodeReport, Report};
 use super::seal::Hand;
@@ -113,7 +113,8 @@ impl Work<'_> {
         let dag = self.dag;
         let [node, reader] = [&dag.nodes[0], &dag.nodes[1]];
         let scratch = self.workdir.scratch();
-        let shuffle = Shuffle::create(&scratch.join("mapped"), PARTITIONS, self.thread_budget())
+        let lent = mapped_memory(self.memory_bytes, &self.pool);
+        let shuffle = Shuffle::create(&scratch.join("mapped"), PARTITIONS + 1, lent)
             .map_err(RunError::stage(&reader.name))?;
         let spillers = Spillers::new(&shuffle);
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
@@ -170,19 +171,13 @@ impl Work<'_> {
         let name = &self.dag.nodes[1].name;
         self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
         let scratch = self.workdir.scratch();
-        let reduced = reduce_all(
-            global,
-            &mapped,
-            &scratch.join("reduced"),
-            self.thread_budget() / 2,
-            &self.pool,
-            self.observer,
-        )
-        .map_err(RunError::stage(name))?;
-        self.spilled.fetch_add(reduced.spilled(), Ordering::Relaxed);
+        let folder = scratch.join("reduced");
+        let reduced = reduce_all(global, mapped, (&folder, self.memory_bytes), &self.pool, self.observer)
+            .map_err(RunError::stage(name))?;
+        self.spilled.fetch_add(reduced.reduced.spilled(), Ordering::Relaxed);
         let path = scratch.join("settled");
         let desk = (scratch.join("desk"), self.memory_bytes);
-        settle_all(global, name, &reduced, desk, &self.spilled, (&path, Hand { node: 1, stream: 0 }))?;
+        settle_all(global, name, reduced, desk, &self.spilled, (&path, Hand { node: 1, stream: 0 }))?;
         let judge = |settled: &_| global.judge(settled).map_err(RunError::stage(name));
         Settlement::open(&path, judge)
     }
@@ -252,10 +247,6 @@ impl Work<'_> {
 
     fn phase(&self, name: &str, total: usize) {
         self.observer.event(Event::Phase { name, total: total as u64 });
-    }
-
-    fn thread_budget(&self) -> usize {
-        self.memory_bytes / self.pool.current_num_threads()
     }
 
     fn report(self, splits: Vec<Split>, surprises: Vec<super::Surprising>, seconds: f64) -> Report {

@@ -1,4 +1,4 @@
-//! Runs a [`Global`] in memory, for tests and the example `neardup`.
+//! Runs a [`Global`] in memory, for tests.
 
 use arrow::array::RecordBatch;
 use schemas::{Global, Outcome, StageError, memory};

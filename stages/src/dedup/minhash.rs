@@ -33,11 +33,11 @@ pub(super) mod document;
 mod index;
 pub(super) mod probe;
 
-use self::document::{BAND_BYTES, Gathered, LEADS, LOOKS, write_seat, write_set};
+use self::document::{BAND_BYTES, Gathered, LEADS, LOOKS, push_set, write_seat};
 use self::index::{Cursors, Elder, Index, NEW};
 use self::probe::Probe;
 use super::cluster::{Twin, components, cover};
-use super::keep::{ID_BYTES, Keep, QUALITY, Ranker, doc_id, rank_id};
+use super::keep::{Keep, QUALITY, Ranker, doc_id, rank_id};
 use super::signature::{Family, WORDS, bands, signature};
 use crate::text::shingles::Shingler;
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -215,7 +215,7 @@ impl Global for MinHash {
         let texts = column::utf8(batch, column::TEXT)?;
         let ranker = Ranker::new(*keep, quality_column, batch)?;
         let mut shingler = Shingler::default();
-        let (mut long, mut shingles, mut rank, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut long, mut shingles, mut rank, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
             shingler.shingles(texts.value(row), *ngram as usize, &mut long);
             if long.is_empty() {
@@ -225,12 +225,10 @@ impl Global for MinHash {
             shingles.extend(long.iter().map(|hash| (hash >> 32) as u32));
             rank.clear();
             ranker.write(row, &mut rank)?;
-            write_set(&rank, &shingles, &mut value);
-            out.push(&rank_id(&rank), &value);
+            push_set(&rank, &shingles, &mut bytes, out);
             let signature = signature(*family, &shingles);
-            for band in bands(&signature, *count as usize, *rows as usize) {
-                out.push(&band.to_be_bytes(), &rank);
-            }
+            let bands = bands(&signature, *count as usize, *rows as usize);
+            out.push_keys(bands.map(u64::to_be_bytes), &rank);
         }
         Ok(())
     }
@@ -238,11 +236,7 @@ impl Global for MinHash {
     fn reduce(&self, sorted: &mut dyn Sorted, out: &mut dyn Push) -> Result<(), StageError> {
         let mut bucket = Bucket::new(&self.elders);
         while let Some(record) = sorted.next()? {
-            if record.key.len() == ID_BYTES {
-                out.push(record.key, record.value)?;
-            } else {
-                bucket.take(record.key, record.value, out)?;
-            }
+            bucket.take(record.key, record.value, out)?;
         }
         bucket.close(out)
     }
@@ -255,7 +249,8 @@ impl Global for MinHash {
     ) -> Result<Settled, StageError> {
         let (mut ranked, mut sets) =
             (house.sorter()?, self.keeps_index().then(|| house.sorter()).transpose()?);
-        let (mut document, mut value, mut probe) = (Gathered::default(), Vec::new(), Probe::default());
+        let mut document = Gathered::new(self.keeps_index());
+        let (mut value, mut probe) = (Vec::new(), Probe::default());
         loop {
             let record = reduced.next()?;
             if record.is_none_or(|record| !document.is_of(record.key)) {
@@ -321,7 +316,7 @@ impl<'a> Bucket<'a> {
     }
 
     fn take(&mut self, band: &[u8], rank: &[u8], out: &mut dyn Push) -> Result<(), StageError> {
-        debug_assert_eq!(band.len(), BAND_BYTES, "what is no id is a band");
+        debug_assert_eq!(band.len(), BAND_BYTES, "sets go past");
         if self.band != band {
             self.close(out)?;
             self.band.extend_from_slice(band);

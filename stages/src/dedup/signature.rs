@@ -154,12 +154,13 @@ const fn mixed(shingle: u32) -> u32 {
 
 /// The hash of each band of `rows` words, which tells bands of other places apart.
 pub(super) fn bands(signature: &Signature, bands: usize, rows: usize) -> impl Iterator<Item = u64> {
-    signature.as_words().chunks_exact(rows).take(bands).enumerate().map(|(place, words)| {
-        let mut bytes = [0; 4 * WORDS];
-        for (to, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            *to = word.to_le_bytes();
-        }
-        xxh3_64_with_seed(&bytes[..4 * words.len()], place as u64)
+    let mut bytes = [0; 4 * WORDS];
+    for (to, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(signature.as_words()) {
+        *to = word.to_le_bytes();
+    }
+    (0..bands).map(move |place| {
+        let words = &bytes[4 * rows * place..4 * rows * (place + 1)];
+        xxh3_64_with_seed(words, place as u64)
     })
 }
 

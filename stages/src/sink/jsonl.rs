@@ -19,6 +19,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use schemas::{Build, Config as _, Made, Sink, Spec, StageError, Writer, Written, choice, column, config};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -300,7 +301,31 @@ fn says(raw: &str, values: &dyn Array, row: usize) -> bool {
     }
     let DataType::Utf8 = values.data_type() else { return false };
     let value = values.as_string::<i32>().value(row);
-    if raw.starts_with('"') { object::unquoted(raw).is_some_and(|text| text == value) } else { raw == value }
+    match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
+        Some(inner) => spells(inner.as_bytes(), value.as_bytes())
+            .unwrap_or_else(|| object::unquoted(raw).is_some_and(|text| text == value)),
+        None => raw == value,
+    }
+}
+
+/// Whether what stands between the quotes of a JSON string spells a text; `None` where a character is told by its number.
+fn spells(mut inner: &[u8], mut value: &[u8]) -> Option<bool> {
+    while let Some(at) = memchr::memchr(b'\\', inner) {
+        let (plain, escape) = inner.split_at(at);
+        let Some(rest) = value.strip_prefix(plain) else { return Some(false) };
+        let byte = match escape.get(1)? {
+            byte @ (b'"' | b'\\' | b'/') => *byte,
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            _ => return None,
+        };
+        let Some(rest) = rest.strip_prefix(&[byte]) else { return Some(false) };
+        (inner, value) = (&escape[2..], rest);
+    }
+    Some(inner == value)
 }
 
 fn put_name(name: &str, out: &mut Vec<u8>) {
@@ -369,7 +394,7 @@ fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), StageErr
 struct Pairs;
 
 impl<'de> Visitor<'de> for Pairs {
-    type Value = Vec<(String, &'de RawValue)>;
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -377,8 +402,8 @@ impl<'de> Visitor<'de> for Pairs {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pairs: Self::Value = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-            pairs.push((name, value));
+        while let Some(name) = map.next_key_seed(object::Name)? {
+            pairs.push((name, map.next_value()?));
         }
         Ok(pairs)
     }
@@ -443,6 +468,11 @@ mod tests {
         check_base(r#"{"text":"\u0061 ","language":"deu"}"#, "a", r#"{"text":"a","language":"eng"}"#);
         check_base(r#"{"text":"\u0061","language":"eng"}"#, "a", r#"{"text":"\u0061","language":"eng"}"#);
         check_base("{}", "a", r#"{"text":"a","language":"eng"}"#);
+        let escaped = r#"{"text":"\"\\\/\b\f\n\r\t\u00e9 \ud83d\ude00","language":"eng"}"#;
+        check_base(escaped, "\"\\/\u{8}\u{c}\n\r\té 😀", escaped);
+        check_base(r#"{"text":"a\nb","language":"eng"}"#, "a\nc", r#"{"text":"a\nc","language":"eng"}"#);
+        check_base(r#"{"text":"a\nb","language":"eng"}"#, "a\n", r#"{"text":"a\n","language":"eng"}"#);
+        check_base(r#"{"text":"\ud83d","language":"eng"}"#, "x", r#"{"text":"x","language":"eng"}"#);
     }
 
     #[test]

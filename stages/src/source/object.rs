@@ -90,13 +90,11 @@ impl<'de, const N: usize> Visitor<'de> for Object<'_, '_, N> {
             Fields { roles: [const { Scalar::None }; N], columns: vec![None; self.0.columns.len()] };
         while let Some(key) = map.next_key_seed(Name)? {
             let named = |role: &&str| **role == *key && !role.is_empty();
-            if self.0.roles.iter().any(named) {
+            let mut slots = self.0.roles.iter().zip(&mut fields.roles).filter(|(role, _)| named(role));
+            if let Some((_, first)) = slots.next() {
                 let value = map.next_value_seed(One)?;
-                for (role, slot) in self.0.roles.iter().zip(&mut fields.roles) {
-                    if named(role) {
-                        slot.clone_from(&value);
-                    }
-                }
+                slots.for_each(|(_, slot)| slot.clone_from(&value));
+                *first = value;
             } else if let Some(at) = self.0.columns.iter().position(|name| *name == key) {
                 fields.columns[at] = written(map.next_value::<&RawValue>()?.get());
             } else {
@@ -122,7 +120,8 @@ pub fn unquoted(json: &str) -> Option<Cow<'_, str>> {
     serde_json::Deserializer::from_str(json).deserialize_str(Text).ok()
 }
 
-struct Name;
+/// A name of a field, or any other string.
+pub(crate) struct Name;
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {

@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! map      band hash (8 bytes)  →  rank
-//!          id (16 bytes)        →  SET, length of the rank (u32), rank, hashes of the shingles (u32 each)
-//! reduce   id                   →  SET …, as it came
-//!          id                   →  SEAT, band hash, what the document does in that bucket
+//!          id (16 bytes)        →  SET, length of the rank (u32), rank, hashes of the shingles (u32 each); goes past reducing
+//! reduce   id                   →  SEAT, band hash, what the document does in that bucket
 //! settle   rank                 →  number of seats (u8), seats, hashes of the shingles
 //! ```
 
 use crate::dedup::keep::{IdBytes, rank_id};
+use schemas::Records;
 
-/// First byte of a value: the shingles of a document, before its seats.
-pub(in crate::dedup) const SET: u8 = 0;
 /// First byte of a value: a place in one bucket.
-const SEAT: u8 = 1;
+const SEAT: u8 = 0;
+/// First byte of a value: the shingles of a document, behind its seats.
+const SET: u8 = 1;
 
 /// A document leads in a bucket: later ones of it are compared with it.
 pub(in crate::dedup) const LEADS: u8 = 1;
@@ -25,18 +25,14 @@ pub(in crate::dedup) const BAND_BYTES: usize = 8;
 /// Band hash and what the document does.
 const SEAT_BYTES: usize = BAND_BYTES + 1;
 
-/// Writes the value of a set.
-pub(in crate::dedup) fn write_set(rank: &[u8], shingles: &[u32], out: &mut Vec<u8>) {
-    out.clear();
-    out.push(SET);
+/// Writes the record of a set, which goes past reducing. `bytes` is memory for the hashes.
+pub(in crate::dedup) fn push_set(rank: &[u8], shingles: &[u32], bytes: &mut Vec<u8>, out: &mut Records) {
     let length = u32::try_from(rank.len()).expect("ranks are below 4 GiB");
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(rank);
-    let start = out.len();
-    out.resize(start + size_of_val(shingles), 0);
-    for (to, shingle) in out[start..].as_chunks_mut::<4>().0.iter_mut().zip(shingles) {
+    bytes.resize(size_of_val(shingles), 0);
+    for (to, shingle) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(shingles) {
         *to = shingle.to_le_bytes();
     }
+    out.push_past(&rank_id(rank), &[&[SET], &length.to_le_bytes(), rank, bytes]);
 }
 
 /// Writes the value of a seat.
@@ -50,6 +46,8 @@ pub(in crate::dedup) fn write_seat(band: &[u8], does: u8, out: &mut Vec<u8>) {
 /// Gathers the reduced records of one document.
 #[derive(Default)]
 pub(in crate::dedup) struct Gathered {
+    /// Whether the sets of documents without a seat are wanted too.
+    wants_all: bool,
     id: Vec<u8>,
     set: Vec<u8>,
     seats: Vec<u8>,
@@ -57,6 +55,11 @@ pub(in crate::dedup) struct Gathered {
 }
 
 impl Gathered {
+    /// `wants_all`: the sets of documents that share no bucket, too.
+    pub(in crate::dedup) fn new(wants_all: bool) -> Self {
+        Self { wants_all, ..Self::default() }
+    }
+
     /// Whether a record is of this document.
     pub(in crate::dedup) fn is_of(&self, id: &[u8]) -> bool {
         self.id == id
@@ -73,7 +76,9 @@ impl Gathered {
     /// Takes the value of a record. A document that was read twice has one set.
     pub(in crate::dedup) fn take(&mut self, value: &[u8]) {
         match value.split_first().expect("a value has its kind") {
-            (&SET, set) if self.set.is_empty() => self.set.extend_from_slice(set),
+            (&SET, set) if self.set.is_empty() && (self.wants_all || !self.seats.is_empty()) => {
+                self.set.extend_from_slice(set);
+            }
             (&SET, _) => {}
             (_, seat) => self.seats.extend_from_slice(seat),
         }
@@ -85,7 +90,7 @@ impl Gathered {
             return None;
         }
         let (length, rest) =
-            self.set.split_first_chunk().expect("the set of a document comes before its seats");
+            self.set.split_first_chunk().expect("the set of a document comes behind its seats");
         let (rank, shingles) = rest.split_at(u32::from_le_bytes(*length) as usize);
         write_ranked(&self.seats, shingles, &mut self.value);
         Some((rank, &self.value))

@@ -126,6 +126,7 @@ fn noted(set: &[(&str, schemas::Value)], texts: &[String], memory_bytes: usize) 
     let global = build(&SPEC, set);
     let (mut mapped, mut reduced, mut notes) = (Records::default(), Records::default(), Noted::default());
     global.map(&ranked(texts), &mut mapped).unwrap();
+    mapped.past().for_each(|record| reduced.push(record.key, record.value));
     global.reduce(&mut Stream::sorted(mapped), &mut reduced).unwrap();
     global.settle(&mut Stream::sorted(reduced), &Narrow(memory_bytes), &mut notes).unwrap();
     notes.0.sort();
