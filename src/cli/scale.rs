@@ -123,6 +123,7 @@ fn show(report: &ScaleReport, args: &Args) {
     if let Some(miss) = prediction.backtest {
         println!("the smaller models predict the largest of the ladder within {:.1} %", miss.abs() * 100.0);
     }
+    report.doubts.iter().for_each(|doubt| eprintln!("warning: {doubt}"));
     if let (Some(check), Some(miss)) = (&report.check, report.miss) {
         println!("trained, it reached {:.3}: {:+.2} % from the prediction", check.point.loss, miss * 100.0);
     }

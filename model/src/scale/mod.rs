@@ -8,6 +8,7 @@
 //!
 //! Trainings are folders of their own, so a killed `scale` goes on, and one that has ended only fits again.
 
+mod doubts;
 mod ladder;
 mod law;
 mod minimum;
@@ -101,6 +102,8 @@ pub struct ScaleReport {
     pub check: Option<Run>,
     /// Its loss divided by the predicted one, less 1.
     pub miss: Option<f64>,
+    /// What speaks against the law, a sentence each.
+    pub doubts: Vec<String>,
     /// `[train]` of the larger model.
     pub settings: String,
 }
@@ -171,7 +174,8 @@ impl Scale {
         let settings = toml(&planned.config, &["learning_rate"]);
         let check = if self.check { bench.train(vec![planned])?.pop() } else { None };
         let last = runs.last().expect("a ladder has trainings");
-        let report = ScaleReport {
+        let mut report = ScaleReport {
+            doubts: Vec::new(),
             learning_rate: [rate.factor, rate.exponent],
             joint,
             law,
@@ -182,6 +186,7 @@ impl Scale {
             settings,
             runs,
         };
+        report.doubts = doubts::doubts(&report);
         report.write(out)?;
         Ok(report)
     }

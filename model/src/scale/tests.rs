@@ -40,6 +40,11 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     assert!(report.settings.contains("width = ") && report.settings.contains("learning_rate = "));
     let svg = std::fs::read_to_string(out.join("scale.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 10, "{svg}");
+    // A law that no models have is not told without a word.
+    let mut odd = report.clone();
+    (odd.law.alpha, odd.prediction.loss) = (13.293, f64::INFINITY);
+    let told = doubts::doubts(&odd).join("; ");
+    assert!(told.contains("of the parameters, 13.293,") && told.contains("predicted no better"), "{told}");
     // Trained once; the same again.
     assert_eq!(scale.run(&data, &out, &Deaf).unwrap(), report);
     let short = Scale { tokens: 16 * 79, ..scale.clone() };
