@@ -36,7 +36,7 @@ def ours(runner, pages):
         with gzip.open(path, "wt", encoding="utf-8", errors="surrogatepass", compresslevel=1) as out:
             out.writelines(json.dumps(page) + "\n" for page in pages)
         done = subprocess.run([runner, path], check=True, capture_output=True, text=True)
-    return sum(json.loads(line)["cpu_s"] for line in done.stdout.splitlines() if line.startswith("{"))
+    return sum(json.loads(line)["cpu_s"] for line in done.stdout.split("\n") if line.startswith("{"))
 
 
 def main():
