@@ -8,13 +8,15 @@
 
 #![expect(clippy::print_stdout, reason = "the figure is what the program is for")]
 
+mod clock;
+
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use clock::seconds;
 use gristmill_stages::text::files::texts;
 use schemas::{DocId, Made, Records, Settings, Value, column};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 const ROUNDS: usize = 5;
 
@@ -60,12 +62,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         records.len()
     );
     Ok(())
-}
-
-/// Processor time of this thread; elsewhere than on Linux, time.
-fn seconds() -> f64 {
-    thread_local!(static START: Instant = Instant::now());
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.with(|start| start.elapsed().as_secs_f64()), |n| n / 1e9)
 }

@@ -6,12 +6,14 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
+mod clock;
+
+use clock::seconds;
 use gristmill_stages::text::pii::{Kind, find};
 use serde_json::Value;
 use std::error::Error;
 use std::io::BufRead;
 use std::ops::Range;
-use std::time::Instant;
 
 const TYPES: [(&str, Kind); Kind::COUNT] = [
     ("EMAIL_ADDRESS", Kind::Email),
@@ -69,14 +71,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("speed: {:.0} MB/s over {:.1} MB", bytes as f64 / best / 1e6, bytes as f64 / 1e6);
     Ok(())
-}
-
-/// Processor time of this thread; elsewhere than on Linux, time.
-fn seconds() -> f64 {
-    thread_local!(static START: Instant = Instant::now());
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.with(|start| start.elapsed().as_secs_f64()), |n| n / 1e9)
 }
 
 /// The labels of one type, in bytes.

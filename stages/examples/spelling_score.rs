@@ -7,6 +7,9 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
+mod clock;
+
+use clock::seconds;
 use gristmill_stages::clean::edits::{Edit, Editor};
 use gristmill_stages::clean::spelling::Spelling;
 use gristmill_stages::text::misspellings::Misspellings;
@@ -14,7 +17,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read};
-use std::time::Instant;
 
 const ROUNDS: usize = 5;
 
@@ -99,12 +101,4 @@ fn report(spelling: &Spelling, prose: &[String]) {
         best = best.min(seconds() - start);
     }
     println!("speed: {:.0} MB/s over {:.1} MB", bytes as f64 / best / 1e6, bytes as f64 / 1e6);
-}
-
-/// Processor time of this thread; elsewhere than on Linux, time.
-fn seconds() -> f64 {
-    thread_local!(static START: Instant = Instant::now());
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.with(|start| start.elapsed().as_secs_f64()), |n| n / 1e9)
 }

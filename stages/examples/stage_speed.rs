@@ -5,13 +5,15 @@
 
 #![expect(clippy::print_stdout, reason = "the figure is what the program is for")]
 
+mod clock;
+
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use clock::seconds;
 use gristmill_stages::text::files::texts;
 use schemas::{Made, Settings, column};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 const ROUNDS: usize = 5;
 
@@ -47,12 +49,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         all.len()
     );
     Ok(())
-}
-
-/// Processor time of this thread; elsewhere than on Linux, time.
-fn seconds() -> f64 {
-    thread_local!(static START: Instant = Instant::now());
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.with(|start| start.elapsed().as_secs_f64()), |n| n / 1e9)
 }

@@ -6,8 +6,11 @@
 //! One thread, documents in memory. Rows of the first packed batches are decoded and held against the documents. With
 //! `--out`, tokenizer.json and the ids of each document go to a folder, to be held against other tools.
 
+mod clock;
+
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
+use clock::seconds;
 use schemas::column::{ID, TEXT, TOKENS};
 use schemas::memory::{self, Done};
 use schemas::{Global, Made, Regroup, Settings, token};
@@ -15,7 +18,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -92,11 +95,11 @@ fn encode_alone(file: &str, batches: &[RecordBatch]) -> Result<()> {
     let done = memory::settle(&*load, &[], 1)?;
     let mut speeds = Vec::new();
     for _ in 0..4 {
-        let start = cpu_seconds();
+        let start = seconds();
         for batch in batches {
             std::hint::black_box(done.judge(batch)?);
         }
-        speeds.push(bytes as f64 / 1e6 / (cpu_seconds() - start));
+        speeds.push(bytes as f64 / 1e6 / (seconds() - start));
     }
     let warm = speeds[1..].iter().copied().fold(0.0, f64::max);
     let encoded = encoded(&*load, &done, batches)?;
@@ -108,14 +111,6 @@ fn encode_alone(file: &str, batches: &[RecordBatch]) -> Result<()> {
         checksum(&encoded)
     );
     Ok(())
-}
-
-/// What this thread has had of a processor, where the system tells; else the time.
-fn cpu_seconds() -> f64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |n| n / 1e9)
 }
 
 /// FNV-1a over the ids, `u32::MAX` behind each document, in 64 lanes that are folded in order.
