@@ -9,7 +9,7 @@
 //! keep = "longst"           →  did you mean `longest`?
 //! ```
 
-use crate::config::closest;
+use crate::near::closest;
 use crate::{ConfigValue as _, FilePath, FilePaths, Key, KeyError, Value};
 
 const WHOLE: &str = u64::KIND;

@@ -3,8 +3,6 @@
 //! The macro [`crate::config!`] makes the struct, its `Default` and its key table from one list, so that the manual,
 //! the suggestions for a misspelt key and the range checks can never disagree with the code.
 
-pub use crate::near::closest;
-
 use crate::{Value, near};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -249,7 +247,7 @@ impl Settings {
 
 fn unknown<C: Config>(key: &str) -> KeyError {
     let names: Vec<&str> = C::KEYS.iter().map(|k| k.name).collect();
-    let help = match closest(key, names.iter().copied()) {
+    let help = match near::closest(key, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if names.is_empty() => "take it out: this kind has no keys".to_owned(),
         None => near::listed(key, &names),

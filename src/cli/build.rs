@@ -142,7 +142,7 @@ fn checked(args: &Args, kinds: &Kinds) -> Result<(Dag, Options), ExitCode> {
 fn built(args: &Args, dag: &Dag, options: &Options) -> Result<(), ExitCode> {
     let report = args.works.run(dag, options).map_err(wrong::failed)?;
     let dataset = Workdir(options.workdir.clone()).dataset();
-    funnel::warn(&report, &dataset, args.works.progress);
+    funnel::warn(&report, Some(&dataset), args.works.progress);
     if args.json {
         return emit_json_line(&report);
     }

@@ -2,7 +2,7 @@
 
 use super::stage::setting;
 use super::wrong;
-use schemas::{Fitting, Settings, config::closest};
+use schemas::{Fitting, Settings, near::closest};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use super::build::workdir;
 use super::environment;
 use super::wrong::{self, Trouble};
 use model::Config;
+use model::train::REPORT;
 use pipeline::engine::Workdir;
 use pipeline::recipe::Recipe;
 use schemas::{FilePath, Settings, Value, manifest};
@@ -15,8 +16,7 @@ pub(super) const MODEL: &str = "model";
 /// File in the working folder of a build: `[train]` of its recipe, for whoever names the folder.
 const TRAIN: &str = "train.json";
 /// Names in a folder that a training or an alignment began to write.
-const BEGUN: [&str; 6] =
-    ["checkpoints", "metrics.jsonl", "training.json", "config.json", "chats", "refused.jsonl"];
+const BEGUN: [&str; 6] = ["checkpoints", "metrics.jsonl", REPORT, "config.json", "chats", "refused.jsonl"];
 
 /// Keys with their values.
 pub(super) type Pairs = Vec<(String, Value)>;
@@ -187,7 +187,7 @@ fn is_begun(folder: &Path) -> bool {
 }
 
 fn is_ended(folder: &Path) -> bool {
-    folder.join(model::train::REPORT).is_file()
+    folder.join(REPORT).is_file()
 }
 
 fn untrained(path: &Path) -> Trouble {

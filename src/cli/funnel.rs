@@ -49,10 +49,10 @@ fn row(node: &NodeReport) -> [String; 5] {
     [name, rows_in, kept, edited, dropped]
 }
 
-/// Says on standard error what a person should know of a build.
-pub(super) fn warn(report: &Report, dataset: &Path, progress: Progress) {
+/// Says on standard error what a person should know of a build, and of the dataset that it wrote.
+pub(super) fn warn(report: &Report, dataset: Option<&Path>, progress: Progress) {
     let surprises = report.surprises.iter().map(ToString::to_string);
-    for message in warning(report).into_iter().chain(surprises).chain(vocabulary(dataset)) {
+    for message in warning(report).into_iter().chain(surprises).chain(dataset.and_then(vocabulary)) {
         match progress {
             Progress::Json => eprintln!("{}", serde_json::json!({ "event": "warning", "message": message })),
             Progress::Auto | Progress::None => eprintln!("warning: {message}"),

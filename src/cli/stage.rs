@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
-use schemas::{Made, Settings, Spec, Value, Verdict, column, config::closest};
+use schemas::{Made, Settings, Spec, Value, Verdict, column, near::closest};
 use serde_json::{Map, Value as Json};
 use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
 use std::fs::{self, File};
@@ -191,7 +191,7 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
         drop(fs::remove_file(part(dropped)));
     }
     let report = result?;
-    funnel::warn(&report, &folder, works.progress);
+    funnel::warn(&report, None, works.progress);
     if args.json {
         println!("{}", serde_json::to_string(&report.nodes)?);
     } else {

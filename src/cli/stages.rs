@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     let chosen: Vec<&Spec> = all.iter().filter(|s| s.kind.contains(prefix)).collect();
     let train = kinds.train.as_ref().filter(|_| TRAIN.starts_with(prefix));
     if chosen.is_empty() && train.is_none() {
-        let near = schemas::config::closest(prefix, all.iter().map(|s| s.kind));
+        let near = schemas::near::closest(prefix, all.iter().map(|s| s.kind));
         let help = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         return super::wrong::misused(format!("no kind has `{prefix}` in its name{help}"));
     }

@@ -221,7 +221,7 @@ impl Sweep {
     fn trials(&self) -> Result<Vec<Trial>, TrainError> {
         for (at, axis) in self.axes.iter().enumerate() {
             if !Config::KEYS.iter().any(|key| key.name == axis.key) {
-                let near = schemas::config::closest(&axis.key, Config::KEYS.iter().map(|key| key.name));
+                let near = schemas::near::closest(&axis.key, Config::KEYS.iter().map(|key| key.name));
                 let help = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 return wrong(&format!("`{}` is not a key of `[train]`{help}", axis.key));
             }

@@ -7,7 +7,7 @@
 use super::Kinds;
 use super::kind::kind;
 use crate::recipe::{Block, Entry, Mistake, Recipe, Word};
-use schemas::{Spec, config::closest};
+use schemas::{Spec, near::closest};
 
 /// A node that is not made yet.
 pub(super) struct Draft {

@@ -2,7 +2,7 @@
 
 use super::Kinds;
 use crate::recipe::{Block, Mistake, Recipe, Word};
-use schemas::{Spec, config::closest};
+use schemas::{Spec, near::closest};
 
 /// Finds the kind of a node. One that is misspelt or in the wrong place is told and taken for what it is meant to be, so
 /// that the keys and columns of the node are checked too.

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::{Kinds, TrainKeys};
 use crate::recipe::{Block, Entry, Mistake, Recipe, Word, nearest, plain_words};
-use schemas::config::closest;
+use schemas::near::closest;
 use schemas::{FilePath, FilePaths, Key, KeyError, Made, Settings, Value};
 use std::ops::Range;
 use std::path::Path;

@@ -149,22 +149,19 @@ impl Counts {
         for (at, term) in found.iter().enumerate() {
             match *term {
                 Some(Term::Attribute(attribute)) => self.attributes[attribute] += 1,
-                Some(Term::Group(at_group)) => {
-                    let group = at_group;
+                Some(Term::Group(group)) => {
                     let end = (at + NEAR_WORDS + 1).min(found.len());
                     let begin = at.saturating_sub(NEAR_WORDS);
                     let near = &found[until[group].max(begin)..end];
                     met[group] = true;
                     until[group] = end;
                     // A term within surroundings that were scored has been read with them.
-                    let is_new = at >= scored[group].1 && scored[group].0 < SCORED_MAX;
+                    let (count, until_scored) = &mut scored[group];
                     let group = &mut self.groups[group];
-                    if is_new {
-                        scored[at_group] = (scored[at_group].0 + 1, end);
-                        note(
-                            &mut group.toxicity_near,
-                            Some(score(around(text, words[begin], words[end - 1]))),
-                        );
+                    if at >= *until_scored && *count < SCORED_MAX {
+                        (*count, *until_scored) = (*count + 1, end);
+                        let toxicity = score(around(text, words[begin], words[end - 1]));
+                        note(&mut group.toxicity_near, Some(toxicity));
                     }
                     group.near_words += near.len() as u64;
                     for term in near.iter().flatten() {

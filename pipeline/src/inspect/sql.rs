@@ -14,7 +14,7 @@ use polars::prelude::{
     Series, UnionArgs, col, concat, lit,
 };
 use polars::sql::SQLContext;
-use schemas::config::closest;
+use schemas::near::closest;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 

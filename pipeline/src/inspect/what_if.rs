@@ -124,7 +124,7 @@ fn find<'a>(dataset: &'a Dataset, name: &str) -> Result<&'a Node, InspectError> 
             .filter(|n| dataset.node_file(SIGNALS, n).is_some())
             .map(|n| n.name.as_str())
             .collect();
-        let near = schemas::config::closest(name, names.iter().copied());
+        let near = schemas::near::closest(name, names.iter().copied());
         let help = near.map_or_else(
             || format!("nodes with signals: {}", names.join(", ")),
             |near| format!("did you mean `{near}`?"),

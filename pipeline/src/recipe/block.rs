@@ -4,7 +4,7 @@ use super::read::{Node, Reader, in_order};
 use super::value::{Expander, plain, type_words};
 use super::{Block, Entry, Word};
 use crate::dag::Surprise;
-use schemas::config::closest;
+use schemas::near::closest;
 use schemas::{ConfigValue as _, Value};
 use std::ops::Range;
 use toml::de::DeTable;

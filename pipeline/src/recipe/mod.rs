@@ -207,7 +207,7 @@ pub(crate) fn nearest(folder: &Path, name: &str) -> Option<String> {
     let mut names: Vec<String> =
         entries.take(4096).flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    schemas::config::closest(name, names.iter().map(String::as_str)).map(str::to_owned)
+    schemas::near::closest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 fn beside(file: &Path) -> String {

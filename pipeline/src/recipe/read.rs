@@ -7,7 +7,7 @@ use super::block::{NAME_HELP, Role, is_name};
 use super::syntax::Damage;
 use super::value::type_words;
 use super::{Block, Mistake, Recipe, Word};
-use schemas::config::closest;
+use schemas::near::closest;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;

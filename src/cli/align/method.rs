@@ -114,7 +114,7 @@ impl Split {
     fn end(mut self, known: &[&'static [schemas::Key]]) -> Result<(), ExitCode> {
         let names: Vec<&str> = known.iter().flat_map(|keys| keys.iter().map(|key| key.name)).collect();
         for (key, _) in self.pairs {
-            let near = schemas::config::closest(&key, names.iter().copied());
+            let near = schemas::near::closest(&key, names.iter().copied());
             let help = near.map_or_else(
                 || schemas::near::listed(&key, &names),
                 |name| format!("did you mean `{name}`?"),

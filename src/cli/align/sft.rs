@@ -97,7 +97,7 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, Trouble> 
     let options = works.options(&dag.name, recipe.base());
     let report = works.run(&dag, &options).map_err(|error| error.to_string())?;
     let dataset = Workdir(workdir.clone()).dataset();
-    funnel::warn(&report, &dataset, args.flags.progress);
+    funnel::warn(&report, Some(&dataset), args.flags.progress);
     tell_dropped(&report, &workdir);
     Ok(dataset)
 }

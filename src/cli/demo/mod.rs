@@ -105,7 +105,7 @@ fn work(args: &Args, kinds: &Kinds) -> Result<Told, Failure> {
     if !args.json {
         println!();
         summary(&report, &options);
-        funnel::warn(&report, &dataset, args.progress);
+        funnel::warn(&report, Some(&dataset), args.progress);
         address = sample::show(&dataset)?;
     }
     let settings = dag.train.as_ref().ok_or("the recipe of the demo trains")?;

@@ -27,7 +27,7 @@ use crate::text::langid::{Found, Model, Scratch, codes};
 use crate::text::lines::{Stretch, stretches};
 use arrow::array::{ArrayRef, AsArray as _, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef};
-use schemas::config::closest;
+use schemas::near::closest;
 use schemas::{
     Build, Config as _, FilePath, KeyError, Made, Outcome, Reason, Settings, Spec, Stage, StageError,
     Verdict, column, config,

@@ -9,7 +9,7 @@
 //! A signal is one of [`SIGNALS`]; a text stands between `"` or `'`. A page may have several licences: `in` and `like` are
 //! true where it has one and all of them fit.
 
-use schemas::config::closest;
+use schemas::near::closest;
 
 /// The names of opt-outs, in the order of `text::rights::OPT_OUTS`.
 pub(super) const SIGNALS: [&str; 6] =

@@ -75,7 +75,7 @@ pub(super) fn require_text(schema: &Schema, name: &str) -> Result<(), StageError
         Ok(field) => format!("has type {}, expected Utf8", field.data_type()),
         Err(_) => {
             let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            let near = schemas::config::closest(name, names.iter().copied());
+            let near = schemas::near::closest(name, names.iter().copied());
             near.map_or_else(
                 || format!("is missing, found {}", names.join(", ")),
                 |near| format!("is missing; did you mean `{near}`?"),
