@@ -121,4 +121,8 @@ fn show(report: &SweepReport, args: &Args) {
         Some(best) => println!("\nThe best settings ({}):\n\n{best}", args.out.join("best.toml").display()),
         None => println!("\nno trial has a result"),
     }
+    let lost = report.trials.iter().filter(|trial| trial.figure().is_none()).count();
+    if lost > 0 {
+        eprintln!("warning: {lost} of {} trials have no result; the table says why", report.trials.len());
+    }
 }

@@ -76,6 +76,11 @@ pub enum SweepEvent<'a> {
         /// What it tells.
         event: TrainEvent<'a>,
     },
+    /// Something that a person should know of.
+    Note {
+        /// What it is.
+        message: &'a str,
+    },
     /// A trial has ended, well or with an error.
     Ended {
         /// What it came to.
@@ -110,7 +115,7 @@ impl Sweep {
     /// Trains all trials below `out` and writes `sweep.json`, `trials.parquet` and `best.toml` there.
     ///
     /// # Errors
-    /// The grid is none, or the dataset cannot be read. What goes wrong in a trial stands in its report.
+    /// The grid is none, no trial of it has settings that fit together, or the dataset cannot be read. What goes wrong in a trial stands in its report.
     pub fn run(
         &self,
         dataset: &Path,
@@ -124,6 +129,7 @@ impl Sweep {
                 "a sweep compares held-out loss, and the dataset has no held-out sequences; build it with `validation`",
             );
         }
+        self.tell_unsound(&trials, &opened, observer)?;
         let steps = self.config(&[])?.steps;
         let mut reports = Vec::new();
         let mut left = trials;
@@ -201,6 +207,29 @@ impl Sweep {
         let (config, steps) = (self.config(values).ok()?, steps?);
         let warmup = config.warmup_steps.filter(|_| steps < config.steps)?;
         Some(("warmup_steps".to_owned(), integer(warmup * steps / config.steps)))
+    }
+
+    /// Tells of trials whose settings do not fit together before hours of the others pass.
+    ///
+    /// # Errors
+    /// There are no others: the mistake of the first.
+    fn tell_unsound(
+        &self,
+        trials: &[Trial],
+        dataset: &Dataset,
+        observer: &dyn SweepObserver,
+    ) -> Result<(), TrainError> {
+        let shape = |trial: &Trial| self.config(&trial.values)?.shape(&dataset.tokens);
+        let unsound: Vec<_> =
+            trials.iter().filter_map(|trial| shape(trial).err().map(|error| (trial, error))).collect();
+        if unsound.len() == trials.len() {
+            return unsound.into_iter().next().map_or(Ok(()), |(_, error)| Err(error));
+        }
+        for (trial, error) in &unsound {
+            let message = format!("{} cannot be trained and is left out: {error}", trial.name);
+            observer.event(SweepEvent::Note { message: &message });
+        }
+        Ok(())
     }
 
     /// The settings of a trial.

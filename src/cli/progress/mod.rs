@@ -1,5 +1,6 @@
-//! Progress of long work: bars on a terminal, JSON lines on request, silence when piped.
+//! Progress of long work: bars on a terminal, JSON lines on request, a line now and then in a log.
 
+mod lines;
 mod training;
 mod trials;
 
@@ -7,6 +8,7 @@ pub(super) use trials::Trials;
 
 use crate::cli::curve::Curve;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use lines::Lines;
 use model::eval::perplexity::Evaluation;
 use model::{Losses, TrainEvent, TrainObserver};
 use pipeline::inspect::layout::thousands;
@@ -15,12 +17,13 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
 use training::TrainBars;
 
 /// How progress is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Progress {
-    /// Bars on a terminal, else only what a person should know of.
+    /// Bars on a terminal; else what a person should know of, and of long work a line every 15 seconds.
     #[default]
     Auto,
     /// One JSON object a line on standard error.
@@ -42,7 +45,7 @@ impl Progress {
             Self::Auto if std::io::stderr().is_terminal() => {
                 Listener::Bars(Box::new(Bars { before, ..Bars::default() }))
             }
-            Self::Auto => Listener::Notes,
+            Self::Auto => Listener::Lines(Mutex::new(Lines::new(Instant::now()))),
             Self::None => Listener::Silent,
         }
     }
@@ -52,7 +55,7 @@ impl Progress {
 pub(super) enum Listener {
     Bars(Box<Bars>),
     Json(Pace),
-    Notes,
+    Lines(Mutex<Lines>),
     Silent,
 }
 
@@ -136,7 +139,7 @@ impl Listener {
         match self {
             // A line that cannot be drawn is no reason to stop the work.
             Self::Bars(bars) => drop(bars.all.println(message)),
-            Self::Notes => eprintln!("{message}"),
+            Self::Lines(_) => eprintln!("{message}"),
             Self::Json(_) | Self::Silent => {}
         }
     }
@@ -146,8 +149,9 @@ impl Observer for Listener {
     fn event(&self, event: Event<'_>) {
         match (self, event) {
             (Self::Json(_), event) => eprintln!("{}", json(event)),
+            (Self::Lines(lines), event) => tell(lines, |lines| lines.of_build(event, Instant::now())),
             (_, Event::Note { message }) => self.note(message),
-            (Self::Silent | Self::Notes, _) => {}
+            (Self::Silent, _) => {}
             (Self::Bars(bars), Event::Phase { name, total }) => bars.phase(name, total),
             (Self::Bars(bars), Event::Advance { units }) => bars.with_bar(|bar, _| bar.inc(units)),
             (Self::Bars(bars), Event::Rows { rows, dropped, .. }) => bars.with_bar(|bar, state| {
@@ -160,6 +164,13 @@ impl Observer for Listener {
                 ));
             }),
         }
+    }
+}
+
+/// Writes the line that is due, where one is.
+fn tell(lines: &Mutex<Lines>, due: impl FnOnce(&mut Lines) -> Option<String>) {
+    if let Some(line) = due(&mut lines.lock().expect("no thread panics while it writes a line")) {
+        eprintln!("{line}");
     }
 }
 
@@ -178,11 +189,7 @@ impl TrainObserver for Listener {
     fn event(&self, event: TrainEvent<'_>) {
         match self {
             Self::Silent => {}
-            Self::Notes => {
-                if let TrainEvent::Note { message } = event {
-                    self.note(message);
-                }
-            }
+            Self::Lines(lines) => tell(lines, |lines| lines.of_training(event, Instant::now())),
             Self::Json(pace) if pace.is_due("", &event, Instant::now()) => eprintln!("{}", train_json(event)),
             Self::Json(_) => {}
             Self::Bars(bars) => match event {

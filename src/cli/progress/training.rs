@@ -167,7 +167,7 @@ fn table(held_out: &[Measured]) -> Vec<String> {
 }
 
 /// Seconds as a person says them.
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "?".to_owned();
     }

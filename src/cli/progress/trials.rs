@@ -17,8 +17,15 @@ const NAME: usize = 40;
 pub(crate) enum Trials {
     Bars(Box<Mutex<Bars>>),
     Json(Pace),
-    Notes,
+    Lines(Mutex<Count>),
     Silent,
+}
+
+/// How many trials of a rung have ended.
+#[derive(Default)]
+pub(crate) struct Count {
+    ended: usize,
+    of: usize,
 }
 
 #[derive(Default)]
@@ -34,7 +41,7 @@ impl Trials {
         match progress {
             Progress::Json => Self::Json(Pace::default()),
             Progress::Auto if std::io::stderr().is_terminal() => Self::Bars(Box::default()),
-            Progress::Auto => Self::Notes,
+            Progress::Auto => Self::Lines(Mutex::default()),
             Progress::None => Self::Silent,
         }
     }
@@ -81,6 +88,7 @@ impl Bars {
                     _ => {}
                 }
             }
+            SweepEvent::Note { message } => drop(self.all.println(message)),
             SweepEvent::Ended { report } => {
                 if let Some(bar) = self.running.remove(&report.name) {
                     bar.finish_and_clear();
@@ -107,15 +115,41 @@ impl SweepObserver for Trials {
             (Self::Json(pace), SweepEvent::Trial { name, event })
                 if !pace.is_due(name, &event, Instant::now()) => {}
             (Self::Json(_), event) => eprintln!("{}", json(event)),
-            (Self::Notes, SweepEvent::Ended { report }) => {
-                if let Some(error) = &report.error {
-                    eprintln!("{}: {error}", report.name);
-                }
+            (Self::Lines(count), event) => {
+                count
+                    .lock()
+                    .expect("no thread panics while it counts")
+                    .line(event)
+                    .iter()
+                    .for_each(|line| eprintln!("{line}"));
             }
-            (Self::Notes, SweepEvent::Trial { name, event: TrainEvent::Note { message } }) => {
-                eprintln!("{name}: {message}");
+            (Self::Silent, _) => {}
+        }
+    }
+}
+
+impl Count {
+    /// The line about an event that a log keeps: one for each trial that has ended, and every note.
+    fn line(&mut self, event: SweepEvent<'_>) -> Option<String> {
+        match event {
+            SweepEvent::Rung { trials, .. } => {
+                *self = Self { ended: 0, of: trials };
+                None
             }
-            (Self::Notes | Self::Silent, _) => {}
+            SweepEvent::Note { message } => Some(message.to_owned()),
+            SweepEvent::Trial { name, event: TrainEvent::Note { message } } => {
+                Some(format!("{name}: {message}"))
+            }
+            SweepEvent::Trial { .. } => None,
+            SweepEvent::Ended { report } => {
+                self.ended += 1;
+                let came_to = match (&report.error, report.validation_loss) {
+                    (Some(error), _) => error.clone(),
+                    (None, Some(held)) => format!("held-out loss {held:.4}"),
+                    (None, None) => "no held-out loss".to_owned(),
+                };
+                Some(format!("[{}/{}] {}: {came_to}", self.ended, self.of, report.name))
+            }
         }
     }
 }
@@ -131,6 +165,7 @@ fn json(event: SweepEvent<'_>) -> serde_json::Value {
             told["trial"] = name.into();
             told
         }
+        SweepEvent::Note { message } => json!({ "event": "note", "message": message }),
         SweepEvent::Ended { report } => json!({ "event": "ended", "trial": report.name, "report": report }),
     }
 }

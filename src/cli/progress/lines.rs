@@ -1,0 +1,108 @@
+//! Progress in a log: notes at once, and of work that takes long a line every now and then.
+
+use super::training::duration;
+use model::TrainEvent;
+use pipeline::inspect::layout::thousands;
+use schemas::Event;
+use std::time::{Duration, Instant};
+
+/// Least time between two lines about how far the work is; what ends sooner is told by what it came to alone.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// What has been told, and how far the work is.
+pub(crate) struct Lines {
+    told: Instant,
+    phase: String,
+    units: u64,
+    total: u64,
+    rows: u64,
+    dropped: u64,
+}
+
+impl Lines {
+    /// Nothing is told before a while.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { told: now, phase: String::new(), units: 0, total: 0, rows: 0, dropped: 0 }
+    }
+
+    /// The line about an event of a build that is due now.
+    pub(super) fn of_build(&mut self, event: Event<'_>, now: Instant) -> Option<String> {
+        match event {
+            Event::Note { message } => return Some(message.to_owned()),
+            Event::Phase { name, total } => {
+                name.clone_into(&mut self.phase);
+                (self.units, self.total, self.rows, self.dropped) = (0, total, 0, 0);
+                return None;
+            }
+            Event::Advance { units } => self.units += units,
+            Event::Rows { rows, dropped, .. } => {
+                self.rows += rows;
+                self.dropped += dropped;
+            }
+        }
+        self.is_due(now).then(|| {
+            let of = if self.total == 0 { String::new() } else { format!(" of {}", thousands(self.total)) };
+            let (units, rows, dropped) =
+                (thousands(self.units), thousands(self.rows), thousands(self.dropped));
+            format!("{}: {units}{of}, {rows} rows, {dropped} dropped", self.phase)
+        })
+    }
+
+    /// The line about an event of a training that is due now.
+    pub(super) fn of_training(&mut self, event: TrainEvent<'_>, now: Instant) -> Option<String> {
+        match event {
+            TrainEvent::Note { message } => Some(message.to_owned()),
+            TrainEvent::Step { step, steps, loss, tokens_per_s, seconds_left, .. } if self.is_due(now) => {
+                let (rate, left) = (thousands(tokens_per_s as u64), duration(seconds_left));
+                let (step, steps) = (thousands(step), thousands(steps));
+                Some(format!("step {step} of {steps}: loss {loss:.3}, {rate} tokens/s, {left} left"))
+            }
+            TrainEvent::Evaluating { sequences, total, .. } if self.is_due(now) => {
+                Some(format!("held out: {} of {} sequences", thousands(sequences), thousands(total)))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now.duration_since(self.told) >= EVERY;
+        if is_due {
+            self.told = now;
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_work_is_told_every_now_and_then() {
+        let begun = Instant::now();
+        let mut lines = Lines::new(begun);
+        let step = |step| TrainEvent::Step {
+            step,
+            steps: 2000,
+            loss: 3.25,
+            learning_rate: 0.0,
+            gradient_norm: 0.0,
+            tokens_per_s: 4100.0,
+            seconds_left: 60.0,
+        };
+        // A step a second.
+        let mut told: Vec<String> =
+            (1..=40).filter_map(|at| lines.of_training(step(at), begun + Duration::from_secs(at))).collect();
+        assert_eq!(told.len(), 2);
+        let last = told.pop().unwrap();
+        assert!(last.starts_with("step 30 of 2,000: loss 3.250, 4,100 tokens/s, "), "{last}");
+        assert_eq!(
+            lines.of_training(TrainEvent::Note { message: "at once" }, begun).as_deref(),
+            Some("at once")
+        );
+        let now = begun + Duration::from_mins(1);
+        assert_eq!(lines.of_build(Event::Phase { name: "read", total: 3 }, now), None);
+        let told = lines.of_build(Event::Advance { units: 2 }, now);
+        assert_eq!(told.as_deref(), Some("read: 2 of 3, 0 rows, 0 dropped"));
+    }
+}
