@@ -11,8 +11,10 @@ use crate::data::{Dataset, Position, Share, Stream};
 use crate::error::TrainError;
 use crate::folder;
 use crate::metrics::Measure;
+use crate::progress::TrainEvent;
 use crate::train::gradients;
 use schemas::manifest;
+use schemas::token::LOSS_MASK;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +43,21 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
             "sequences of {length} tokens are longer than the model's context of {context}"
         )));
     }
+    let chats = "a dataset of chats is built with `tokenize.chat` (`examples/chat.toml`)";
+    match (dataset.train.count(), without_answers(&dataset)?) {
+        (_, None) => {
+            return Err(wrong(format!("it has no `{LOSS_MASK}` that tells answers from the rest; {chats}")));
+        }
+        (all, Some(mute)) if mute == all => {
+            return Err(wrong(format!("none of its {all} training sequences holds a token of an answer; {chats}")));
+        }
+        (_, Some(0)) => {}
+        (all, Some(mute)) => job.observer.event(TrainEvent::Note {
+            message: &format!(
+                "{mute} of {all} training sequences hold no token of an answer and teach nothing: chats longer than {length} tokens are cut"
+            ),
+        }),
+    }
     let common = &job.common.over_few(dataset.train.count()).rate_of(job.base);
     let job = &Job { common, ..*job };
     let subject = Subject {
@@ -58,6 +75,19 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
         Ok(Box::new(Answers { dataset: &dataset, stream, common }))
     };
     course::take(course, lesson, folder::save)
+}
+
+/// Training rows without a token that is learned; `None` where rows do not say what is learned.
+fn without_answers(dataset: &Dataset) -> Result<Option<u64>, TrainError> {
+    let mut mute = 0;
+    for chunk in dataset.train.in_order(u64::MAX) {
+        let chunk = chunk?;
+        if chunk.iter().any(|row| row.mask.is_empty()) {
+            return Ok(None);
+        }
+        mute += chunk.iter().filter(|row| !row.mask.contains(&true)).count() as u64;
+    }
+    Ok(Some(mute))
 }
 
 struct Answers<'a> {
