@@ -11,14 +11,15 @@ use std::process::ExitCode;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Parameters are counted without embedding and head. Trainings are folders below `runs`: a killed ladder goes on.\n\
+    after_help = "Parameters are counted without embedding and head. Unless `--set parametrization=standard` says otherwise, all sizes train under muP, in which one\n\
+                  learning rate serves them all. Trainings are folders below `runs`: a killed ladder goes on.\n\
                   Example: gristmill scale gristmill-demo/dataset --largest 200000 --tokens 2000000 --out scaling"
 )]
 pub(crate) struct Args {
     /// A dataset folder, the working folder of a build, or a recipe whose dataset is built.
     dataset: PathBuf,
-    /// Sizes of the ladder, each twice the one before it.
-    #[arg(long, default_value_t = 5)]
+    /// Sizes of the ladder, evenly spread from a sixteenth of the largest to the largest; two that come to one shape are one.
+    #[arg(long, default_value_t = 9)]
     sizes: u64,
     /// Parameters of the largest model of the ladder.
     #[arg(long, default_value_t = 200_000)]
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     /// How many times larger the model is that is asked for.
     #[arg(long, default_value_t = 8)]
     factor: u64,
-    /// Tokens of the larger model; each size is trained on a quarter, a half and all of them (0: those of the dataset, once).
+    /// Tokens of the larger model; each size is trained on as many (0: those of the dataset, once).
     #[arg(long, default_value_t = 0)]
     tokens: u64,
     /// Trains each size once, on so many tokens a parameter, in place of `--tokens`.
@@ -90,7 +91,7 @@ fn show(report: &ScaleReport, args: &Args) {
     );
     let row = |run: &Run| {
         let Run { point, width, layers, steps, learning_rate, bits_per_byte, .. } = run;
-        let law = report.law.loss(point.parameters, point.tokens);
+        let law = report.law.loss(point.parameters);
         let bits_per_byte =
             if bits_per_byte.is_nan() { "-".to_owned() } else { format!("{bits_per_byte:.4}") };
         let (parameters, tokens) = (thousands(point.parameters as u64), thousands(point.tokens as u64));
@@ -102,11 +103,11 @@ fn show(report: &ScaleReport, args: &Args) {
     report.runs.iter().for_each(row);
     let (law, prediction) = (&report.law, &report.prediction);
     print!("\nL = {:.3} + {:.4e} ÷ N^{:.3}", law.e, law.a, law.alpha);
-    if report.joint {
-        print!(" + {:.4e} ÷ D^{:.3}", law.b, law.beta);
-    }
     let [rate, exponent] = report.learning_rate;
-    println!("      learning rate = {rate:.2e} · (N ÷ 10⁶)^−{exponent:.2}");
+    match exponent {
+        0.0 => println!("      learning rate = {rate:.2e} at every size"),
+        exponent => println!("      learning rate = {rate:.2e} · (N ÷ 10⁶)^−{exponent:.2}"),
+    }
     // An objective that sees more than what stands before a token has none.
     let bits = match report.bits_per_byte {
         bits if bits.is_nan() => String::new(),
@@ -121,7 +122,10 @@ fn show(report: &ScaleReport, args: &Args) {
         prediction.interval[1]
     );
     if let Some(miss) = prediction.backtest {
-        println!("the smaller models predict the largest of the ladder within {:.1} %", miss.abs() * 100.0);
+        println!(
+            "models four times smaller and more predict the largest of the ladder within {:.1} %",
+            miss.abs() * 100.0
+        );
     }
     report.doubts.iter().for_each(|doubt| eprintln!("warning: {doubt}"));
     if let (Some(check), Some(miss)) = (&report.check, report.miss) {

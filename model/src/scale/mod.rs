@@ -1,9 +1,9 @@
 //! A scaling law from small trainings: a ladder of models, a fit, and the loss of a model several times larger.
 //!
-//! 1. Shapes by rule ([`ladder`]), each a factor of two in parameters below the next.
-//! 2. The learning rate: tried on two sizes of the ladder, its best value read off a parabola, and carried to other sizes by the power law
-//!    through both. One that is set is taken as it is.
-//! 3. Every size trains on a quarter, a half and all of the tokens; or, with tokens per parameter, once.
+//! 1. Shapes by rule ([`ladder`]), their parameters evenly spread on the scale of logarithms over a factor of sixteen.
+//! 2. The learning rate: tried on two sizes of the ladder, its best value read off a parabola, and carried to other sizes. They train under muP,
+//!    where it does not depend on the width. One that is set is taken as it is.
+//! 3. Every size trains on the tokens of the larger model; or, with tokens per parameter, on its own.
 //! 4. The law is fitted ([`law`]) and read at the larger model; what it would be trained with is written as settings.
 //!
 //! Trainings are folders of their own, so a killed `scale` goes on, and one that has ended only fits again.
@@ -17,7 +17,7 @@ mod rate;
 
 pub use law::{Law, Point, Prediction};
 
-use crate::config::Config;
+use crate::config::{Config, ParametrizationKind};
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::folder;
@@ -28,6 +28,7 @@ use crate::sweep::{Named, SweepEvent, SweepObserver, TrialReport, at_once, side_
 use crate::train::{self, TrainReport};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use ladder::Rung;
+use schemas::number::thousands;
 use schemas::{Settings, Value};
 use serde::Serialize;
 use std::path::Path;
@@ -36,19 +37,21 @@ use std::sync::Arc;
 /// What the ladder decides on.
 const DECIDED: [&str; 8] =
     ["width", "layers", "heads", "kv_heads", "ff_width", "steps", "seconds_max", "learning_rate_min"];
-/// Parts of the tokens that each size is trained on.
-const PARTS: [u64; 3] = [4, 2, 1];
+/// How many times larger the largest size is than the smallest.
+const SPAN: f64 = 16.0;
+/// Part of the tokens that the search for the learning rate trains on.
+const RATE_PART: u64 = 2;
 /// A training has as many steps at least.
 const STEPS_MIN: u64 = 20;
-/// Sizes without which a law of one variable, and of both, cannot be fitted.
-const SIZES_MIN: (u64, u64) = (4, 3);
+/// Sizes without which a law cannot be fitted.
+const SIZES_MIN: usize = 4;
 
 /// What is trained and asked.
 #[derive(Debug, Clone)]
 pub struct Scale {
     /// Settings that all trainings share; not those of shape and length.
     pub base: Vec<(String, Value)>,
-    /// Sizes of the ladder.
+    /// Sizes of the ladder; two that come to one shape are one.
     pub sizes: u64,
     /// Parameters of its largest model, without embedding and head.
     pub largest: u64,
@@ -90,8 +93,6 @@ pub struct ScaleReport {
     pub runs: Vec<Run>,
     /// Learning rate of a size: factor · (parameters ÷ 10⁶)^−exponent, in this order.
     pub learning_rate: [f64; 2],
-    /// Whether the law has a term of the tokens.
-    pub joint: bool,
     /// The law.
     pub law: Law,
     /// What it says of the larger model.
@@ -152,32 +153,30 @@ impl Scale {
         let step_tokens = base.batch_sequences * base.accumulate * opened.tokens.sequence_length;
         let stage = std::cell::Cell::new(0);
         let bench = Bench { dataset, opened, out, jobs: self.jobs, observer, step_tokens, stage };
-        let ladder = self.ladder(&base, &bench)?;
-        let rate = match self.base.iter().any(|(key, _)| key == "learning_rate") {
-            true => rate::Rule { factor: base.learning_rate, exponent: 0.0 },
-            false => rate::find(&ladder, &bench, |rung| self.tokens(rung.parameters, &bench)[0])?,
-        };
-        let plan = |rung: &Rung, tokens: u64| bench.plan(rung, tokens, rate.at(rung.parameters), "");
-        let planned = ladder.iter().flat_map(|rung| {
-            self.tokens(rung.parameters, &bench).into_iter().map(move |tokens| plan(rung, tokens))
-        });
-        let runs = bench.train(planned.collect())?;
-        let joint = self.tokens_per_parameter.is_none();
-        let points: Vec<Point> = runs.iter().map(|run| run.point).collect();
-        let law = Law::fit(&points, joint);
+        let mut ladder = self.ladder(&base, &bench)?;
+        let base = self.parametrised(base, &mut ladder);
         let larger = ladder.last().expect("a ladder has sizes").parameters * self.factor;
-        let rung = ladder::rung(&base, &bench.opened.tokens, larger)?;
-        let tokens = *self.tokens(rung.parameters, &bench).last().expect("there is one at least");
-        let planned = bench.plan(&rung, tokens, rate.at(rung.parameters), "");
-        let at = (rung.parameters as f64, (planned.config.steps * step_tokens) as f64);
-        let prediction = law.predict(&points, joint, at);
+        let larger = ladder::rung(&base, &bench.opened.tokens, larger)?;
+        observer.event(SweepEvent::Note { message: &self.plan(&ladder, &larger, &bench) });
+        let rate = match self.is_set("learning_rate") {
+            true => rate::Rule::of_all(base.learning_rate),
+            false => rate::find(&ladder, &bench, |rung| self.rate_tokens(rung.parameters, &bench))?,
+        };
+        let plan = |rung: &Rung| {
+            bench.plan(rung, self.tokens(rung.parameters, &bench), rate.at(rung.parameters), "")
+        };
+        let runs = bench.train(ladder.iter().map(plan).collect())?;
+        let points: Vec<Point> = runs.iter().map(|run| run.point).collect();
+        let law = Law::fit(&points);
+        let planned = plan(&larger);
+        let at = (larger.parameters as f64, (planned.config.steps * step_tokens) as f64);
+        let prediction = law.predict(&points, at);
         let settings = toml(&planned.config, &["learning_rate"]);
         let check = if self.check { bench.train(vec![planned])?.pop() } else { None };
         let last = runs.last().expect("a ladder has trainings");
         let mut report = ScaleReport {
             doubts: Vec::new(),
             learning_rate: [rate.factor, rate.exponent],
-            joint,
             law,
             bits_per_byte: prediction.loss * last.bits_per_byte / last.point.loss,
             miss: check.as_ref().map(|run| run.point.loss / prediction.loss - 1.0),
@@ -191,13 +190,33 @@ impl Scale {
         Ok(report)
     }
 
+    /// Whether a setting was given.
+    fn is_set(&self, key: &str) -> bool {
+        self.base.iter().any(|(other, _)| other == key)
+    }
+
+    /// Settings of the ladder and of the larger model under muP, where no other parametrisation was asked for: what is the best rate of a
+    /// narrow model is then that of a wide one. It is the standard one at the width of the middle size.
+    fn parametrised(&self, mut base: Config, ladder: &mut [Rung]) -> Config {
+        if !self.is_set("parametrization") {
+            base.parametrization = ParametrizationKind::Mup;
+        }
+        if !self.is_set("base_width") {
+            base.base_width = ladder[ladder.len() / 2].config.width;
+        }
+        for rung in ladder {
+            rung.config.parametrization = base.parametrization;
+            rung.config.base_width = base.base_width;
+        }
+        base
+    }
+
     fn config(&self) -> Result<Config, TrainError> {
         if let Some((key, _)) = self.base.iter().find(|(key, _)| DECIDED.contains(&key.as_str())) {
             return wrong(format!("the ladder decides on `{key}`; take it out"));
         }
-        let least = if self.tokens_per_parameter.is_some() { SIZES_MIN.0 } else { SIZES_MIN.1 };
-        if self.sizes < least || self.factor == 0 {
-            return wrong(format!("a law needs {least} sizes at least, and a factor"));
+        if self.sizes < SIZES_MIN as u64 || self.factor == 0 {
+            return wrong(format!("a law needs {SIZES_MIN} sizes at least, and a factor"));
         }
         let config = presets::read(&Settings::new(self.base.clone()));
         let config = config.map_err(|errors| TrainError::settings(&errors))?;
@@ -206,35 +225,76 @@ impl Scale {
 
     /// Models from the smallest to the largest.
     fn ladder(&self, base: &Config, bench: &Bench<'_>) -> Result<Vec<Rung>, TrainError> {
-        let wanted =
-            (0..self.sizes).rev().map(|below| (self.largest as f64 / 2_f64.powi(below as i32)) as u64);
+        let part = |below: u64| SPAN.powf(-(below as f64) / (self.sizes - 1) as f64);
+        let wanted = (0..self.sizes).rev().map(|below| (self.largest as f64 * part(below)) as u64);
         let rungs = wanted.map(|wanted| ladder::rung(base, &bench.opened.tokens, wanted));
-        let rungs = rungs.collect::<Result<Vec<_>, _>>()?;
-        if let Some(pair) = rungs.windows(2).find(|pair| pair[0].parameters >= pair[1].parameters) {
+        let mut rungs = rungs.collect::<Result<Vec<_>, _>>()?;
+        rungs.sort_by_key(|rung| rung.parameters);
+        rungs.dedup_by_key(|rung| rung.parameters);
+        if rungs.len() < SIZES_MIN {
             return wrong(format!(
-                "two sizes of the ladder are one shape of {} parameters; ask for fewer, or for larger ones",
-                pair[0].parameters
+                "the ladder has {} shapes, and a law needs {SIZES_MIN}; ask for larger models, or for more sizes",
+                rungs.len()
             ));
         }
-        // Parts that are raised to as many steps would be one training, in one folder.
-        let least = STEPS_MIN * bench.step_tokens;
-        match self.tokens(rungs[0].parameters, bench).first() {
-            Some(part) if self.tokens_per_parameter.is_none() && *part < least => wrong(format!(
-                "the shortest training has {part} tokens, fewer than {STEPS_MIN} steps of {}; ask for {} tokens at least, or for smaller steps",
+        // Lengths that are raised to as many steps would be one training, in one folder.
+        let (least, shortest) = (STEPS_MIN * bench.step_tokens, self.rate_tokens(rungs[0].parameters, bench));
+        match self.tokens_per_parameter {
+            None if shortest < least => wrong(format!(
+                "the shortest training has {shortest} tokens, fewer than {STEPS_MIN} steps of {}; ask for {} tokens at least, or for smaller steps",
                 bench.step_tokens,
-                least * PARTS[0]
+                least * RATE_PART
             )),
             _ => Ok(rungs),
         }
     }
 
-    /// Tokens of the trainings of a size, fewest first.
-    fn tokens(&self, parameters: u64, bench: &Bench<'_>) -> Vec<u64> {
-        if let Some(each) = self.tokens_per_parameter {
-            return vec![(parameters as f64 * each) as u64];
+    /// What is going to be trained, for a person who waits for it.
+    fn plan(&self, ladder: &[Rung], larger: &Rung, bench: &Bench<'_>) -> String {
+        let [first, last] = [ladder.first(), ladder.last()].map(|rung| rung.expect("a ladder has sizes"));
+        let [least, most] = [first, last].map(|rung| self.tokens(rung.parameters, bench));
+        let lengths = if least == most { String::new() } else { format!("{} to ", thousands(least)) };
+        let mut plan = format!(
+            "{} sizes of {} to {} parameters train on {lengths}{} tokens each",
+            ladder.len(),
+            thousands(first.parameters),
+            thousands(last.parameters),
+            thousands(most),
+        );
+        if !self.is_set("learning_rate") {
+            plan += ", after shorter trainings that find the learning rate";
         }
-        let all = if self.tokens == 0 { bench.opened.tokens.train } else { self.tokens };
-        PARTS.iter().map(|part| all / part).collect()
+        let mut longest = most;
+        if self.check {
+            longest = self.tokens(larger.parameters, bench);
+            plan += &format!("; then the model of {} parameters", thousands(larger.parameters));
+            if longest != most {
+                plan += &format!(" on {}", thousands(longest));
+            }
+        }
+        let own = bench.opened.tokens.train;
+        if longest > own {
+            let passes = longest as f64 / own as f64;
+            plan += &format!(
+                "\nthe dataset has {} training tokens: the longest training reads them {passes:.1} times",
+                thousands(own)
+            );
+        }
+        plan
+    }
+
+    /// Tokens that a size is trained on.
+    fn tokens(&self, parameters: u64, bench: &Bench<'_>) -> u64 {
+        match (self.tokens_per_parameter, self.tokens) {
+            (Some(each), _) => (parameters as f64 * each) as u64,
+            (None, 0) => bench.opened.tokens.train,
+            (None, all) => all,
+        }
+    }
+
+    /// Tokens on which a size tries learning rates.
+    fn rate_tokens(&self, parameters: u64, bench: &Bench<'_>) -> u64 {
+        self.tokens(parameters, bench) / RATE_PART
     }
 }
 

@@ -8,8 +8,8 @@ const SIZE: (f64, f64) = (760.0, 460.0);
 const MARGIN: (f64, f64) = (70.0, 60.0);
 /// Points of a curve.
 const CURVE_POINTS: u32 = 60;
-/// One colour for each number of tokens, dark enough on white.
-const COLOURS: [&str; 6] = ["#1b6ca8", "#b8570a", "#2b7a3d", "#7a3b9c", "#96283c", "#4a4a4a"];
+/// Colour of the trainings and of the law, dark enough on white.
+const COLOUR: &str = "#1b6ca8";
 
 /// From (parameters, loss) to pixels.
 struct Frame {
@@ -49,26 +49,7 @@ pub(super) fn svg(report: &ScaleReport) -> String {
         SIZE.0, SIZE.1
     );
     axes(&mut out, &frame, report);
-    let mut tokens: Vec<f64> = report.runs.iter().map(|run| run.point.tokens).collect();
-    tokens.sort_unstable_by(f64::total_cmp);
-    tokens.dedup();
-    // Trainings that share tokens per parameter lie on one curve.
-    let curves: Vec<Option<f64>> =
-        if report.joint { tokens.into_iter().map(Some).collect() } else { vec![None] };
-    for (at, tokens) in curves.iter().enumerate() {
-        curve(&mut out, &frame, report, *tokens, COLOURS[at % COLOURS.len()]);
-        let y = 24.0 + 16.0 * at as f64;
-        let name =
-            tokens.map_or_else(|| "trainings".to_owned(), |tokens| format!("{} tokens", short(tokens)));
-        line(
-            &mut out,
-            format_args!(
-                "<text x=\"{:.0}\" y=\"{y:.0}\" fill=\"{}\" text-anchor=\"end\">{name}</text>",
-                SIZE.0 - 24.0,
-                COLOURS[at % COLOURS.len()]
-            ),
-        );
-    }
+    curve(&mut out, &frame, report);
     target(&mut out, &frame, report);
     out + "</svg>\n"
 }
@@ -123,20 +104,19 @@ fn axes(out: &mut String, frame: &Frame, report: &ScaleReport) {
     );
 }
 
-fn curve(out: &mut String, frame: &Frame, report: &ScaleReport, tokens: Option<f64>, colour: &str) {
+fn curve(out: &mut String, frame: &Frame, report: &ScaleReport) {
     let end = report.prediction.parameters.ln();
     let path: Vec<String> = (0..=CURVE_POINTS)
         .map(|at| {
             let parameters = (frame.x.0 + (end - frame.x.0) * f64::from(at) / f64::from(CURVE_POINTS)).exp();
-            let (x, y) =
-                frame.at(parameters, report.law.loss(parameters, tokens.unwrap_or(1.0)).min(frame.y.1));
+            let (x, y) = frame.at(parameters, report.law.loss(parameters).min(frame.y.1));
             format!("{x:.1} {y:.1}")
         })
         .collect();
-    line(out, format_args!("<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\"/>", path.join("L")));
-    for run in report.runs.iter().filter(|run| tokens.is_none_or(|tokens| run.point.tokens == tokens)) {
+    line(out, format_args!("<path d=\"M{}\" fill=\"none\" stroke=\"{COLOUR}\"/>", path.join("L")));
+    for run in &report.runs {
         let (x, y) = frame.at(run.point.parameters, run.point.loss);
-        line(out, format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>"));
+        line(out, format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{COLOUR}\"/>"));
     }
 }
 

@@ -1,7 +1,9 @@
-//! The learning rate of a size: tried on two sizes of the ladder, and carried to the others by the power law through both.
+//! The learning rate of a size: tried on two sizes of the ladder, and carried to the others by the power law through both. Under muP it does not
+//! depend on the size, and is the geometric mean of both.
 
 use super::Bench;
 use super::ladder::Rung;
+use crate::config::ParametrizationKind;
 use crate::error::TrainError;
 
 /// Rates that are tried, each twice the one before it.
@@ -24,6 +26,11 @@ impl Rule {
     /// The rate of a size.
     pub(super) fn at(&self, parameters: u64) -> f64 {
         self.factor * (parameters as f64 / UNIT).powf(-self.exponent)
+    }
+
+    /// One rate for all sizes.
+    pub(super) const fn of_all(rate: f64) -> Self {
+        Self { factor: rate, exponent: 0.0 }
     }
 
     /// The rule through the best rates of two sizes; the exponent within its bounds, the larger size exact.
@@ -69,7 +76,11 @@ pub(super) fn find(
         }
     };
     let (small, middle) = (&ladder[0], &ladder[ladder.len() / 2]);
-    Ok(Rule::through([best(small)?, best(middle)?]))
+    let (small, middle) = (best(small)?, best(middle)?);
+    Ok(match ladder[0].config.parametrization {
+        ParametrizationKind::Mup => Rule::of_all((small.1 * middle.1).sqrt()),
+        ParametrizationKind::Standard => Rule::through([small, middle]),
+    })
 }
 
 /// The loss that a rate came to: infinite where the training stopped, which `stopped` keeps.
