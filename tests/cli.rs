@@ -667,7 +667,7 @@ fn what_if_equals_a_build() {
         assert!(moved > 0 && told["examples"][0]["text"].is_string(), "{told}");
     }
     let wrong =
-        |question: &str| gristmill(&["inspect", "loose", "--what-if", question], &folder.0).expect(1).err;
+        |question: &str| gristmill(&["inspect", "loose", "--what-if", question], &folder.0).expect(2).err;
     assert!(wrong("filter.lenght.words_min=3").contains("did you mean `filter.length`?"));
     assert!(wrong(&format!("{node}.word_min=3")).contains("did you mean `words_min`?"));
 }

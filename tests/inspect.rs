@@ -51,7 +51,7 @@ fn lineage_leads_to_the_record_and_back() {
         .expect(0)
         .out;
     assert!(shown.contains("of the document"), "{shown}");
-    let wrong = gristmill(&["inspect", "work", "--lineage", "part-9.parquet", "0"], &folder.0).expect(1).err;
+    let wrong = gristmill(&["inspect", "work", "--lineage", "part-9.parquet", "0"], &folder.0).expect(2).err;
     assert!(
         wrong.contains("no token shard is `part-9.parquet`") && wrong.contains("help: there are"),
         "{wrong}"

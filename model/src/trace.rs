@@ -83,19 +83,21 @@ pub fn trace(model: &Path, dataset: &Path, steps: RangeInclusive<u64>) -> Result
     Ok(sequences)
 }
 
-/// Looks up the addresses of documents. A dataset without them, or whose documents cannot be read, still has the ids.
+/// Looks up the addresses of documents, and the ids that their sources gave them. A dataset without them, or whose documents cannot be read, still has the ids.
 fn locate(dataset: &Dataset, sequences: &mut [Sequence]) {
     let pieces = sequences.iter().flat_map(|sequence| &sequence.pieces);
-    let mut urls: BTreeMap<String, Option<String>> =
-        pieces.map(|piece| (piece.document.clone(), None)).collect();
+    let mut names: BTreeMap<String, [Option<String>; 2]> =
+        pieces.map(|piece| (piece.document.clone(), [None, None])).collect();
     let found = dataset.documents(|document| {
-        if let Some(url) = urls.get_mut(document.id) {
-            *url = document.url.map(str::to_owned);
+        if let Some(names) = names.get_mut(document.id) {
+            *names = [document.url, document.record_id].map(|name| name.map(str::to_owned));
         }
     });
     drop(found);
     for piece in sequences.iter_mut().flat_map(|sequence| &mut sequence.pieces) {
-        piece.url.clone_from(&urls[&piece.document]);
+        let [url, record_id] = &names[&piece.document];
+        piece.url.clone_from(url);
+        piece.record_id.clone_from(record_id);
     }
 }
 

@@ -10,7 +10,8 @@ mod stats;
 mod tokens;
 mod what_if;
 
-use super::output::{emit, emit_json, fail, style};
+use super::output::{emit, emit_json, style};
+use super::wrong::{self, Trouble};
 use pipeline::dag::Kinds;
 use pipeline::inspect::layout::{Ink, Style, bytes, one_line, thousands};
 use pipeline::inspect::{Dataset, InspectError, Table, Target, overview, sample_rows, schema};
@@ -103,13 +104,13 @@ struct View {
 
 pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     // One that a kill has left without its name is found all the same.
-    if let (false, Err(trouble)) = (Dataset::is_at(&args.path), super::wrong::there(&args.path)) {
+    if let (false, Err(trouble)) = (Dataset::is_at(&args.path), wrong::there(&args.path)) {
         return trouble.tell();
     }
     match Target::open(&args.path).and_then(|target| view(args, &target, kinds, &style())) {
         Ok(view) if args.json => emit_json(&view.json, ExitCode::SUCCESS),
         Ok(view) => emit(&view.text, ExitCode::SUCCESS),
-        Err(error) => fail(&error),
+        Err(error) => Trouble::from(error).tell(),
     }
 }
 
@@ -183,7 +184,8 @@ fn show_bias(args: &Args, target: &Target, style: &Style) -> Result<View, Inspec
     let mut scratch = Scratch::default();
     let mut score = |text: &str| toxic.score(text, &mut scratch).score;
     let bias = pipeline::inspect::bias(whole(args, target, "--bias")?, &mut score)?;
-    Ok(View { text: style.grid(&bias.grid(), None), json: serde_json::to_value(&bias).unwrap_or_default() })
+    let text = format!("{}\n{}", style.grid(&bias.grid(), None), pipeline::inspect::Bias::legend());
+    Ok(View { text, json: serde_json::to_value(&bias).unwrap_or_default() })
 }
 
 fn head(args: &Args, target: &Target, table: &Table, style: &Style) -> Result<View, InspectError> {

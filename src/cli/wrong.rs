@@ -2,7 +2,7 @@
 
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use model::TrainError;
-use pipeline::inspect::Dataset;
+use pipeline::inspect::{Dataset, InspectError};
 use pipeline::recipe::{Mistake, Mistakes};
 use std::fmt::Display;
 use std::path::Path;
@@ -42,6 +42,17 @@ impl From<TrainError> for Trouble {
         match error {
             TrainError::OtherRun { .. } => Self::Use(format!("{message}\n`--out` names another folder")),
             TrainError::Config { .. } | TrainError::OtherModel { .. } => Self::Use(message),
+            _ => Self::Work(message),
+        }
+    }
+}
+
+/// A question that cannot be answered as it was put is wrong use.
+impl From<InspectError> for Trouble {
+    fn from(error: InspectError) -> Self {
+        let message = error.to_string();
+        match error {
+            InspectError::Question { .. } => Self::Use(message),
             _ => Self::Work(message),
         }
     }

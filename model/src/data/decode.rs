@@ -128,6 +128,9 @@ pub struct Piece {
     /// Address of the document, where it was looked up and has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The id that its source gave the document, where it was looked up and has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<String>,
 }
 
 /// The columns that name the pieces of a row.
@@ -148,6 +151,7 @@ pub(super) fn pieces(batch: &RecordBatch, row: usize) -> Result<Vec<Piece>, Stri
         offset,
         tokens,
         url: None,
+        record_id: None,
     };
     Ok(documents.iter().zip(lengths).zip(offsets).map(piece).collect())
 }

@@ -1,13 +1,13 @@
 //! What the documents of a dataset say of themselves: source and address, for the documents that token shards name.
 //!
-//! The documents are read once from front to back, three small columns of them; what is kept in memory is what was asked for.
+//! The documents are read once from front to back, four small columns of them; what is kept in memory is what was asked for.
 
 use super::Dataset;
 use crate::error::TrainError;
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use schemas::column::{ID, SOURCE, URL};
+use schemas::column::{ID, RECORD_ID, SOURCE, URL};
 use std::fs::File;
 use std::path::Path;
 
@@ -23,11 +23,18 @@ pub(crate) struct Document<'a> {
     pub(crate) id: &'a str,
     /// Where it came from, if that was an address.
     pub(crate) url: Option<&'a str>,
+    /// The id that its source gave it.
+    pub(crate) record_id: Option<&'a str>,
     /// `file:place` of the source.
     pub(crate) source: Option<&'a str>,
 }
 
 impl<'a> Document<'a> {
+    /// What a person knows it by: its address, or the id that its source gave it.
+    pub(crate) fn known_as(&self) -> Option<&'a str> {
+        self.url.or(self.record_id)
+    }
+
     /// The source that the document counts to: the file it was read from, or of an archive the host of its address. A mix of
     /// sources goes by the same names.
     pub(crate) fn source(&self) -> Option<&'a str> {
@@ -64,7 +71,7 @@ impl Dataset {
 fn read(path: &Path, take: &mut impl FnMut(Document<'_>)) -> Result<(), TrainError> {
     let file = File::open(path).map_err(TrainError::io(path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(TrainError::file(path))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [ID, URL, SOURCE]);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [ID, URL, RECORD_ID, SOURCE]);
     let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
     for batch in reader.map_err(TrainError::file(path))? {
         let batch = batch.map_err(TrainError::file(path))?;
@@ -72,9 +79,10 @@ fn read(path: &Path, take: &mut impl FnMut(Document<'_>)) -> Result<(), TrainErr
         let Some(ids) = text(ID) else {
             return Err(TrainError::file(path)("has no column `id` of text"));
         };
-        let (urls, sources) = (text(URL), text(SOURCE));
+        let [urls, records, sources] = [URL, RECORD_ID, SOURCE].map(text);
         for row in 0..ids.len() {
-            take(Document { id: ids.value(row), url: value(urls, row), source: value(sources, row) });
+            let [url, record_id, source] = [urls, records, sources].map(|column| value(column, row));
+            take(Document { id: ids.value(row), url, record_id, source });
         }
     }
     Ok(())
@@ -93,7 +101,7 @@ mod tests {
     use super::*;
 
     fn check(source: &str, url: Option<&str>, expected: &str) {
-        let document = Document { id: "a", url, source: Some(source) };
+        let document = Document { id: "a", url, record_id: None, source: Some(source) };
         assert_eq!(document.source(), Some(expected));
     }
 

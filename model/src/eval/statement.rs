@@ -214,7 +214,7 @@ fn count(path: &Path, counts: &mut BTreeMap<(String, String), (u64, u64)>) -> Re
         };
         for row in 0..batch.num_rows() {
             let (place, url) = (cell(0, row), cell(3, row));
-            let document = Document { id: "", url: Some(&url), source: Some(&place) };
+            let document = Document { id: "", url: Some(&url), record_id: None, source: Some(&place) };
             let source = document.source().unwrap_or_default().to_owned();
             let (documents, bytes) = counts.entry((source, cell(1, row))).or_default();
             *documents += 1;

@@ -63,8 +63,8 @@ impl fmt::Display for Stop {
         if *documents_count > 0 {
             writeln!(f, "documents of its batch, {documents_count} in all:")?;
         }
-        for (id, url) in documents {
-            writeln!(f, "  {id}  {}", url.as_deref().unwrap_or_default())?;
+        for (id, name) in documents {
+            writeln!(f, "  {id}  {}", name.as_deref().unwrap_or_default())?;
         }
         if documents.len() < *documents_count {
             writeln!(f, "  … `gristmill trace` with `--steps {step}` tells the others")?;
@@ -81,7 +81,7 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Id and address of a document.
+/// Id of a document, and its address or the id that its source gave it.
 type Named = (String, Option<String>);
 
 /// The documents of `count` samples from a position on, in the order of their pieces: how many, and the first of them.
@@ -104,7 +104,7 @@ pub(super) fn documents(
     // A dataset without addresses, or whose documents cannot be read, still has the ids.
     let found = dataset.documents(|document| {
         if let Some(&at) = places.get(document.id) {
-            told[at].1 = document.url.map(str::to_owned);
+            told[at].1 = document.known_as().map(str::to_owned);
         }
     });
     drop(found);

@@ -24,6 +24,9 @@ const NEAR_WORDS: usize = 10;
 /// Surroundings of a group's terms that are scored in one document: a book about a group is one voice.
 const SCORED_MAX: usize = 8;
 
+/// Documents without which a group's associations are not shown: a handful of texts is chance.
+const DOCUMENTS_MIN: u64 = 10;
+
 /// Gives a text its toxicity, 0 to 1.
 pub type Score<'a> = &'a mut dyn FnMut(&str) -> f64;
 
@@ -300,6 +303,16 @@ fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a arrow::array::S
 }
 
 impl Bias {
+    /// How the grid is read.
+    pub fn legend() -> String {
+        format!(
+            "before → after the filters; a document counts for a group with one of its terms\n\
+             toxicity: mean score of these documents; near: of the words around a term (0 harmless, 1 toxic)\n\
+             the others: how many doublings more often such words stand within {NEAR_WORDS} words of a term than anywhere (+1.0: twice as often), \
+             from {DOCUMENTS_MIN} documents on\n"
+        )
+    }
+
     /// One row a group that was met.
     pub fn grid(&self) -> Grid {
         let mut names = vec!["group", "documents", "share", "toxicity", "near"];
@@ -322,7 +335,8 @@ impl Bias {
             cells.push(change(&|side| number(side.toxicity), row));
             cells.push(change(&|side| number(side.toxicity_near), row));
             cells.extend(before.associations.iter().zip(&after.associations).map(|(b, a)| {
-                if row.group == "all" { Json::Null } else { json!(format!("{b:+.1}→{a:+.1}")) }
+                let shown = row.group != "all" && before.documents >= DOCUMENTS_MIN;
+                if shown { json!(format!("{b:+.1}→{a:+.1}")) } else { Json::Null }
             }));
             grid.rows.push(cells);
         }

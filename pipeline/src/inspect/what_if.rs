@@ -45,6 +45,8 @@ pub struct Moved {
     pub id: String,
     /// Where it comes from.
     pub url: Option<String>,
+    /// The id that its source gave it.
+    pub record_id: Option<String>,
     /// `kept`, or why it was dropped.
     pub before: String,
     /// The same, with the changes.
@@ -211,26 +213,26 @@ fn words(verdict: &Verdict) -> String {
     }
 }
 
-/// Adds address and text, where documents or dropped rows have them.
+/// Adds address, id of the source and text, where documents or dropped rows have them.
 fn examples(dataset: &Dataset, moved: Vec<(String, String, String)>) -> Result<Vec<Moved>, InspectError> {
     let wanted: FastSet<&str> = moved.iter().map(|(id, ..)| id.as_str()).collect();
     let mut known = BTreeMap::new();
     let files = dataset.documents().into_iter().chain(dataset.files(DROPPED));
     for file in files.filter(|_| !wanted.is_empty()) {
-        let columns = [column::ID, column::URL, column::TEXT];
+        let columns = [column::ID, column::URL, column::RECORD_ID, column::TEXT];
         for (_, row) in
             rows_where(&Part::open(&file)?, column::ID, &|id| wanted.contains(id), Some(&columns))?
         {
             let text = |name: &str| row.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
             known
                 .entry(text(column::ID).unwrap_or_default())
-                .or_insert((text(column::URL), text(column::TEXT)));
+                .or_insert([column::URL, column::RECORD_ID, column::TEXT].map(text));
         }
     }
     let example = |(id, before, after): (String, String, String)| {
-        let (url, text) = known.remove(&id).unwrap_or_default();
+        let [url, record_id, text] = known.remove(&id).unwrap_or_default();
         let text = text.map(|text| text.chars().take(TEXT_CHARS_MAX).collect());
-        Moved { id, url, before, after, text }
+        Moved { id, url, record_id, before, after, text }
     };
     Ok(moved.into_iter().map(example).collect())
 }

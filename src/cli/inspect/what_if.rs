@@ -51,12 +51,16 @@ fn lay(found: &WhatIf, style: &Style) -> String {
     ]);
     text += "\nRows kept anew would go on to the nodes behind it, which have not seen them.\n";
     for moved in &found.examples {
-        let name = moved.url.as_deref().unwrap_or(&moved.id);
+        let name = moved.url.as_ref().or(moved.record_id.as_ref()).unwrap_or(&moved.id);
         text += &format!("\n{}\n", style.paint(Ink::Cyan, &one_line(name)));
         text += &format!("  {} → {}\n", moved.before, moved.after);
         if let Some(start) = &moved.text {
             text += &format!("  {}\n", style.paint(Ink::Dim, &one_line(start)));
         }
+    }
+    let more = (found.to_kept + found.to_dropped).saturating_sub(found.examples.len() as u64);
+    if more > 0 {
+        text += &format!("\n… and {} more\n", thousands(more));
     }
     text
 }
