@@ -35,10 +35,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "gristmill-demo")]
     workdir: PathBuf,
     /// Most pages to crawl.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..))]
     pages: u64,
     /// Seconds to train.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     train_seconds: u64,
     /// Threads; 0 for one a core.
     #[arg(long, default_value_t = 0)]
@@ -133,8 +133,8 @@ fn recipe(args: &Args, server: &site::Server) -> Result<Recipe, Failure> {
         server.seeds().iter().map(|path| format!("\"{}{path}\"", server.address())).collect();
     let text = RECIPE
         .replace("@SEEDS@", &seeds.join(", "))
-        .replace("@PAGES@", &args.pages.max(1).to_string())
-        .replace("@SECONDS@", &args.train_seconds.max(1).to_string());
+        .replace("@PAGES@", &args.pages.to_string())
+        .replace("@SECONDS@", &args.train_seconds.to_string());
     let path = args.workdir.join("recipe.toml");
     std::fs::write(&path, &text).map_err(wrong)?;
     Ok(Recipe::parse(&path, text, &environment)?)
