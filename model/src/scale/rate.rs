@@ -7,7 +7,7 @@ use crate::config::ParametrizationKind;
 use crate::error::TrainError;
 
 /// Rates that are tried, each twice the one before it.
-const RATES: [f64; 5] = [0.001, 0.002, 0.004, 0.008, 0.016];
+const RATES: [f64; 5] = [0.002, 0.004, 0.008, 0.016, 0.032];
 /// More rates beyond an end of these, where the best one lies there.
 const MORE_MAX: u32 = 3;
 /// Parameters at which the factor of the rule stands.
