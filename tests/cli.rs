@@ -79,6 +79,17 @@ fn stages_are_listed() {
     assert_eq!(kinds, stages::ALL.iter().map(|s| s.kind).collect::<Vec<_>>());
     let one = here(&["stages", "filter.length"]).expect(0).out;
     assert!(one.contains("words_min") && one.contains("drops too_short"), "{one}");
+    for (table, key) in [
+        ("tokenizer", "vocab_size"),
+        ("dataset", "validation"),
+        ("train", "learning_rate"),
+        ("align", "lora_rank"),
+    ] {
+        let told = here(&["stages", table]).expect(0).out;
+        assert!(told.contains(&format!("[{table}]  ")) && told.contains(key), "{told}");
+        let told = here(&["stages", table, "--json"]).expect(0).json();
+        assert!(told[0]["keys"].as_array().unwrap().iter().any(|known| known["name"] == key), "{told}");
+    }
     let none = here(&["stages", "filter.lenght"]).expect(2);
     assert!(none.err.contains("did you mean `filter.length`?"), "{}", none.err);
 }
@@ -386,7 +397,8 @@ fn what_went_wrong_is_said_and_mended() {
     };
     folder.write("recipe.toml", recipe(1));
     folder.write("own.jsonl", "{\"text\":\"two words\"}\n");
-    let built = gristmill(&["build", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
+    let built =
+        gristmill(&["build", "recipe.toml", "--workdir", "work", "--progress", "none"], &folder.0).expect(0);
     assert!(built.err.is_empty(), "{}", built.err);
     let shard = folder.join("work/dataset/documents/part-00000.parquet");
     let whole = fs::read(&shard).unwrap();
@@ -573,6 +585,7 @@ fn every_command_that_trains_tells_wrong_use_from_failure() {
         ("no committed dataset", vec!["eval", "work/model", "--dataset", "input"]),
         ("names a folder", vec!["eval", "work/model", "--tasks", "arc_easy", "--rows", "nowhere"]),
         ("no such file", vec!["align", "dpo", "work/model", "nowhere.jsonl", "--out", "o"]),
+        ("no `loss_mask`", vec!["align", "sft", "work/model", "work", "--out", "o"]),
         ("`--template`", vec!["align", "sft", "work/model", "recipe.toml", "--template", "x", "--out", "o"]),
         (
             "from 0 to 1",

@@ -1,7 +1,8 @@
 //! `gristmill explain DATASET URL|ID`: the life of one document.
 
 use super::history::History;
-use super::output::{emit, emit_json, fail, style};
+use super::output::{emit, emit_json, style};
+use super::wrong::{self, Trouble};
 use pipeline::forget::Record;
 use pipeline::inspect::layout::{Ink, Style, cut, number, one_line, thousands};
 use pipeline::inspect::{Change, Dataset, Fate, Found, Life, Place, Step, explain};
@@ -32,17 +33,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    if let Err(trouble) = super::wrong::dataset(&args.dataset) {
+    if let Err(trouble) = wrong::dataset(&args.dataset) {
         return trouble.tell();
     }
     let dataset = match Dataset::open(&args.dataset) {
         Ok(dataset) => dataset,
-        Err(error) => return fail(&error),
+        Err(error) => return Trouble::from(error).tell(),
     };
     let history = History::beside(&dataset);
     let found = match explain(&dataset, &args.document, &history) {
         Ok(found) => found,
-        Err(error) => return fail(&error),
+        Err(error) => return Trouble::from(error).tell(),
     };
     if matches!(found, Found::Nothing(_))
         && let Some(refused) = history.refused(&args.document)
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return emit_json(&serde_json::json!({ "forgotten": records }), ExitCode::SUCCESS);
         }
         Ok(records) => return emit(&was_forgotten(&records), ExitCode::SUCCESS),
-        Err(error) => return fail(&error),
+        Err(error) => return Trouble::from(error).tell(),
     }
     let code = if matches!(found, Found::Lives(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {

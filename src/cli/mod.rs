@@ -44,6 +44,7 @@ mod schema;
 mod stage;
 mod stages;
 mod sweep;
+mod tables;
 mod tokenizer;
 mod trace;
 mod train;

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Parameters are counted without embedding and head. Unless `--set parametrization=standard` says otherwise, all sizes train under muP, in which one\n\
-                  learning rate serves them all. Trainings are folders below `runs`: a killed ladder goes on.\n\
+    after_help = "Parameters are counted without embedding and head. Unless `parametrization` is set, all sizes train under muP, in which one\n\
+                  learning rate serves every width. Trainings are folders below `runs`: a killed ladder goes on.\n\
                   Example: gristmill scale gristmill-demo/dataset --largest 200000 --tokens 2000000 --out scaling"
 )]
 pub(crate) struct Args {
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Tokens of the larger model; each size is trained on as many (0: those of the dataset, once).
     #[arg(long, default_value_t = 0)]
     tokens: u64,
-    /// Trains each size once, on so many tokens a parameter, in place of `--tokens`.
+    /// Trains each size on so many tokens a parameter, in place of `--tokens`.
     #[arg(long, conflicts_with = "tokens")]
     tokens_per_parameter: Option<f64>,
     /// A setting of all trainings, `key=value`: `learning_rate` is tried out unless it is set.
@@ -123,7 +123,7 @@ fn show(report: &ScaleReport, args: &Args) {
     );
     if let Some(miss) = prediction.backtest {
         println!(
-            "models four times smaller and more predict the largest of the ladder within {:.1} %",
+            "models about four times smaller and more predict the largest of the ladder within {:.1} %",
             miss.abs() * 100.0
         );
     }

@@ -4,6 +4,7 @@
 //! #:schema docs/reference/recipe.schema.json
 //! ```
 
+use super::tables;
 use pipeline::dag::Kinds;
 use schemas::advice::choices;
 use schemas::{Key, Spec};
@@ -11,11 +12,8 @@ use serde_json::{Map, Value, json};
 
 /// The schema of a recipe of these kinds.
 pub(super) fn recipe(kinds: &Kinds) -> Value {
-    let keys = |kind: &str| kinds.all.iter().find(|s| s.kind == kind).map_or(&[][..], |s| s.keys);
     let of = |source: bool| kinds.all.iter().filter(move |s| s.kind.starts_with("source.") == source);
-    let dataset = keys("sink.parquet").iter().chain(keys("pack.sequences"));
-    let train = kinds.train.iter().flat_map(|t| t.keys);
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A recipe of gristmill",
         "type": "object",
@@ -34,11 +32,12 @@ pub(super) fn recipe(kinds: &Kinds) -> Value {
                 "type": "array",
                 "items": node(of(false), &links()),
             },
-            "tokenizer": table(keys("tokenize.bpe").iter(), "Trains or loads a tokenizer and makes token shards."),
-            "dataset": table(dataset, "Form of the dataset."),
-            "train": table(train, "Settings of the trainer."),
         },
-    })
+    });
+    for found in tables::of(kinds) {
+        schema["properties"][found.name] = table(found.keys.into_iter(), found.summary);
+    }
+    schema
 }
 
 fn links() -> Map<String, Value> {

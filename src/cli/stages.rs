@@ -1,9 +1,13 @@
 //! `gristmill stages`: every kind with its keys and reasons, and the keys of what is no stage.
 
+use super::tables::{self, Table};
 use model::align::{Common, dpo::Dpo, grpo::Grpo, rules::Rules};
 use pipeline::dag::Kinds;
 use schemas::{Config as _, Key, Spec};
 use std::process::ExitCode;
+
+/// Names that stand for such tables.
+const TABLES: [&str; 4] = ["tokenizer", "dataset", "train", "align"];
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: gristmill stages filter.length")]
@@ -25,52 +29,45 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     let all = kinds.all;
     let prefix = args.prefix.as_deref().unwrap_or_default();
     let chosen: Vec<&Spec> = all.iter().filter(|s| s.kind.contains(prefix)).collect();
-    let table = table(prefix, kinds);
-    if chosen.is_empty() && table.is_none() {
+    let tables = named(prefix, kinds);
+    if chosen.is_empty() && tables.is_empty() {
         let near = schemas::near::closest(prefix, all.iter().map(|s| s.kind).chain(TABLES));
         let help = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         return super::wrong::misused(format!("no kind has `{prefix}` in its name{help}"));
     }
     if args.json {
         // What is no kind stands there where it was asked for.
-        let table = table.filter(|_| !prefix.is_empty()).map(|(about, keys)| {
-            serde_json::json!({ "table": prefix, "summary": about, "keys": keys.into_iter().map(key).collect::<Vec<_>>() })
+        let tables = tables.into_iter().filter(|_| !prefix.is_empty()).map(|table| {
+            serde_json::json!({
+                "table": table.name, "summary": table.summary,
+                "keys": table.keys.into_iter().map(key).collect::<Vec<_>>(),
+            })
         });
-        println!("{}", serde_json::Value::from_iter(chosen.into_iter().map(json).chain(table)));
+        println!("{}", serde_json::Value::from_iter(chosen.into_iter().map(json).chain(tables)));
     } else {
         chosen.into_iter().for_each(list);
-        if let Some((about, keys)) = table {
-            println!("{about}");
-            list_keys(keys);
+        for table in tables {
+            println!("[{}]  {}", table.name, table.summary);
+            list_keys(table.keys);
         }
     }
     ExitCode::SUCCESS
 }
 
-/// What has keys and is no stage.
-const TABLES: [&str; 4] = ["tokenizer", "dataset", "train", "align"];
-
-/// Such a table by its name, `train` where none is named: a line about it, and its keys.
-fn table(name: &str, kinds: &Kinds) -> Option<(&'static str, Vec<&'static Key>)> {
-    let of = |kind: &str| kinds.all.iter().find(|spec| spec.kind == kind).map_or(&[][..], |spec| spec.keys);
+/// What has keys and is no stage, by its name; `train` where none is named.
+fn named(name: &str, kinds: &Kinds) -> Vec<Table> {
+    let align = |name, summary, keys: &'static [Key]| Table { name, summary, keys: keys.iter().collect() };
     match name {
-        "tokenizer" => Some((
-            "[tokenizer]  Trains or loads a tokenizer and makes token shards: the stage `tokenize.bpe` as a table of a recipe.",
-            of("tokenize.bpe").iter().collect(),
-        )),
-        "dataset" => Some((
-            "[dataset]  Form of the dataset: the keys of `sink.parquet` and `pack.sequences` as a table of a recipe.",
-            of("sink.parquet").iter().chain(of("pack.sequences")).collect(),
-        )),
-        "align" => Some((
-            "align  Settings of `gristmill align`, `--set key=value`: of every way, then of `dpo`, of `grpo`, and of its rewards.",
-            [Common::KEYS, Dpo::KEYS, Grpo::KEYS, Rules::KEYS].into_iter().flatten().collect(),
-        )),
-        "" | "train" => Some((
-            "[train]  The model and how it is trained; a table of a recipe.",
-            kinds.train.iter().flat_map(|train| train.keys).collect(),
-        )),
-        _ => None,
+        "align" => vec![
+            align("align", "Settings of every `gristmill align`, `--set key=value`.", Common::KEYS),
+            align("align dpo", "Settings of direct preference optimisation.", Dpo::KEYS),
+            align("align grpo", "Settings of group-relative policy optimisation.", Grpo::KEYS),
+            align("align grpo, align score", "Rewards that are checked by rules.", Rules::KEYS),
+        ],
+        _ => {
+            let name = if name.is_empty() { "train" } else { name };
+            tables::of(kinds).into_iter().filter(|table| table.name == name).collect()
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn text(sequences: &[Sequence]) -> String {
         out += &format!("step {step}, sequence {place}, epoch {epoch}: {} row {row}\n", one_line(shard));
         for piece in pieces {
             let end = piece.offset + piece.tokens;
-            let name = piece.url.as_deref().or(piece.record_id.as_deref());
+            let name = piece.known_as();
             let name = name.map(|name| format!("  {}", one_line(name))).unwrap_or_default();
             out += &format!("  {}  tokens {}..{end}{name}\n", one_line(&piece.document), piece.offset);
         }

@@ -1,6 +1,7 @@
 //! `gristmill verify DATASET`: whether a dataset is what its manifest says.
 
-use super::output::{emit, emit_json, fail, style};
+use super::output::{emit, emit_json, style};
+use super::wrong::{self, Trouble};
 use pipeline::inspect::layout::{Ink, bytes, thousands};
 use pipeline::inspect::{Dataset, verify};
 use std::fmt::Write;
@@ -23,12 +24,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    if let Err(trouble) = super::wrong::dataset(&args.dataset) {
+    if let Err(trouble) = wrong::dataset(&args.dataset) {
         return trouble.tell();
     }
     let verified = match Dataset::open(&args.dataset).and_then(|dataset| verify(&dataset)) {
         Ok(verified) => verified,
-        Err(error) => return fail(&error),
+        Err(error) => return Trouble::from(error).tell(),
     };
     let good = verified.findings.is_empty();
     let code = if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -46,15 +46,18 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
     let chats = "a dataset of chats is built with `tokenize.chat` (`examples/chat.toml`)";
     match (dataset.train.count(), without_answers(&dataset)?) {
         (_, None) => {
-            return Err(wrong(format!("it has no `{LOSS_MASK}` that tells answers from the rest; {chats}")));
+            return Err(TrainError::Config {
+                message: format!("{}: it has no `{LOSS_MASK}` that tells answers from the rest; {chats}", path.display()),
+            });
         }
         (all, Some(mute)) if mute == all => {
-            return Err(wrong(format!("none of its {all} training sequences holds a token of an answer; {chats}")));
+            let message = format!("{}: none of its {all} training sequences holds a token of an answer; {chats}", path.display());
+            return Err(TrainError::Config { message });
         }
         (_, Some(0)) => {}
         (all, Some(mute)) => job.observer.event(TrainEvent::Note {
             message: &format!(
-                "{mute} of {all} training sequences hold no token of an answer and teach nothing: chats longer than {length} tokens are cut"
+                "{mute} of {all} training sequences hold no token of an answer and teach nothing: where a chat is cut behind its question, say; longer sequences than {length} tokens keep more"
             ),
         }),
     }

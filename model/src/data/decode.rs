@@ -133,6 +133,13 @@ pub struct Piece {
     pub record_id: Option<String>,
 }
 
+impl Piece {
+    /// What a person knows its document by: the address, or the id that its source gave it.
+    pub fn known_as(&self) -> Option<&str> {
+        self.url.as_deref().or(self.record_id.as_deref())
+    }
+}
+
 /// The columns that name the pieces of a row.
 pub(super) const OF_PIECES: [&str; 3] = [token::DOC_IDS, token::DOC_LENS, token::DOC_OFFSETS];
 

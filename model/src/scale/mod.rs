@@ -45,6 +45,8 @@ const RATE_PART: u64 = 2;
 const STEPS_MIN: u64 = 20;
 /// Sizes without which a law cannot be fitted.
 const SIZES_MIN: usize = 4;
+/// More sizes tell no more.
+const SIZES_MAX: u64 = 64;
 
 /// What is trained and asked.
 #[derive(Debug, Clone)]
@@ -157,7 +159,7 @@ impl Scale {
         let base = self.parametrised(base, &mut ladder);
         let larger = ladder.last().expect("a ladder has sizes").parameters * self.factor;
         let larger = ladder::rung(&base, &bench.opened.tokens, larger)?;
-        observer.event(SweepEvent::Note { message: &self.plan(&ladder, &larger, &bench) });
+        observer.event(SweepEvent::Note { message: &self.announcement(&ladder, &larger, &bench) });
         let rate = match self.is_set("learning_rate") {
             true => rate::Rule::of_all(base.learning_rate),
             false => rate::find(&ladder, &bench, |rung| self.rate_tokens(rung.parameters, &bench))?,
@@ -196,12 +198,13 @@ impl Scale {
     }
 
     /// Settings of the ladder and of the larger model under muP, where no other parametrisation was asked for: what is the best rate of a
-    /// narrow model is then that of a wide one. It is the standard one at the width of the middle size.
+    /// narrow model is then that of a wide one. That it holds over the depths of a ladder too is assumed. It is the standard one at the width of
+    /// the middle size.
     fn parametrised(&self, mut base: Config, ladder: &mut [Rung]) -> Config {
         if !self.is_set("parametrization") {
             base.parametrization = ParametrizationKind::Mup;
         }
-        if !self.is_set("base_width") {
+        if base.parametrization == ParametrizationKind::Mup && !self.is_set("base_width") {
             base.base_width = ladder[ladder.len() / 2].config.width;
         }
         for rung in ladder {
@@ -215,8 +218,8 @@ impl Scale {
         if let Some((key, _)) = self.base.iter().find(|(key, _)| DECIDED.contains(&key.as_str())) {
             return wrong(format!("the ladder decides on `{key}`; take it out"));
         }
-        if self.sizes < SIZES_MIN as u64 || self.factor == 0 {
-            return wrong(format!("a law needs {SIZES_MIN} sizes at least, and a factor"));
+        if !(SIZES_MIN as u64..=SIZES_MAX).contains(&self.sizes) || self.factor == 0 {
+            return wrong(format!("a law needs {SIZES_MIN} to {SIZES_MAX} sizes, and a factor"));
         }
         let config = presets::read(&Settings::new(self.base.clone()));
         let config = config.map_err(|errors| TrainError::settings(&errors))?;
@@ -237,50 +240,53 @@ impl Scale {
                 rungs.len()
             ));
         }
-        // Lengths that are raised to as many steps would be one training, in one folder.
-        let (least, shortest) = (STEPS_MIN * bench.step_tokens, self.rate_tokens(rungs[0].parameters, bench));
-        match self.tokens_per_parameter {
-            None if shortest < least => wrong(format!(
-                "the shortest training has {shortest} tokens, fewer than {STEPS_MIN} steps of {}; ask for {} tokens at least, or for smaller steps",
+        // Fewer steps would be raised to these, and the training would not be of the tokens that were asked for.
+        let least = STEPS_MIN * bench.step_tokens;
+        let part = if self.is_set("learning_rate") { 1 } else { RATE_PART };
+        let shortest = self.tokens(rungs[0].parameters, bench) / part;
+        if shortest < least {
+            return wrong(format!(
+                "the shortest training has {shortest} tokens, fewer than {STEPS_MIN} steps of {}; the smallest size needs {} tokens at least, or smaller steps",
                 bench.step_tokens,
-                least * RATE_PART
-            )),
-            _ => Ok(rungs),
+                least * part
+            ));
         }
+        Ok(rungs)
     }
 
     /// What is going to be trained, for a person who waits for it.
-    fn plan(&self, ladder: &[Rung], larger: &Rung, bench: &Bench<'_>) -> String {
+    fn announcement(&self, ladder: &[Rung], larger: &Rung, bench: &Bench<'_>) -> String {
         let [first, last] = [ladder.first(), ladder.last()].map(|rung| rung.expect("a ladder has sizes"));
         let [least, most] = [first, last].map(|rung| self.tokens(rung.parameters, bench));
         let lengths = if least == most { String::new() } else { format!("{} to ", thousands(least)) };
-        let mut plan = format!(
-            "{} sizes of {} to {} parameters train on {lengths}{} tokens each",
+        let mut told = format!(
+            "{} sizes of {} to {} parameters train on {lengths}{} tokens each, {} steps",
             ladder.len(),
             thousands(first.parameters),
             thousands(last.parameters),
             thousands(most),
+            thousands(most / bench.step_tokens),
         );
         if !self.is_set("learning_rate") {
-            plan += ", after shorter trainings that find the learning rate";
+            told += ", after shorter trainings that find the learning rate";
         }
         let mut longest = most;
         if self.check {
             longest = self.tokens(larger.parameters, bench);
-            plan += &format!("; then the model of {} parameters", thousands(larger.parameters));
+            told += &format!("; then the model of {} parameters", thousands(larger.parameters));
             if longest != most {
-                plan += &format!(" on {}", thousands(longest));
+                told += &format!(" on {}", thousands(longest));
             }
         }
         let own = bench.opened.tokens.train;
         if longest > own {
             let passes = longest as f64 / own as f64;
-            plan += &format!(
+            told += &format!(
                 "\nthe dataset has {} training tokens: the longest training reads them {passes:.1} times",
                 thousands(own)
             );
         }
-        plan
+        told
     }
 
     /// Tokens that a size is trained on.
@@ -303,7 +309,16 @@ impl Bench<'_> {
         let steps = (tokens / self.step_tokens).max(STEPS_MIN);
         // Three digits: the rate is read by people, and names the folder.
         let learning_rate: f64 = format!("{learning_rate:.2e}").parse().unwrap_or(learning_rate);
-        let name = format!("{prefix}{}-parameters-{steps}-steps-rate-{learning_rate}", rung.parameters);
+        let Config { parametrization, base_width, .. } = rung.config;
+        // What tells two trainings apart stands in the name, or one would be taken for the other.
+        let parametrized = match parametrization {
+            ParametrizationKind::Standard => String::new(),
+            ParametrizationKind::Mup => format!("-mup-{base_width}"),
+        };
+        let name = format!(
+            "{prefix}{}-parameters-{steps}-steps-rate-{learning_rate}{parametrized}",
+            rung.parameters
+        );
         let config = Config { steps, learning_rate, learning_rate_min: None, ..rung.config.clone() };
         Planned { name, parameters: rung.parameters, config }
     }

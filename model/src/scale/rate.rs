@@ -1,5 +1,5 @@
 //! The learning rate of a size: tried on two sizes of the ladder, and carried to the others by the power law through both. Under muP it does not
-//! depend on the size, and is the geometric mean of both.
+//! depend on the width, and is the geometric mean of both.
 
 use super::Bench;
 use super::ladder::Rung;
@@ -76,10 +76,10 @@ pub(super) fn find(
         }
     };
     let (small, middle) = (&ladder[0], &ladder[ladder.len() / 2]);
-    let (small, middle) = (best(small)?, best(middle)?);
+    let (at_small, at_middle) = (best(small)?, best(middle)?);
     Ok(match ladder[0].config.parametrization {
-        ParametrizationKind::Mup => Rule::of_all((small.1 * middle.1).sqrt()),
-        ParametrizationKind::Standard => Rule::through([small, middle]),
+        ParametrizationKind::Mup => Rule::of_all((at_small.1 * at_middle.1).sqrt()),
+        ParametrizationKind::Standard => Rule::through([at_small, at_middle]),
     })
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let loss = |rate: f64| 3.0 + 0.1 * (rate / 0.005).log2().powi(2);
         let tried: Vec<(f64, f64)> = RATES.iter().map(|rate| (*rate, loss(*rate))).collect();
         assert!((vertex(&tried) - 0.005).abs() < 1e-6);
-        assert_eq!(vertex(&tried[..2]), 0.002);
+        assert_eq!(vertex(&tried[..2]), RATES[1]);
         let rule = Rule::through([(10_000, 0.01), (160_000, 0.005)]);
         assert!((rule.exponent - 0.25).abs() < 1e-12 && (rule.at(160_000) - 0.005).abs() < 1e-12);
         assert!((rule.at(2_560_000) - 0.0025).abs() < 1e-12);

@@ -17,7 +17,6 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     dataset(&data);
     let batch = [
         ("batch_sequences".to_owned(), Value::Integer(1)),
-        ("learning_rate".to_owned(), Value::Float(0.01)),
         ("checkpoint_every".to_owned(), Value::Integer(0)),
     ];
     let scale = Scale {
@@ -36,7 +35,13 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     assert!(report.runs.windows(2).all(|pair| pair[0].point.parameters < pair[1].point.parameters));
     let [low, high] = report.prediction.interval;
     assert!(low <= high && report.prediction.loss.is_finite() && report.miss.is_some(), "{report:#?}");
-    assert!(report.settings.contains("width = ") && report.settings.contains("learning_rate = "));
+    let told = ["width = ", "learning_rate = ", "parametrization = \"mup\"", "base_width = "];
+    assert!(told.iter().all(|key| report.settings.contains(key)), "{}", report.settings);
+    // The rate was tried on two sizes, with half of the tokens, and is one for all.
+    let tried = std::fs::read_dir(out.join("runs")).unwrap();
+    let tried = tried.filter(|run| run.as_ref().unwrap().file_name().to_string_lossy().starts_with("rate-"));
+    assert!(tried.count() >= 10);
+    assert!(report.runs.iter().all(|run| run.learning_rate == report.runs[0].learning_rate));
     let svg = std::fs::read_to_string(out.join("scale.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 6, "{svg}");
     // A law that no models have is not told without a word.
@@ -46,9 +51,17 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     assert!(told.contains("of the parameters, 13.293,") && told.contains("predicted no better"), "{told}");
     // Trained once; the same again.
     assert_eq!(scale.run(&data, &out, &Deaf).unwrap(), report);
+    let standard = ("parametrization".to_owned(), Value::String("standard".to_owned()));
+    let base =
+        [scale.base.as_slice(), &[standard, ("learning_rate".to_owned(), Value::Float(0.01))]].concat();
+    // Sizes that come to one shape are one.
+    let many = Scale { base, sizes: 30, tokens: 16 * 20, check: false, ..scale.clone() };
+    let report = many.run(&data, &folder.0.join("many"), &Deaf).unwrap();
+    assert!(!report.settings.contains("mup") && !report.settings.contains("base_width"));
+    assert!((4..30).contains(&report.runs.len()), "{}", report.runs.len());
     let short = Scale { tokens: 16 * 39, ..scale.clone() };
     let error = short.run(&data, &out, &Deaf).unwrap_err().to_string();
-    assert!(error.contains("312 tokens, fewer than 20 steps of 16; ask for 640"), "{error}");
+    assert!(error.contains("312 tokens, fewer than 20 steps of 16; the smallest size needs 640"), "{error}");
     let decided = Scale { base: vec![("width".to_owned(), Value::Integer(8))], ..scale };
     let error = decided.run(&data, &out, &Deaf).unwrap_err().to_string();
     assert!(error.contains("the ladder decides on `width`"), "{error}");

@@ -226,7 +226,7 @@ impl Sweep {
             return unsound.into_iter().next().map_or(Ok(()), |(_, error)| Err(error));
         }
         for (trial, error) in &unsound {
-            let message = format!("{} cannot be trained and is left out: {error}", trial.name);
+            let message = format!("{} cannot be trained: {error}", trial.name);
             observer.event(SweepEvent::Note { message: &message });
         }
         Ok(())

@@ -19,14 +19,17 @@ fn sweep(axes: &[(&str, &[Value])], halving: Option<u64>, jobs: usize) -> Sweep 
     Sweep { base, axes: axes.iter().map(axis).collect(), halving, jobs }
 }
 
-/// Counts the steps that were done.
+/// Counts the steps that were done, and keeps what a person is told.
 #[derive(Default)]
-struct Steps(Mutex<BTreeMap<String, u64>>);
+struct Steps(Mutex<BTreeMap<String, u64>>, Mutex<Vec<String>>);
 
 impl SweepObserver for Steps {
     fn event(&self, event: SweepEvent<'_>) {
         if let SweepEvent::Trial { name, event: TrainEvent::Step { .. } } = event {
             *self.0.lock().unwrap().entry(name.to_owned()).or_default() += 1;
+        }
+        if let SweepEvent::Note { message } = event {
+            self.1.lock().unwrap().push(message.to_owned());
         }
     }
 }
@@ -61,6 +64,24 @@ fn a_grid_ranks_its_trials_and_goes_on_where_it_stopped() {
     for name in ["sweep.json", "trials.parquet", "best.toml"] {
         assert_eq!(read("out", name), read("alone", name), "{name}");
     }
+}
+
+#[test]
+fn trials_that_cannot_be_trained_are_told_first() {
+    let folder = Folder::new("sweep-unsound");
+    dataset(&folder.0.join("dataset"));
+    let run = |heads: &[i64], told: &Steps| {
+        let heads: Vec<Value> = heads.iter().copied().map(Value::Integer).collect();
+        sweep(&[("heads", &heads)], None, 1).run(&folder.0.join("dataset"), &folder.0.join("out"), told)
+    };
+    let told = Steps::default();
+    run(&[2, 3], &told).unwrap();
+    let notes = told.1.into_inner().unwrap();
+    assert_eq!(notes, ["heads=3 cannot be trained: `heads` = 3 does not divide `width` = 16"]);
+    // A grid of nothing else is refused.
+    let error = run(&[3, 5], &Steps::default()).unwrap_err().to_string();
+    assert!(error.contains("`heads` = 3 does not divide"), "{error}");
+    assert!(!folder.0.join("out/trials/heads=5").exists());
 }
 
 #[test]

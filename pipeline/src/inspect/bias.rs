@@ -24,7 +24,7 @@ const NEAR_WORDS: usize = 10;
 /// Surroundings of a group's terms that are scored in one document: a book about a group is one voice.
 const SCORED_MAX: usize = 8;
 
-/// Documents without which a group's associations are not shown: a handful of texts is chance.
+/// Documents without which a group's associations are not shown in the table, on either side: a handful of texts is chance. JSON has all.
 const DOCUMENTS_MIN: u64 = 10;
 
 /// Gives a text its toxicity, 0 to 1.
@@ -327,16 +327,17 @@ impl Bias {
                 }
             };
         for row in self.rows.iter().filter(|row| row.before.documents > 0) {
-            let (before, after) = (&row.before, &row.after);
+            let before = &row.before;
             let mut cells = vec![json!(row.group)];
             let number = |value: Option<f64>| value.map(|value| format!("{value:.3}"));
             cells.push(change(&|side| Some(thousands(side.documents)), row));
             cells.push(change(&|side| Some(format!("{:.2} %", 100.0 * side.share)), row));
             cells.push(change(&|side| number(side.toxicity), row));
             cells.push(change(&|side| number(side.toxicity_near), row));
-            cells.extend(before.associations.iter().zip(&after.associations).map(|(b, a)| {
-                let shown = row.group != "all" && before.documents >= DOCUMENTS_MIN;
-                if shown { json!(format!("{b:+.1}→{a:+.1}")) } else { Json::Null }
+            let enough = |side: &Side| row.group != "all" && side.documents >= DOCUMENTS_MIN;
+            cells.extend((0..before.associations.len()).map(|at| {
+                let told = |side: &Side| enough(side).then(|| format!("{:+.1}", side.associations[at]));
+                change(&told, row)
             }));
             grid.rows.push(cells);
         }

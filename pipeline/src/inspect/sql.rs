@@ -54,11 +54,20 @@ pub fn sql(
     let lazy = context.execute(query).map_err(refused)?;
     let limit = rows_max.map(|n| u32::try_from(n + 1).unwrap_or(u32::MAX));
     let lazy = limit.map_or(lazy.clone(), |n| lazy.limit(n));
-    let answer = lazy.collect().map_err(refused)?;
+    let answer = lazy.collect().map_err(|error| failed(error, tables).unwrap_or_else(refused))?;
     let more = rows_max.is_some_and(|n| answer.height() as u64 > n);
     let rows =
         rows_max.map_or(answer.height(), |n| answer.height().min(usize::try_from(n).unwrap_or(usize::MAX)));
     Ok(Sql { grid: grid(&answer, rows), more })
+}
+
+/// What the system or a damaged file stops, by the file that is asked first; any other error, the question's own, comes back.
+fn failed(error: PolarsError, tables: &BTreeMap<String, Table>) -> Result<InspectError, PolarsError> {
+    let part = tables.values().flat_map(|table| &table.parts).next();
+    match (&error, part) {
+        (PolarsError::IO { .. }, Some(part)) => Ok(damaged(part, &error)),
+        _ => Err(error),
+    }
 }
 
 fn grid(answer: &DataFrame, rows: usize) -> Grid {

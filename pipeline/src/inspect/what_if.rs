@@ -55,6 +55,13 @@ pub struct Moved {
     pub text: Option<String>,
 }
 
+impl Moved {
+    /// What a person knows it by: its address, the id that its source gave it, or its own.
+    pub fn known_as(&self) -> &str {
+        self.url.as_ref().or(self.record_id.as_ref()).unwrap_or(&self.id)
+    }
+}
+
 /// Says what `node` would have done with `changes`, and shows at most `shown` documents that change sides.
 ///
 /// # Errors

@@ -51,7 +51,7 @@ fn lay(found: &WhatIf, style: &Style) -> String {
     ]);
     text += "\nRows kept anew would go on to the nodes behind it, which have not seen them.\n";
     for moved in &found.examples {
-        let name = moved.url.as_ref().or(moved.record_id.as_ref()).unwrap_or(&moved.id);
+        let name = moved.known_as();
         text += &format!("\n{}\n", style.paint(Ink::Cyan, &one_line(name)));
         text += &format!("  {} → {}\n", moved.before, moved.after);
         if let Some(start) = &moved.text {

@@ -7,7 +7,7 @@ use schemas::Event;
 use std::time::{Duration, Instant};
 
 /// Least time between two lines about how far the work is; what ends sooner is told by what it came to alone.
-const EVERY: Duration = Duration::from_secs(15);
+pub(super) const EVERY: Duration = Duration::from_secs(15);
 
 /// What has been told, and how far the work is.
 pub(crate) struct Lines {
@@ -52,14 +52,16 @@ impl Lines {
     pub(super) fn of_training(&mut self, event: TrainEvent<'_>, now: Instant) -> Option<String> {
         match event {
             TrainEvent::Note { message } => Some(message.to_owned()),
-            TrainEvent::Step { step, steps, loss, tokens_per_s, seconds_left, .. } if self.is_due(now) => {
-                let (rate, left) = (thousands(tokens_per_s as u64), duration(seconds_left));
-                let (step, steps) = (thousands(step), thousands(steps));
-                Some(format!("step {step} of {steps}: loss {loss:.3}, {rate} tokens/s, {left} left"))
+            TrainEvent::Step { step, steps, loss, tokens_per_s, seconds_left, .. } => {
+                self.is_due(now).then(|| {
+                    let (rate, left) = (thousands(tokens_per_s as u64), duration(seconds_left));
+                    let (step, steps) = (thousands(step), thousands(steps));
+                    format!("step {step} of {steps}: loss {loss:.3}, {rate} tokens/s, {left} left")
+                })
             }
-            TrainEvent::Evaluating { sequences, total, .. } if self.is_due(now) => {
-                Some(format!("held out: {} of {} sequences", thousands(sequences), thousands(total)))
-            }
+            TrainEvent::Evaluating { sequences, total, .. } => self
+                .is_due(now)
+                .then(|| format!("held out: {} of {} sequences", thousands(sequences), thousands(total))),
             _ => None,
         }
     }

@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-
 use training::TrainBars;
 
 /// How progress is told.
@@ -113,6 +112,11 @@ impl Bars {
         state.phase = Some(bar);
     }
 
+    /// Tells a line above the bars; one that cannot be drawn is no reason to stop the work.
+    fn note(&self, message: &str) {
+        drop(self.all.println(message));
+    }
+
     fn with_bar(&self, work: impl FnOnce(&ProgressBar, &mut State)) {
         let mut state = self.state.lock().expect("no thread panics while it draws");
         if let Some(bar) = state.phase.clone() {
@@ -134,15 +138,6 @@ impl Listener {
             }
         }
     }
-
-    fn note(&self, message: &str) {
-        match self {
-            // A line that cannot be drawn is no reason to stop the work.
-            Self::Bars(bars) => drop(bars.all.println(message)),
-            Self::Lines(_) => eprintln!("{message}"),
-            Self::Json(_) | Self::Silent => {}
-        }
-    }
 }
 
 impl Observer for Listener {
@@ -150,8 +145,8 @@ impl Observer for Listener {
         match (self, event) {
             (Self::Json(_), event) => eprintln!("{}", json(event)),
             (Self::Lines(lines), event) => tell(lines, |lines| lines.of_build(event, Instant::now())),
-            (_, Event::Note { message }) => self.note(message),
             (Self::Silent, _) => {}
+            (Self::Bars(bars), Event::Note { message }) => bars.note(message),
             (Self::Bars(bars), Event::Phase { name, total }) => bars.phase(name, total),
             (Self::Bars(bars), Event::Advance { units }) => bars.with_bar(|bar, _| bar.inc(units)),
             (Self::Bars(bars), Event::Rows { rows, dropped, .. }) => bars.with_bar(|bar, state| {
@@ -168,7 +163,7 @@ impl Observer for Listener {
 }
 
 /// Writes the line that is due, where one is.
-fn tell(lines: &Mutex<Lines>, due: impl FnOnce(&mut Lines) -> Option<String>) {
+fn tell<T>(lines: &Mutex<T>, due: impl FnOnce(&mut T) -> Option<String>) {
     if let Some(line) = due(&mut lines.lock().expect("no thread panics while it writes a line")) {
         eprintln!("{line}");
     }
@@ -193,7 +188,7 @@ impl TrainObserver for Listener {
             Self::Json(pace) if pace.is_due("", &event, Instant::now()) => eprintln!("{}", train_json(event)),
             Self::Json(_) => {}
             Self::Bars(bars) => match event {
-                TrainEvent::Note { message } => self.note(message),
+                TrainEvent::Note { message } => bars.note(message),
                 event => {
                     let mut state = bars.state.lock().expect("no thread panics while it draws");
                     if let TrainEvent::Started { step, steps, .. } = event {

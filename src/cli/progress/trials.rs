@@ -1,6 +1,8 @@
-//! Trainings side by side on a terminal: how many have ended, and a line for each that is under way.
+//! Trainings side by side: on a terminal how many have ended and a line for each that is under way, in a log a line for each that has ended and
+//! every now and then for one under way.
 
-use super::{Pace, Progress, train_json};
+use super::lines::EVERY;
+use super::{Pace, Progress, tell, train_json};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::TrainEvent;
 use model::sweep::{SweepEvent, SweepObserver};
@@ -21,11 +23,11 @@ pub(crate) enum Trials {
     Silent,
 }
 
-/// How many trials of a rung have ended.
-#[derive(Default)]
+/// How many trials of a rung have ended, and when the last line was told.
 pub(crate) struct Count {
     ended: usize,
     of: usize,
+    told: Instant,
 }
 
 #[derive(Default)]
@@ -41,7 +43,7 @@ impl Trials {
         match progress {
             Progress::Json => Self::Json(Pace::default()),
             Progress::Auto if std::io::stderr().is_terminal() => Self::Bars(Box::default()),
-            Progress::Auto => Self::Lines(Mutex::default()),
+            Progress::Auto => Self::Lines(Mutex::new(Count { ended: 0, of: 0, told: Instant::now() })),
             Progress::None => Self::Silent,
         }
     }
@@ -115,26 +117,29 @@ impl SweepObserver for Trials {
             (Self::Json(pace), SweepEvent::Trial { name, event })
                 if !pace.is_due(name, &event, Instant::now()) => {}
             (Self::Json(_), event) => eprintln!("{}", json(event)),
-            (Self::Lines(count), event) => {
-                count
-                    .lock()
-                    .expect("no thread panics while it counts")
-                    .line(event)
-                    .iter()
-                    .for_each(|line| eprintln!("{line}"));
-            }
+            (Self::Lines(count), event) => tell(count, |count| count.line(event, Instant::now())),
             (Self::Silent, _) => {}
         }
     }
 }
 
 impl Count {
-    /// The line about an event that a log keeps: one for each trial that has ended, and every note.
-    fn line(&mut self, event: SweepEvent<'_>) -> Option<String> {
+    /// The line about an event that a log keeps.
+    fn line(&mut self, event: SweepEvent<'_>, now: Instant) -> Option<String> {
+        let line = self.due(event, now)?;
+        self.told = now;
+        Some(line)
+    }
+
+    fn due(&mut self, event: SweepEvent<'_>, now: Instant) -> Option<String> {
         match event {
             SweepEvent::Rung { trials, .. } => {
-                *self = Self { ended: 0, of: trials };
+                (self.ended, self.of) = (0, trials);
                 None
+            }
+            SweepEvent::Trial { name, event: TrainEvent::Step { step, steps, loss, .. } } => {
+                let is_due = now.duration_since(self.told) >= EVERY;
+                is_due.then(|| format!("{name}: step {step} of {steps}, loss {loss:.3}"))
             }
             SweepEvent::Note { message } => Some(message.to_owned()),
             SweepEvent::Trial { name, event: TrainEvent::Note { message } } => {
