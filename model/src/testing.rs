@@ -128,6 +128,28 @@ pub(crate) fn dataset(folder: &Path) {
     dataset_of(folder, "tiny", VOCAB, 5);
 }
 
+/// The same as a dataset of chats: every third token is none of an answer.
+pub(crate) fn chats(folder: &Path) {
+    chats_with(folder, &|_| true);
+}
+
+/// The same, with answers in the rows that `answers` says.
+pub(crate) fn chats_with(folder: &Path, answers: &dyn Fn(usize) -> bool) {
+    let (vocab, length) = (u32::try_from(VOCAB).unwrap(), u32::try_from(LENGTH).unwrap());
+    let masked = |count, seed| {
+        let mut rows = rows(count, length, vocab, seed);
+        for (at, row) in rows.iter_mut().enumerate() {
+            row.mask = row.ids.iter().map(|id| answers(at) && id % 3 > 0).collect();
+        }
+        rows
+    };
+    let shards = [
+        ("tokens/train/part-00000.parquet", masked(33, 1)),
+        ("tokens/validation/part-00000.parquet", masked(5, 3)),
+    ];
+    dataset_with(folder, "chats", VOCAB, &shards, (1024, false));
+}
+
 /// Id, address and source of a document.
 type Told<'a> = (&'a str, Option<&'a str>, &'a str);
 

@@ -6,7 +6,7 @@
 use super::course::{self, Course, Lesson, Subject};
 use super::{AlignReport, Common, Job};
 use crate::architecture::Transformer;
-use crate::batch::Batch;
+use crate::batch::{Batch, Row};
 use crate::data::{Dataset, Position, Share, Stream};
 use crate::error::TrainError;
 use crate::folder;
@@ -44,31 +44,30 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
         )));
     }
     let chats = "a dataset of chats is built with `tokenize.chat` (`examples/chat.toml`)";
-    match (dataset.train.count(), without_answers(&dataset)?) {
-        (_, None) => {
-            return Err(TrainError::Config {
-                message: format!("{}: it has no `{LOSS_MASK}` that tells answers from the rest; {chats}", path.display()),
-            });
-        }
-        (all, Some(mute)) if mute == all => {
-            let message = format!("{}: none of its {all} training sequences holds a token of an answer; {chats}", path.display());
-            return Err(TrainError::Config { message });
-        }
-        (_, Some(0)) => {}
-        (all, Some(mute)) => job.observer.event(TrainEvent::Note {
-            message: &format!(
-                "{mute} of {all} training sequences hold no token of an answer and teach nothing: where a chat is cut behind its question, say; longer sequences than {length} tokens keep more"
-            ),
-        }),
+    let (all, mute) = (dataset.train.count(), without_answers(&dataset)?);
+    let refused =
+        |message: String| TrainError::Config { message: format!("{}: {message}; {chats}", path.display()) };
+    let Some(mute) = mute else {
+        return Err(refused(format!("it has no `{LOSS_MASK}` that tells answers from the rest")));
+    };
+    if mute == all {
+        return Err(refused(format!("none of its {all} training sequences holds a token of an answer")));
     }
-    let common = &job.common.over_few(dataset.train.count()).rate_of(job.base);
+    if mute > 0 {
+        let message = format!(
+            "{mute} of {all} training sequences hold no token of an answer and are left out, as where a chat is cut behind its question; longer sequences than {length} tokens keep more"
+        );
+        job.observer.event(TrainEvent::Note { message: &message });
+    }
+    let answering = all - mute;
+    let common = &job.common.over_few(answering).rate_of(job.base);
     let job = &Job { common, ..*job };
     let subject = Subject {
         method: "sft",
         settings: BTreeMap::new(),
         rows: &dataset.name,
         position: dataset.begin(common.seed),
-        steps: common.steps_over(dataset.train.count()),
+        steps: common.steps_over(answering),
         step_tokens: common.step_rows() * length,
     };
     std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
@@ -99,11 +98,23 @@ struct Answers<'a> {
     common: &'a Common,
 }
 
+impl Answers<'_> {
+    /// The next rows that have a token of an answer; there is one at least.
+    fn answering(&mut self, count: u64) -> Result<Vec<Row>, TrainError> {
+        let mut rows = Vec::new();
+        while (rows.len() as u64) < count {
+            let more = self.stream.take(count - rows.len() as u64)?;
+            rows.extend(more.into_iter().filter(|row| row.mask.contains(&true)));
+        }
+        Ok(rows)
+    }
+}
+
 impl Lesson for Answers<'_> {
     fn step(&mut self, model: &Transformer<f32>, step: u64) -> Result<Vec<Measure>, TrainError> {
         let mut batches = Vec::new();
         for _ in 0..self.common.accumulate {
-            let rows = self.stream.take(self.common.batch_rows())?;
+            let rows = self.answering(self.common.batch_rows())?;
             batches.push(Arc::new(Batch::new(&rows, self.dataset.tokens.eos_id)));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets_count()).sum();

@@ -15,7 +15,7 @@ use crate::numeric::{Nudge, assert_numeric};
 use crate::optimizer::Optimizer;
 use crate::parts::Architecture;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
-use crate::testing::{Folder, dataset, rows};
+use crate::testing::{Folder, chats, chats_with, dataset, rows};
 use crate::tests::{model, small};
 use candle_core::Device;
 use std::path::Path;
@@ -334,7 +334,8 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
         ..Common::default()
     };
     let lora = Common { lora_rank: 4, lora_alpha: 8.0, ..common.clone() };
-    let data = folder.0.join("dataset");
+    let data = folder.0.join("chats");
+    chats(&data);
 
     let sft = resumes(&folder.0, "sft", &lora, false, &|job| super::sft::sft(job, &data));
     // So few rows are learned by heart; what is held out says nothing.
@@ -533,4 +534,48 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
     let told = super::reward::open(&base).err().unwrap().to_string();
     assert!(told.contains("`gristmill align reward` makes one"), "{told}");
     assert!(!out.exists());
+}
+
+#[test]
+fn answers_are_told_from_the_rest_or_nothing_is_taught() {
+    let folder = Folder::new("mute");
+    base(&folder.0);
+    let common = Common { steps: 4, batch_rows: Some(8), checkpoint_every: 0, ..Common::default() };
+    let told = Heard::default();
+    let teach = |dataset: &str| {
+        let (base, out) = (folder.0.join("base"), folder.0.join(format!("of-{dataset}")));
+        let job = Job {
+            base: &base,
+            out: &out,
+            common: &common,
+            merge: false,
+            tokenizer_config: None,
+            template: None,
+            observer: &told,
+        };
+        super::sft::sft(&job, &folder.0.join(dataset))
+    };
+    let error = teach("dataset").unwrap_err().to_string();
+    assert!(error.contains("no `loss_mask`") && error.contains("tokenize.chat"), "{error}");
+    chats_with(&folder.0.join("none"), &|_| false);
+    let error = teach("none").unwrap_err().to_string();
+    assert!(error.contains("none of its 33 training sequences"), "{error}");
+    // Of four steps of eight rows each none is of sequences that teach nothing.
+    chats_with(&folder.0.join("some"), &|row| row % 3 == 0);
+    assert!(teach("some").unwrap().loss > 0.1);
+    let told = told.0.into_inner().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("22 of 33 training sequences hold no token of an answer"), "{told:?}");
+}
+
+/// Keeps what a person is told.
+#[derive(Default)]
+struct Heard(std::sync::Mutex<Vec<String>>);
+
+impl TrainObserver for Heard {
+    fn event(&self, event: TrainEvent<'_>) {
+        if let TrainEvent::Note { message } = event {
+            self.0.lock().unwrap().push(message.to_owned());
+        }
+    }
 }

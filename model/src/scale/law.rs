@@ -3,17 +3,22 @@
 //! ```text
 //! L(N) = E + A ÷ N^α        N parameters without the embedding; loss in nats per token, at the tokens that all trainings had, or had by N
 //! ```
-//! Fitted as approach 3 of Chinchilla (arXiv 2203.15556): the sum of Huber losses, δ = 10⁻³, of log L̂ − log L, by BFGS from a grid of
-//! starts, of which the best end counts. Exponents are positive, as exponentials of what is fitted. A size weighs by the root of its
-//! parameters: the smallest models are the furthest from what is asked, and from the law. There is no term of the tokens, for all trainings
+//! Fitted like approach 3 of Chinchilla (arXiv 2203.15556): the sum of Huber losses of log L̂ − log L by BFGS from a grid of starts, of which the
+//! best end counts. δ is a hundredth: that much do the seed and the shape of small models move a loss, and sizes over a factor of sixteen then tell
+//! exponents of .1 and .2 hardly apart. So the exponent is held to those that were published, as a prior of log α whose two deviations reach from
+//! Kaplan's .076 (arXiv 2001.08361) to Chinchilla's .34. A size weighs by the root of its parameters: the smallest models are the furthest from
+//! what is asked, and from the law. There is no term of the tokens, for all trainings
 //! have those of the larger model: shorter ones of the same sizes, which such a term needs, are still in the first fall of the loss where no law holds.
 
 use super::minimum::minimise;
 use schemas::hash::{Rng, seed};
 use serde::Serialize;
 
-/// Where the Huber loss turns from square to straight.
-const DELTA: f64 = 1e-3;
+/// Deviation of a loss by seed and shape, and where the Huber loss turns from square to straight.
+const DELTA: f64 = 0.01;
+/// The exponent that is likely: the geometric mean of those published, and the deviation of its logarithm.
+const ALPHA: f64 = 0.161;
+const ALPHA_DEVIATION: f64 = 0.375;
 /// Draws of the bootstrap.
 const DRAWS: usize = 200;
 /// Part of the draws in the interval.
@@ -60,7 +65,8 @@ pub struct Prediction {
     pub tokens: f64,
     /// Predicted held-out loss, nats per token.
     pub loss: f64,
-    /// Least and greatest loss of nine in ten draws: fits to the law with its residuals drawn anew, and one more residual on top.
+    /// Least and greatest loss of nine in ten draws: fits to the law with its residuals and the likely exponent drawn anew, and one more residual on
+    /// top.
     pub interval: [f64; 2],
     /// The largest model of the ladder as those about four times smaller and more predict it, divided by what it reached, less 1; absent where these
     /// are too few.
@@ -72,7 +78,7 @@ impl Law {
     pub fn fit(points: &[Point]) -> Self {
         let least = points.iter().map(|point| point.loss).fold(f64::INFINITY, f64::min);
         let starts = FLOORS.iter().flat_map(|floor| EXPONENTS.map(|alpha| (least * floor, alpha)));
-        let ends = starts.map(|(floor, alpha)| descend(points, &start(points, floor, alpha)));
+        let ends = starts.map(|(floor, alpha)| descend(points, &start(points, floor, alpha), ALPHA));
         let best = ends.min_by(|a, b| a.1.total_cmp(&b.1));
         Self::of(&best.expect("the grid of starts is not empty").0)
     }
@@ -102,6 +108,8 @@ impl Law {
         let inflate = (points.len() as f64 / free).sqrt();
         let residuals: Vec<f64> = points.iter().map(|point| residual(point) * inflate).collect();
         let mut rng = Rng::new(seed(0, "bootstrap of a scaling law", 0));
+        let mut normal = Rng::new(seed(0, "exponent of a scaling law", 0));
+        let mut likely = std::iter::repeat_with(|| ALPHA * (ALPHA_DEVIATION * normal_of(&mut normal)).exp());
         let mut draw = || residuals[rng.below(residuals.len() as u64) as usize];
         let fitted = self.fitted();
         let mut losses: Vec<f64> = (0..DRAWS)
@@ -111,8 +119,9 @@ impl Law {
                     ..*point
                 };
                 let drawn: Vec<Point> = points.iter().map(|point| drawn(point, draw())).collect();
-                let law = Self::of(&descend(&drawn, &fitted).0);
-                law.loss(parameters) * draw().exp()
+                let more = draw();
+                let law = Self::of(&descend(&drawn, &fitted, likely.next().unwrap_or(ALPHA)).0);
+                law.loss(parameters) * more.exp()
             })
             .collect();
         losses.sort_unstable_by(f64::total_cmp);
@@ -142,7 +151,8 @@ fn start(points: &[Point], floor: f64, alpha: f64) -> [f64; 3] {
     [floor.ln(), rest.ln() + alpha * mean(&|point| point.parameters.ln()), alpha.ln()]
 }
 
-fn descend(points: &[Point], start: &[f64; 3]) -> (Vec<f64>, f64) {
+/// Walks down to the best fit where `likely` is the likely exponent.
+fn descend(points: &[Point], start: &[f64; 3], likely: f64) -> (Vec<f64>, f64) {
     // The factor is fitted at the middle of the sizes: far from it, factor and exponent would pull at each other.
     let middle = points.iter().map(|point| point.parameters.ln()).sum::<f64>() / points.len() as f64;
     let largest = largest(points);
@@ -151,11 +161,20 @@ fn descend(points: &[Point], start: &[f64; 3]) -> (Vec<f64>, f64) {
     shift(&mut centred, -1.0);
     let value = |x: &[f64], gradient: &mut [f64]| {
         gradient.fill(0.0);
-        points.iter().map(|point| huber(point, x, (middle, largest), gradient)).sum()
+        let fit: f64 = points.iter().map(|point| huber(point, x, (middle, largest), gradient)).sum();
+        let off = (x[2] - likely.ln()) / ALPHA_DEVIATION;
+        gradient[2] += off / ALPHA_DEVIATION;
+        fit + off * off / 2.0
     };
     let (mut x, value) = minimise(value, &centred);
     shift(&mut x, 1.0);
     (x, value)
+}
+
+/// A draw of the normal distribution (Box and Muller 1958).
+fn normal_of(rng: &mut Rng) -> f64 {
+    let (u, v) = (1.0 - rng.next_f64(), rng.next_f64());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 fn largest(points: &[Point]) -> f64 {
@@ -202,13 +221,13 @@ mod tests {
     #[test]
     fn a_law_is_found_again() {
         for law in [
-            Law { e: 1.7, a: 400.0, alpha: 0.5 },
-            Law { e: 2.0, a: 60.0, alpha: 0.35 },
+            Law { e: 1.7, a: 60.0, alpha: 0.35 },
+            Law { e: 1.2, a: 9.0, alpha: 0.16 },
             Law { e: 0.1, a: 7.0, alpha: 0.08 },
         ] {
             let found = Law::fit(&points(&law, (0.0, 0)));
             let at = 2.56e6;
-            assert!((found.loss(at) / law.loss(at) - 1.0).abs() < 2e-3, "{law:?} {found:?}");
+            assert!((found.loss(at) / law.loss(at) - 1.0).abs() < 0.015, "{law:?} {found:?}");
             let told = |seed| {
                 let noisy = points(&law, (0.01, seed));
                 Law::fit(&noisy).predict(&noisy, (at, 1e6))
@@ -225,10 +244,10 @@ mod tests {
 
     #[test]
     fn models_four_times_smaller_predict_the_largest() {
-        let mut all = points(&Law { e: 1.7, a: 400.0, alpha: 0.5 }, (0.0, 0));
-        assert!(backtest(&all).unwrap().abs() < 1e-3);
+        let mut all = points(&Law { e: 1.2, a: 9.0, alpha: 0.16 }, (0.0, 0));
+        assert!(backtest(&all).unwrap().abs() < 2e-3);
         all[8].loss *= 1.1;
-        assert!((backtest(&all).unwrap() * 1.1 + 0.1).abs() < 1e-3, "{:?}", backtest(&all));
+        assert!((backtest(&all).unwrap() * 1.1 + 0.1).abs() < 3e-3, "{:?}", backtest(&all));
         assert_eq!(backtest(&all[2..]), None);
     }
 

@@ -43,7 +43,7 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     assert!(tried.count() >= 10);
     assert!(report.runs.iter().all(|run| run.learning_rate == report.runs[0].learning_rate));
     let svg = std::fs::read_to_string(out.join("scale.svg")).unwrap();
-    assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 6, "{svg}");
+    assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 5, "{svg}");
     // A law that no models have is not told without a word.
     let mut odd = report.clone();
     (odd.law.alpha, odd.prediction.loss) = (13.293, f64::INFINITY);

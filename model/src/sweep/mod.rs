@@ -263,6 +263,13 @@ impl Sweep {
             if axis.values.iter().enumerate().any(twice) {
                 return wrong(&format!("a value of `{}` stands twice in the grid", axis.key));
             }
+            // A value that the key never takes is a slip of the pen, not a trial.
+            for value in &axis.values {
+                let mistakes = crate::config::check(&Settings::new(vec![(axis.key.clone(), value.clone())]));
+                if let Some(mistake) = mistakes.iter().find(|mistake| mistake.key == axis.key) {
+                    return wrong(&format!("{}={}: {}", axis.key, shown(value), mistake.message));
+                }
+            }
             if axis.key == "steps" && self.halving.is_some() {
                 return wrong("halving decides on `steps`; take it out of the grid");
             }

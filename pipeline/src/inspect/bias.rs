@@ -2,8 +2,8 @@
 //!
 //! For every group of people and pronoun of `assets/bias.txt`: the share of documents with one of its terms, the mean toxicity of
 //! these documents (as `filter.toxicity` recorded it), that of the ten words on both sides of a term (by a score that the caller brings), and
-//! the association with five kinds of words: the logarithm to base
-//! two of how much more frequent these are within ten words of a term than anywhere. "Before" is the documents and the
+//! the association with five kinds of words: the logarithm to base two of how many of these stand within ten words of a term over how many would if
+//! they stood there as anywhere. "Before" is the documents and the
 //! dropped rows together, "after" the documents. A row that was dropped after an edit counts with its text of then.
 
 use super::dataset::{DROPPED, SIGNALS};
@@ -61,8 +61,9 @@ pub struct Side {
     pub toxicity: Option<f64>,
     /// Mean toxicity of what stands around a term, of at most eight surroundings a document; absent where no term was met.
     pub toxicity_near: Option<f64>,
-    /// Of each kind of word: log2 of its share of the words near a term over its share of all words, half a word added to both counts.
-    pub associations: Vec<f64>,
+    /// Of each kind of word: log2 of how many stand near a term over how many would if they stood there as anywhere, half a word added to both, so that
+    /// little text says little; absent where no such word, or none of the group, was met.
+    pub associations: Vec<Option<f64>>,
 }
 
 /// Lists of terms, and which list each word is of.
@@ -188,13 +189,13 @@ impl Counts {
             share: if self.documents > 0 { 1.0 } else { 0.0 },
             toxicity: mean(self.toxicity),
             toxicity_near: None,
-            associations: vec![0.0; self.attributes.len()],
+            associations: vec![None; self.attributes.len()],
         }
     }
 
     fn side(&self, group: usize) -> Side {
         let of = &self.groups[group];
-        let share = |count: u64, all: u64| (count as f64 + 0.5) / (all as f64 + 1.0);
+        let expected = |all: u64| of.near_words as f64 * all as f64 / self.words.max(1) as f64;
         let pairs = of.near.iter().zip(&self.attributes);
         Side {
             documents: of.documents,
@@ -202,9 +203,9 @@ impl Counts {
             toxicity: mean(of.toxicity),
             toxicity_near: mean(of.toxicity_near),
             associations: pairs
-                .map(|(near, all)| match of.near_words {
-                    0 => 0.0,
-                    words => (share(*near, words) / share(*all, self.words)).log2(),
+                .map(|(near, all)| {
+                    let met = of.near_words > 0 && *all > 0;
+                    met.then(|| ((*near as f64 + 0.5) / (expected(*all) + 0.5)).log2())
                 })
                 .collect(),
         }
@@ -334,10 +335,9 @@ impl Bias {
             cells.push(change(&|side| Some(format!("{:.2} %", 100.0 * side.share)), row));
             cells.push(change(&|side| number(side.toxicity), row));
             cells.push(change(&|side| number(side.toxicity_near), row));
-            let enough = |side: &Side| row.group != "all" && side.documents >= DOCUMENTS_MIN;
             cells.extend((0..before.associations.len()).map(|at| {
-                let told = |side: &Side| enough(side).then(|| format!("{:+.1}", side.associations[at]));
-                change(&told, row)
+                let enough = |side: &Side| side.associations[at].filter(|_| side.documents >= DOCUMENTS_MIN);
+                change(&|side| enough(side).map(|association| format!("{association:+.1}")), row)
             }));
             grid.rows.push(cells);
         }
@@ -374,7 +374,11 @@ mod tests {
         assert_eq!((she.documents, he.documents, counts.documents), (1, 1, 2));
         assert_eq!((she.share, she.toxicity, he.toxicity), (0.5, Some(0.5), None));
         assert_eq!((she.toxicity_near, he.toxicity_near), (Some(0.25), Some(0.5)));
-        assert!(she.associations[0] > 1.0 && he.associations[0] < 0.0, "{she:?} {he:?}");
+        assert!(she.associations[0] > Some(0.5) && he.associations[0] < Some(0.0), "{she:?} {he:?}");
+        // Words that are nowhere stand nowhere more often.
+        let mut none = Counts::new(&terms);
+        none.add("She walks. He talks.", None, &terms, &mut |_| 0.0);
+        assert_eq!([none.side(0).associations[0], none.side(1).associations[0]], [None; 2]);
         assert_eq!(counts.groups[0].near_words, 4);
     }
 
