@@ -582,6 +582,7 @@ fn every_command_that_trains_tells_wrong_use_from_failure() {
         ("stands twice", sweep("seed=1,1", &[])),
         ("η is 2 at least", sweep("seed=1,2", &["--halving", "--eta", "1"])),
         ("would depend on how busy", sweep("seed=1,2", &["--set", "seconds_max=5"])),
+        ("learning_rate=abc: ", sweep("learning_rate=0.01,abc", &[])),
         ("no committed dataset", vec!["eval", "work/model", "--dataset", "input"]),
         ("names a folder", vec!["eval", "work/model", "--tasks", "arc_easy", "--rows", "nowhere"]),
         ("no such file", vec!["align", "dpo", "work/model", "nowhere.jsonl", "--out", "o"]),

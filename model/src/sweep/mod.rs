@@ -265,7 +265,8 @@ impl Sweep {
             }
             // A value that the key never takes is a slip of the pen, not a trial.
             for value in &axis.values {
-                let mistakes = crate::config::check(&Settings::new(vec![(axis.key.clone(), value.clone())]));
+                let alone = Settings::new(vec![(axis.key.clone(), value.clone())]);
+                let mistakes = presets::read(&alone).err().unwrap_or_default();
                 if let Some(mistake) = mistakes.iter().find(|mistake| mistake.key == axis.key) {
                     return wrong(&format!("{}={}: {}", axis.key, shown(value), mistake.message));
                 }
