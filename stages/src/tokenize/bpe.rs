@@ -21,6 +21,7 @@ mod encode;
 mod json;
 mod merge;
 mod normal;
+mod parts;
 mod pattern;
 #[cfg_attr(not(target_arch = "x86_64"), path = "bpe/plain_none.rs")]
 mod plain;

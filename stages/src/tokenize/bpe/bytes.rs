@@ -1,6 +1,7 @@
 //! Byte-level BPE: every byte is a token, so no text is unknown.
 
 use super::merge::{NO_RANK, Pairs, Scratch, symbols};
+use super::parts::Parts;
 use schemas::hash::FastMap;
 use serde_json::Value;
 
@@ -18,16 +19,17 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
-    /// Reads the `model` of a tokenizer.json; `None` where it is no plain byte-level BPE.
-    pub(super) fn read(model: &Value) -> Option<Self> {
+    /// Reads a tokenizer.json; `None` where its model is no plain byte-level BPE.
+    pub(super) fn read(parts: &Parts) -> Option<Self> {
+        let Parts { rest, vocab, merges, .. } = parts;
+        let model = &rest["model"];
         if !is_plain(model) {
             return None;
         }
-        let vocab = model["vocab"].as_object()?;
-        let id = |token: &str| vocab.get(token)?.as_u64().and_then(|id| u32::try_from(id).ok());
         let symbols = symbols();
-        let ids: Vec<u32> = symbols.iter().map(|c| id(c.encode_utf8(&mut [0; 4]))).collect::<Option<_>>()?;
-        let pairs = Pairs::read(&model["merges"], id)?;
+        let ids = symbols.iter().map(|c| vocab.id(c.encode_utf8(&mut [0; 4])));
+        let ids: Vec<u32> = ids.collect::<Option<_>>()?;
+        let pairs = Pairs::read(merges, vocab)?;
         let first = ids.iter().flat_map(|&left| ids.iter().map(move |&right| (left, right)));
         let first = first.map(|(left, right)| pairs.rank(left, right)).collect();
         let mut whole = FastMap::default();
@@ -35,8 +37,7 @@ impl Bytes {
             let bytes: FastMap<char, u8> = symbols.into_iter().zip(0..=u8::MAX).collect();
             let decode =
                 |token: &str| token.chars().map(|c| bytes.get(&c).copied()).collect::<Option<Vec<u8>>>();
-            let words =
-                vocab.keys().filter_map(|token| Some((decode(token)?.into_boxed_slice(), id(token)?)));
+            let words = vocab.iter().filter_map(|(token, id)| Some((decode(token)?.into_boxed_slice(), id)));
             whole = words.collect();
         }
         Some(Self { ids: ids.try_into().ok()?, first, pairs, whole })

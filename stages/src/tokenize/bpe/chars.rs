@@ -6,6 +6,7 @@
 
 use super::bytes::is_plain;
 use super::merge::{Pairs, Scratch};
+use super::parts::Parts;
 use schemas::hash::{FastMap, FastSet};
 use serde_json::Value;
 
@@ -37,24 +38,19 @@ enum Prepend {
 
 impl Chars {
     /// Reads a tokenizer.json; `None` where it is another kind, or where words are not known to be on their own.
-    pub(super) fn read(json: &Value) -> Option<Self> {
-        let model = &json["model"];
+    pub(super) fn read(parts: &Parts) -> Option<Self> {
+        let Parts { rest, vocab, merges, .. } = parts;
+        let model = &rest["model"];
         if !is_plain(model) || model["byte_fallback"] != true || model["ignore_merges"] == true {
             return None;
         }
-        let vocab = model["vocab"].as_object()?;
-        let id = |token: &str| vocab.get(token)?.as_u64().and_then(|id| u32::try_from(id).ok());
         let mut bytes = Box::new([0; 256]);
         for (byte, place) in bytes.iter_mut().enumerate() {
-            *place = id(&format!("<0x{byte:02X}>"))?;
+            *place = vocab.id(&format!("<0x{byte:02X}>"))?;
         }
-        let merges = model["merges"].as_array()?;
         let mut beside = FastSet::default();
         for merge in merges {
-            let token = match merge {
-                Value::String(both) => both.replace(' ', ""),
-                both => format!("{}{}", both[0].as_str()?, both[1].as_str()?),
-            };
+            let token = vocab.name(merge.merged);
             // Bytes must not merge: a character is one symbol or bytes that stay.
             if token.contains("<0x") {
                 return None;
@@ -65,9 +61,9 @@ impl Chars {
             return None;
         }
         let single = |token: &str| token.chars().next().filter(|c| c.len_utf8() == token.len());
-        let ids = vocab.keys().filter_map(|token| Some((single(token)?, id(token)?))).collect();
-        let pairs = Pairs::read(&model["merges"], id)?;
-        Some(Self { ids, bytes, pairs, beside, prepend: prepend(json)? })
+        let ids = vocab.iter().filter_map(|(token, id)| Some((single(token)?, id))).collect();
+        let pairs = Pairs::read(merges, vocab)?;
+        Some(Self { ids, bytes, pairs, beside, prepend: prepend(rest)? })
     }
 
     /// The text with what the tokenizer puts in front, `first` where it begins a document.

@@ -6,6 +6,7 @@
 use super::added::{Added, Piece};
 use super::cache::Cache;
 use super::merge::Scratch;
+use super::parts::{Parts, Vocab};
 use super::route::Route;
 use super::view::View;
 use regex::Regex;
@@ -15,11 +16,21 @@ use tokenizers::Tokenizer;
 
 /// A tokenizer that gives ids and nothing else. Shared by threads.
 pub(super) struct Encoder {
-    tokenizer: Tokenizer,
+    names: Names,
     fast: Option<Fast>,
     special: Option<Regex>,
     /// As many as there were calls at one time; each is taken for a call and comes back warm.
     spare: Mutex<Vec<Memory>>,
+}
+
+/// Which token has which id.
+enum Names {
+    /// All tokens, of a tokenizer that the tokenizers crate is not needed for.
+    Ours {
+        vocab: Vocab,
+        added: Vocab,
+    },
+    Crate(Box<Tokenizer>),
 }
 
 /// What is encoded here, and not by the tokenizers crate.
@@ -44,18 +55,30 @@ impl Encoder {
     /// # Errors
     /// What the tokenizers crate says of the file.
     pub(super) fn read(json: &[u8], parse: bool) -> Result<Self, String> {
+        if let Some(parts) = Parts::read(json)
+            && let Some(encoder) = Self::of_parts(parts, parse)
+        {
+            return Ok(encoder);
+        }
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| error.to_string())?;
         let value: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         // Many published files cut every text to the length of their model.
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?.with_padding(None);
         tokenizer.set_encode_special_tokens(!parse);
-        let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-        let names = added.iter().filter(|token| token["special"] == true);
-        let mut names: Vec<String> = names.filter_map(|t| t["content"].as_str().map(regex::escape)).collect();
-        names.retain(|name| !name.is_empty());
-        let special = if names.is_empty() { None } else { Regex::new(&names.join("|")).ok() };
-        let fast = Fast::read(&value, &tokenizer, parse);
-        Ok(Self { tokenizer, fast, special, spare: Mutex::default() })
+        let id = |name: &str| tokenizer.token_to_id(name);
+        let route = Route::of_whole(&value, &tokenizer);
+        let fast = route.and_then(|route| Fast::new(route, &value, parse, id));
+        let special = special(&value);
+        Ok(Self { names: Names::Crate(Box::new(tokenizer)), fast, special, spare: Mutex::default() })
+    }
+
+    fn of_parts(parts: Parts, parse: bool) -> Option<Self> {
+        let added = parts.added();
+        let id = |name: &str| added.id(name).or_else(|| parts.vocab.id(name));
+        let fast = Fast::new(Route::of_parts(&parts)?, &parts.rest, parse, id)?;
+        let special = special(&parts.rest);
+        let names = Names::Ours { vocab: parts.vocab, added };
+        Some(Self { names, fast: Some(fast), special, spare: Mutex::default() })
     }
 
     /// Whether texts are encoded here and not by the tokenizers crate.
@@ -66,12 +89,19 @@ impl Encoder {
 
     /// The id of a token.
     pub(super) fn id(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(token)
+        match &self.names {
+            Names::Ours { vocab, added } => added.id(token).or_else(|| vocab.id(token)),
+            Names::Crate(tokenizer) => tokenizer.token_to_id(token),
+        }
     }
 
     /// One more than the highest id: the rows of an embedding.
     pub(super) fn size(&self) -> u64 {
-        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| u64::from(id) + 1)
+        let highest = match &self.names {
+            Names::Ours { vocab, added } => vocab.iter().chain(added.iter()).map(|(_, id)| id).max(),
+            Names::Crate(tokenizer) => tokenizer.get_vocab(true).into_values().max(),
+        };
+        highest.map_or(0, |id| u64::from(id) + 1)
     }
 
     /// How many names of special tokens stand in the text.
@@ -111,20 +141,24 @@ impl Encoder {
                 }
             });
         }
-        self.encode_slowly(text, out)
-    }
-
-    fn encode_slowly(&self, text: &str, out: &mut Vec<i32>) -> Result<(), String> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
+        let Names::Crate(tokenizer) = &self.names else { unreachable!("tokenizers of parts are fast") };
+        let encoding = tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
         out.extend(encoding.get_ids().iter().map(|&id| id as i32));
         Ok(())
     }
 }
 
+/// What finds the names of special tokens.
+fn special(json: &Value) -> Option<Regex> {
+    let added = json["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+    let names = added.iter().filter(|token| token["special"] == true);
+    let mut names: Vec<String> = names.filter_map(|t| t["content"].as_str().map(regex::escape)).collect();
+    names.retain(|name| !name.is_empty());
+    if names.is_empty() { None } else { Regex::new(&names.join("|")).ok() }
+}
+
 impl Fast {
-    fn read(json: &Value, tokenizer: &Tokenizer, parse: bool) -> Option<Self> {
-        let route = Route::read(json, tokenizer)?;
-        let id = |name: &str| tokenizer.token_to_id(name);
+    fn new(route: Route, json: &Value, parse: bool, id: impl Fn(&str) -> Option<u32>) -> Option<Self> {
         let added = Added::read(&json["added_tokens"], (parse, route.normalises()), id)?;
         Some(Self { added, route, cache: Cache::default() })
     }
@@ -152,18 +186,21 @@ mod tests {
     static ENCODERS: LazyLock<[Encoder; 2]> =
         LazyLock::new(|| [false, true].map(|parse| Encoder::read(&TRAINED, parse).unwrap()));
 
+    static ORACLES: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
+        [false, true].map(|parse| {
+            let mut tokenizer = Tokenizer::from_bytes(&*TRAINED).unwrap();
+            tokenizer.set_encode_special_tokens(!parse);
+            tokenizer
+        })
+    });
+
     /// Encodes twice (cold, warm), holds the ids against the tokenizers crate and decodes them.
     fn check(text: &str, parse: bool) {
         let encoder = &ENCODERS[usize::from(parse)];
+        let oracle = &ORACLES[usize::from(parse)];
         assert!(encoder.fast.is_some());
-        let expected: Vec<i32> = encoder
-            .tokenizer
-            .encode_fast(text, false)
-            .unwrap()
-            .get_ids()
-            .iter()
-            .map(|&id| id as i32)
-            .collect();
+        let expected = oracle.encode_fast(text, false).unwrap();
+        let expected: Vec<i32> = expected.get_ids().iter().map(|&id| id as i32).collect();
         let mut memory = encoder.lend();
         for _ in 0..2 {
             let mut ids = Vec::new();
@@ -171,7 +208,7 @@ mod tests {
             assert_eq!(ids, expected, "{text:?}");
         }
         let ids: Vec<u32> = expected.iter().map(|&id| id as u32).collect();
-        assert_eq!(encoder.tokenizer.decode(&ids, false).unwrap(), text);
+        assert_eq!(oracle.decode(&ids, false).unwrap(), text);
     }
 
     #[test]

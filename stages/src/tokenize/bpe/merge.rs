@@ -4,7 +4,7 @@
 //! first, until no neighbours are in the table. Short words are searched again for each merge; long ones keep their pairs
 //! in a heap, so that a pre-token of megabytes costs n log n.
 
-use serde_json::Value;
+use super::parts::{Merge, Vocab};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -50,17 +50,12 @@ pub(super) struct Scratch {
 }
 
 impl Pairs {
-    /// Reads the `merges` of a tokenizer.json; `None` where they do not fit the vocabulary or the table.
-    pub(super) fn read(merges: &Value, id: impl Fn(&str) -> Option<u32>) -> Option<Self> {
-        let mut pairs = Vec::new();
-        let merges = merges.as_array()?;
-        for merge in merges {
-            let (left, right) = match merge {
-                Value::String(both) => both.split_once(' ')?,
-                both => (both[0].as_str()?, both[1].as_str()?),
-            };
-            pairs.push((id(left)?, id(right)?, id(&format!("{left}{right}"))?));
-        }
+    /// Makes the table of the merges in their order; `None` where they do not fit it.
+    pub(super) fn read(merges: &[Merge], vocab: &Vocab) -> Option<Self> {
+        let ids = |&Merge { left, right, merged }: &Merge| {
+            (vocab.id_at(left), vocab.id_at(right), vocab.id_at(merged))
+        };
+        let pairs: Vec<(u32, u32, u32)> = merges.iter().map(ids).collect();
         let fits = |&(left, right, _): &(u32, u32, u32)| left.max(right) >> ID_BITS == 0;
         if pairs.len() >= (1 << RANK_BITS) - 1 || !pairs.iter().all(fits) {
             return None;

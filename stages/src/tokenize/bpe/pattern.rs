@@ -2,11 +2,10 @@
 //!
 //! Published split patterns use one family of forms: alternatives of classes, literals, `(?i:…)`, `(?:…)`, the
 //! quantifiers `? * + {m,n}`, greedy or possessive, `(?!class)` and `$`. These are read here; a pattern that uses another
-//! form is left to the tokenizers crate. Classes are evaluated by the `regex` crate, whose tables the tokenizers crate uses.
+//! form is left to the tokenizers crate. Classes are read as the `regex` crate reads them, whose tables the tokenizers crate uses.
 
-use regex::Regex;
+use regex_syntax::hir::{self, HirKind};
 use std::ops::RangeInclusive;
-use std::sync::LazyLock;
 
 /// Most instructions of a program: a quantifier repeats its part.
 const STEPS_MAX: usize = 512;
@@ -63,21 +62,24 @@ pub(super) fn read(pattern: &str) -> Option<Program> {
     Some(program)
 }
 
-/// Every character, in order.
-static ALL: LazyLock<String> = LazyLock::new(|| ('\0'..=char::MAX).collect());
-
-/// The code points that a class of one character matches.
+/// The code points that a class of one character matches, from the tables of the `regex` crate.
 fn class(source: &str) -> Option<Class> {
     let mut characters = source.chars();
     if let (Some(c), None) = (characters.next(), characters.next()) {
         return Some(vec![c as u32..=c as u32]);
     }
-    let runs = Regex::new(&format!("(?:{source})+")).ok()?;
-    let ends = |run: regex::Match<'_>| {
-        let (first, last) = (run.as_str().chars().next()?, run.as_str().chars().next_back()?);
-        Some(first as u32..=last as u32)
+    let class = match regex_syntax::parse(source).ok()?.into_kind() {
+        HirKind::Class(hir::Class::Unicode(class)) => class,
+        // A class of nothing is read as one of no byte.
+        HirKind::Class(hir::Class::Bytes(class)) if class.ranges().is_empty() => return Some(Vec::new()),
+        HirKind::Literal(literal) => {
+            let mut characters = std::str::from_utf8(&literal.0).ok()?.chars();
+            let (c, None) = (characters.next()?, characters.next()) else { return None };
+            return Some(vec![c as u32..=c as u32]);
+        }
+        _ => return None,
     };
-    runs.find_iter(&ALL).map(ends).collect()
+    Some(class.iter().map(|range| range.start() as u32..=range.end() as u32).collect())
 }
 
 fn disjoint(left: &Class, right: &Class) -> bool {
@@ -304,5 +306,44 @@ impl Program {
         let end = self.steps.len();
         choices.into_iter().for_each(|choice| self.steps[choice] = Step::Either(choice + 1, end));
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex::Regex;
+
+    #[test]
+    fn classes_are_those_of_the_regex_crate() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let sources = [
+            r"\p{L}",
+            r"[^\r\n\p{L}\p{N}]",
+            r"\s",
+            r"\S",
+            r"[^\s\p{L}\p{N}]",
+            r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]",
+            r"(?i:s)",
+            r"(?i:')",
+            r"(?i:\p{Lu})",
+            r"[\r\n/]",
+            r"\.",
+            r"\t",
+            r"[a-z&&[^m]]",
+            r"[\u{d7f0}-\u{e00f}]",
+            r"[^\x00-\u{10ffff}]",
+        ];
+        for source in sources {
+            let runs = Regex::new(&format!("(?:{source})+")).unwrap();
+            let ends = |run: regex::Match<'_>| {
+                let mut characters = run.as_str().chars();
+                let first = characters.next().unwrap();
+                first as u32..=characters.next_back().unwrap_or(first) as u32
+            };
+            let expected: Class = runs.find_iter(&all).map(ends).collect();
+            assert_eq!(class(source), Some(expected), "{source}");
+        }
+        assert_eq!(["ab", "[a", r"\p{Nope}"].map(class), [const { None }; 3]);
     }
 }

@@ -5,6 +5,7 @@ use super::cache::Cache;
 use super::chars::Chars;
 use super::encode::Memory;
 use super::normal::Normal;
+use super::parts::Parts;
 use super::splitter::Splitter;
 use super::words::Words;
 use serde_json::Value;
@@ -21,17 +22,19 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Finds the way for a tokenizer; `None` where it is none of those known.
-    pub(super) fn read(json: &Value, tokenizer: &Tokenizer) -> Option<Self> {
-        if let Some(words) = Words::read(json, tokenizer) {
-            return Some(Self::Words(Box::new(words)));
-        }
-        if let Some(chars) = Chars::read(json) {
+    /// Finds the way for a BPE tokenizer; `None` where it is none of those known.
+    pub(super) fn of_parts(parts: &Parts) -> Option<Self> {
+        if let Some(chars) = Chars::read(parts) {
             return Some(Self::Chars(chars));
         }
-        let normal = Normal::read(&json["normalizer"], tokenizer.get_normalizer())?;
-        let splitter = Splitter::read(&json["pre_tokenizer"])?;
-        Some(Self::Bytes { normal, splitter, model: Box::new(Bytes::read(&json["model"])?) })
+        let normal = Normal::read(&parts.rest["normalizer"], parts.tokenizer.get_normalizer())?;
+        let splitter = Splitter::read(&parts.rest["pre_tokenizer"])?;
+        Some(Self::Bytes { normal, splitter, model: Box::new(Bytes::read(parts)?) })
+    }
+
+    /// Finds the way for another tokenizer; `None` where it is none of those known.
+    pub(super) fn of_whole(json: &Value, tokenizer: &Tokenizer) -> Option<Self> {
+        Words::read(json, tokenizer).map(|words| Self::Words(Box::new(words)))
     }
 
     /// Whether names of added tokens may look different in normalised text.
