@@ -1,4 +1,5 @@
-//! The house in memory: runs a [`Global`] or a [`Regroup`] without a working folder, for tests, benchmarks and examples.
+//! The house in memory: runs a [`Global`] or a [`Regroup`] without a working folder, for tests, benchmarks and examples,
+//! and for a global that sees no rows.
 
 use crate::{
     DocId, Global, House, Judge, Note, Notes, Outcome, Push, Record, Records, Regroup, Settled, Sorted,

@@ -20,6 +20,11 @@ pub trait Global: Send + Sync {
     /// A column that is read is missing or has another type.
     fn output(&self, input: &SchemaRef) -> Result<SchemaRef, StageError>;
 
+    /// Whether rows decide what it settles into. Where none does, none is mapped, and rows are judged as they come.
+    fn sees_rows(&self) -> bool {
+        true
+    }
+
     /// Writes the records of a batch.
     ///
     /// # Errors

@@ -94,6 +94,17 @@ pub struct Node {
     pub folder: String,
 }
 
+impl Node {
+    /// Whether rows go through it one at a time: a stage, or a global that no row decides.
+    pub(crate) fn is_passed(&self) -> bool {
+        match &self.made {
+            Made::Stage(_) => true,
+            Made::Global(global) => !global.sees_rows(),
+            _ => false,
+        }
+    }
+}
+
 impl Dag {
     /// Lets nothing surprising pass that the recipe does not expect.
     pub fn be_strict(&mut self) {

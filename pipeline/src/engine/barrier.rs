@@ -4,7 +4,7 @@
 //! what the cache keeps. The rows behind it are judged one feed at a time, each row with its own note.
 
 use super::error::RunError;
-use super::feed::rows_of;
+use super::rows::rows_of;
 use super::run::Run;
 use super::seal::Hand;
 use super::settled::{self, Settlement};
@@ -14,7 +14,7 @@ use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use schemas::{
     DocId, Event, Global, House, Made, Notes, Observer, PARTITIONS, Push, Record, Records, Sorted, Sorter,
-    StageError, partition,
+    StageError, memory, partition,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -35,13 +35,18 @@ impl Run<'_> {
         let Made::Global(global) = &self.dag.nodes[node].made else {
             unreachable!("only a global node is asked for what it settled")
         };
+        let name = &self.dag.nodes[node].name;
+        let judge = |settled: &_| global.judge(settled).map_err(RunError::stage(name));
+        if !global.sees_rows() {
+            let done = memory::settle(global.as_ref(), &[], 1).map_err(RunError::stage(name))?;
+            let settlement = Settlement::of_no_row(done.settled, judge)?;
+            return Ok(self.settled[node].get_or_init(|| settlement));
+        }
         let key = self.streams.settlement[node].expect("a global node has a settlement key");
         let path = self.workdir.settled(key);
         if !self.is_whole(&path)? {
             self.settle(node, global.as_ref(), key)?;
         }
-        let name = &self.dag.nodes[node].name;
-        let judge = |settled: &_| global.judge(settled).map_err(RunError::stage(name));
         let settlement = Settlement::open(&path, judge)?;
         Ok(self.settled[node].get_or_init(|| settlement))
     }

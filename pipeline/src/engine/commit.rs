@@ -1,8 +1,8 @@
 //! From caches to a dataset: everything is written beside it, hashed, described by a manifest and renamed into place.
 
 use super::error::RunError;
-use super::feed::rows_of;
 use super::report::Counts;
+use super::rows::rows_of;
 use super::run::Run;
 use super::seal::Hand;
 use super::trace::{Frame, TraceWriter};

@@ -2,19 +2,18 @@
 //!
 //! A feed is a small tree of branches, one per node that its rows reach. Branches whose trace is there are done again from
 //! it, in order; the work of the others runs on all threads, a wave of batches at a time, and is written in order.
+//! A global that no row decides is passed like a stage; only where the rows before it are there already, it is a feed of its
+//! own that reads these.
 
 use super::error::RunError;
-use super::frames::{FrameReader, FrameWriter};
+use super::rows::{RowsReader, RowsWriter, rows_of};
 use super::run::Run;
 use super::seal::Hand;
 use super::trace::{Frame, TraceReader, TraceWriter};
 use crate::dag::{Dag, conform};
 use arrow::array::RecordBatch;
-use arrow::datatypes::Field;
 use rayon::prelude::*;
 use schemas::{Event, Made, Outcome, column};
-use std::path::Path;
-use std::sync::Arc;
 
 /// Where the rows of a feed enter.
 #[derive(Debug, Clone, Copy)]
@@ -32,35 +31,7 @@ struct Branch {
     /// Whether its trace keeps the texts that came in: they are the source's own, and no other file has them.
     texts_before: bool,
     /// Where its rows go when a barrier or a sink reads them and they are not there yet.
-    rows: Option<Rows>,
-}
-
-/// Rows on their way to a barrier or a sink, in the columns that these take.
-struct Rows {
-    file: FrameWriter,
-    columns: Vec<usize>,
-}
-
-impl Rows {
-    fn create(path: &Path, hand: Hand, dag: &Dag, node: usize) -> Result<Self, RunError> {
-        let columns = taken_columns(dag, node);
-        let schema = dag.nodes[node].output.project(&columns).expect("the columns are of this schema");
-        Ok(Self { file: FrameWriter::create(path, hand, &Arc::new(schema))?, columns })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
-        self.file.write(&batch.project(&self.columns).expect("the batch has the columns of its node"))
-    }
-}
-
-/// The columns of a node that a barrier or a sink behind it takes.
-pub(super) fn taken_columns(dag: &Dag, node: usize) -> Vec<usize> {
-    let takes = |field: &Field| {
-        let mut readers = dag.readers(node).filter(|&n| !matches!(dag.nodes[n].made, Made::Stage(_)));
-        readers.any(|n| dag.nodes[n].input.field_with_name(field.name()).is_ok())
-    };
-    let fields = dag.nodes[node].output.fields().iter().enumerate();
-    fields.filter(|(_, field)| takes(field)).map(|(at, _)| at).collect()
+    rows: Option<RowsWriter>,
 }
 
 enum Trace {
@@ -85,7 +56,7 @@ impl Feed {
         {
             return Ok(true);
         }
-        for feed in self.stages(run) {
+        for feed in self.readers(run)? {
             if feed.is_missing(run)? {
                 return Ok(true);
             }
@@ -93,20 +64,27 @@ impl Feed {
         Ok(false)
     }
 
-    fn stages<'a>(self, run: &'a Run<'_>) -> impl Iterator<Item = Self> + 'a {
+    /// What its rows go on to. Rows that lie there are not made again for a global: they are read by a feed of its own.
+    fn readers<'a>(self, run: &'a Run<'_>) -> Result<impl Iterator<Item = Self> + 'a, RunError> {
         let dag = run.dag;
-        let stages = dag.readers(self.node).filter(|&n| matches!(dag.nodes[n].made, Made::Stage(_)));
-        stages.map(move |n| Self { node: n, stream: run.streams.reading(dag, n, self.node, self.stream) })
+        let lie_there = keeps_rows(dag, self.node) && run.is_whole(&run.rows(self.node, self.stream))?;
+        let goes_on = move |n: &usize| {
+            dag.nodes[*n].is_passed() && !(lie_there && matches!(dag.nodes[*n].made, Made::Global(_)))
+        };
+        let readers = dag.readers(self.node).filter(goes_on);
+        Ok(readers
+            .map(move |n| Self { node: n, stream: run.streams.reading(dag, n, self.node, self.stream) }))
     }
 }
 
+/// Whether a barrier or a sink reads the rows behind a node.
 fn keeps_rows(dag: &Dag, node: usize) -> bool {
-    dag.readers(node).any(|n| !matches!(dag.nodes[n].made, Made::Stage(_)))
+    dag.readers(node).any(|n| !dag.nodes[n].is_passed())
 }
 
 /// Whether the texts that come into a node are those of a source, and neither kept as rows nor made by a stage on the way.
 fn has_source_texts(dag: &Dag, node: usize) -> bool {
-    matches!(dag.nodes[node].made, Made::Stage(_))
+    dag.nodes[node].is_passed()
         && dag.nodes[node].inputs.iter().any(|&input| {
             let has_text = dag.nodes[input].output.column_with_name(column::TEXT).is_some();
             let is_source = matches!(dag.nodes[input].made, Made::Source(_));
@@ -164,7 +142,7 @@ pub(super) fn run_feed(run: &Run<'_>, feed: Feed, wave: usize) -> Result<Vec<(Fe
 /// The batches that enter a feed; those of a source with the word on each row.
 enum Batches<'a> {
     Source(schemas::Intakes<'a>),
-    Rows(Box<FrameReader>),
+    Rows(Box<RowsReader>),
 }
 
 impl<'a> Batches<'a> {
@@ -173,8 +151,7 @@ impl<'a> Batches<'a> {
         if let Made::Source(source) = &node.made {
             return Ok(Self::Source(source.read(run.split(feed)).map_err(RunError::source(&node.name))?));
         }
-        let path = run.rows_into(feed.node, feed.stream);
-        Ok(Self::Rows(Box::new(FrameReader::open(&path)?)))
+        Ok(Self::Rows(Box::new(rows_of(run, feed.node, feed.stream)?)))
     }
 
     fn next(
@@ -194,13 +171,7 @@ impl<'a> Batches<'a> {
                     None => Ok(None),
                 }
             }
-            Self::Rows(frames) => match frames.next().transpose()? {
-                Some(batch) => {
-                    let batch = conform(batch, &node.input).map_err(RunError::arrow(frames.path()))?;
-                    Ok(Some((batch, None)))
-                }
-                None => Ok(None),
-            },
+            Self::Rows(rows) => Ok(rows.next().transpose()?.map(|batch| (batch, None))),
         }
     }
 }
@@ -235,14 +206,14 @@ impl Work<'_> {
         };
         let path = self.run.rows(feed.node, feed.stream);
         let rows = match keeps_rows(dag, feed.node) && !self.run.is_whole(&path)? {
-            true => Some(Rows::create(&path, hand, dag, feed.node)?),
+            true => Some(RowsWriter::create(&path, hand, dag, feed.node)?),
             false => None,
         };
         let at = self.branches.len();
         let texts_before = has_source_texts(dag, feed.node);
         self.branches.push(Branch { node: feed.node, children: Vec::new(), trace, texts_before, rows });
         self.feeds.push(feed);
-        for child in feed.stages(self.run).collect::<Vec<_>>() {
+        for child in feed.readers(self.run)?.collect::<Vec<_>>() {
             let child = self.grow(child)?;
             self.branches[at].children.push(child);
         }
@@ -364,7 +335,7 @@ impl Work<'_> {
     fn finish(self) -> Result<(), RunError> {
         for branch in self.branches {
             if let Some(rows) = branch.rows {
-                rows.file.finish()?;
+                rows.finish()?;
             }
             if let Trace::Missing(writer) = branch.trace {
                 writer.finish(self.run.dag.nodes[branch.node].spec)?;
@@ -372,15 +343,4 @@ impl Work<'_> {
         }
         Ok(())
     }
-}
-
-/// Reads the rows that come into a stream of a node, with the columns of the node.
-pub(super) fn rows_of(
-    run: &Run<'_>,
-    reader: usize,
-    stream: usize,
-) -> Result<impl Iterator<Item = Result<RecordBatch, RunError>> + use<>, RunError> {
-    let schema = run.dag.nodes[reader].input.clone();
-    let frames = FrameReader::open(&run.rows_into(reader, stream))?;
-    Ok(frames.map(move |batch| conform(batch?, &schema).map_err(RunError::arrow(Path::new("rows")))))
 }

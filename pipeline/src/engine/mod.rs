@@ -16,6 +16,7 @@ mod publish;
 mod purge;
 mod reason;
 mod report;
+mod rows;
 mod run;
 mod runs;
 mod seal;

@@ -1,9 +1,10 @@
 //! A whole run: sources, feeds, barriers in the order of the DAG, commit.
 
 use super::error::RunError;
-use super::feed::{Feed, run_feed, taken_columns};
+use super::feed::{Feed, run_feed};
 use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
+use super::rows::{is_added, kept_columns};
 use super::settled::Settlement;
 use super::stream::Streams;
 use super::{Options, Workdir, commit, publish, seal, surprise, tidy};
@@ -109,7 +110,10 @@ impl<'a> Run<'a> {
         self.run_feeds("stages", feeds)?;
         for (n, node) in self.dag.nodes.iter().enumerate() {
             if matches!(node.made, Made::Global(_)) {
-                let feeds: Vec<Feed> = self.feeds(n).collect();
+                let feeds: Vec<Feed> = self.feeds(n).filter(|feed| !self.is_done(*feed)).collect();
+                if feeds.is_empty() {
+                    continue;
+                }
                 if self.lanes(feeds.len(), |at| feeds[at].is_missing(self))?.contains(&true) {
                     self.settlement(n)?;
                 }
@@ -117,6 +121,11 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a stream went along with the feed that came before it.
+    fn is_done(&self, Feed { node, stream }: Feed) -> bool {
+        self.touched.lock().expect("no thread panics while it notes a stream").contains_key(&(node, stream))
     }
 
     fn feeds(&self, node: usize) -> impl Iterator<Item = Feed> + use<> {
@@ -179,22 +188,17 @@ impl<'a> Run<'a> {
         &self.streams.splits[node][self.streams.of[node][stream].split]
     }
 
-    /// Where the rows behind a node lie. A file with fewer columns than the node gives has a name of its own: it is no use to a
-    /// reader that takes more.
+    /// Where the rows behind a node lie. A file with fewer columns than came into the node has a name of its own: it is no use to
+    /// a reader that takes more.
     pub(super) fn rows(&self, node: usize, stream: usize) -> PathBuf {
         let (key, schema) = (self.streams.of[node][stream].key, &self.dag.nodes[node].output);
-        let columns = taken_columns(self.dag, node);
-        if columns.len() == schema.fields().len() {
+        let columns = kept_columns(self.dag, node);
+        let added = schema.fields().iter().filter(|field| is_added(self.dag, node, field.name())).count();
+        if columns.len() + added == schema.fields().len() {
             return self.workdir.rows(key);
         }
         let names: Vec<&str> = columns.iter().map(|&at| schema.field(at).name().as_str()).collect();
         self.workdir.rows(Hash::of(&[&key.0, names.join("\0").as_bytes()]))
-    }
-
-    /// Where the rows lie that come into a stream of a node.
-    pub(super) fn rows_into(&self, node: usize, stream: usize) -> PathBuf {
-        let (node, stream) = self.streams.of[node][stream].from.expect("a source has no input");
-        self.rows(node, stream)
     }
 
     /// Whether a file of the cache is there as it was written; a torn one is not there. Each is read once in a run.

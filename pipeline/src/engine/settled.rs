@@ -81,7 +81,8 @@ pub(super) fn write(
 pub(super) struct Settlement {
     pub(super) settled: Settled,
     judge: Box<dyn Judge>,
-    notes: Notes,
+    /// The notes on documents; none where no row was seen.
+    notes: Option<Notes>,
     large: Pieces,
 }
 
@@ -96,7 +97,15 @@ impl Settlement {
     ) -> Result<Self, RunError> {
         let wrong = || RunError::Cache { path: path.to_owned(), message: "this is no settlement".into() };
         let (settled, large, notes) = read(path).map_err(RunError::io(path))?.ok_or_else(wrong)?;
-        Ok(Self { judge: judge(&settled)?, settled, notes, large })
+        Ok(Self { judge: judge(&settled)?, settled, notes: Some(notes), large })
+    }
+
+    /// What was settled by no row, and lies nowhere.
+    pub(super) fn of_no_row(
+        settled: Settled,
+        judge: impl FnOnce(&Settled) -> Result<Box<dyn Judge>, RunError>,
+    ) -> Result<Self, RunError> {
+        Ok(Self { judge: judge(&settled)?, settled, notes: None, large: Pieces::new() })
     }
 
     /// Names of the files that lie in pieces.
@@ -122,9 +131,10 @@ impl Settlement {
     /// Copies a file that lies in pieces.
     pub(super) fn copy(&self, name: &str, to: &Path) -> Result<(), RunError> {
         let mut out = File::create(to).map_err(RunError::io(to))?;
-        let mut from = File::open(&self.notes.path).map_err(RunError::io(&self.notes.path))?;
+        let path = &self.notes.as_ref().expect("pieces lie before the notes").path;
+        let mut from = File::open(path).map_err(RunError::io(path))?;
         for &(start, length) in self.large.get(name).into_iter().flatten() {
-            from.seek(SeekFrom::Start(start)).map_err(RunError::io(&self.notes.path))?;
+            from.seek(SeekFrom::Start(start)).map_err(RunError::io(path))?;
             io::copy(&mut (&mut from).take(length), &mut out).map_err(RunError::io(to))?;
         }
         Ok(())
@@ -132,16 +142,16 @@ impl Settlement {
 
     /// Judges a batch by what was noted of its rows.
     pub(super) fn judge(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
-        if self.notes.index.is_empty() {
+        let Some(notes) = self.notes.as_ref().filter(|notes| !notes.index.is_empty()) else {
             return self.judge.judge(batch, &vec![None; batch.num_rows()]);
-        }
+        };
         let ids = column::utf8(batch, column::ID)?;
         let parse = |id: Option<&str>| {
             let text = id.unwrap_or_default();
             DocId::parse(text).ok_or_else(|| StageError::Invalid(format!("`{text}` is not a document id")))
         };
         let ids: Vec<DocId> = ids.iter().map(parse).collect::<Result<_, _>>()?;
-        let notes = self.notes.find(&ids).map_err(StageError::io(&self.notes.path))?;
+        let notes = notes.find(&ids).map_err(StageError::io(&notes.path))?;
         self.judge.judge(batch, &notes)
     }
 }
@@ -316,7 +326,7 @@ mod tests {
             assert_eq!(std::fs::read(copy).unwrap(), bytes);
             assert_eq!(found.settled, settled);
             let ids: Vec<DocId> = (0..count + 5).map(id).collect();
-            for (n, note) in found.notes.find(&ids).unwrap().into_iter().enumerate() {
+            for (n, note) in found.notes.as_ref().unwrap().find(&ids).unwrap().into_iter().enumerate() {
                 let n = n as u64;
                 let noted = n < count && n % 3 != 1;
                 let expected = noted.then(|| Note { value: vec![1, n as u8], times: 1 + n % 4 });

@@ -45,10 +45,10 @@ pub(super) fn write(
     let mut gone = Table::new(file("dropped"), metadata);
     let mut measured = Table::new(file("signals"), metadata);
     for &key in keys {
-        let changes = FrameReader::open(&workdir.changes(key))?;
+        let mut changes = Changes { path: workdir.changes(key), frames: None, next: 0 };
         let path = workdir.trace(key);
-        for (part, changes) in FrameReader::open(&path)?.zip(changes) {
-            let (part, changes) = (part?, changes?);
+        for (at, part) in FrameReader::open(&path)?.enumerate() {
+            let part = part?;
             let wrong =
                 || RunError::Cache { path: path.clone(), message: "the trace has unknown reasons".into() };
             let verdicts = verdicts(&part, node.spec).ok_or_else(wrong)?;
@@ -59,7 +59,7 @@ pub(super) fn write(
             let dropped: BooleanArray =
                 verdicts.iter().map(|v| Some(matches!(v, Verdict::Dropped { .. }))).collect();
             if dropped.true_count() > 0 {
-                gone.write(&dropped_batch(&ledger, &changes, &dropped)?)?;
+                gone.write(&dropped_batch(&ledger, &changes.frame(at)?, &dropped)?)?;
             }
             let signals = signals(&part);
             if !signals.is_empty() {
@@ -69,6 +69,29 @@ pub(super) fn write(
     }
     let files = [whole.finish()?, gone.finish()?, measured.finish()?].into_iter().flatten().collect();
     Ok(Tables { counts, files })
+}
+
+/// The changes of a trace, which are read only where a row was dropped: they may be as large as the corpus.
+struct Changes {
+    path: PathBuf,
+    frames: Option<FrameReader>,
+    next: usize,
+}
+
+impl Changes {
+    /// A frame; not one before the last that was asked for.
+    fn frame(&mut self, at: usize) -> Result<RecordBatch, RunError> {
+        let frames = match &mut self.frames {
+            Some(frames) => frames,
+            None => self.frames.insert(FrameReader::open(&self.path)?),
+        };
+        let frame = frames.nth(at - self.next).transpose()?;
+        self.next = at + 1;
+        frame.ok_or_else(|| RunError::Cache {
+            path: self.path.clone(),
+            message: "the trace ends too early".into(),
+        })
+    }
 }
 
 fn ledger_batch(node: &str, part: &RecordBatch, verdicts: &[Verdict]) -> Result<RecordBatch, RunError> {

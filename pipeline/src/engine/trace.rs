@@ -13,7 +13,7 @@ use arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt32Array,
     new_null_array,
 };
-use arrow::compute::{filter, take};
+use arrow::compute::{filter, not, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use schemas::{DocId, Outcome, Spec, Verdict, column};
@@ -383,4 +383,14 @@ pub(super) fn dropped(
 ) -> Option<Result<ArrayRef, RunError>> {
     let values = changes.column_by_name(&format!("d:{name}"))?;
     Some(filter(values, mask).map_err(RunError::arrow(Path::new(name))))
+}
+
+/// The values of columns that the node added, of the rows that it kept; `None` when the trace has no such column.
+pub(super) fn added(changes: &RecordBatch, names: &[String]) -> Option<Result<Vec<ArrayRef>, ArrowError>> {
+    let column = |name: &String| {
+        let values = changes.column_by_name(&format!("n:{name}"))?;
+        let hidden = changes.column_by_name(&format!("h:{name}"))?.as_any().downcast_ref::<BooleanArray>()?;
+        Some(not(hidden).and_then(|kept| filter(values, &kept)))
+    };
+    names.iter().map(column).collect()
 }

@@ -244,6 +244,10 @@ impl Global for Load {
         output(input)
     }
 
+    fn sees_rows(&self) -> bool {
+        false
+    }
+
     fn map(&self, _: &RecordBatch, _: &mut Records) -> Result<(), StageError> {
         Ok(())
     }

@@ -232,6 +232,10 @@ impl Global for Chats {
         output(input)
     }
 
+    fn sees_rows(&self) -> bool {
+        false
+    }
+
     fn map(&self, _: &RecordBatch, _: &mut Records) -> Result<(), StageError> {
         Ok(())
     }
