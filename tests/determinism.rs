@@ -207,3 +207,30 @@ fn shards_of_any_name_are_trained_on_and_a_tokenizer_is_trained_once() {
     assert_eq!((before.len(), settled()), (1, before));
     assert_same(&tree(&folder.join("work/dataset")), &expected, "with the tokenizer of the cache");
 }
+
+/// Rows do not wait for a tokenizer that is there; with another one they are read from where they lie.
+#[test]
+fn a_tokenizer_from_a_file_is_passed_and_another_runs_alone() {
+    let folder = Folder::new("passed");
+    folder.write("input/a.jsonl", corpus::json_lines(16, 0..40));
+    for (size, out) in [("400", "one.json"), ("300", "two.json")] {
+        gristmill(&["tokenizer", "train", "input", "--vocab-size", size, "--out", out], &folder.0).expect(0);
+    }
+    let recipe = |file: &str| {
+        format!(
+            "[sources.lines]\nkind = \"source.jsonl\"\npaths = [\"input\"]\n[[stages]]\nkind = \"filter.length\"\n\
+             words_min = 10\n[tokenizer]\nfile = \"{file}\"\n[dataset]\nlength = 32\n"
+        )
+    };
+    folder.write("recipe.toml", recipe("one.json"));
+    build(&folder, "work", &["--threads", "1"]);
+    build(&folder, "eight", &["--threads", "8"]);
+    assert_same(&tree(&folder.join("eight/dataset")), &tree(&folder.join("work/dataset")), "8 threads");
+    folder.write("recipe.toml", recipe("two.json"));
+    build(&folder, "work", &[]);
+    let again = report(&folder.join("work"));
+    let computed = ["filter.length", "tokenizer"].map(|name| node(&again, name)["computed"].clone());
+    assert_eq!(computed, [0, 1], "{again:#}");
+    build(&folder, "fresh", &[]);
+    assert_same(&tree(&folder.join("work/dataset")), &tree(&folder.join("fresh/dataset")), "from the cache");
+}
