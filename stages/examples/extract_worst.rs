@@ -8,6 +8,8 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
+mod clock;
+
 use arrow::array::{ArrayRef, AsArray as _, BinaryArray, RecordBatch, StringArray};
 use flate2::read::MultiGzDecoder;
 use gristmill_stages::extract::html::SPEC;
@@ -18,7 +20,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 const WORDS: &str = "some words of a text that is read, and a stop. ";
 const SLOWEST: usize = 8;
@@ -44,15 +45,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Extracts one page; bytes of text and seconds.
+/// Extracts one page; bytes of text and seconds of the processor.
 fn extract(stage: &dyn Stage, html: &[u8]) -> Result<(usize, f64), Box<dyn Error>> {
     let null: ArrayRef = Arc::new(StringArray::new_null(1));
     let columns =
         [(column::HTML, Arc::new(BinaryArray::from_vec(vec![html])) as ArrayRef), (column::TEXT, null)];
     let batch = RecordBatch::try_from_iter(columns)?;
-    let begun = Instant::now();
+    let begun = clock::seconds();
     let outcome = stage.apply(&batch)?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = clock::seconds() - begun;
     let text = outcome.columns.iter().find(|(name, _)| name == column::TEXT).ok_or("no text")?;
     Ok((text.1.as_string::<i32>().value(0).len(), seconds))
 }
@@ -93,7 +94,7 @@ type Built = (&'static str, String);
 
 /// Pages built to be slow.
 fn pages(bytes: usize) -> Vec<Built> {
-    [nesting(bytes), contents(bytes), below(bytes), lengths(bytes)].concat()
+    [nesting(bytes), contents(bytes), below(bytes), lengths(bytes), again(bytes), groups(bytes)].concat()
 }
 
 /// Elements in elements, and those that are opened again and again.
@@ -201,6 +202,95 @@ fn lengths(bytes: usize) -> Vec<Built> {
         ("ampersands", repeated("<p>", "&", bytes)),
         ("less-than", repeated("<p>", "<", bytes)),
         ("wide", repeated("<p>", "漢字，かな。", bytes)),
+    ]
+}
+
+/// What is opened, found or looked for again and again.
+fn again(bytes: usize) -> Vec<Built> {
+    let attributes = |count: usize| (0..count).map(|n| format!(" a{n}")).collect::<String>();
+    let marked = |count: usize| format!("<b{}>", attributes(count));
+    vec![
+        ("hr in spans", inside("<span>", 195, "<hr>", bytes)),
+        ("ends of p in spans", inside("<span>", 195, "</p>", bytes)),
+        ("buttons in spans", inside("<span>", 195, "<button></button>", bytes)),
+        ("links in spans", inside("<span>", 195, "<a href=x>y", bytes)),
+        ("ends of b in spans", inside("<span>", 195, "</b>", bytes)),
+        ("text below b", inside("<b><span>", 60, "x<br>", bytes)),
+        ("paragraphs and a zero byte", repeated("\0", "<p>x", bytes)),
+        ("td in spans", inside("<table><tr><td><span>", 40, "<td>x", bytes)),
+        ("li under a wall", inside(&format!("<li><ul>{}", "<span>".repeat(190)), 1, "<li></li>", bytes)),
+        (
+            "div under a cell",
+            inside(&format!("<div><table><tr><td>{}", "<span>".repeat(90)), 1, "</div>", bytes),
+        ),
+        ("b of many attributes", repeated(&marked(60).repeat(22), &format!("{}x</b>", marked(60)), bytes)),
+        ("b of known attributes", {
+            let known = "<b alt class color content datetime display encoding face href id name property rel role \
+                 rowspan size start style title type value hidden charset colspan itemprop itemtype>";
+            repeated(&known.repeat(22), &format!("{known}x</b>"), bytes)
+        }),
+        (
+            "b i u over paragraphs",
+            inside("<b><i><u><s><em><tt><big><code><small><strong>", 2, "<p>x</p>", bytes),
+        ),
+        ("anchors over blocks", repeated("", "<a href=x><p>y<div>z", bytes)),
+        ("b in cells", repeated("<table><tr>", "<td><b><i>x", bytes)),
+        ("nobr", repeated("", "<nobr>x<p>", bytes)),
+        ("forms", repeated("", "<form><input></form>", bytes)),
+        ("nested buttons", repeated("", "<button>x<div>", bytes)),
+        ("nested svg", nested("<svg><title>", "</title></svg>", bytes)),
+        ("nested templates", nested("<template><div>", "</div></template>", bytes)),
+        ("nested quotes, lists, tables", {
+            nested(
+                "<blockquote><ul><li><table><tr><td>x<p>",
+                "</p></td></tr></table></li></ul></blockquote>",
+                bytes,
+            )
+        }),
+        ("doctypes", repeated("", "<!doctype html>", bytes)),
+        ("rare entities", repeated("", "<p>&copy;", bytes)),
+        ("numbered entities", repeated("<p>", "&#xe4;&#228;", bytes)),
+        ("broken entities", repeated("<p>", "&#&#x&#x110000;&#1", bytes)),
+        ("rare entities in values", repeated("", "<p title='&copy'>", bytes)),
+        ("long style", repeated("<p style='", "display : block ; ", bytes)),
+        ("long href", repeated("<p>x<a href='", "/a(b) c", bytes)),
+        ("metas", repeated("", "<meta name=description content=x>", bytes)),
+        ("titles", repeated("", "<svg><title>x</title></svg>", bytes)),
+        ("first headings", repeated("<title>x - y</title>", "<nav><h1>y</h1></nav>", bytes)),
+    ]
+}
+
+/// Groups that are as large as is looked through at once, in elements that each look.
+fn groups(bytes: usize) -> Vec<Built> {
+    let group = |open: &str, close: &str, times: usize, unit: &str, units: usize, last: &str| {
+        let unit = format!("{}{}{last}{}", open.repeat(times), unit.repeat(units), close.repeat(times));
+        repeated("", &unit, bytes)
+    };
+    vec![
+        ("empty formulas", group("<math>", "</math>", 90, "<mi></mi>", 3900, "")),
+        ("deep formulas", group("<math>", "</math>", 90, "<mi>x</mi>", 3900, "")),
+        (
+            "one long formula",
+            inside("<mrow>", 60, "", 0).replacen("<mrow>", "<math><mrow>", 1) + "<mi>" + &"x".repeat(bytes),
+        ),
+        ("kbd before a block", group("<kbd>", "</kbd>", 90, "<br>", 3900, "<div>x</div>")),
+        ("hidden before a block", group("<span hidden>", "</span>", 90, "<br>", bytes / 4, "<div>x</div>")),
+        ("gutters before a letter", group("<i class=gutter>", "</i>", 20, "<u>1</u>", 4000, "x")),
+        (
+            "summaries around spaces",
+            group("<details><summary>", "</summary></details>", 45, " ", 10_000, "x"),
+        ),
+        ("cells in a formula", {
+            let cells = format!("<table><tr><td><td><math>{}", "<td>".repeat(90));
+            repeated(&cells, "<mi></mi>", bytes)
+        }),
+        ("rows of spans", repeated("<table>", "<tr><td rowspan=100 colspan=99>x<td>y", bytes)),
+        ("lines in quotes", repeated(&"<blockquote>".repeat(12), "x<br><br>", bytes)),
+        ("lines in lists", repeated(&"<ol start=999999999><li>".repeat(12), "x<br><br>", bytes)),
+        ("code in quotes", repeated(&("<blockquote>".repeat(12) + "<pre>"), "x\n", bytes)),
+        ("code in lists", repeated(&("<ol start=999999999><li>".repeat(12) + "<pre>"), "x\n", bytes)),
+        ("underscores", repeated("<p>", "_a", bytes)),
+        ("spaces", repeated("<p>", " \n", bytes) + "x"),
     ]
 }
 
