@@ -13,6 +13,9 @@
 //! <p a0 a1 … a99999>x  → <p a0 a1 … a63>x
 //! ```
 
+mod class;
+
+use class::{CELL, Class, DEFINITION, LINK, LIST_ITEM, RAW, ROOT, ROW, key};
 use std::borrow::Cow;
 
 /// Deepest nesting that reaches the tree builder; tags below it are left out, their text stays.
@@ -23,99 +26,124 @@ const LEAF_LEVELS: usize = 16;
 const DEEP: usize = 32;
 /// How far down the stack an end tag looks for its start.
 const SEARCH_MAX: usize = 2 * DEPTH_MAX;
+/// Open elements that the tree builder may look at in all, and for each byte of the page: it looks through all of
+/// them at nearly any tag. A page that asks for more is cut at half the depth, down to the least.
+const LOOKS_MIN: usize = 1_000_000;
+const LOOKS_PER_BYTE: usize = 4;
+/// The depth that any page has.
+const DEPTH_MIN: usize = 12;
 /// Most formatting elements open at once; those beyond are left out.
 const FORMATTING_MAX: usize = 24;
-/// Most attributes of a tag.
+/// Most attributes of a tag, and of a tag inside more formatting elements than people nest.
 const ATTRIBUTES_MAX: usize = 64;
+const ATTRIBUTES_FEW: usize = 8;
+const FORMATTING_FEW: usize = 8;
 /// Most `html` and `body` tags each.
 const ROOTS_MAX: usize = 4;
 
-/// An element name as a number: its first seven bytes in lower case and its length.
-const fn key(name: &[u8]) -> u64 {
-    let mut key = if name.len() < 255 { name.len() as u64 } else { 255 };
-    let mut at = 0;
-    while at < name.len() && at < 7 {
-        key = key << 8 | name[at].to_ascii_lowercase() as u64;
-        at += 1;
-    }
-    key
+/// No place in the stack.
+const NOWHERE: u32 = u32::MAX;
+/// Ways to the topmost element of a name.
+const WAYS: usize = 64;
+
+/// What ends a look down the stack.
+#[derive(Clone, Copy)]
+enum Stop {
+    Scope = 0,
+    Special = 1,
+    Wall = 2,
+    Table = 3,
+    Never = 4,
 }
 
-macro_rules! names {
-    ($doc:literal $set:ident = $($name:literal)+) => {
-        #[doc = $doc]
-        const $set: &[u64] = &[$(key($name.as_bytes())),+];
-    };
-}
+/// The bits of the first four.
+const STOPS: [u16; 4] = [Class::SCOPE, Class::SPECIAL, Class::WALL, Class::TABLE];
 
-names!("Elements that hold nothing or are closed by nearly anything: they do not count as a level." FLAT =
-    "area" "base" "br" "col" "embed" "hr" "img" "input" "link" "meta" "source" "track" "wbr" "param" "p" "tbody"
-    "thead" "tfoot" "option" "optgroup" "html" "head" "body" "rp" "rt" "frame");
-names!("Elements whose content is not markup." RAW = "script" "style" "textarea" "title" "xmp" "iframe");
-names!("Elements that the active formatting elements hold, without links." FORMATTING =
-    "b" "big" "code" "em" "font" "i" "nobr" "s" "small" "strike" "strong" "tt" "u");
-names!("Elements behind which an end tag does not look." SCOPE =
-    "table" "td" "th" "caption" "object" "template" "marquee" "applet" "svg" "math" "button");
-names!("Elements that an end tag of an unknown name does not look behind." SPECIAL =
-    "address" "article" "aside" "blockquote" "center" "details" "dir" "div" "dl" "dt" "dd" "fieldset" "figcaption"
-    "figure" "footer" "form" "h1" "h2" "h3" "h4" "h5" "h6" "header" "hgroup" "li" "main" "menu" "nav" "ol" "pre"
-    "section" "summary" "tr" "ul" "select" "listing" "table" "td" "th" "caption" "object" "template" "marquee"
-    "applet" "button");
-names!("Special elements that a list item looks behind for an elder brother." THIN = "address" "div");
-names!("Items of lists." LIST_ITEM = "li");
-names!("Items of definition lists." DEFINITION = "dt" "dd");
-names!("Cells." CELL = "td" "th");
-names!("Rows." ROW = "tr");
-names!("Tables." TABLE = "table");
-names!("Links." LINK = "a");
-names!("Elements that hold little but say what it is." LEAF =
-    "h1" "h2" "h3" "h4" "h5" "h6" "pre" "code" "a" "b" "strong" "i" "em" "li" "dt" "dd" "td" "th" "tr" "blockquote"
-    "summary" "figcaption" "sub" "sup" "kbd" "samp" "q");
-names!("Elements of which a page has one." ROOT = "html" "body");
-names!("End tags that make an element where none is open." MAKING = "p" "br");
-
-/// An open element, with the sets that its name is in looked up once.
+/// An open element.
 #[derive(Clone, Copy)]
 struct Open {
+    /// 0 where it was closed under others that are still open.
     name: u64,
-    scope: bool,
-    special: bool,
-    /// Special, and a list item does not look behind it.
-    wall: bool,
     /// The tree builder sees it.
     kept: bool,
+    /// The next element down on the same way.
+    below: u32,
+    /// The topmost elements that end a look, itself included.
+    stops: [u32; STOPS.len()],
 }
 
-impl Open {
-    fn new(name: u64, kept: bool) -> Self {
-        let special = SPECIAL.contains(&name);
-        Self { name, scope: SCOPE.contains(&name), special, wall: special && !THIN.contains(&name), kept }
-    }
-}
-
-/// The open elements, as far as they matter here.
-#[derive(Default)]
+/// The open elements, as far as they matter here. A look down costs the same at any depth.
 struct Stack {
     open: Vec<Open>,
-    /// How many of them are kept.
+    /// The topmost element of each way.
+    ways: [u32; WAYS],
+    /// Names that were met lately, by their way.
+    known: [(u64, Class); WAYS],
+    /// How many of the open elements are kept, and how many may be.
     depth: usize,
+    depth_max: usize,
     formatting: usize,
     /// `html` and `body` tags so far.
     roots: [usize; ROOT.len()],
 }
 
+const fn way(name: u64) -> usize {
+    (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
+}
+
 impl Stack {
+    const fn new(depth_max: usize) -> Self {
+        Self {
+            open: Vec::new(),
+            ways: [NOWHERE; WAYS],
+            known: [(0, Class(0)); WAYS],
+            depth: 0,
+            depth_max,
+            formatting: 0,
+            roots: [0; ROOT.len()],
+        }
+    }
+
+    fn class(&mut self, name: u64) -> Class {
+        let known = &mut self.known[way(name)];
+        if known.0 != name {
+            *known = (name, Class::of(name));
+        }
+        known.1
+    }
+
     /// The index of the topmost element of one of these names, if nothing to stop at lies over it.
-    fn find(&self, names: &[u64], stop: impl Fn(&Open) -> bool) -> Option<usize> {
-        for at in (self.open.len().saturating_sub(SEARCH_MAX)..self.open.len()).rev() {
-            if names.contains(&self.open[at].name) {
-                return Some(at);
+    fn find(&self, names: &[u64], stop: Stop) -> Option<usize> {
+        let least = match (stop, self.open.last()) {
+            (Stop::Never, _) | (_, None) => NOWHERE,
+            (stop, Some(top)) => top.stops[stop as usize],
+        };
+        let topmost = |name: &u64| {
+            let mut at = self.ways[way(*name)];
+            for _ in 0..SEARCH_MAX {
+                let open = self.open.get(at as usize)?;
+                if open.name == *name {
+                    return Some(at);
+                }
+                at = open.below;
             }
-            if stop(&self.open[at]) {
-                return None;
+            None
+        };
+        let found = names.iter().filter_map(topmost).max()?;
+        (least == NOWHERE || found >= least).then_some(found as usize)
+    }
+
+    fn push(&mut self, name: u64, class: Class, kept: bool) {
+        let at = self.open.len() as u32;
+        let mut stops = self.open.last().map_or([NOWHERE; STOPS.len()], |open| open.stops);
+        for (stop, bits) in stops.iter_mut().zip(STOPS) {
+            if class.is(bits) {
+                *stop = at;
             }
         }
-        None
+        let below = std::mem::replace(&mut self.ways[way(name)], at);
+        self.open.push(Open { name, kept, below, stops });
+        self.depth += usize::from(kept);
     }
 
     /// Closes everything from an index on.
@@ -125,71 +153,91 @@ impl Stack {
         }
     }
 
-    /// Closes one element; whether it was cut.
+    /// Closes one element; whether it was cut. Only what stops no look is closed under others.
     fn remove(&mut self, at: usize) -> bool {
-        let kept = self.open.remove(at).kept;
-        self.depth -= usize::from(kept);
+        let Open { name, kept, below, .. } = self.open[at];
+        if name != 0 {
+            let top = &mut self.ways[way(name)];
+            if *top == at as u32 {
+                *top = below;
+            } else {
+                let mut above = *top as usize;
+                while self.open[above].below != at as u32 {
+                    above = self.open[above].below as usize;
+                }
+                self.open[above].below = below;
+            }
+            self.depth -= usize::from(kept);
+        }
+        self.open[at].name = 0;
+        while self.open.last().is_some_and(|top| top.name == 0) {
+            self.open.pop();
+        }
         !kept
     }
 
     /// Takes a start tag; whether it is to be cut.
     fn start(&mut self, name: u64) -> bool {
-        if let Some(root) = ROOT.iter().position(|n| *n == name) {
+        let class = self.class(name);
+        if class.is(Class::ROOT) {
+            let root = usize::from(name == ROOT[1]);
             self.roots[root] += 1;
             return self.roots[root] > ROOTS_MAX;
         }
-        if FLAT.contains(&name) {
+        if class.is(Class::FLAT) {
             return false;
         }
-        let is_table = |open: &Open| TABLE.contains(&open.name);
-        let brother = if LIST_ITEM.contains(&name) {
-            self.find(LIST_ITEM, |open| open.wall)
-        } else if DEFINITION.contains(&name) {
-            self.find(DEFINITION, |open| open.wall)
-        } else if CELL.contains(&name) {
-            self.find(CELL, is_table)
-        } else if ROW.contains(&name) {
-            self.find(ROW, is_table)
+        let brother = if class.is(Class::LIST_ITEM) {
+            self.find(LIST_ITEM, Stop::Wall)
+        } else if class.is(Class::DEFINITION) {
+            self.find(DEFINITION, Stop::Wall)
+        } else if class.is(Class::CELL) {
+            self.find(CELL, Stop::Table)
+        } else if class.is(Class::ROW) {
+            self.find(ROW, Stop::Table)
         } else {
             None
         };
         if let Some(brother) = brother {
             self.truncate(brother);
         }
-        if LINK.contains(&name)
-            && let Some(at) = self.find(LINK, |open| open.scope)
+        if class.is(Class::LINK)
+            && let Some(at) = self.find(LINK, Stop::Scope)
         {
             self.remove(at);
         }
-        let levels = DEPTH_MAX + if LEAF.contains(&name) { LEAF_LEVELS } else { 0 };
+        let levels = self.depth_max + if class.is(Class::LEAF) { LEAF_LEVELS } else { 0 };
         let mut cut = self.depth >= levels;
-        if FORMATTING.contains(&name) {
+        if class.is(Class::FORMATTING) {
             // They outlive the elements around them, so they are counted and not only stacked.
             self.formatting += 1;
             cut |= self.formatting > FORMATTING_MAX;
         }
-        self.open.push(Open::new(name, !cut));
-        self.depth += usize::from(!cut);
+        self.push(name, class, !cut);
         cut
     }
 
     /// Takes an end tag; whether it is to be cut.
     fn end(&mut self, name: u64) -> bool {
-        let is_formatting = FORMATTING.contains(&name);
+        let class = self.class(name);
         let mut cut = false;
-        if is_formatting {
+        if class.is(Class::FORMATTING) {
             cut = self.formatting > FORMATTING_MAX;
             self.formatting = self.formatting.saturating_sub(1);
         }
-        let is_known = is_formatting || LINK.contains(&name) || SPECIAL.contains(&name);
-        let is_cell = is_cell(name);
-        let stop = |open: &Open| if is_known { open.scope && !is_cell } else { open.special };
+        let stop = if class.is(Class::CELL | Class::ROW | Class::TABLE) {
+            Stop::Never
+        } else if class.is(Class::FORMATTING | Class::LINK | Class::SPECIAL) {
+            Stop::Scope
+        } else {
+            Stop::Special
+        };
         let Some(at) = self.find(&[name], stop) else {
             // A formatting element can be active without being open.
-            let is_lasting = is_formatting || LINK.contains(&name) || MAKING.contains(&name);
-            return cut || (!is_lasting && self.depth > DEEP);
+            let is_lasting = class.is(Class::FORMATTING | Class::LINK | Class::MAKING);
+            return cut || (!is_lasting && self.depth > DEEP.min(self.depth_max));
         };
-        if is_formatting || LINK.contains(&name) {
+        if class.is(Class::FORMATTING | Class::LINK) {
             // What was opened inside a formatting element stays open behind its end.
             return self.remove(at) || cut;
         }
@@ -197,11 +245,6 @@ impl Stack {
         self.truncate(at);
         cut || !kept
     }
-}
-
-/// Whether the name ends a part of a table.
-fn is_cell(name: u64) -> bool {
-    CELL.contains(&name) || ROW.contains(&name) || TABLE.contains(&name)
 }
 
 /// One tag of a page.
@@ -238,33 +281,51 @@ fn next_tag(bytes: &[u8], mut at: usize) -> Option<TagAt> {
 
 /// The page without the tags and attributes beyond the limits; borrowed when there are none.
 pub(crate) fn bound(html: &str) -> Cow<'_, str> {
+    let looks_max = LOOKS_MIN.max(LOOKS_PER_BYTE * html.len());
+    let depths = std::iter::successors(Some(DEPTH_MAX), |depth| (*depth > DEPTH_MIN).then_some(depth / 2));
+    depths
+        .filter_map(|depth| cut(html, depth, if depth > DEPTH_MIN { looks_max } else { usize::MAX }))
+        .next()
+        .expect("the least depth has no limit")
+}
+
+/// The page cut below a depth; `None` where the tree builder would look at more than `looks_max` open elements.
+fn cut(html: &str, depth_max: usize, looks_max: usize) -> Option<Cow<'_, str>> {
     let bytes = html.as_bytes();
-    let (mut at, mut kept) = (0, 0);
-    let mut stack = Stack::default();
+    let (mut at, mut kept, mut looks) = (0, 0, 0);
+    let mut stack = Stack::new(depth_max);
     let mut out: Option<String> = None;
     while let Some(tag) = next_tag(bytes, at) {
         at = tag.end;
+        let class = stack.class(tag.name);
         let cut_tag = if tag.close { stack.end(tag.name) } else { stack.start(tag.name) };
-        let is_raw = !tag.close && RAW.contains(&tag.name);
-        let cut_from = if cut_tag && !is_raw { Some(tag.start) } else { attributes_end(bytes, &tag) };
+        let is_raw = !tag.close && class.is(Class::RAW);
+        // Each is compared with all that are open, attribute by attribute.
+        let is_one_of_many = class.is(Class::FORMATTING) && stack.formatting > FORMATTING_FEW;
+        let most = if is_one_of_many { ATTRIBUTES_FEW } else { ATTRIBUTES_MAX };
+        let cut_from = if cut_tag && !is_raw { Some(tag.start) } else { attributes_end(bytes, &tag, most) };
         if let Some(from) = cut_from {
             let out = out.get_or_insert_with(|| String::with_capacity(html.len()));
             out.push_str(&html[kept..from]);
             out.push_str(if from == tag.start { "" } else { ">" });
             kept = tag.end;
         }
+        looks += if cut_from == Some(tag.start) { 0 } else { stack.depth };
+        if looks > looks_max {
+            return None;
+        }
         if is_raw {
             stack.truncate(stack.open.len().saturating_sub(1));
             at = raw_end(bytes, tag.end, tag.name);
         }
     }
-    match out {
+    Some(match out {
         None => Cow::Borrowed(html),
         Some(mut out) => {
             out.push_str(&html[kept..]);
             Cow::Owned(out)
         }
-    }
+    })
 }
 
 /// The text of a piece of a page, its tags and what is not markup left out.
@@ -303,9 +364,9 @@ fn tag_end(bytes: &[u8], from: usize) -> usize {
 /// Where the attributes of a tag are cut off; `None` where there are not too many.
 ///
 /// They are counted as the tokenizer reads them: one begins behind white space, `/` or the end of a quoted value.
-fn attributes_end(bytes: &[u8], tag: &TagAt) -> Option<usize> {
+fn attributes_end(bytes: &[u8], tag: &TagAt, most: usize) -> Option<usize> {
     // Each takes at least two bytes.
-    if tag.end - tag.name_end <= 2 * ATTRIBUTES_MAX {
+    if tag.end - tag.name_end <= 2 * most {
         return None;
     }
     let (mut count, mut at, mut between) = (0, tag.name_end, true);
@@ -320,7 +381,7 @@ fn attributes_end(bytes: &[u8], tag: &TagAt) -> Option<usize> {
             }
             _ if between => {
                 count += 1;
-                if count > ATTRIBUTES_MAX {
+                if count > most {
                     return Some(at);
                 }
                 between = false;
@@ -397,6 +458,22 @@ mod tests {
             }
         }
         assert_eq!(bound(&"<font>x".repeat(1000)).matches("<font>").count(), FORMATTING_MAX);
+    }
+
+    #[test]
+    fn a_page_that_asks_for_too_many_looks_is_flatter() {
+        let many = format!("{}{}", "<span>".repeat(90), "<hr>x".repeat(200_000));
+        let cut = bound(&many);
+        assert!(cut.matches("<span>").count() < 30 && cut.matches("<hr>").count() == 200_000);
+        let few = format!("{}{}", "<span>".repeat(90), "<hr>x".repeat(1000));
+        assert!(matches!(bound(&few), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn formatting_in_formatting_keeps_few_attributes() {
+        let tag = format!("<b{}>", (0..30).map(|n| format!(" a{n}")).collect::<String>());
+        assert!(matches!(bound(&tag.repeat(FORMATTING_FEW)), Cow::Borrowed(_)));
+        assert_eq!(bound(&tag.repeat(FORMATTING_MAX)).matches(" a29").count(), FORMATTING_FEW);
     }
 
     #[test]

@@ -176,7 +176,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 7,
+    version: 8,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -15,11 +15,13 @@ use super::page::Page;
 use super::tag::Tag;
 
 /// Longest label, in characters without white space.
-const LABEL_CHARS_MAX: usize = 30;
+const LABEL_CHARS_MAX: u32 = 30;
 /// Most nodes of a control: icons and the spans around its words.
 const LABEL_NODES_MAX: usize = 64;
+/// Most bytes of its texts, white space included.
+const LABEL_BYTES_MAX: usize = 1000;
 /// Most characters beside a label of one word, white space left out.
-const BESIDE_CHARS_MAX: usize = 24;
+const BESIDE_CHARS_MAX: u32 = 24;
 
 /// Most children of the element around it that are looked at.
 const SIBLINGS_MAX: usize = 64;
@@ -89,11 +91,15 @@ const FOLD_WORDS_MAX: usize = 4;
 
 /// The element that goes because of the control at `at`: the control or what is around it. `text` holds the
 /// characters of text before each node.
-pub(crate) fn control(page: &Page<'_>, at: usize, text: &[usize]) -> Option<usize> {
+pub(crate) fn control(page: &Page<'_>, at: usize, text: &[u32]) -> Option<usize> {
     let node = &page.nodes[at];
     let chars = text[node.end as usize] - text[at];
     let is_small = node.end as usize - at <= LABEL_NODES_MAX;
     if !matches!(node.tag, Tag::A | Tag::Summary) || !is_small || chars == 0 || chars > LABEL_CHARS_MAX {
+        return None;
+    }
+    let bytes: usize = page.nodes[at..node.end as usize].iter().map(|n| n.text.len()).sum();
+    if bytes > LABEL_BYTES_MAX {
         return None;
     }
     let label = page.line(at).to_lowercase();

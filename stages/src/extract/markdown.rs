@@ -11,6 +11,7 @@
 
 use super::code;
 use super::inline::{Line, escape_end, escape_start};
+use super::lines::Lines;
 use super::math;
 use super::page::Page;
 use super::table::{self, Span, Table};
@@ -31,26 +32,12 @@ pub(crate) struct Style {
     pub(crate) base: Option<Url>,
 }
 
-/// Most blocks around a line that are shown; what is deeper stands at that level. Each costs characters in every line.
-const AROUND_MAX: usize = 12;
-
 /// Highest number of a list item (CommonMark 0.31, 5.2: nine digits).
 const NUMBER_MAX: i64 = 999_999_999;
 /// Most nodes of a piece of code in a line that are looked through for what they hold.
 const INLINE_NODES_MAX: usize = 4096;
 /// Most nodes of a list item that are looked through for its first text.
 const FIRST_NODES_MAX: usize = 64;
-
-/// A block around the current line.
-#[derive(Debug)]
-struct Around {
-    end: usize,
-    /// Before its first line.
-    first: String,
-    /// Before every other line.
-    rest: String,
-    begun: bool,
-}
 
 #[derive(Debug)]
 struct List {
@@ -66,18 +53,17 @@ struct Writer<'p, 'a> {
     page: &'p Page<'a>,
     removed: &'p [bool],
     style: &'p Style,
-    out: String,
+    lines: Lines,
     line: Line,
-    around: Vec<Around>,
     lists: Vec<List>,
     tables: Vec<Table>,
     cell: Option<(usize, Span)>,
     heading: Option<(usize, usize)>,
     /// Ends of the open block elements.
     blocks: Vec<usize>,
-    /// Line ends wanted before the next line.
-    gap: usize,
     quotes: Vec<usize>,
+    /// Where the formula ends that is read as text.
+    math_end: usize,
     /// The item of a list that the last line is text of, and how many blocks were around it.
     in_item: Option<(usize, usize)>,
 }
@@ -88,16 +74,15 @@ pub(crate) fn write(page: &Page<'_>, removed: &[bool], style: &Style) -> String 
         page,
         removed,
         style,
-        out: String::new(),
+        lines: Lines::default(),
         line: Line::new(style.markdown),
-        around: Vec::new(),
         lists: Vec::new(),
         tables: Vec::new(),
         cell: None,
         heading: None,
         blocks: Vec::new(),
-        gap: 0,
         quotes: Vec::new(),
+        math_end: 0,
         in_item: None,
     };
     let (mut at, end) = (0, page.nodes.len());
@@ -107,8 +92,7 @@ pub(crate) fn write(page: &Page<'_>, removed: &[bool], style: &Style) -> String 
     }
     writer.leave(end);
     writer.end_block(2);
-    writer.out.truncate(writer.out.trim_end().len());
-    writer.out
+    writer.lines.finish()
 }
 
 impl Writer<'_, '_> {
@@ -137,18 +121,15 @@ impl Writer<'_, '_> {
             let table = self.tables.pop().expect("the loop saw a table");
             self.end_block(2);
             for (n, line) in table.lines(self.style.markdown).iter().enumerate() {
-                self.gap = if n == 0 { self.gap } else { 1 };
+                self.lines.gap = if n == 0 { self.lines.gap } else { 1 };
                 self.put(line);
             }
-            self.gap = 2;
+            self.lines.gap = 2;
         }
-        while self.around.last().is_some_and(|a| a.end <= at) {
-            self.around.pop();
-            self.gap = self.gap.max(1);
-        }
+        self.lines.leave(at);
         while self.lists.last().is_some_and(|l| l.end <= at) {
             self.lists.pop();
-            self.gap = 2;
+            self.lines.gap = 2;
         }
     }
 
@@ -196,15 +177,15 @@ impl Writer<'_, '_> {
         let node = &self.page.nodes[at];
         let end = node.end as usize;
         let tight = !self.lists.is_empty();
-        self.end_block(if tight { self.gap.max(1) } else { 2 });
+        self.end_block(if tight { self.lines.gap.max(1) } else { 2 });
         match node.tag {
-            Tag::P if tight && self.around.last().is_none_or(|a| a.begun) => self.gap = self.gap.max(2),
+            Tag::P if tight && self.lines.is_begun() => self.lines.gap = self.lines.gap.max(2),
             Tag::Blockquote => self.surround(end, "> ", "> "),
             Tag::Ul | Tag::Ol | Tag::Menu => self.list(at),
             Tag::Li => self.list_item(at),
-            Tag::Dt => self.gap = self.gap.max(2),
+            Tag::Dt => self.lines.gap = self.lines.gap.max(2),
             Tag::Dd => {
-                self.gap = 1;
+                self.lines.gap = 1;
                 self.surround(end, ": ", "  ");
             }
             Tag::Table if self.cell.is_none() && table::is_data(self.page, at) => {
@@ -221,7 +202,7 @@ impl Writer<'_, '_> {
             tag => {
                 if let Some(level) = tag.heading() {
                     self.heading = Some((end, level));
-                    self.gap = 2;
+                    self.lines.gap = 2;
                 }
             }
         }
@@ -229,8 +210,8 @@ impl Writer<'_, '_> {
     }
 
     fn surround(&mut self, end: usize, first: &str, rest: &str) {
-        if self.style.markdown && self.cell.is_none() && self.around.len() < AROUND_MAX {
-            self.around.push(Around { end, first: first.to_owned(), rest: rest.to_owned(), begun: false });
+        if self.style.markdown && self.cell.is_none() {
+            self.lines.surround(end, first, rest);
         }
     }
 
@@ -238,7 +219,7 @@ impl Writer<'_, '_> {
         let node = &self.page.nodes[at];
         let start = node.attribute("start").and_then(|n| n.trim().parse().ok()).unwrap_or(1_i64);
         let number = (node.tag == Tag::Ol).then_some(start.clamp(0, NUMBER_MAX));
-        self.gap = if self.lists.is_empty() { 2 } else { 1 };
+        self.lines.gap = if self.lists.is_empty() { 2 } else { 1 };
         self.lists.push(List { end: node.end as usize, number, begun: false, item: at });
     }
 
@@ -247,7 +228,7 @@ impl Writer<'_, '_> {
         if let Some(list) = self.lists.last_mut() {
             list.item = at;
             if list.number.is_none() && self.begins_with_heading(at) {
-                self.gap = 2;
+                self.lines.gap = 2;
                 return;
             }
         }
@@ -264,7 +245,7 @@ impl Writer<'_, '_> {
             _ => "- ".to_owned(),
         };
         if let Some(list) = self.lists.last_mut() {
-            self.gap = if list.begun { 1 } else { self.gap };
+            self.lines.gap = if list.begun { 1 } else { self.lines.gap };
             list.begun = true;
         }
         let rest = " ".repeat(marker.len());
@@ -303,10 +284,10 @@ impl Writer<'_, '_> {
     }
 
     fn rule(&mut self) {
-        if self.cell.is_none() && self.style.markdown && !self.out.is_empty() {
-            self.gap = 2;
+        if self.cell.is_none() && self.style.markdown && !self.lines.is_empty() {
+            self.lines.gap = 2;
             self.put("---");
-            self.gap = 2;
+            self.lines.gap = 2;
         }
     }
 
@@ -320,20 +301,20 @@ impl Writer<'_, '_> {
             self.line.text(&text);
             return end;
         }
-        self.gap = 2;
+        self.lines.gap = 2;
         let fence = if self.style.markdown { code::fence(&text, 3) } else { String::new() };
         if self.style.markdown {
             self.put(&format!("{fence}{}", code::language(self.page, at).unwrap_or_default()));
-            self.gap = 1;
+            self.lines.gap = 1;
         }
         for line in text.split('\n') {
             self.put_exact(line);
-            self.gap = 1;
+            self.lines.gap = 1;
         }
         if self.style.markdown {
             self.put(&fence);
         }
-        self.gap = 2;
+        self.lines.gap = 2;
         end
     }
 
@@ -346,18 +327,18 @@ impl Writer<'_, '_> {
             self.line.text(&words);
         } else {
             let level = self.page.nodes[at].tag.heading().unwrap_or(1);
-            self.gap = 2;
+            self.lines.gap = 2;
             self.put(&format!("{} {}", "#".repeat(level), code::span(&words)));
         }
         self.end_block(2);
-        self.gap = 2;
+        self.lines.gap = 2;
         self.page.nodes[at].end as usize
     }
 
     fn code(&mut self, at: usize) -> usize {
         let node = &self.page.nodes[at];
         let inside = &self.page.nodes[at..node.end as usize];
-        let is_inline = inside.len() <= INLINE_NODES_MAX && !inside.iter().any(|n| n.tag.is_block());
+        let is_inline = inside.len() <= INLINE_NODES_MAX && self.page.is_inline(at);
         if !self.style.markdown || !is_inline {
             return at + 1;
         }
@@ -383,9 +364,19 @@ impl Writer<'_, '_> {
     }
 
     fn math(&mut self, at: usize) -> usize {
-        let Some(formula) = math::formula(self.page, at) else { return at + 1 };
+        let end = self.page.nodes[at].end as usize;
+        // What is in a formula of which nothing can be made is text.
+        if at < self.math_end {
+            return at + 1;
+        }
+        let Some(formula) = math::formula(self.page, at) else {
+            if end - at <= math::NODES_MAX {
+                self.math_end = end;
+            }
+            return at + 1;
+        };
         self.line.raw(&formula);
-        self.page.nodes[at].end as usize
+        end
     }
 
     /// MathJax keeps its TeX in scripts.
@@ -431,39 +422,38 @@ impl Writer<'_, '_> {
         let text = self.line.take();
         let text = text.trim();
         if text.is_empty() {
-            self.gap = if self.out.is_empty() { 0 } else { self.gap.max(gap) };
+            self.lines.gap = if self.lines.is_empty() { 0 } else { self.lines.gap.max(gap) };
             return;
         }
         match self.heading {
             Some((_, level)) if self.style.markdown => {
                 let text = text.replace('\n', " ");
                 self.put(&format!("{} {}", "#".repeat(level), escape_end(&text)));
-                self.gap = 2;
+                self.lines.gap = 2;
                 return;
             }
             _ => {}
         }
         if let Some(list) = self.lists.last() {
-            let place = Some((list.item, self.around.len()));
+            let place = Some((list.item, self.lines.depth()));
             let line =
                 text.split('\n').map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
-            if self.gap <= 1 && self.in_item == place {
-                self.out.push(' ');
-                self.out.push_str(&line);
+            if self.lines.gap <= 1 && self.in_item == place {
+                self.lines.join(&line);
             } else if self.style.markdown {
                 self.put(&escape_start(&line));
             } else {
                 self.put(&line);
             }
             self.in_item = place;
-            self.gap = gap;
+            self.lines.gap = gap;
             return;
         }
         for (n, line) in text.split('\n').map(str::trim).filter(|l| !l.is_empty()).enumerate() {
-            self.gap = if n == 0 { self.gap } else { 1 };
+            self.lines.gap = if n == 0 { self.lines.gap } else { 1 };
             if self.style.markdown { self.put(&escape_start(line)) } else { self.put(line) }
         }
-        self.gap = gap;
+        self.lines.gap = gap;
     }
 
     fn put(&mut self, line: &str) {
@@ -472,29 +462,7 @@ impl Writer<'_, '_> {
 
     fn put_exact(&mut self, line: &str) {
         self.in_item = None;
-        if !self.out.is_empty() {
-            self.out.push('\n');
-            if self.gap > 1 {
-                // The blank line belongs to the blocks that are already open.
-                for around in self.around.iter().filter(|a| a.begun) {
-                    self.out.push_str(&around.rest);
-                }
-                self.trim_line();
-                self.out.push('\n');
-            }
-        }
-        for around in &mut self.around {
-            self.out.push_str(if around.begun { &around.rest } else { &around.first });
-            around.begun = true;
-        }
-        self.out.push_str(line);
-        if line.is_empty() {
-            self.trim_line();
-        }
-    }
-
-    fn trim_line(&mut self) {
-        self.out.truncate(self.out.trim_end_matches(' ').len());
+        self.lines.put(line);
     }
 }
 

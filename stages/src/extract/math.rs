@@ -12,7 +12,7 @@ use super::page::Page;
 use super::tag::Tag;
 
 /// Most nodes of a formula; a longer one is read as the text in it.
-const NODES_MAX: usize = 4096;
+pub(crate) const NODES_MAX: usize = 4096;
 /// Deepest nesting that is written; what is deeper is left out.
 const DEPTH_MAX: usize = 64;
 

@@ -11,10 +11,12 @@ mod fit;
 mod guard;
 mod inline;
 mod label;
+mod lines;
 mod markdown;
 mod math;
 mod page;
 mod prune;
+mod references;
 #[cfg(test)]
 mod structure_tests;
 mod table;

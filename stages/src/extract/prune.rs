@@ -28,17 +28,18 @@ pub(crate) struct Pruned {
 pub(crate) fn prune(page: &Page<'_>) -> Pruned {
     let hints: Vec<Hints> = page.nodes.iter().map(Hints::of).collect();
     let text = sums(page);
-    let total = text[page.nodes.len()] as f64;
+    let total = f64::from(text[page.nodes.len()]);
+    let mut letters = Letters::default();
     let gone = |at: usize| {
         let node = &page.nodes[at];
         let hidden = (hints[at].has(Hint::Hidden) || node.tag == Tag::Noscript)
-            && ((text[node.end as usize] - text[at]) as f64) < HIDDEN_SHARE_MAX * total
+            && f64::from(text[node.end as usize] - text[at]) < HIDDEN_SHARE_MAX * total
             && !matches!(node.tag, Tag::Body | Tag::Math);
         hidden
             || is_silent(page, at)
             || matches!(node.tag, Tag::Nav | Tag::Menu | Tag::Button | Tag::Dialog)
             || is_sign(page, at)
-            || is_gutter(page, at, hints[at])
+            || is_gutter(page, at, hints[at], &mut letters)
     };
     let removed = mark(page, &text, gone);
     Pruned { removed, hints }
@@ -49,20 +50,19 @@ pub(crate) fn prune(page: &Page<'_>) -> Pruned {
 pub(crate) fn candidates(page: &Page<'_>) -> Pruned {
     let hints: Vec<Hints> = page.nodes.iter().map(Hints::of).collect();
     let text = sums(page);
+    let mut letters = Letters::default();
     let gone = |at: usize| {
-        let node = &page.nodes[at];
-        let is_inline = || !page.nodes[at..node.end as usize].iter().any(|n| n.tag.is_block());
         is_silent(page, at)
             || is_sign(page, at)
-            || is_gutter(page, at, hints[at])
+            || is_gutter(page, at, hints[at], &mut letters)
             || is_tool(page, at, &text)
-            || (hints[at].has(Hint::Hidden) && node.tag != Tag::Math && is_inline())
+            || (hints[at].has(Hint::Hidden) && page.nodes[at].tag != Tag::Math && page.is_inline(at))
     };
     let removed = mark(page, &text, gone);
     Pruned { removed, hints }
 }
 
-fn mark(page: &Page<'_>, text: &[usize], gone: impl Fn(usize) -> bool) -> Vec<bool> {
+fn mark(page: &Page<'_>, text: &[u32], mut gone: impl FnMut(usize) -> bool) -> Vec<bool> {
     let mut removed = vec![false; page.nodes.len()];
     let mut at = 1;
     while at < page.nodes.len() {
@@ -100,7 +100,7 @@ fn is_sign(page: &Page<'_>, at: usize) -> bool {
 }
 
 /// A button beside the text of a heading, of code or of a cell: it copies, folds or sorts. Alone in a heading it is what it says.
-fn is_tool(page: &Page<'_>, at: usize, text: &[usize]) -> bool {
+fn is_tool(page: &Page<'_>, at: usize, text: &[u32]) -> bool {
     let node = &page.nodes[at];
     let size = |at: usize| text[page.nodes[at].end as usize] - text[at];
     let parent = node.parent as usize;
@@ -110,24 +110,46 @@ fn is_tool(page: &Page<'_>, at: usize, text: &[usize]) -> bool {
 }
 
 /// Line numbers beside code: a gutter without a letter, for grids have gutters too.
-fn is_gutter(page: &Page<'_>, at: usize, hints: Hints) -> bool {
+fn is_gutter(page: &Page<'_>, at: usize, hints: Hints, letters: &mut Letters) -> bool {
     let node = &page.nodes[at];
     if !hints.has(Hint::Gutter) || matches!(node.tag, Tag::Body | Tag::Table | Tag::Pre | Tag::Main) {
         return false;
     }
-    let inside = &page.nodes[at..node.end as usize];
-    inside.len() <= GUTTER_NODES_MAX && !inside.iter().any(|n| n.text.contains(char::is_alphabetic))
+    node.end as usize - at <= GUTTER_NODES_MAX && !letters.are_in(page, at)
+}
+
+/// The nodes without a letter that were seen last: an element in another is not looked through again.
+#[derive(Debug, Default)]
+struct Letters {
+    from: usize,
+    to: usize,
+    /// Whether there is a letter at `to`.
+    found: bool,
+}
+
+impl Letters {
+    fn are_in(&mut self, page: &Page<'_>, at: usize) -> bool {
+        let end = page.nodes[at].end as usize;
+        if !(self.from..=self.to).contains(&at) {
+            *self = Self { from: at, to: at, found: false };
+        }
+        while !self.found && self.to < end {
+            self.found = page.nodes[self.to].text.contains(char::is_alphabetic);
+            self.to += usize::from(!self.found);
+        }
+        self.to < end
+    }
 }
 
 /// Characters of text before each node, white space left out; scripts and styles count as none.
-fn sums(page: &Page<'_>) -> Vec<usize> {
+fn sums(page: &Page<'_>) -> Vec<u32> {
     let mut sums = Vec::with_capacity(page.nodes.len() + 1);
     let mut sum = 0;
     for node in &page.nodes {
         sums.push(sum);
         let silent = page.nodes[node.parent as usize].tag.is_silent();
         if node.tag == Tag::Text && !silent {
-            sum += node.text.bytes().filter(|b| !b.is_ascii_whitespace()).count();
+            sum += node.text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
         }
     }
     sums.push(sum);

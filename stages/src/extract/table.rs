@@ -20,12 +20,21 @@ pub(crate) struct Span {
     rows: usize,
 }
 
+/// A row in the making.
+#[derive(Debug, Default)]
+struct Row {
+    /// Cells with text, each with its column.
+    cells: Vec<(usize, String)>,
+    /// Places, empty ones included.
+    width: usize,
+}
+
 /// A table in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// Index of the first node behind it.
     pub(crate) end: usize,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
     /// For each column, how many rows from the open one on a cell of an earlier row takes.
     taken: Vec<usize>,
     /// Whether a row is open.
@@ -42,7 +51,7 @@ impl Table {
             self.taken.iter_mut().for_each(|rows| *rows = rows.saturating_sub(1));
         }
         self.open = true;
-        self.rows.push(Vec::new());
+        self.rows.push(Row::default());
     }
 
     /// Adds a cell; where it spans columns or rows, the other places are empty.
@@ -51,32 +60,31 @@ impl Table {
             self.row();
         }
         let row = self.rows.last_mut().expect("a row was just opened");
-        while self.taken.get(row.len()).is_some_and(|rows| *rows > 0) {
-            row.push(String::new());
+        while self.taken.get(row.width).is_some_and(|rows| *rows > 0) {
+            row.width += 1;
         }
-        let at = row.len();
-        row.push(text.replace('|', "\\|"));
-        row.extend(std::iter::repeat_n(String::new(), span.columns - 1));
-        if span.rows > 1 && row.len() <= SPAN_MAX {
-            self.taken.resize(self.taken.len().max(row.len()), 0);
-            self.taken[at..row.len()].fill(span.rows);
+        let at = row.width;
+        row.width += span.columns;
+        if !text.is_empty() {
+            row.cells.push((at, text.replace('|', "\\|")));
+        }
+        if span.rows > 1 && row.width <= SPAN_MAX {
+            self.taken.resize(self.taken.len().max(row.width), 0);
+            self.taken[at..row.width].fill(span.rows);
         }
     }
 
     /// The lines of the table.
     pub(crate) fn lines(mut self, markdown: bool) -> Vec<String> {
-        self.rows.retain(|row| row.iter().any(|cell| !cell.is_empty()));
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let filled = self.rows.iter().flatten().filter(|cell| !cell.is_empty()).count();
+        self.rows.retain(|row| !row.cells.is_empty());
+        let columns = self.rows.iter().map(|row| row.width).max().unwrap_or(0);
+        let filled: usize = self.rows.iter().map(|row| row.cells.len()).sum();
         let is_sparse = columns * self.rows.len() > SPARSE_CELLS_MAX + SPARSE_MAX * filled;
         if !markdown || columns < 2 || is_sparse {
-            return self.rows.iter().map(|row| plain(row)).collect();
+            return self.rows.iter().map(Row::plain).collect();
         }
         let mut lines: Vec<String> = Vec::with_capacity(self.rows.len() + 1);
-        for row in &mut self.rows {
-            row.resize(columns, String::new());
-            lines.push(format!("| {} |", row.join(" | ")));
-        }
+        lines.extend(self.rows.iter().map(|row| row.piped(columns)));
         if !lines.is_empty() {
             lines.insert(1, format!("|{}", " --- |".repeat(columns)));
         }
@@ -84,9 +92,24 @@ impl Table {
     }
 }
 
-fn plain(row: &[String]) -> String {
-    let cells: Vec<&str> = row.iter().map(String::as_str).filter(|c| !c.is_empty()).collect();
-    cells.join(" ").replace("\\|", "|")
+impl Row {
+    fn plain(&self) -> String {
+        let cells: Vec<&str> = self.cells.iter().map(|(_, text)| text.as_str()).collect();
+        cells.join(" ").replace("\\|", "|")
+    }
+
+    fn piped(&self, columns: usize) -> String {
+        let mut line = String::from("|");
+        let mut cells = self.cells.iter().peekable();
+        for column in 0..columns {
+            line.push(' ');
+            if let Some((_, text)) = cells.next_if(|(at, _)| *at == column) {
+                line.push_str(text);
+            }
+            line.push_str(" |");
+        }
+        line
+    }
 }
 
 /// How many columns and rows a cell spans; 0 rows, all that follow, count as one.
@@ -100,25 +123,26 @@ pub(crate) fn span(page: &Page<'_>, cell: usize) -> Span {
 pub(crate) fn is_data(page: &Page<'_>, at: usize) -> bool {
     let end = page.nodes[at].end as usize;
     let (mut rows, mut cells) = (0_usize, 0_usize);
-    let mut next = at + 1;
-    while next < end {
-        let node = &page.nodes[next];
+    // Where the open cell ends, and its text so far; a cell in it has no more.
+    let (mut cell_end, mut text) = (0, 0);
+    for (next, node) in page.nodes[..end].iter().enumerate().skip(at + 1) {
         match node.tag {
             Tag::Table | Tag::Pre | Tag::H1 | Tag::H2 | Tag::Form | Tag::Article => return false,
             Tag::Tr => rows += 1,
             Tag::Td | Tag::Th => {
                 cells += 1;
-                let mut text = 0;
-                for inside in &page.nodes[next..node.end as usize] {
-                    text += inside.text.trim().len();
-                    if text > CELL_BYTES_MAX || inside.tag == Tag::Table {
-                        return false;
-                    }
+                if next >= cell_end {
+                    (cell_end, text) = (node.end as usize, 0);
+                }
+            }
+            Tag::Text if next < cell_end => {
+                text += node.text.trim().len();
+                if text > CELL_BYTES_MAX {
+                    return false;
                 }
             }
             _ => {}
         }
-        next += 1;
     }
     rows > 0 && cells > rows
 }

@@ -1,61 +1,45 @@
 //! Cuts a page into the tokens that html5ever's tree builder takes.
 //!
 //! What nearly all of a page is made of is read here, in runs and not by the character: tags with their attributes, texts,
-//! comments, what is in scripts and styles. What is rare goes through html5ever's own tokenizer: references to characters
-//! beyond the common ones, document types, pages with zero bytes. Attributes that nobody asks for are left out, but for
+//! comments, references to characters, what is in scripts and styles. What is rare goes through html5ever's own tokenizer:
+//! the document type. Attributes that nobody asks for are left out, but for
 //! those of formatting elements, which the tree builder compares.
 
+use super::references;
 use html5ever::buffer_queue::BufferQueue;
 use html5ever::interface::Attribute;
 use html5ever::tendril::StrTendril;
-use html5ever::tokenizer::states::{RawKind, State};
-use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tokenizer::states::RawKind;
+use html5ever::tokenizer::{
+    Doctype, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
 use html5ever::{LocalName, QualName, ns};
-use memchr::{memchr, memchr2, memmem};
-use std::cell::RefCell;
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
-/// Attributes that are kept: those that extraction reads and those that the tree builder reads.
-const ATTRIBUTES: [&str; 33] = [
-    "alt",
-    "alttext",
-    "aria-hidden",
-    "aria-label",
-    "aria-labelledby",
-    "charset",
-    "class",
-    "color",
-    "colspan",
-    "content",
-    "data-lang",
-    "data-language",
-    "datetime",
-    "display",
-    "encoding",
-    "face",
-    "hidden",
-    "href",
-    "id",
-    "itemprop",
-    "itemtype",
-    "name",
-    "property",
-    "rel",
-    "role",
-    "rowspan",
-    "shadowrootmode",
-    "size",
-    "start",
-    "style",
-    "title",
-    "type",
-    "value",
-];
+/// Whether an attribute is kept: those that extraction reads and those that the tree builder reads.
+fn is_kept(name: &str) -> bool {
+    let names: &[&str] = match name.len() {
+        2 => &["id"],
+        3 => &["alt", "rel"],
+        4 => &["face", "href", "name", "role", "size", "type"],
+        5 => &["class", "color", "start", "style", "title", "value"],
+        6 => &["hidden"],
+        7 => &["alttext", "charset", "colspan", "content", "display", "rowspan"],
+        8 => &["datetime", "encoding", "itemprop", "itemtype", "property"],
+        9 => &["data-lang"],
+        10 => &["aria-label"],
+        11 => &["aria-hidden"],
+        13 => &["data-language"],
+        14 => &["shadowrootmode"],
+        15 => &["aria-labelledby"],
+        _ => &[],
+    };
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// Elements of which all attributes are kept: the tree builder counts equal ones (HTML standard, 13.2.4.3).
 const FORMATTING: [&str; 14] =
     ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
-/// References to characters that are read here.
-const REFERENCES: [(&str, &str); 6] =
-    [("amp;", "&"), ("nbsp;", "\u{a0}"), ("quot;", "\""), ("lt;", "<"), ("gt;", ">"), ("apos;", "'")];
 /// Places of the names that were read last.
 const NAMES: usize = 512;
 
@@ -69,6 +53,10 @@ pub(crate) struct Tokens<'p, S> {
     names: Vec<Option<LocalName>>,
     /// The name of the last start tag.
     last: LocalName,
+    /// Whether there was a document type; those behind it mean nothing.
+    typed: bool,
+    /// Whether there are zero bytes: dropped from text, U+FFFD elsewhere.
+    zeros: bool,
 }
 
 /// What is read next.
@@ -83,7 +71,9 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
     /// Over a page without carriage returns.
     pub(crate) fn new(page: &'p str, sink: &'p S) -> Self {
         let names = vec![None; NAMES];
-        Self { page, shared: StrTendril::from(page), sink, at: 0, names, last: LocalName::default() }
+        let (shared, last) = (StrTendril::from(page), LocalName::default());
+        let zeros = memchr(0, page.as_bytes()).is_some();
+        Self { page, shared, sink, at: 0, names, last, typed: false, zeros }
     }
 
     /// Gives the sink all tokens, until `enough` says of the place that was reached that the rest is not to be read; that
@@ -92,17 +82,13 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
         if self.page.starts_with('\u{feff}') {
             self.at = '\u{feff}'.len_utf8();
         }
-        if memchr(0, self.page.as_bytes()).is_some() {
-            slowly(self.sink, &self.page[self.at..], State::Data);
-            return self.page.len();
-        }
         let mut mode = Mode::Markup;
         while self.at < self.page.len() && !enough(self.at) {
             mode = match mode {
                 Mode::Markup => self.markup(),
                 Mode::Raw(kind) => self.raw(kind),
                 Mode::Plain => {
-                    self.give(Token::CharacterTokens(self.part(self.at, self.page.len())));
+                    self.give(Token::CharacterTokens(self.raw_part(self.at, self.page.len())));
                     self.at = self.page.len();
                     Mode::Plain
                 }
@@ -148,24 +134,42 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
             }
             end += 1;
         }
-        self.text(self.at, end, State::Data);
+        self.characters(self.at, end, |from, to| self.read(from, to, false));
         self.at = end;
         Mode::Markup
     }
 
-    fn text(&self, from: usize, to: usize, state: State) {
+    /// A part of the page that is no text of it, where a zero byte is U+FFFD.
+    fn raw_part(&self, from: usize, to: usize) -> StrTendril {
+        let part = &self.page[from..to];
+        if self.zeros && part.contains('\0') {
+            return StrTendril::from(part.replace('\0', "\u{fffd}"));
+        }
+        self.part(from, to)
+    }
+
+    /// Gives characters; the tree builder decides what zero bytes become.
+    fn characters(&self, from: usize, to: usize, read: impl Fn(usize, usize) -> StrTendril) {
+        let mut at = from;
+        let zeros = memchr_iter(0, if self.zeros { &self.page.as_bytes()[from..to] } else { &[] });
+        for end in zeros.map(|n| from + n).chain([to]) {
+            if end > at {
+                self.give(Token::CharacterTokens(read(at, end)));
+            }
+            if end < to {
+                self.give(Token::NullCharacterToken);
+            }
+            at = end + 1;
+        }
+    }
+
+    /// A part of the page with its references read.
+    fn read(&self, from: usize, to: usize, is_value: bool) -> StrTendril {
         let text = &self.page[from..to];
         match memchr(b'&', text.as_bytes()) {
-            _ if text.is_empty() => {}
-            None => {
-                self.give(Token::CharacterTokens(self.part(from, to)));
-            }
-            Some(_) => match decoded(text) {
-                Some(text) => {
-                    self.give(Token::CharacterTokens(text));
-                }
-                None => slowly(self.sink, text, state),
-            },
+            None => self.raw_part(from, to),
+            Some(_) if self.zeros => references::read(&text.replace('\0', "\u{fffd}"), is_value),
+            Some(_) => references::read(text, is_value),
         }
     }
 
@@ -180,7 +184,11 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
         let begins = |word: &[u8]| rest.get(2..2 + word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
         if begins(b"doctype") {
             let end = memchr(b'>', rest).map_or(self.page.len(), |n| self.at + n + 1);
-            slowly(self.sink, &self.page[self.at..end], State::Data);
+            if std::mem::replace(&mut self.typed, true) {
+                self.give(Token::DoctypeToken(Doctype::default()));
+            } else {
+                slowly(self.sink, &self.page[self.at..end]);
+            }
             self.at = end;
             return Mode::Markup;
         }
@@ -190,9 +198,7 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
             let from = self.at + "<![CDATA[".len();
             let inside = &self.page.as_bytes()[from..];
             let to = memmem::find(inside, b"]]>").map_or(self.page.len(), |n| from + n);
-            if to > from {
-                self.give(Token::CharacterTokens(self.part(from, to)));
-            }
+            self.characters(from, to, |from, to| self.part(from, to));
             self.at = (to + "]]>".len()).min(self.page.len());
             return Mode::Markup;
         }
@@ -213,11 +219,10 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
         match slot {
             Some(known) if &**known == name => known.clone(),
             _ => {
-                let made = if name.bytes().any(|b| b.is_ascii_uppercase()) {
-                    return LocalName::from(name.to_ascii_lowercase());
-                } else {
-                    LocalName::from(name)
-                };
+                if name.bytes().any(|b| b.is_ascii_uppercase() || b == 0) {
+                    return LocalName::from(name.to_ascii_lowercase().replace('\0', "\u{fffd}"));
+                }
+                let made = LocalName::from(name);
                 *slot = Some(made.clone());
                 made
             }
@@ -273,7 +278,7 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
     fn attribute(&mut self, piece: &Piece, keeps: bool, attrs: &mut Vec<Attribute>) {
         let (from, to) = piece.name;
         let name = &self.page[from..to];
-        if !keeps && !ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        if !keeps && !is_kept(name) {
             return;
         }
         let local = self.name(from, to);
@@ -281,11 +286,7 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
             return;
         }
         let (from, to) = piece.value;
-        let value = &self.page[from..to];
-        let value = match memchr(b'&', value.as_bytes()) {
-            None => self.part(from, to),
-            Some(_) => decoded_value(value, piece.quote),
-        };
+        let value = self.read(from, to, true);
         attrs.push(Attribute { name: QualName::new(None, ns!(), local), value });
     }
 
@@ -294,10 +295,10 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
         let bytes = self.page.as_bytes();
         let is_script = kind == RawKind::ScriptData;
         let end = raw_end(bytes, self.at, self.last.as_bytes(), is_script).unwrap_or(bytes.len());
-        if kind == RawKind::Rcdata {
-            self.text(self.at, end, State::RawData(RawKind::Rcdata));
-        } else if end > self.at {
-            self.give(Token::CharacterTokens(self.part(self.at, end)));
+        if end > self.at {
+            let is_read = kind == RawKind::Rcdata;
+            let text = if is_read { self.read(self.at, end, false) } else { self.raw_part(self.at, end) };
+            self.give(Token::CharacterTokens(text));
         }
         self.at = end;
         Mode::Markup
@@ -308,7 +309,6 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
 struct Piece {
     name: (usize, usize),
     value: (usize, usize),
-    quote: Option<u8>,
     end: usize,
 }
 
@@ -322,18 +322,18 @@ impl Piece {
         let next = behind(name_end)?;
         let name = (at, name_end);
         if bytes[next] != b'=' {
-            return Some(Self { name, value: (next, next), quote: None, end: next });
+            return Some(Self { name, value: (next, next), end: next });
         }
         let from = behind(next + 1)?;
         Some(match bytes[from] {
             quote @ (b'"' | b'\'') => {
                 let to = from + 1 + memchr(quote, &bytes[from + 1..])?;
-                Self { name, value: (from + 1, to), quote: Some(quote), end: to + 1 }
+                Self { name, value: (from + 1, to), end: to + 1 }
             }
-            b'>' => Self { name, value: (from, from), quote: None, end: from },
+            b'>' => Self { name, value: (from, from), end: from },
             _ => {
                 let to = from + bytes[from..].iter().position(|b| is_space(*b) || *b == b'>')?;
-                Self { name, value: (from, to), quote: None, end: to }
+                Self { name, value: (from, to), end: to }
             }
         })
     }
@@ -410,66 +410,6 @@ fn raw_end(bytes: &[u8], from: usize, name: &[u8], is_script: bool) -> Option<us
     }
 }
 
-/// The text with the common references read; `None` where it has others.
-fn decoded(text: &str) -> Option<StrTendril> {
-    let mut out = StrTendril::with_capacity(text.len() as u32);
-    let mut rest = text;
-    while let Some(at) = memchr(b'&', rest.as_bytes()) {
-        out.push_slice(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some((name, characters)) = REFERENCES.iter().find(|(name, _)| rest.starts_with(name)) {
-            out.push_slice(characters);
-            rest = &rest[name.len()..];
-        } else if let Some(number) = rest.strip_prefix('#') {
-            let (digits, radix) = match number.strip_prefix(['x', 'X']) {
-                Some(digits) => (digits, 16),
-                None => (number, 10),
-            };
-            let (digits, behind) = digits.split_once(';')?;
-            let code =
-                digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, radix));
-            // Controls are read as Windows-1252 by the standard.
-            let c = char::from_u32(code?.ok()?).filter(|c| !c.is_control())?;
-            out.push_char(c);
-            rest = behind;
-        } else if rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            return None;
-        } else {
-            out.push_char('&');
-        }
-    }
-    out.push_slice(rest);
-    Some(out)
-}
-
-/// A value with its references read.
-fn decoded_value(value: &str, quote: Option<u8>) -> StrTendril {
-    if let Some(value) = decoded(value) {
-        return value;
-    }
-    let quote = quote.map_or("", |q| if q == b'"' { "\"" } else { "'" });
-    let caught = Catch::default();
-    slowly(&caught, &format!("<a b={quote}{value}{quote}>"), State::Data);
-    caught.0.into_inner()
-}
-
-/// Keeps the value of the first attribute.
-#[derive(Default)]
-struct Catch(RefCell<StrTendril>);
-
-impl TokenSink for Catch {
-    type Handle = ();
-
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        if let Token::TagToken(tag) = token
-            && let Some(attribute) = tag.attrs.into_iter().next()
-        {
-            *self.0.borrow_mut() = attribute.value;
-        }
-        TokenSinkResult::Continue
-    }
-}
-
 /// A part of a page for a sink that reads on behind it.
 struct Part<'s, S>(&'s S);
 
@@ -494,8 +434,8 @@ impl<S: TokenSink> TokenSink for Part<'_, S> {
 }
 
 /// Gives a part of a page to html5ever's tokenizer.
-pub(crate) fn slowly<S: TokenSink>(sink: &S, part: &str, state: State) {
-    let opts = TokenizerOpts { initial_state: Some(state), discard_bom: false, ..TokenizerOpts::default() };
+fn slowly<S: TokenSink>(sink: &S, part: &str) {
+    let opts = TokenizerOpts { discard_bom: false, ..TokenizerOpts::default() };
     let tokenizer = Tokenizer::new(Part(sink), opts);
     let queue = BufferQueue::default();
     queue.push_back(StrTendril::from(part));

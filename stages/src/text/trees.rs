@@ -10,6 +10,8 @@ pub(crate) mod fit;
 const MAGIC: &[u8; 4] = b"GTR1";
 /// Splits that send every row to the left hold this bin.
 const PASS: u8 = u8::MAX;
+/// Rows that walk down side by side: one waits for its number while the others go on.
+const ABREAST: usize = 8;
 /// Deepest trees that are read.
 const DEPTH_MAX: usize = 8;
 
@@ -92,13 +94,17 @@ impl Trees {
         let mut sums = vec![self.base; values.len() / self.width.max(1)];
         let inner = (1 << self.depth) - 1;
         for (splits, leaves) in self.splits.chunks_exact(inner).zip(self.leaves.chunks_exact(inner + 1)) {
-            for (sum, row) in sums.iter_mut().zip(values.chunks_exact(self.width)) {
-                let mut at = 0;
+            for (sums, rows) in sums.chunks_mut(ABREAST).zip(values.chunks(ABREAST * self.width)) {
+                let mut at = [0; ABREAST];
                 for _ in 0..self.depth {
-                    let split = splits[at];
-                    at = 2 * at + 1 + usize::from(row[split.column as usize] > split.border);
+                    for (at, row) in at.iter_mut().zip(rows.chunks_exact(self.width)) {
+                        let split = splits[*at];
+                        *at = 2 * *at + 1 + usize::from(row[split.column as usize] > split.border);
+                    }
                 }
-                *sum += leaves[at - inner];
+                for (sum, at) in sums.iter_mut().zip(at) {
+                    *sum += leaves[at - inner];
+                }
             }
         }
         sums.iter().map(|sum| 1.0 / (1.0 + (-sum).exp())).collect()

@@ -3,7 +3,7 @@
 use super::super::page::Page;
 use super::super::tag::Tag;
 use super::super::words::{Hint, Hints};
-use schemas::hash::FastSet;
+use super::keys::KeySet;
 
 /// Kinds of schema.org that tell pages apart, by what they are about.
 const KINDS: [&[&str]; 8] = [
@@ -61,9 +61,9 @@ const TITLE_BYTES_MIN: usize = 6;
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// Hashes of the words of the title.
-    pub(crate) title: FastSet<u64>,
+    pub(crate) title: KeySet,
     /// Hashes of the words of the description.
-    pub(crate) description: FastSet<u64>,
+    pub(crate) description: KeySet,
     /// Article, product, site, something else; 0 for none.
     pub(crate) og_type: f32,
     /// How often each of [`KINDS`] is named.

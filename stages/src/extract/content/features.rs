@@ -9,9 +9,9 @@ use super::super::tag::Tag;
 use super::super::words::{Hint, Hints};
 use super::facts::{Facts, each_word};
 use super::groups::{TAGS, group};
+use super::keys::KeyMap;
 use super::reader::{self, View};
 use super::shape::{Shape, Sums};
-use schemas::hash::FastMap;
 
 /// Numbers in a row.
 pub(crate) const WIDTH: usize = 225 + reader::WIDTH + 4;
@@ -65,7 +65,7 @@ struct Describer<'p, 'a> {
     to_paragraph: Vec<f32>,
     /// How a reading mode sees each block; how many blocks of each leaf it shows, and its share of the words.
     views: Vec<View>,
-    shown: FastMap<u64, u32>,
+    shown: KeyMap<u32>,
     shown_share: f32,
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str
         distance = if block.is_paragraph() { 1.0 } else { (distance + 1.0).min(FAR) };
     }
     let views = reader::views(page, hints, blocks, &shape, &like);
-    let (mut shown, mut words) = (FastMap::default(), 0);
+    let (mut shown, mut words) = (KeyMap::default(), 0);
     for (at, _) in views.iter().enumerate().filter(|(_, view)| view.kept()) {
         *shown.entry(shape.leaf[at]).or_default() += 1;
         words += blocks[at].words;

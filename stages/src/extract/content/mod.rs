@@ -7,6 +7,7 @@
 mod facts;
 mod features;
 mod groups;
+mod keys;
 mod model;
 mod parts;
 mod reader;

@@ -92,6 +92,14 @@ impl Held {
     }
 }
 
+/// Room that the tries share.
+#[derive(Debug, Default)]
+struct Room {
+    points: Vec<f32>,
+    held: Vec<Held>,
+    out: Vec<bool>,
+}
+
 /// Characters of a block with a space between words.
 fn chars(block: &Block) -> u32 {
     block.chars + block.words.saturating_sub(1)
@@ -121,9 +129,18 @@ pub(crate) fn views(
     let mut reader =
         Reader { page, hints, blocks, shape, like, sheltered: vec![false; len], unlikely: vec![false; len] };
     reader.mark();
+    let strips = blocks.iter().any(|block| reader.unlikely[block.node]);
+    let weighs = (0..len).any(|at| reader.weight(at) != 0.0);
     let mut best: (u32, Vec<View>) = (0, Vec::new());
+    let (mut tried, mut room) = (None, Room::default());
     for (number, (strip, weigh, tidy)) in TRIES.into_iter().enumerate() {
-        let found = reader.attempt(strip, weigh, tidy, number as f32);
+        // A rule that touches nothing on this page makes no other try.
+        let rules = Some((strip && strips, weigh && weighs, tidy));
+        if rules == tried {
+            continue;
+        }
+        tried = rules;
+        let found = reader.attempt(strip, weigh, tidy, number as f32, &mut room);
         if best.1.is_empty() || found.0 > best.0 {
             best = found;
         }
@@ -179,7 +196,14 @@ impl Reader<'_, '_> {
     }
 
     /// Characters shown, and the views.
-    fn attempt(&self, strip: bool, weigh: bool, tidy: bool, number: f32) -> (u32, Vec<View>) {
+    fn attempt(
+        &self,
+        strip: bool,
+        weigh: bool,
+        tidy: bool,
+        number: f32,
+        room: &mut Room,
+    ) -> (u32, Vec<View>) {
         let mut lost = vec![false; self.blocks.len()];
         let mut title_seen = false;
         for (lost, (block, like)) in lost.iter_mut().zip(self.blocks.iter().zip(self.like)) {
@@ -187,9 +211,10 @@ impl Reader<'_, '_> {
             title_seen |= repeats;
             *lost = repeats || (strip && self.unlikely[block.node]);
         }
-        let points = self.points(&lost, weigh);
-        let (best, ranges) = self.article(&points);
-        let held_out = self.tidied(&ranges, &lost, weigh, tidy);
+        self.points(&lost, weigh, &mut room.points);
+        let (best, ranges) = self.article(&room.points);
+        self.tidied(&ranges, &lost, weigh, tidy, room);
+        let (points, held_out) = (&room.points, &room.out);
         let top = points[best].max(1.0);
         let (mut shown, mut views, mut next) = (0, Vec::with_capacity(self.blocks.len()), 0);
         for (at, block) in self.blocks.iter().enumerate() {
@@ -214,8 +239,9 @@ impl Reader<'_, '_> {
     }
 
     /// The points of each element, linked text left out.
-    fn points(&self, lost: &[bool], weigh: bool) -> Vec<f32> {
-        let mut points = vec![0.0_f32; self.page.nodes.len()];
+    fn points(&self, lost: &[bool], weigh: bool, points: &mut Vec<f32>) {
+        points.clear();
+        points.resize(self.page.nodes.len(), 0.0);
         let mut named = Vec::new();
         for (at, block) in self.blocks.iter().enumerate() {
             let start = match self.page.nodes[block.parent].tag {
@@ -258,7 +284,6 @@ impl Reader<'_, '_> {
             let (from, to) = (before[range.start], before[range.end]);
             points[at] *= 1.0 - (to.1 - from.1) as f32 / (to.0 - from.0).max(1) as f32;
         }
-        points
     }
 
     /// The best element, and the ranges of nodes that belong to it: start, end, place of the start among all that are in ranges.
@@ -335,11 +360,21 @@ impl Reader<'_, '_> {
     }
 
     /// Which nodes of the ranges tidying takes out, by their place.
-    fn tidied(&self, ranges: &[(usize, usize, usize)], lost: &[bool], weigh: bool, tidy: bool) -> Vec<bool> {
+    fn tidied(
+        &self,
+        ranges: &[(usize, usize, usize)],
+        lost: &[bool],
+        weigh: bool,
+        tidy: bool,
+        room: &mut Room,
+    ) {
         let nodes = &self.page.nodes;
         let len = ranges.last().map_or(0, |range| range.2 + range.1 - range.0);
-        let mut out = vec![false; len];
-        let mut held = vec![Held::default(); len];
+        let Room { out, held, .. } = room;
+        out.clear();
+        out.resize(len, false);
+        held.clear();
+        held.resize(len, Held::default());
         for &(start, end, place) in ranges {
             for at in self.shape.range(self.page, start) {
                 let block = &self.blocks[at];
@@ -374,7 +409,6 @@ impl Reader<'_, '_> {
                 out[at - start + place] |= out[nodes[at].parent as usize - start + place];
             }
         }
-        out
     }
 
     fn is_untidy(&self, at: usize, held: &Held, weigh: bool, tidy: bool) -> bool {

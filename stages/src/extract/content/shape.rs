@@ -2,7 +2,7 @@
 
 use super::super::block::{Block, Kind};
 use super::super::page::Page;
-use schemas::hash::FastMap;
+use super::keys::KeyMap;
 use std::ops::{AddAssign, Range};
 
 /// Sums over some blocks.
@@ -79,13 +79,13 @@ pub(crate) struct Shape {
     /// Per block: the name and class of the three elements around it, as a number.
     pub(crate) leaf: Vec<u64>,
     /// Sums over the blocks of the same `leaf`.
-    pub(crate) leaves: FastMap<u64, Sums>,
+    pub(crate) leaves: KeyMap<Sums>,
     /// Per block: the names of all elements around it, as a number.
     pub(crate) path: Vec<u64>,
     /// Sums over the blocks of the same `path`.
-    pub(crate) paths: FastMap<u64, Sums>,
+    pub(crate) paths: KeyMap<Sums>,
     /// How often the text of a block occurs.
-    pub(crate) copies: FastMap<u64, u32>,
+    pub(crate) copies: KeyMap<u32>,
 }
 
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -113,7 +113,7 @@ impl Shape {
             first.push(passed as u32);
         }
         let (mut depth, mut names, mut paths) = (vec![0_u16; len], vec![0_u64; len], vec![0_u64; len]);
-        let mut families: FastMap<u64, u32> = FastMap::default();
+        let mut families: KeyMap<u32> = KeyMap::default();
         for at in 1..len {
             let node = &page.nodes[at];
             let parent = node.parent as usize;
@@ -125,9 +125,10 @@ impl Shape {
                 *families.entry(family(parent, names[at])).or_default() += 1;
             }
         }
-        let brothers = (0..len)
-            .map(|at| families.get(&family(page.nodes[at].parent as usize, names[at])).copied().unwrap_or(0))
-            .collect();
+        let brothers = |at: usize| families.get(&family(page.nodes[at].parent as usize, names[at])).copied();
+        let is_element = |at: usize| page.nodes[at].element.is_some();
+        let brothers =
+            (0..len).map(|at| if is_element(at) { brothers(at).unwrap_or(0) } else { 0 }).collect();
         let leaf: Vec<u64> = blocks.iter().map(|b| leaf(page, &names, b)).collect();
         let path: Vec<u64> = blocks.iter().map(|b| paths[b.parent]).collect();
         let mut shape = Self {
@@ -139,7 +140,7 @@ impl Shape {
             leaf,
             paths: group(&path, blocks),
             path,
-            copies: FastMap::default(),
+            copies: KeyMap::default(),
         };
         for block in blocks {
             *shape.copies.entry(block.hash).or_default() += 1;
@@ -191,8 +192,8 @@ fn leaf(page: &Page<'_>, names: &[u64], block: &Block) -> u64 {
     leaf
 }
 
-fn group(keys: &[u64], blocks: &[Block]) -> FastMap<u64, Sums> {
-    let mut groups: FastMap<u64, Sums> = FastMap::default();
+fn group(keys: &[u64], blocks: &[Block]) -> KeyMap<Sums> {
+    let mut groups: KeyMap<Sums> = KeyMap::default();
     for (key, block) in keys.iter().zip(blocks) {
         *groups.entry(*key).or_default() += Sums::of(block);
     }
