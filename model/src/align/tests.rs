@@ -339,7 +339,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
 
     let sft = resumes(&folder.0, "sft", &lora, false, &|job| super::sft::sft(job, &data));
     // So few rows are learned by heart; what is held out says nothing.
-    assert!(sft.loss < 0.7 * sft.before["loss"], "{sft:?}");
+    assert!(sft.loss < 0.8 * sft.before["loss"], "{sft:?}");
     folder::load(&folder.0.join("sft-straight")).unwrap();
 
     let better = pairs();

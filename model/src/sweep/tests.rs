@@ -137,12 +137,13 @@ fn a_grid_that_is_none_is_refused() {
     let refused = |axes: &[(&str, &[Value])], halving| {
         sweep(axes, halving, 1).trials().map(|trials| trials.len()).unwrap_err().to_string()
     };
-    let one = [Value::Integer(1)];
+    let one = [Value::Integer(64)];
     assert!(refused(&[("learning_rat", &one)], None).contains("did you mean `learning_rate`?"));
     assert!(refused(&[("steps", &one)], Some(3)).contains("take it out of the grid"));
     assert!(refused(&[], None).contains("the grid is empty"));
     assert!(refused(&[("width", &one), ("width", &one)], None).contains("stands twice"));
-    let twice = [1, 2, 1].map(Value::Integer);
+    assert!(refused(&[("width", &[Value::Integer(1)])], None).contains("width=1: "));
+    let twice = [64, 128, 64].map(Value::Integer);
     assert!(refused(&[("width", &twice)], None).contains("a value of `width` stands twice"));
     let long = [Value::String("a/b".repeat(60))];
     let trials = sweep(&[("init_from", &long)], None, 1).trials().unwrap();
