@@ -167,7 +167,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "dedup.minhash",
-    version: 4,
+    version: 5,
     summary: "Keeps one of the documents that say nearly the same.",
     keys: Config::KEYS,
     reasons: REASONS,
