@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 /// Size of the picture and of its margins, in pixels.
 const SIZE: (f64, f64) = (760.0, 460.0);
 const MARGIN: (f64, f64) = (70.0, 60.0);
+/// Least distance between the middles of two sizes that are written, in pixels.
+const LABEL: f64 = 44.0;
 /// Points of a curve.
 const CURVE_POINTS: u32 = 60;
 /// Colour of the trainings and of the law, dark enough on white.
@@ -68,8 +70,13 @@ fn axes(out: &mut String, frame: &Frame, report: &ScaleReport) {
     sizes.push(report.prediction.parameters);
     sizes.sort_unstable_by(f64::total_cmp);
     sizes.dedup();
+    let mut last = f64::NEG_INFINITY;
     for size in sizes {
         let (x, _) = frame.at(size, frame.y.0);
+        if x - last < LABEL {
+            continue;
+        }
+        last = x;
         line(
             out,
             format_args!(
