@@ -153,13 +153,42 @@ pub(crate) struct Checkpoint {
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
+    _held: Held,
+}
+
+/// That one training alone works in a folder, until dropped or until the process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _folder: Option<fs::File>,
+}
+
+impl Held {
+    /// Locks the folder itself, so that no file of a lock is left in it. Where the file system has no locks, nothing is held.
+    ///
+    /// # Errors
+    /// Another training is at work there.
+    pub(crate) fn take(out: &Path) -> Result<Self, TrainError> {
+        let folder = fs::File::open(out).map_err(TrainError::io(out))?;
+        match folder.try_lock() {
+            Ok(()) => Ok(Self { _folder: Some(folder) }),
+            Err(fs::TryLockError::WouldBlock) => {
+                let message = format!(
+                    "{}: another training is at work in this folder; name another one",
+                    out.display()
+                );
+                Err(TrainError::Config { message })
+            }
+            Err(fs::TryLockError::Error(_)) => Ok(Self { _folder: None }),
+        }
+    }
 }
 
 impl Checkpoints {
-    /// Makes the folder, and removes what a killed training left half written.
+    /// Makes the folder, and removes what a killed training left half written. Until it is dropped no other training works in `out`.
     pub(crate) fn open(out: &Path) -> Result<Self, TrainError> {
         let folder = folder(out);
         fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
+        let held = Held::take(out)?;
         for entry in fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
             let path = entry.map_err(TrainError::io(&folder))?.path();
             if path.to_string_lossy().ends_with(PART) {
@@ -167,7 +196,7 @@ impl Checkpoints {
                 removed.map_err(TrainError::io(&path))?;
             }
         }
-        Ok(Self { folder })
+        Ok(Self { folder, _held: held })
     }
 
     /// The folder of a step.

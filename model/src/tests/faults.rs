@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::eval::perplexity::Bytes;
 use crate::progress::{Silent, TrainEvent, TrainObserver};
 use crate::testing::{Folder, VOCAB, add_documents, dataset, dataset_of};
-use crate::train::{TrainReport, Training, run};
+use crate::train::{How, TrainReport, Training, run, run_with};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -35,6 +35,20 @@ fn prepared(name: &str) -> (Folder, PathBuf, PathBuf) {
     let (data, out) = (folder.0.join("dataset"), folder.0.join("out"));
     dataset(&data);
     (folder, data, out)
+}
+
+#[test]
+fn two_trainings_do_not_work_in_one_folder() {
+    let (_folder, data, out) = prepared("two-at-once");
+    run(&data, &out, &config(2), &Silent).unwrap();
+    let held = crate::checkpoint::Held::take(&out).unwrap();
+    let busy = ["another training is at work in this folder"];
+    refused(run(&data, &out, &config(2), &Silent), &busy);
+    let anew = How { restart: true, ..How::default() };
+    refused(run_with(anew, &data, &out, &config(3), &Silent), &busy);
+    assert!(out.join("training.json").is_file() && out.join("checkpoints/step-000000002").is_dir());
+    drop(held);
+    assert_eq!(run_with(anew, &data, &out, &config(3), &Silent).unwrap().steps, 3);
 }
 
 #[test]

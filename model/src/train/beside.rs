@@ -1,6 +1,6 @@
 //! What a model folder holds of its training besides the model: where its dataset lies, and what must go before another training.
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Held};
 use crate::error::TrainError;
 use crate::export::card::evaluations;
 use crate::folder;
@@ -59,8 +59,12 @@ fn is_of(model: &Path, dataset: &Path) -> bool {
 /// Takes away all that a training has written in a folder, and what was measured of its model, so that the next one begins at its first step.
 ///
 /// # Errors
-/// What the system refuses.
+/// What the system refuses, or another training at work there.
 pub(super) fn restart(out: &Path) -> Result<(), TrainError> {
+    if !out.is_dir() {
+        return Ok(());
+    }
+    let _held = Held::take(out)?;
     let gone = |path: &Path, result: std::io::Result<()>| match result {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(TrainError::io(path)(error)),
         _ => Ok(()),
