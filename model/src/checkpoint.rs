@@ -156,6 +156,20 @@ pub(crate) struct Checkpoints {
     _held: Held,
 }
 
+/// Checkpoints, the newest first.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(TrainError::io(folder))? {
+        let entry = entry.map_err(TrainError::io(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(PREFIX) && !name.ends_with(PART) {
+            found.push(entry.path());
+        }
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
 /// That one training alone works in a folder, until dropped or until the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -204,27 +218,13 @@ impl Checkpoints {
         self.folder.join(format!("{PREFIX}{step:09}"))
     }
 
-    /// Checkpoints, the newest first.
-    fn list(&self) -> Result<Vec<PathBuf>, TrainError> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(TrainError::io(&self.folder))? {
-            let entry = entry.map_err(TrainError::io(&self.folder))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(PREFIX) && !name.ends_with(PART) {
-                found.push(entry.path());
-            }
-        }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(found)
-    }
-
     /// The settings of the newest checkpoint in an output folder that can be read.
     pub(crate) fn settings(out: &Path) -> Option<BTreeMap<String, String>> {
         let read = |path: PathBuf| {
             let state: Value = serde_json::from_slice(&fs::read(path.join(STATE)).ok()?).ok()?;
             serde_json::from_value(state["settings"].clone()).ok()
         };
-        Self { folder: folder(out) }.list().ok()?.into_iter().find_map(read)
+        list(&folder(out)).ok()?.into_iter().find_map(read)
     }
 
     /// Writes a checkpoint and removes all but the newest `keep` up to it.
@@ -250,7 +250,7 @@ impl Checkpoints {
             .map_err(TrainError::io(&self.folder))?;
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         // Those of later steps were passed over: the training comes to them again, and they are not what is kept.
-        for old in self.list()?.iter().filter(|other| **other <= path).skip(keep) {
+        for old in list(&self.folder)?.iter().filter(|other| **other <= path).skip(keep) {
             fs::remove_dir_all(old).map_err(TrainError::io(old))?;
         }
         Ok(path)
@@ -266,7 +266,7 @@ impl Checkpoints {
         expected: &State,
         mut passed: impl FnMut(&str),
     ) -> Result<Option<Checkpoint>, TrainError> {
-        let all = self.list()?;
+        let all = list(&self.folder)?;
         for path in &all {
             match read(path) {
                 Ok(checkpoint) => {
