@@ -128,24 +128,25 @@ pub(crate) fn dataset(folder: &Path) {
     dataset_of(folder, "tiny", VOCAB, 5);
 }
 
-/// The same as a dataset of chats: every third token is none of an answer.
+/// The same rows as a dataset of chats, of which every token is one of an answer.
 pub(crate) fn chats(folder: &Path) {
     chats_with(folder, &|_| true);
 }
 
-/// The same, with answers in the rows that `answers` says.
+/// The same, with answers in the training rows that `answers` says.
 pub(crate) fn chats_with(folder: &Path, answers: &dyn Fn(usize) -> bool) {
     let (vocab, length) = (u32::try_from(VOCAB).unwrap(), u32::try_from(LENGTH).unwrap());
-    let masked = |count, seed| {
+    let masked = |first: usize, count, seed| {
         let mut rows = rows(count, length, vocab, seed);
         for (at, row) in rows.iter_mut().enumerate() {
-            row.mask = row.ids.iter().map(|id| answers(at) && id % 3 > 0).collect();
+            row.mask = vec![answers(first + at); row.ids.len()];
         }
         rows
     };
     let shards = [
-        ("tokens/train/part-00000.parquet", masked(33, 1)),
-        ("tokens/validation/part-00000.parquet", masked(5, 3)),
+        ("tokens/train/part-00000.parquet", masked(0, 20, 1)),
+        ("tokens/train/part-00001.parquet", masked(20, 13, 2)),
+        ("tokens/validation/part-00000.parquet", masked(0, 5, 3)),
     ];
     dataset_with(folder, "chats", VOCAB, &shards, (1024, false));
 }

@@ -245,6 +245,11 @@ fn base(folder: &Path) {
     crate::train::run(&folder.join("dataset"), &folder.join("base"), &config, &Silent).unwrap();
 }
 
+/// A course from a model, as it is without flags.
+fn course<'a>(base: &'a Path, out: &'a Path, common: &'a Common, observer: &'a dyn TrainObserver) -> Job<'a> {
+    Job { base, out, common, merge: false, tokenizer_config: None, template: None, observer }
+}
+
 /// Prompts of two tokens; the better answer is the same everywhere, and so is the worse one.
 fn pairs() -> Rows<Pair> {
     let pair = |at: u32| {
@@ -285,7 +290,7 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     let base = folder.join("base");
     let out = |run: &str| folder.join(format!("{name}-{run}"));
     let job = |out: &Path, observer: &dyn TrainObserver| {
-        way(&Job { base: &base, out, common, merge, tokenizer_config: None, template: None, observer })
+        way(&Job { merge, ..course(&base, out, common, observer) })
     };
     let report = job(&out("straight"), &Silent).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
@@ -306,16 +311,8 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     // One that has ended is not done again; another one is refused.
     assert_eq!(job(&out("straight"), &Silent).unwrap(), report);
     let other = Common { learning_rate: Some(0.5), ..common.clone() };
-    let job = Job {
-        base: &base,
-        out: &out("straight"),
-        common: &other,
-        merge,
-        tokenizer_config: None,
-        template: None,
-        observer: &Silent,
-    };
-    let told = way(&job).unwrap_err().to_string();
+    let straight = out("straight");
+    let told = way(&Job { merge, ..course(&base, &straight, &other, &Silent) }).unwrap_err().to_string();
     assert!(told.contains("`learning_rate`"), "{told}");
     report
 }
@@ -339,7 +336,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
 
     let sft = resumes(&folder.0, "sft", &lora, false, &|job| super::sft::sft(job, &data));
     // So few rows are learned by heart; what is held out says nothing.
-    assert!(sft.loss < 0.8 * sft.before["loss"], "{sft:?}");
+    assert!(sft.loss < 0.7 * sft.before["loss"], "{sft:?}");
     folder::load(&folder.0.join("sft-straight")).unwrap();
 
     let better = pairs();
@@ -365,16 +362,7 @@ fn courses_resume_to_the_same_bytes_and_raise_their_scores() {
     // Checkpoints are due inside of rounds and come behind them.
     let uneven = Common { steps: 8, checkpoint_every: 3, checkpoints_keep: 9, ..common.clone() };
     let out = folder.0.join("uneven");
-    let job = Job {
-        base: &folder.0.join("base"),
-        out: &out,
-        common: &uneven,
-        merge: false,
-        tokenizer_config: None,
-        template: None,
-        observer: &Silent,
-    };
-    grpo(&job).unwrap();
+    grpo(&course(&folder.0.join("base"), &out, &uneven, &Silent)).unwrap();
     let mut steps: Vec<_> =
         std::fs::read_dir(out.join("checkpoints")).unwrap().map(|e| e.unwrap().file_name()).collect();
     steps.sort_unstable();
@@ -447,15 +435,7 @@ fn a_weight_on_the_better_answers_keeps_them_likely() {
     let rows = Rows { name: "pairs".into(), hash: [9; 32], train, held_out, end: 0 };
     let ended = |chosen_weight: f64| {
         let out = folder.0.join(format!("out-{chosen_weight}"));
-        let job = Job {
-            base: &base,
-            out: &out,
-            common: &common,
-            merge: false,
-            tokenizer_config: None,
-            template: None,
-            observer: &Silent,
-        };
+        let job = course(&base, &out, &common, &Silent);
         dpo::dpo(&job, &rows, &Dpo { chosen_weight, beta: 0.5, ..Dpo::default() }).unwrap()
     };
     let [alone, kept] = [0.0, 1.0].map(ended);
@@ -471,15 +451,7 @@ fn an_aligned_model_begins_with_the_token_that_it_learned_to_begin_with() {
     base(&folder.0);
     let (base, out) = (folder.0.join("base"), folder.0.join("out"));
     let common = Common { steps: 4, learning_rate: Some(0.02), ..Common::default() };
-    let job = Job {
-        base: &base,
-        out: &out,
-        common: &common,
-        merge: false,
-        tokenizer_config: None,
-        template: None,
-        observer: &Silent,
-    };
+    let job = course(&base, &out, &common, &Silent);
     let rows = Rows { end: 9, ..pairs() };
     let settings = Dpo::default();
     let report = dpo::dpo(&job, &rows, &settings).unwrap();
@@ -502,15 +474,7 @@ fn rows_that_do_not_fit_are_told_by_their_line() {
     base(&folder.0);
     let common = Common::default();
     let (base, out) = (folder.0.join("base"), folder.0.join("out"));
-    let job = Job {
-        base: &base,
-        out: &out,
-        common: &common,
-        merge: false,
-        tokenizer_config: None,
-        template: None,
-        observer: &Silent,
-    };
+    let job = course(&base, &out, &common, &Silent);
     let over = Job { out: &base, ..job };
     let told = dpo::dpo(&over, &pairs(), &Dpo::default()).unwrap_err().to_string();
     assert!(told.contains("which would be written over"), "{told}");
@@ -544,15 +508,7 @@ fn answers_are_told_from_the_rest_or_nothing_is_taught() {
     let told = Heard::default();
     let teach = |dataset: &str| {
         let (base, out) = (folder.0.join("base"), folder.0.join(format!("of-{dataset}")));
-        let job = Job {
-            base: &base,
-            out: &out,
-            common: &common,
-            merge: false,
-            tokenizer_config: None,
-            template: None,
-            observer: &told,
-        };
+        let job = course(&base, &out, &common, &told);
         super::sft::sft(&job, &folder.0.join(dataset))
     };
     let error = teach("dataset").unwrap_err().to_string();
