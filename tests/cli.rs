@@ -567,6 +567,8 @@ fn a_vocabulary_that_came_out_smaller_is_told() {
 #[test]
 fn every_command_that_trains_tells_wrong_use_from_failure() {
     let folder = trained("wrong-use");
+    folder.write("best.toml", "# of a sweep\n[train]\nheads = 5\n");
+    folder.write("settings.txt", "heads = 5\n");
     // Settings that do not fit together, to what is there, or that no key has: wrong use in every command that trains.
     let sweep = |grid: &'static str, more: &[&'static str]| {
         [&["sweep", "work", "--grid", grid, "--out", "sweep", "--progress", "none"], more].concat()
@@ -578,6 +580,17 @@ fn every_command_that_trains_tells_wrong_use_from_failure() {
         ("is a file", vec!["train", "work", "--out", "recipe.toml"]),
         ("name a folder of its own", vec!["align", "sft", "work/model", "recipe.toml", "--out", "input"]),
         ("began differently", vec!["train", "work", "--out", "work/model", "--set", "seed=9"]),
+        ("where `init_from = ", vec!["train", "work", "--out", "work/model", "--set", "steps=9"]),
+        ("no such folder", vec!["train", "work", "--out", "odd", "--set", "init_from=nowhere"]),
+        ("no trained model", vec!["train", "work", "--out", "odd", "--set", "init_from=input"]),
+        ("no `[train]`", vec!["train", "work", "--out", "odd", "--with", "settings.txt"]),
+        ("holds `[train]` alone", vec!["train", "best.toml", "--out", "odd"]),
+        ("does not divide", vec!["train", "work", "--out", "odd", "--with", "best.toml"]),
+        ("ask for 50,000", vec!["scale", "work", "--out", "odd", "--largest", "10"]),
+        ("`factor` is 0.5", vec!["scale", "work", "--out", "odd", "--factor", "0.5"]),
+        ("`sizes` is 1", vec!["scale", "work", "--out", "odd", "--sizes", "1"]),
+        ("no adapter", vec!["align", "merge", "work/model", "--out", "odd"]),
+        ("to begin with", vec!["align", "sft", "work/model", "recipe.toml", "--out", "work/model"]),
         ("did you mean `learning_rate`?", sweep("learning_rat=1,2", &[])),
         ("stands twice", sweep("seed=1,1", &[])),
         ("η is 2 at least", sweep("seed=1,2", &["--halving", "--eta", "1"])),
@@ -596,6 +609,8 @@ fn every_command_that_trains_tells_wrong_use_from_failure() {
         let done = gristmill(&args, &folder.0).expect(2);
         assert!(done.err.contains(words), "{args:?}: {}", done.err);
     }
+    // What is refused leaves no folder behind.
+    assert!(["odd", "o", "work/model/chats"].iter().all(|name| !folder.join(name).exists()));
     // Rows that cannot be used are a failure.
     let bad = ["align", "dpo", "work/model", "recipe.toml", "--out", "o"];
     assert!(gristmill(&bad, &folder.0).expect(1).err.contains("no JSON object"));

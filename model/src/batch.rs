@@ -30,6 +30,13 @@ pub struct Row {
     pub mask: Vec<bool>,
 }
 
+impl Row {
+    /// Whether any of its tokens is learned.
+    pub(crate) fn is_learned(&self) -> bool {
+        self.mask.is_empty() || self.mask.contains(&true)
+    }
+}
+
 /// Rows side by side, and everything that an objective decides about them: what stands where, who sees whom, what is
 /// predicted and how much it counts.
 ///

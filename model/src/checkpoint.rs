@@ -112,11 +112,8 @@ impl State {
 
     /// In what another training differs. Keys that change no number of the training may.
     fn differences(&self, other: &Self) -> Vec<String> {
-        // `init_from` may lie elsewhere by now: its content is compared.
-        const FREE: &[&str] =
-            &["checkpoint_every", "checkpoints_keep", "init_from", "memory_mib", "recompute", "spike_factor"];
         let mut found: Vec<String> = (self.settings.iter())
-            .filter(|(key, value)| !FREE.contains(&key.as_str()) && other.settings.get(*key) != Some(value))
+            .filter(|(key, value)| !is_free(key) && other.settings.get(*key) != Some(value))
             .map(|(key, value)| {
                 let then = other.settings.get(key).map_or("absent", String::as_str);
                 format!("`{key}` was {then}, is {value}")
@@ -147,6 +144,13 @@ pub(crate) struct Checkpoint {
     pub(crate) model: Named,
     /// State of the optimizer, under the names that it gives.
     pub(crate) moments: Named,
+}
+
+/// Whether a setting changes no number of a training. `init_from` may lie elsewhere by now: its content is compared.
+pub(crate) fn is_free(key: &str) -> bool {
+    const FREE: &[&str] =
+        &["checkpoint_every", "checkpoints_keep", "init_from", "memory_mib", "recompute", "spike_factor"];
+    FREE.contains(&key)
 }
 
 /// The folder of checkpoints in an output folder.

@@ -115,6 +115,11 @@ impl TrainError {
         move |error| Self::Io { path, error }
     }
 
+    /// Names the file or folder that cannot stand where it was given: wrong use, as settings that do not fit together.
+    pub(crate) fn misplaced(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::Config { message: format!("{}: {message}", path.display()) }
+    }
+
     /// Names the file that is not what it should be.
     pub(crate) fn file<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();

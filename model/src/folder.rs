@@ -128,7 +128,7 @@ pub(crate) fn assert_empty(folder: &Path) -> Result<(), TrainError> {
         found => found.map_err(TrainError::io(folder))?,
     };
     match entries.next() {
-        Some(_) => Err(TrainError::file(folder)("is there already and not empty; name another folder")),
+        Some(_) => Err(TrainError::misplaced(folder, "is there already and not empty; name another folder")),
         None => Ok(()),
     }
 }

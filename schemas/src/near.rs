@@ -14,7 +14,7 @@ pub const ELSEWHERE: &[(&str, &[&str])] = &[
     ("steps", &["max_iters", "max_steps", "iters", "iterations"]),
     ("batch_sequences", &["batch_size", "micro_batch_size", "per_device_train_batch_size"]),
     ("accumulate", &["gradient_accumulation_steps", "grad_accum", "accumulation_steps"]),
-    ("learning_rate", &["max_lr"]),
+    ("learning_rate", &["lr", "max_lr"]),
     ("learning_rate_min", &["min_lr", "lr_min"]),
     ("warmup_steps", &["warmup", "warmup_iters", "num_warmup_steps", "lr_warmup_steps"]),
     ("clip_norm", &["grad_clip", "max_grad_norm", "gradient_clipping"]),

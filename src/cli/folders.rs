@@ -21,6 +21,17 @@ const BEGUN: [&str; 6] = ["checkpoints", "metrics.jsonl", REPORT, "config.json",
 /// Keys with their values.
 pub(super) type Pairs = Vec<(String, Value)>;
 
+/// Settings of a training, on the command line.
+#[derive(clap::Args)]
+pub(super) struct Given {
+    /// A setting, `key=value`, before those of the recipe.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Takes `[train]` of this file in place of the recipe's: `best.toml` of a sweep, `larger.toml` of `scale`, another recipe.
+    #[arg(long, value_name = "FILE")]
+    pub(super) with: Option<PathBuf>,
+}
+
 /// A dataset with the settings of a training on it.
 pub(super) struct Found {
     /// Its folder.
@@ -44,7 +55,7 @@ impl Found {
 ///
 /// # Errors
 /// Wrong use: no dataset is there, or a setting is none.
-pub(super) fn found(path: &Path, set: &[String]) -> Result<Found, Trouble> {
+pub(super) fn found(path: &Path, given: &Given) -> Result<Found, Trouble> {
     wrong::there(path)?;
     let (dataset, recipe) = if path.is_dir() {
         let dataset = dataset(path)?;
@@ -53,8 +64,9 @@ pub(super) fn found(path: &Path, set: &[String]) -> Result<Found, Trouble> {
     } else {
         built(path)?
     };
+    let recipe = given.with.as_deref().map_or(Ok(recipe), train_of)?;
     let mut pairs = Pairs::new();
-    for text in set {
+    for text in &given.settings {
         let (key, value) = super::stage::setting(text).map_err(Trouble::Use)?;
         pairs.retain(|(known, _)| *known != key);
         pairs.push((key, value));
@@ -62,8 +74,34 @@ pub(super) fn found(path: &Path, set: &[String]) -> Result<Found, Trouble> {
     Ok(Found { dataset, recipe, set: pairs })
 }
 
+/// `[train]` of a file, which need not be a whole recipe.
+fn train_of(path: &Path) -> Result<Pairs, Trouble> {
+    wrong::there(path)?;
+    let wrong = |told: &dyn std::fmt::Display| Trouble::Use(format!("{}: {told}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let mut file: toml::Table = toml::from_str(&text).map_err(|error| wrong(&error))?;
+    let Some(Value::Table(train)) = file.remove("train") else {
+        return Err(wrong(&"holds no `[train]`"));
+    };
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(train.iter().map(|(key, value)| located(key, value, base)).collect())
+}
+
+/// Whether a file is one of settings, as `sweep` and `scale` write them.
+fn is_train_alone(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let tables = text.lines().filter(|line| line.starts_with('['));
+    tables.eq(["[train]"])
+}
+
 /// The dataset of a recipe, and its `[train]`.
 fn built(path: &Path) -> Result<(PathBuf, Pairs), Trouble> {
+    if is_train_alone(path) {
+        return Err(Trouble::Use(format!(
+            "{0}: holds `[train]` alone and names no documents; name the dataset, and this file with `--with {0}`",
+            path.display()
+        )));
+    }
     let recipe = Recipe::read(path, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
     let keys = recipe.train.iter().flat_map(|block| &block.keys);
     let pairs = keys.map(|entry| located(&entry.name, &entry.value, recipe.base())).collect();
@@ -130,6 +168,7 @@ fn kept(dataset: &Path) -> Result<Pairs, Trouble> {
 /// # Errors
 /// Wrong use: no committed dataset is there.
 pub(super) fn dataset(path: &Path) -> Result<PathBuf, Trouble> {
+    wrong::there(path)?;
     let inner = Workdir(path.to_owned()).dataset();
     let folder = [path.to_owned(), inner].into_iter().find(|folder| is_dataset(folder));
     folder.ok_or_else(|| wrong::no_dataset(path))

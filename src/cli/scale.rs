@@ -1,6 +1,6 @@
 //! `gristmill scale DATASET --out DIR`: a scaling law from small trainings, and what it says of a larger model.
 
-use super::folders;
+use super::folders::{self, Given};
 use super::output::emit_json;
 use super::progress::{Progress, Trials};
 use super::wrong;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(
     after_help = "Parameters are counted without embedding and head. Unless `parametrization` is set, all sizes train under muP, in which one\n\
-                  learning rate serves every width. Trainings are folders below `runs`: a killed ladder goes on.\n\
+                  learning rate serves every width; `learning_rate` is tried out unless `--set` gives it. Trainings are folders below `runs`: a killed ladder goes on.\n\
                   Example: gristmill scale gristmill-demo/dataset --largest 200000 --tokens 2000000 --out scaling"
 )]
 pub(crate) struct Args {
@@ -25,17 +25,16 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 200_000)]
     largest: u64,
     /// How many times larger the model is that is asked for.
-    #[arg(long, default_value_t = 8)]
-    factor: u64,
+    #[arg(long, default_value_t = 8.0)]
+    factor: f64,
     /// Tokens of the larger model; each size is trained on as many (0: those of the dataset, once).
     #[arg(long, default_value_t = 0)]
     tokens: u64,
     /// Trains each size on so many tokens a parameter, in place of `--tokens`.
     #[arg(long, conflicts_with = "tokens")]
     tokens_per_parameter: Option<f64>,
-    /// A setting of all trainings, `key=value`: `learning_rate` is tried out unless it is set.
-    #[arg(long = "set")]
-    settings: Vec<String>,
+    #[command(flatten)]
+    given: Given,
     /// Trainings at once; the threads are shared out among them.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
@@ -54,7 +53,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let mut found = match folders::found(&args.dataset, &args.settings) {
+    let mut found = match folders::found(&args.dataset, &args.given) {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
@@ -131,8 +130,15 @@ fn show(report: &ScaleReport, args: &Args) {
     if let (Some(check), Some(miss)) = (&report.check, report.miss) {
         println!("trained, it reached {:.3}: {:+.2} % from the prediction", check.point.loss, miss * 100.0);
     }
+    // Beside the figures, for whoever keeps them alone.
+    match report.doubts.len() {
+        0 => println!("nothing that was looked at speaks against the law"),
+        count => println!(
+            "{count} of the things that were looked at speak against the law (warnings above): its prediction is no ground to decide on"
+        ),
+    }
     println!(
-        "\nSettings of the larger model ({}):\n\n{}",
+        "\nSettings of the larger model ({}, for `gristmill train DATASET --with`):\n\n{}",
         args.out.join("larger.toml").display(),
         report.settings
     );

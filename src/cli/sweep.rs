@@ -1,7 +1,7 @@
 //! `gristmill sweep DATASET|RECIPE --grid KEY=A,B`: many trainings side by side, ranked by held-out bits per byte (or loss, where the objective
 //! has none).
 
-use super::folders;
+use super::folders::{self, Given};
 use super::output::emit_json;
 use super::progress::{Progress, Trials};
 use super::wrong;
@@ -25,9 +25,8 @@ pub(crate) struct Args {
     /// A setting with the values that are tried, `key=value,value`; every combination is a trial.
     #[arg(long, required = true)]
     grid: Vec<String>,
-    /// A setting of all trials, `key=value`, before those of the recipe.
-    #[arg(long = "set")]
-    settings: Vec<String>,
+    #[command(flatten)]
+    given: Given,
     /// Trains all trials briefly and the best ones longer, in rungs (successive halving).
     #[arg(long)]
     halving: bool,
@@ -49,7 +48,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let found = match folders::found(&args.dataset, &args.settings) {
+    let found = match folders::found(&args.dataset, &args.given) {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
@@ -67,6 +66,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Err(error) => return wrong::stopped(error),
     };
     let code = if report.best.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let lost = report.trials.iter().filter(|trial| trial.figure().is_none()).count();
+    if lost > 0 {
+        eprintln!(
+            "warning: {lost} of {} trials have no result; {} says why",
+            report.trials.len(),
+            args.out.join("trials.parquet").display()
+        );
+    }
     if args.json {
         return emit_json(&report, code);
     }
@@ -118,11 +125,10 @@ fn show(report: &SweepReport, args: &Args) {
         println!("… {} more in {}", report.trials.len() - SHOWN, args.out.join("trials.parquet").display());
     }
     match &report.best {
-        Some(best) => println!("\nThe best settings ({}):\n\n{best}", args.out.join("best.toml").display()),
+        Some(best) => println!(
+            "\nThe best settings ({}, for `gristmill train DATASET --with`):\n\n{best}",
+            args.out.join("best.toml").display()
+        ),
         None => println!("\nno trial has a result"),
-    }
-    let lost = report.trials.iter().filter(|trial| trial.figure().is_none()).count();
-    if lost > 0 {
-        eprintln!("warning: {lost} of {} trials have no result; the table says why", report.trials.len());
     }
 }

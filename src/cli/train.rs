@@ -1,13 +1,12 @@
 //! `gristmill train DATASET|RECIPE`.
 
 use super::curve::Watched;
-use super::folders::{self, MODEL, Pairs};
+use super::folders::{self, Given, MODEL, Pairs};
 use super::output::emit_json_line;
 use super::progress::Progress;
 use super::wrong::{self, Trouble};
-use model::TrainError;
 use model::device::{Place, Precision};
-use model::train::TrainReport;
+use model::train::{REPORT, TrainReport};
 use pipeline::inspect::layout::{one_line, thousands};
 use schemas::{FilePath, Settings};
 use std::io::IsTerminal;
@@ -27,9 +26,8 @@ pub(crate) struct Args {
     /// Folder of the model (default: `model` beside the dataset).
     #[arg(long)]
     out: Option<PathBuf>,
-    /// A setting, `key=value`, before those of the recipe.
-    #[arg(long = "set")]
-    settings: Vec<String>,
+    #[command(flatten)]
+    given: Given,
     /// Measure memory and speed of micro-batches first, and take the fastest that fits; a step keeps its sequences. The numbers are those of the
     /// training from then on, also where it goes on later.
     #[arg(long)]
@@ -108,10 +106,15 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// Dataset, folder of the model, and settings.
 fn prepared(args: &Args) -> Result<(PathBuf, PathBuf, Pairs), ExitCode> {
-    let found = folders::found(&args.dataset, &args.settings).map_err(Trouble::tell)?;
+    let found = folders::found(&args.dataset, &args.given).map_err(Trouble::tell)?;
     if args.dataset.is_dir() && matches!(args.progress, Progress::Auto) {
         if !found.recipe.is_empty() {
-            eprintln!("training with `[train]` of the recipe; `--set key=value` changes a key");
+            let of = args
+                .given
+                .with
+                .as_ref()
+                .map_or_else(|| "the recipe".to_owned(), |file| file.display().to_string());
+            eprintln!("training with `[train]` of {of}; `--set key=value` changes a key");
         } else if found.set.is_empty() {
             eprintln!(
                 "training with the defaults: no build has left a `[train]` beside this dataset; `--set key=value` changes a key"
@@ -185,11 +188,16 @@ impl Job<'_> {
                 show(&report, self.out);
                 ExitCode::SUCCESS
             }
-            Err(error @ TrainError::OtherRun { .. }) => wrong::misused(format!(
-                "{error}\n`--restart` takes that training away and begins anew; {}",
-                self.elsewhere
-            )),
-            Err(error) => wrong::stopped(error),
+            Err(error) => {
+                // One that has ended can be trained longer, but not in its place.
+                let further = match self.out.join(REPORT).is_file() {
+                    true => {
+                        format!(", where `init_from = \"{}\"` trains its model further", self.out.display())
+                    }
+                    false => String::new(),
+                };
+                wrong::of_another(error, &format!("{}{further}", self.elsewhere))
+            }
         }
     }
 }

@@ -81,6 +81,16 @@ pub(super) fn stopped(error: TrainError) -> ExitCode {
     Trouble::from(error).tell()
 }
 
+/// The same of a command that can take away what another training has left; `elsewhere` is the flag that leaves it alone, in words.
+pub(super) fn of_another(error: TrainError, elsewhere: &str) -> ExitCode {
+    match error {
+        TrainError::OtherRun { .. } => {
+            misused(format!("{error}\n`--restart` takes that training away and begins anew; {elsewhere}"))
+        }
+        error => stopped(error),
+    }
+}
+
 /// Refuses a path where there is nothing.
 ///
 /// # Errors

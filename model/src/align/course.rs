@@ -4,7 +4,7 @@
 //! checkpoints and metrics. A checkpoint holds what learns alone: for adapters a few per cent of the model.
 
 use super::adapter::{self, Lora};
-use super::{AlignReport, Common, Job};
+use super::{AlignReport, Common, Job, assert_elsewhere};
 use crate::architecture::{Source, Transformer};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::optimizer::Optimizer;
 use crate::parameter::Shared;
 use crate::progress::TrainEvent;
 use crate::schedule::Schedule;
-use crate::train::{Cause, REPORT, Stop};
+use crate::train::{Cause, REPORT, Stop, beside};
 use schemas::{Config as _, manifest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -122,23 +122,6 @@ pub(super) fn base(job: &Job<'_>, end: u32) -> Result<Transformer<f32>, TrainErr
     Ok(model)
 }
 
-/// Refuses to write over the model that a course begins with, or over one that it lies over as an adapter.
-///
-/// # Errors
-/// `out` is one of them.
-fn assert_elsewhere(base: &Path, out: &Path) -> Result<(), TrainError> {
-    let real = |folder: &Path| std::fs::canonicalize(folder).map_err(TrainError::io(folder));
-    let out = real(out)?;
-    for folder in adapter::chain(base)? {
-        if real(&folder)? == out {
-            let told =
-                "is the model to begin with, which would be written over; name another folder with `--out`";
-            return Err(TrainError::file(&folder)(told));
-        }
-    }
-    Ok(())
-}
-
 /// Hexadecimal blake3 of a file.
 pub(super) fn hash_of(path: &Path) -> Result<String, TrainError> {
     let mut hasher = blake3::Hasher::new();
@@ -182,6 +165,11 @@ impl<'a> Course<'a> {
         settings.insert("base".into(), adapter::hash(job.base)?);
         let tokenizer = hash_of(&job.base.join(manifest::TOKENIZER))?;
         let begin = State::of_rows(settings, subject.steps, subject.rows, subject.position, &tokenizer);
+        // What is refused leaves no folder behind.
+        std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
+        if job.restart {
+            beside::restart(job.out)?;
+        }
         let checkpoints = Checkpoints::open(job.out)?;
         let found = checkpoints.newest(&begin, |message| job.observer.event(TrainEvent::Note { message }))?;
         let learning = model.learning();

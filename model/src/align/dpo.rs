@@ -49,7 +49,6 @@ pub fn dpo(job: &Job<'_>, rows: &Rows<Pair>, settings: &Dpo) -> Result<AlignRepo
     let model = course::base(job, rows.end)?;
     check_some(&rows.name, rows.train.len())?;
     check_lengths(&model, &rows.name, rows.train.iter().chain(&rows.held_out).map(length))?;
-    std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
     let common = job.common;
     let longest = rows.train.iter().map(|pair| length(pair).1).max().unwrap_or(0);
     let subject = Subject {

@@ -68,7 +68,6 @@ pub fn grpo(
     rows.train.iter().chain(&rows.held_out).try_for_each(|task| judge.check(&rows.name, task))?;
     let longest = rows.train.iter().chain(&rows.held_out).map(|task| task.prompt.len()).max().unwrap_or(0);
     judge.check_model(job.base, (longest, settings.tokens_max, model.shape.context))?;
-    std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
     let common = job.common;
     let (tokenizer, vocab) = open_tokenizer(&job.base.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
     let rounds = common.steps_over(rows.train.len() as u64);

@@ -155,6 +155,8 @@ pub struct Job<'a> {
     pub common: &'a Common,
     /// Whether adapters are merged into the model that is written.
     pub merge: bool,
+    /// Whether what an alignment has left in `out` goes first.
+    pub restart: bool,
     /// `tokenizer_config.json` of the aligned model, with the layout of its chats.
     pub tokenizer_config: Option<&'a [u8]>,
     /// Name of that layout, where it is known.
@@ -245,13 +247,33 @@ pub fn limits(folder: &Path) -> Result<Limits, TrainError> {
     Ok(Limits { tokens_max: shape.context, vocab: shape.vocab, eos: shape.eos })
 }
 
+/// Refuses to write over the model that an alignment begins with, or over one that it lies over as an adapter.
+///
+/// # Errors
+/// `out` is one of them.
+pub fn assert_elsewhere(base: &Path, out: &Path) -> Result<(), TrainError> {
+    let real = |folder: &Path| std::fs::canonicalize(folder).map_err(TrainError::io(folder));
+    if !out.exists() {
+        return Ok(());
+    }
+    let out = real(out)?;
+    for folder in adapter::chain(base)? {
+        if real(&folder)? == out {
+            let told =
+                "is the model to begin with, which would be written over; name another folder with `--out`";
+            return Err(TrainError::misplaced(&folder, told));
+        }
+    }
+    Ok(())
+}
+
 /// Writes an adapter folder as a whole model.
 ///
 /// # Errors
 /// `adapter` is none, its base model is not there or another one, or `out` is not empty.
 pub fn merge(adapter: &Path, out: &Path) -> Result<(), TrainError> {
     if !adapter::is_adapter(adapter) {
-        return Err(TrainError::file(adapter)("holds no adapter that is not merged yet"));
+        return Err(TrainError::misplaced(adapter, "holds no adapter that is not merged yet"));
     }
     folder::assert_empty(out)?;
     let model = folder::load(adapter)?;

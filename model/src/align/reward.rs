@@ -118,7 +118,6 @@ pub fn reward(job: &Job<'_>, rows: &Rows<Pair>) -> Result<AlignReport, TrainErro
     // The last token is an input too: one place more.
     let lengths = rows.train.iter().chain(&rows.held_out).map(length);
     check_lengths(&model, &rows.name, lengths.map(|(line, tokens)| (line, tokens + 1)))?;
-    std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
     let head = with_head(&mut model)?;
     let common = job.common;
     let longest = rows.train.iter().map(|pair| length(pair).1).max().unwrap_or(0);

@@ -30,7 +30,7 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
     let path = dataset.join(manifest::FILE);
     let dataset = Dataset::open(dataset)?;
     let tokenizer = course::hash_of(&job.base.join(manifest::TOKENIZER))?;
-    let wrong = |message: String| TrainError::file(&path)(message);
+    let wrong = |message: String| TrainError::misplaced(&path, message);
     if dataset.tokens.tokenizer != tokenizer {
         let told = "the dataset was made with another tokenizer than the model's; give `tokenize.chat` the model's tokenizer.json";
         return Err(wrong(told.to_owned()));
@@ -45,8 +45,7 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
     }
     let chats = "a dataset of chats is built with `tokenize.chat` (`examples/chat.toml`)";
     let (all, mute) = (dataset.train.count(), without_answers(&dataset)?);
-    let refused =
-        |message: String| TrainError::Config { message: format!("{}: {message}; {chats}", path.display()) };
+    let refused = |message: String| TrainError::misplaced(&path, format!("{message}; {chats}"));
     let Some(mute) = mute else {
         return Err(refused(format!("it has no `{LOSS_MASK}` that tells answers from the rest")));
     };
@@ -70,7 +69,6 @@ pub fn sft(job: &Job<'_>, dataset: &Path) -> Result<AlignReport, TrainError> {
         steps: common.steps_over(answering),
         step_tokens: common.step_rows() * length,
     };
-    std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
     let course = Course::open(job, model, subject)?;
     let lesson = |course: &Course<'_>| -> Result<Box<dyn Lesson>, TrainError> {
         let stream = dataset.stream(course.state.position, Share::ALL)?;
@@ -87,7 +85,7 @@ fn without_answers(dataset: &Dataset) -> Result<Option<u64>, TrainError> {
         if chunk.iter().any(|row| row.mask.is_empty()) {
             return Ok(None);
         }
-        mute += chunk.iter().filter(|row| !row.mask.contains(&true)).count() as u64;
+        mute += chunk.iter().filter(|row| !row.is_learned()).count() as u64;
     }
     Ok(Some(mute))
 }
@@ -104,7 +102,7 @@ impl Answers<'_> {
         let mut rows = Vec::new();
         while (rows.len() as u64) < count {
             let more = self.stream.take(count - rows.len() as u64)?;
-            rows.extend(more.into_iter().filter(|row| row.mask.contains(&true)));
+            rows.extend(more.into_iter().filter(Row::is_learned));
         }
         Ok(rows)
     }

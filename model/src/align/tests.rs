@@ -247,7 +247,7 @@ fn base(folder: &Path) {
 
 /// A course from a model, as it is without flags.
 fn course<'a>(base: &'a Path, out: &'a Path, common: &'a Common, observer: &'a dyn TrainObserver) -> Job<'a> {
-    Job { base, out, common, merge: false, tokenizer_config: None, template: None, observer }
+    Job { base, out, common, merge: false, restart: false, tokenizer_config: None, template: None, observer }
 }
 
 /// Prompts of two tokens; the better answer is the same everywhere, and so is the worse one.
@@ -314,6 +314,10 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
     let straight = out("straight");
     let told = way(&Job { merge, ..course(&base, &straight, &other, &Silent) }).unwrap_err().to_string();
     assert!(told.contains("`learning_rate`"), "{told}");
+    // Begun anew it is the other one, and the first again.
+    let anew =
+        |common| way(&Job { merge, restart: true, ..course(&base, &straight, common, &Silent) }).unwrap();
+    assert!(anew(&other).settings["learning_rate"] == "0.5" && anew(common) == report);
     report
 }
 

@@ -24,7 +24,7 @@ use crate::folder;
 use crate::memory::Room;
 use crate::metrics::tables;
 use crate::presets;
-use crate::sweep::{Named, SweepEvent, SweepObserver, TrialReport, at_once, side_by_side, toml};
+use crate::sweep::{Asked, Named, SweepEvent, SweepObserver, TrialReport, at_once, side_by_side, toml};
 use crate::train::{self, TrainReport};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use ladder::Rung;
@@ -41,8 +41,12 @@ const DECIDED: [&str; 8] =
 const SPAN: f64 = 16.0;
 /// Part of the tokens that the search for the learning rate trains on.
 const RATE_PART: u64 = 2;
+/// File of the report.
+const FILE: &str = "scale.json";
 /// A training has as many steps at least.
 const STEPS_MIN: u64 = 20;
+/// A sixteenth of less is smaller than the smallest shape.
+const LARGEST_MIN: u64 = 50_000;
 /// Sizes without which a law cannot be fitted.
 const SIZES_MIN: usize = 4;
 /// More sizes tell no more.
@@ -58,7 +62,7 @@ pub struct Scale {
     /// Parameters of its largest model, without embedding and head.
     pub largest: u64,
     /// How many times larger the model is that is asked for.
-    pub factor: u64,
+    pub factor: f64,
     /// Tokens that the larger model would be trained on; 0 for all training tokens once.
     pub tokens: u64,
     /// Tokens of each training by its parameters, in place of `tokens`.
@@ -91,6 +95,8 @@ pub struct Run {
 /// What a ladder came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScaleReport {
+    /// What was asked.
+    pub asked: Asked,
     /// The trainings that the law is fitted to.
     pub runs: Vec<Run>,
     /// Learning rate of a size: factor · (parameters ÷ 10⁶)^−exponent, in this order.
@@ -152,13 +158,15 @@ impl Scale {
                 "a law of held-out loss needs held-out sequences; build the dataset with `validation`".into(),
             );
         }
+        let asked = self.asked(&opened);
+        asked.check(out, FILE, observer)?;
         let step_tokens = base.batch_sequences * base.accumulate * opened.tokens.sequence_length;
         let stage = std::cell::Cell::new(0);
         let bench = Bench { dataset, opened, out, jobs: self.jobs, observer, step_tokens, stage };
         let mut ladder = self.ladder(&base, &bench)?;
         let base = self.parametrised(base, &mut ladder);
-        let larger = ladder.last().expect("a ladder has sizes").parameters * self.factor;
-        let larger = ladder::rung(&base, &bench.opened.tokens, larger)?;
+        let larger = ladder.last().expect("a ladder has sizes").parameters as f64 * self.factor;
+        let larger = ladder::rung(&base, &bench.opened.tokens, larger as u64)?;
         observer.event(SweepEvent::Note { message: &self.announcement(&ladder, &larger, &bench) });
         let rate = match self.is_set("learning_rate") {
             true => rate::Rule::of_all(base.learning_rate),
@@ -177,6 +185,7 @@ impl Scale {
         let check = if self.check { bench.train(vec![planned])?.pop() } else { None };
         let last = runs.last().expect("a ladder has trainings");
         let mut report = ScaleReport {
+            asked,
             doubts: Vec::new(),
             learning_rate: [rate.factor, rate.exponent],
             law,
@@ -190,6 +199,20 @@ impl Scale {
         report.doubts = doubts::doubts(&report);
         report.write(out)?;
         Ok(report)
+    }
+
+    /// What is asked of a dataset.
+    fn asked(&self, dataset: &Dataset) -> Asked {
+        let Self { sizes, largest, factor, tokens, tokens_per_parameter, .. } = self;
+        let mut tried = vec![
+            ("sizes", sizes.to_string()),
+            ("largest", largest.to_string()),
+            ("factor", factor.to_string()),
+            ("tokens", tokens.to_string()),
+        ];
+        tried.extend(tokens_per_parameter.map(|each| ("tokens_per_parameter", each.to_string())));
+        let tried = tried.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Asked::new(&self.base, &dataset.manifest_hash, tried)
     }
 
     /// Whether a setting was given.
@@ -218,8 +241,17 @@ impl Scale {
         if let Some((key, _)) = self.base.iter().find(|(key, _)| DECIDED.contains(&key.as_str())) {
             return wrong(format!("the ladder decides on `{key}`; take it out"));
         }
-        if !(SIZES_MIN as u64..=SIZES_MAX).contains(&self.sizes) || self.factor == 0 {
-            return wrong(format!("a law needs {SIZES_MIN} to {SIZES_MAX} sizes, and a factor"));
+        if !(SIZES_MIN as u64..=SIZES_MAX).contains(&self.sizes) {
+            return wrong(format!(
+                "`sizes` is {}; a law is fitted to {SIZES_MIN} to {SIZES_MAX}",
+                self.sizes
+            ));
+        }
+        if !(self.factor.is_finite() && self.factor >= 1.0) {
+            return wrong(format!(
+                "`factor` is {}; the model that is asked for is as large as the largest size, or larger",
+                self.factor
+            ));
         }
         let config = presets::read(&Settings::new(self.base.clone()));
         let config = config.map_err(|errors| TrainError::settings(&errors))?;
@@ -230,6 +262,13 @@ impl Scale {
     fn ladder(&self, base: &Config, bench: &Bench<'_>) -> Result<Vec<Rung>, TrainError> {
         let part = |below: u64| SPAN.powf(-(below as f64) / (self.sizes - 1) as f64);
         let wanted = (0..self.sizes).rev().map(|below| (self.largest as f64 * part(below)) as u64);
+        if self.largest < LARGEST_MIN {
+            return wrong(format!(
+                "`largest` is {}; the sizes below it go down to a sixteenth, and no model here is so small: ask for {} at least",
+                thousands(self.largest),
+                thousands(LARGEST_MIN)
+            ));
+        }
         let rungs = wanted.map(|wanted| ladder::rung(base, &bench.opened.tokens, wanted));
         let mut rungs = rungs.collect::<Result<Vec<_>, _>>()?;
         rungs.sort_by_key(|rung| rung.parameters);
@@ -268,16 +307,23 @@ impl Scale {
             thousands(most / bench.step_tokens),
         );
         if !self.is_set("learning_rate") {
-            told += ", after shorter trainings that find the learning rate";
+            let tried = rate::trainings();
+            told += &format!(
+                ", after {} to {} shorter trainings that find the learning rate",
+                tried.start(),
+                tried.end()
+            );
         }
-        let mut longest = most;
-        if self.check {
-            longest = self.tokens(larger.parameters, bench);
-            told += &format!("; then the model of {} parameters", thousands(larger.parameters));
-            if longest != most {
-                told += &format!(" on {}", thousands(longest));
-            }
+        told += &match self.check {
+            true => "; then the larger model, of ".to_owned(),
+            false => "\nthe law is asked for a model of ".to_owned(),
+        };
+        let asked = self.tokens(larger.parameters, bench);
+        told += &format!("{} parameters", thousands(larger.parameters));
+        if asked != most {
+            told += &format!(" on {} tokens", thousands(asked));
         }
+        let longest = if self.check { asked.max(most) } else { most };
         let own = bench.opened.tokens.train;
         if longest > own {
             let passes = longest as f64 / own as f64;
@@ -373,10 +419,22 @@ impl Bench<'_> {
 }
 
 impl ScaleReport {
+    /// `larger.toml`: what is predicted, what speaks against it, and the settings.
+    fn larger(&self) -> String {
+        let Prediction { parameters, tokens, loss, interval: [low, high], .. } = self.prediction;
+        let (parameters, tokens) = (thousands(parameters as u64), thousands(tokens as u64));
+        let doubts: String = self.doubts.iter().map(|doubt| format!("# in doubt: {doubt}\n")).collect();
+        format!(
+            "# A model of {parameters} parameters without embedding and head, on {tokens} tokens: held-out loss {loss:.3} predicted, {low:.3} to {high:.3} \
+             in 9 of 10 draws.\n{doubts}# Trained by `gristmill train DATASET --with` this file.\n{}",
+            self.settings
+        )
+    }
+
     fn write(&self, out: &Path) -> Result<(), TrainError> {
-        folder::replace(&out.join("scale.json"), &folder::json_bytes(self))?;
+        folder::replace(&out.join(FILE), &folder::json_bytes(self))?;
         folder::replace(&out.join("scale.svg"), plot::svg(self).as_bytes())?;
-        folder::replace(&out.join("larger.toml"), self.settings.as_bytes())?;
+        folder::replace(&out.join("larger.toml"), self.larger().as_bytes())?;
         let runs = || self.runs.iter().chain(&self.check);
         let numbers = |of: fn(&Run) -> u64| -> ArrayRef {
             Arc::new(runs().map(|run| of(run).cast_signed()).collect::<Int64Array>())

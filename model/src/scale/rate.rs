@@ -41,6 +41,11 @@ impl Rule {
     }
 }
 
+/// How many trainings a search takes, at least and at most.
+pub(super) const fn trainings() -> std::ops::RangeInclusive<usize> {
+    2 * RATES.len()..=2 * (RATES.len() + MORE_MAX as usize)
+}
+
 /// Tries rates on the smallest and the middle size. A rate at which a training stops, its loss no number or leaping, is as bad as can be.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
         base: batch.to_vec(),
         sizes: 4,
         largest: 80_000,
-        factor: 2,
+        factor: 2.0,
         tokens: 16 * 40,
         tokens_per_parameter: None,
         jobs: 2,

@@ -11,9 +11,11 @@
 //! A trial of a later rung is trained anew: a schedule that ends tells more than one that was cut, and costs one part in η more. Rungs wait for
 //! all their trials (arXiv 1810.05934 does not), because what is kept must not depend on which trial was fast.
 
+mod asked;
 mod pool;
 mod report;
 
+pub use asked::Asked;
 pub use report::{SweepReport, TrialReport};
 
 use crate::config::Config;
@@ -129,11 +131,21 @@ impl Sweep {
                 "a sweep compares held-out loss, and the dataset has no held-out sequences; build it with `validation`",
             );
         }
+        let asked = self.asked(&opened);
+        asked.check(out, report::FILE, observer)?;
         self.tell_unsound(&trials, &opened, observer)?;
         let steps = self.config(&[])?.steps;
         let mut reports = Vec::new();
         let mut left = trials;
-        for (rung, steps) in self.rungs(left.len(), steps).into_iter().enumerate() {
+        let rungs = self.rungs(left.len(), steps);
+        if self.halving.is_some() && rungs.len() == 1 {
+            let message = format!(
+                "halving: {} trials of {steps} steps leave no shorter rung, of {RUNG_STEPS_MIN} steps at least; all are trained to their end",
+                left.len()
+            );
+            observer.event(SweepEvent::Note { message: &message });
+        }
+        for (rung, steps) in rungs.into_iter().enumerate() {
             let rung = rung as u64;
             observer.event(SweepEvent::Rung { rung, trials: left.len(), steps: steps.unwrap_or(0) });
             let mut ended = self.rung((rung, steps), &left, (dataset, out), observer);
@@ -154,9 +166,17 @@ impl Sweep {
         let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
         let best = reports.first().filter(|report| report.figure().is_some());
         let best = best.map(|report| self.config(&report.values)).transpose()?;
-        let report = SweepReport::new(reports, best.as_ref(), &swept);
+        let report = SweepReport::new(asked, reports, best.as_ref(), &swept);
         report.write(out)?;
         Ok(report)
+    }
+
+    /// What is asked of a dataset.
+    fn asked(&self, dataset: &Dataset) -> Asked {
+        let values = |axis: &Axis| axis.values.iter().map(shown).collect::<Vec<_>>().join(",");
+        let axes = self.axes.iter().map(|axis| (axis.key.clone(), values(axis)));
+        let halving = self.halving.map(|eta| ("halving".to_owned(), eta.to_string()));
+        Asked::new(&self.base, &dataset.manifest_hash, axes.chain(halving).collect())
     }
 
     /// Steps of each rung; `None` where the settings decide.

@@ -1,6 +1,6 @@
 //! What a sweep came to: every trial, the best first, as JSON and Parquet, and the best settings as TOML.
 
-use super::{relative, shown};
+use super::{Asked, relative, shown};
 use crate::config::Config;
 use crate::error::TrainError;
 use crate::folder;
@@ -13,6 +13,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// File of the report.
+pub(super) const FILE: &str = "sweep.json";
 
 /// What a trial came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,6 +88,8 @@ impl TrialReport {
 /// What a sweep came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SweepReport {
+    /// What was asked.
+    pub asked: Asked,
     /// Every trial, the last rung first, in it the best first.
     pub trials: Vec<TrialReport>,
     /// `[train]` of the best trial; absent where none has a result.
@@ -93,8 +98,8 @@ pub struct SweepReport {
 
 impl SweepReport {
     /// `swept` are the keys of the grid, which stand in the best settings even where a default won.
-    pub(super) fn new(trials: Vec<TrialReport>, best: Option<&Config>, swept: &[&str]) -> Self {
-        Self { trials, best: best.map(|best| toml(best, swept)) }
+    pub(super) fn new(asked: Asked, trials: Vec<TrialReport>, best: Option<&Config>, swept: &[&str]) -> Self {
+        Self { asked, trials, best: best.map(|best| toml(best, swept)) }
     }
 
     /// Writes it below `out`.
@@ -102,7 +107,7 @@ impl SweepReport {
         std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
         let mut told = self.clone();
         told.trials.iter_mut().for_each(|trial| trial.folder = relative(&trial.folder, out));
-        folder::replace(&out.join("sweep.json"), &folder::json_bytes(&told))?;
+        folder::replace(&out.join(FILE), &folder::json_bytes(&told))?;
         tables::write(&out.join("trials.parquet"), &told.table()?)?;
         let path = out.join("best.toml");
         match &self.best {

@@ -67,6 +67,33 @@ fn a_grid_ranks_its_trials_and_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_folder_is_not_given_other_trials_without_a_word() {
+    let folder = Folder::new("sweep-used");
+    dataset(&folder.0.join("dataset"));
+    let run = |sweep: &Sweep, told: &Steps| {
+        sweep.run(&folder.0.join("dataset"), &folder.0.join("out"), told).map(|report| report.trials.len())
+    };
+    let mut one = sweep(&[("seed", &[Value::Integer(1)])], None, 1);
+    let mut told = || {
+        let steps = Steps::default();
+        let trials = run(&one, &steps).map_err(|error| error.to_string());
+        one.axes[0].values.push(Value::Integer(2));
+        (trials, steps.1.into_inner().unwrap().join("\n"))
+    };
+    assert_eq!(told(), (Ok(1), String::new()));
+    let (trials, notes) = told();
+    assert!(trials == Ok(2) && notes.contains("`seed` was 1, is 1,2"), "{notes}");
+    // What makes no other training of a trial may change, other settings may not.
+    let mut other = sweep(&[("seed", &[Value::Integer(1)])], None, 1);
+    other.base.push(("memory_mib".to_owned(), Value::Integer(4096)));
+    assert_eq!(run(&other, &Steps::default()).unwrap(), 1);
+    other.base.push(("width".to_owned(), Value::Integer(32)));
+    other.base.retain(|(key, value)| key != "width" || *value == Value::Integer(32));
+    let error = run(&other, &Steps::default()).unwrap_err().to_string();
+    assert!(error.contains("`width` was 16, is 32") && error.contains("`--out`"), "{error}");
+}
+
+#[test]
 fn trials_that_cannot_be_trained_are_told_first() {
     let folder = Folder::new("sweep-unsound");
     dataset(&folder.0.join("dataset"));
@@ -95,6 +122,12 @@ fn halving_trains_the_best_longer() {
     assert_eq!(rungs, [[(1, Some(40)); 2].as_slice(), &[(0, Some(20)); 4]].concat());
     let kept: Vec<&String> = report.trials[2..4].iter().map(|trial| &trial.name).collect();
     assert!(report.trials[..2].iter().all(|trial| kept.contains(&&trial.name)), "{report:#?}");
+    // Where there is no shorter rung, it is told.
+    let told = Steps::default();
+    let two = sweep(&[("learning_rate", &rates[..2])], Some(3), 1);
+    two.run(&folder.0.join("dataset"), &folder.0.join("two"), &told).unwrap();
+    let notes = told.1.into_inner().unwrap().join("\n");
+    assert!(notes.contains("2 trials of 40 steps leave no shorter rung"), "{notes}");
 }
 
 /// What is predicted from both sides gives a text no probability: no bits per byte, and trials are ranked by loss.

@@ -1,5 +1,6 @@
 //! What a model folder holds of its training besides the model: where its dataset lies, and what must go before another training.
 
+use crate::align::adapter;
 use crate::checkpoint::{self, Held};
 use crate::error::TrainError;
 use crate::export::card::evaluations;
@@ -14,14 +15,16 @@ use std::path::{Component, Path, PathBuf};
 /// File of the path of the dataset from the model folder. It lies among the checkpoints: a model that is handed on does not tell it.
 const DATASET: &str = "dataset.path";
 
-/// Files that a training writes beside its checkpoints.
-const FILES: [&str; 8] = [
+/// Files that a training or an alignment writes beside its checkpoints.
+const FILES: [&str; 10] = [
     REPORT,
     metrics::FILE,
     metrics::STEPS,
     metrics::EVALUATIONS,
     folder::CONFIG,
     folder::TENSORS,
+    adapter::ADAPTER,
+    adapter::ADAPTER_CONFIG,
     manifest::TOKENIZER,
     manifest::TOKENIZER_CONFIG,
 ];
@@ -60,7 +63,7 @@ fn is_of(model: &Path, dataset: &Path) -> bool {
 ///
 /// # Errors
 /// What the system refuses, or another training at work there.
-pub(super) fn restart(out: &Path) -> Result<(), TrainError> {
+pub(crate) fn restart(out: &Path) -> Result<(), TrainError> {
     if !out.is_dir() {
         return Ok(());
     }

@@ -47,18 +47,25 @@ pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
     Ok(Some(hasher.finalize().to_hex().to_string()))
 }
 
-/// Refuses a beginning that cannot be: a model to go on from that is damaged, does not fit, or lies in `out`, which is emptied.
+/// Refuses a beginning that cannot be, before anything is written: settings that fit no model, and a model to go on from that is not there, is
+/// damaged, does not fit, or lies in `out`, which is for the new one.
 pub(super) fn check(dataset: &Dataset, out: &Path, config: &Config) -> Result<(), TrainError> {
+    let shape = shape(config, dataset)?;
     let from = &config.init_from.0;
     if config.init_from.is_empty() {
         return Ok(());
     }
-    if from.canonicalize().ok().is_some_and(|from| Some(from) == out.canonicalize().ok()) {
-        let message =
-            "`init_from` is the folder that is emptied for a new training; write to another one".into();
-        return Err(TrainError::Config { message });
+    let refused =
+        |told: &str| Err(TrainError::Config { message: format!("`init_from`: {}: {told}", from.display()) });
+    match (from.exists(), from.join(folder::CONFIG).is_file()) {
+        (false, _) => return refused("there is no such folder"),
+        (_, false) => return refused("holds no trained model"),
+        _ => {}
     }
-    tensors(from, &shape(config, dataset)?, dataset).map(drop)
+    if from.canonicalize().ok().is_some_and(|from| Some(from) == out.canonicalize().ok()) {
+        return refused("is the folder of the new training; write to another one");
+    }
+    tensors(from, &shape, dataset).map(drop)
 }
 
 /// The tensors of the model in `folder`, which must have the shape that the settings say and the tokenizer of the dataset.

@@ -3,7 +3,7 @@
 //! The output folder holds `checkpoints/`, `metrics.jsonl` and, at the end, the same as Parquet and the model: `config.json`,
 //! `model.safetensors`, `tokenizer.json` and `training.json`, which is written last: a folder without it is an unfinished training.
 
-mod beside;
+pub(crate) mod beside;
 mod clock;
 mod initial;
 mod report;
@@ -16,7 +16,7 @@ pub use stop::{Cause, Stop};
 
 use crate::architecture::{Source, Transformer};
 use crate::batch::Batch;
-use crate::checkpoint::{Checkpoint, Checkpoints, State};
+use crate::checkpoint::{self, Checkpoint, Checkpoints, State};
 use crate::config::Config;
 use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Engine, Place};
@@ -101,10 +101,12 @@ fn run_in(
     // Before a row is read: one of another tokenizer would be told as a damaged shard.
     let bytes = Bytes::of_dataset(&dataset)?;
     device::check(how.place, &dataset, config, room)?;
+    // What there is goes, and a folder is made, when it is known that the training can begin.
+    if how.restart || !checkpoint::folder(out).is_dir() {
+        initial::check(&dataset, out, config)?;
+    }
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     if how.restart {
-        // What there is goes when it is known that another training can begin.
-        initial::check(&dataset, out, config)?;
         beside::restart(out)?;
     }
     let mut training = Training::open((&dataset, bytes), out, config, how.place, observer)?;

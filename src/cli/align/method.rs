@@ -27,6 +27,9 @@ pub(super) struct Flags {
     /// Writes a whole model in place of adapters (with `--set lora_rank=…`).
     #[arg(long)]
     pub(super) merge: bool,
+    /// Takes away the alignment that is there, with its checkpoints, and begins at the first step.
+    #[arg(long)]
+    pub(super) restart: bool,
     /// How progress is told.
     #[arg(long, value_enum, default_value_t)]
     pub(super) progress: Progress,
@@ -162,6 +165,7 @@ pub(super) fn work(
         out: &flags.out,
         common,
         merge: flags.merge,
+        restart: flags.restart,
         tokenizer_config,
         template,
         observer,
@@ -180,7 +184,7 @@ pub(super) fn work(
             show(&report, &flags.out);
             ExitCode::SUCCESS
         }
-        Err(error) => wrong::stopped(error),
+        Err(error) => wrong::of_another(error, "`--out` names another folder"),
     }
 }
 

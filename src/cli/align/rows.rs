@@ -95,7 +95,7 @@ fn field<'a>(line: &'a Line, name: &str) -> Result<&'a Value, String> {
 }
 
 /// Why `tokenize.chat` drops a chat, in words.
-fn words(reason: &str) -> String {
+pub(super) fn words(reason: &str) -> String {
     match reason {
         "empty" => "an answer is empty".to_owned(),
         "bad_chat" => "a message has no role, or no text for content".to_owned(),

@@ -2,11 +2,12 @@
 
 use super::chats::Chats;
 use super::method::{Flags, common, work};
+use super::rows::words;
 use crate::cli::build::Works;
 use crate::cli::folders;
 use crate::cli::wrong::{self, Trouble};
 use crate::cli::{environment, funnel};
-use model::align::limits;
+use model::align::{assert_elsewhere, limits};
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{Report, Workdir};
 use pipeline::recipe::Recipe;
@@ -48,6 +49,8 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     };
     let found = folders::model(&args.model).and_then(|folder| {
         folders::assert_for_model(&args.flags.out)?;
+        // Before a dataset of chats is built there.
+        assert_elsewhere(&folder, &args.flags.out)?;
         let dataset =
             if args.data.is_dir() { folders::dataset(&args.data)? } else { build(args, &folder, kinds)? };
         let limits = limits(&folder)?;
@@ -107,13 +110,16 @@ fn tell_dropped(report: &Report, workdir: &Path) {
     for node in report.nodes.iter().filter(|node| node.counts.rows_in > node.counts.kept) {
         if node.kind == "tokenize.chat" || node.kind == "source.jsonl" {
             eprintln!(
-                "{}: {} of {} chats are left out ({}); `gristmill inspect {}/dataset/dropped` shows them",
+                "{}: {} of {} chats are left out ({}); `gristmill inspect {}/dataset/dropped` shows them, each with the byte of the file that it begins at",
                 node.name,
                 node.counts.rows_in - node.counts.kept,
                 node.counts.rows_in,
                 funnel::reasons(node),
                 workdir.display()
             );
+            if node.kind == "tokenize.chat" {
+                node.counts.dropped.keys().for_each(|reason| eprintln!("  {reason}: {}", words(reason)));
+            }
         }
     }
 }

@@ -7,11 +7,29 @@ use schemas::Event;
 use std::time::{Duration, Instant};
 
 /// Least time between two lines about how far the work is; what ends sooner is told by what it came to alone.
-pub(super) const EVERY: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_secs(15);
+
+/// When the last line was told.
+pub(super) struct Told(Instant);
+
+impl Told {
+    pub(super) const fn at(now: Instant) -> Self {
+        Self(now)
+    }
+
+    /// Whether another line is due, which is then told.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now.duration_since(self.0) >= EVERY;
+        if is_due {
+            self.0 = now;
+        }
+        is_due
+    }
+}
 
 /// What has been told, and how far the work is.
 pub(crate) struct Lines {
-    told: Instant,
+    told: Told,
     phase: String,
     units: u64,
     total: u64,
@@ -22,7 +40,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Nothing is told before a while.
     pub(super) fn new(now: Instant) -> Self {
-        Self { told: now, phase: String::new(), units: 0, total: 0, rows: 0, dropped: 0 }
+        Self { told: Told::at(now), phase: String::new(), units: 0, total: 0, rows: 0, dropped: 0 }
     }
 
     /// The line about an event of a build that is due now.
@@ -40,7 +58,7 @@ impl Lines {
                 self.dropped += dropped;
             }
         }
-        self.is_due(now).then(|| {
+        self.told.is_due(now).then(|| {
             let of = if self.total == 0 { String::new() } else { format!(" of {}", thousands(self.total)) };
             let (units, rows, dropped) =
                 (thousands(self.units), thousands(self.rows), thousands(self.dropped));
@@ -53,25 +71,37 @@ impl Lines {
         match event {
             TrainEvent::Note { message } => Some(message.to_owned()),
             TrainEvent::Step { step, steps, loss, tokens_per_s, seconds_left, .. } => {
-                self.is_due(now).then(|| {
+                self.told.is_due(now).then(|| {
                     let (rate, left) = (thousands(tokens_per_s as u64), duration(seconds_left));
                     let (step, steps) = (thousands(step), thousands(steps));
                     format!("step {step} of {steps}: loss {loss:.3}, {rate} tokens/s, {left} left")
                 })
             }
-            TrainEvent::Evaluating { sequences, total, .. } => self
-                .is_due(now)
-                .then(|| format!("held out: {} of {} sequences", thousands(sequences), thousands(total))),
+            TrainEvent::Started { parameters, step, steps, step_tokens } if step < steps => {
+                let (parameters, tokens) = (thousands(parameters), thousands(step_tokens));
+                Some(format!(
+                    "{parameters} parameters learn in {} steps of {tokens} tokens",
+                    thousands(steps)
+                ))
+            }
+            TrainEvent::Evaluating { step, sequences, total } => self.told.is_due(now).then(|| {
+                let (done, all) = (thousands(sequences), thousands(total));
+                format!("step {}: measured on {done} of {all} held-out sequences", thousands(step))
+            }),
+            TrainEvent::Evaluated { step, loss, bits_per_byte, .. } => {
+                let bits = bits_per_byte.map(|bits| format!(", {bits:.3} bits per byte")).unwrap_or_default();
+                Some(format!("step {}: held-out loss {loss:.3}{bits}", thousands(step)))
+            }
+            TrainEvent::Measured { step, found } => {
+                let found: Vec<String> =
+                    found.iter().map(|(name, number)| format!("{name} {number:.3}")).collect();
+                Some(format!("step {}: held out: {}", thousands(step), found.join(", ")))
+            }
+            TrainEvent::Checkpointed { path, .. } => {
+                self.told.is_due(now).then(|| format!("checkpoint {}", path.display()))
+            }
             _ => None,
         }
-    }
-
-    fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = now.duration_since(self.told) >= EVERY;
-        if is_due {
-            self.told = now;
-        }
-        is_due
     }
 }
 
@@ -98,6 +128,12 @@ mod tests {
         assert_eq!(told.len(), 2);
         let last = told.pop().unwrap();
         assert!(last.starts_with("step 30 of 2,000: loss 3.250, 4,100 tokens/s, "), "{last}");
+        let held_out =
+            TrainEvent::Evaluated { step: 1000, loss: 3.25, bits_per_byte: Some(1.5), sources: &[] };
+        assert_eq!(
+            lines.of_training(held_out, begun).as_deref(),
+            Some("step 1,000: held-out loss 3.250, 1.500 bits per byte")
+        );
         assert_eq!(
             lines.of_training(TrainEvent::Note { message: "at once" }, begun).as_deref(),
             Some("at once")

@@ -1,7 +1,7 @@
 //! Trainings side by side: on a terminal how many have ended and a line for each that is under way, in a log a line for each that has ended and
 //! every now and then for one under way.
 
-use super::lines::EVERY;
+use super::lines::Told;
 use super::{Pace, Progress, tell, train_json};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::TrainEvent;
@@ -27,7 +27,7 @@ pub(crate) enum Trials {
 pub(crate) struct Count {
     ended: usize,
     of: usize,
-    told: Instant,
+    told: Told,
 }
 
 #[derive(Default)]
@@ -43,7 +43,9 @@ impl Trials {
         match progress {
             Progress::Json => Self::Json(Pace::default()),
             Progress::Auto if std::io::stderr().is_terminal() => Self::Bars(Box::default()),
-            Progress::Auto => Self::Lines(Mutex::new(Count { ended: 0, of: 0, told: Instant::now() })),
+            Progress::Auto => {
+                Self::Lines(Mutex::new(Count { ended: 0, of: 0, told: Told::at(Instant::now()) }))
+            }
             Progress::None => Self::Silent,
         }
     }
@@ -99,6 +101,7 @@ impl Bars {
                     bar.inc(1);
                 }
                 if let Some(error) = &report.error {
+                    let error = error.lines().next().unwrap_or_default();
                     drop(self.all.println(format!("{}: {error}", report.name)));
                 }
             }
@@ -126,20 +129,13 @@ impl SweepObserver for Trials {
 impl Count {
     /// The line about an event that a log keeps.
     fn line(&mut self, event: SweepEvent<'_>, now: Instant) -> Option<String> {
-        let line = self.due(event, now)?;
-        self.told = now;
-        Some(line)
-    }
-
-    fn due(&mut self, event: SweepEvent<'_>, now: Instant) -> Option<String> {
         match event {
             SweepEvent::Rung { trials, .. } => {
                 (self.ended, self.of) = (0, trials);
                 None
             }
             SweepEvent::Trial { name, event: TrainEvent::Step { step, steps, loss, .. } } => {
-                let is_due = now.duration_since(self.told) >= EVERY;
-                is_due.then(|| format!("{name}: step {step} of {steps}, loss {loss:.3}"))
+                self.told.is_due(now).then(|| format!("{name}: step {step} of {steps}, loss {loss:.3}"))
             }
             SweepEvent::Note { message } => Some(message.to_owned()),
             SweepEvent::Trial { name, event: TrainEvent::Note { message } } => {
@@ -149,7 +145,8 @@ impl Count {
             SweepEvent::Ended { report } => {
                 self.ended += 1;
                 let came_to = match (&report.error, report.validation_loss) {
-                    (Some(error), _) => error.clone(),
+                    // The whole of it stands in the table.
+                    (Some(error), _) => error.lines().next().unwrap_or_default().to_owned(),
                     (None, Some(held)) => format!("held-out loss {held:.4}"),
                     (None, None) => "no held-out loss".to_owned(),
                 };
@@ -172,5 +169,37 @@ fn json(event: SweepEvent<'_>) -> serde_json::Value {
         }
         SweepEvent::Note { message } => json!({ "event": "note", "message": message }),
         SweepEvent::Ended { report } => json!({ "event": "ended", "trial": report.name, "report": report }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_under_way_is_told_every_now_and_then() {
+        let begun = Instant::now();
+        let mut count = Count { ended: 0, of: 0, told: Told::at(begun) };
+        assert_eq!(count.line(SweepEvent::Rung { rung: 0, trials: 2, steps: 40 }, begun), None);
+        let step = |step| {
+            let (loss, learning_rate, gradient_norm) = (3.25, 0.0, 0.0);
+            let event = TrainEvent::Step {
+                step,
+                steps: 40,
+                loss,
+                learning_rate,
+                gradient_norm,
+                tokens_per_s: 1.0,
+                seconds_left: 1.0,
+            };
+            SweepEvent::Trial { name: "seed=1", event }
+        };
+        let told = (1..=40).filter_map(|at| count.line(step(at), begun + Duration::from_secs(at)));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [15, 30].map(|at| format!("seed=1: step {at} of 40, loss 3.250"))
+        );
+        let note = SweepEvent::Note { message: "at once" };
+        assert_eq!(count.line(note, begun).as_deref(), Some("at once"));
     }
 }
