@@ -568,7 +568,7 @@ fn a_vocabulary_that_came_out_smaller_is_told() {
 fn every_command_that_trains_tells_wrong_use_from_failure() {
     let folder = trained("wrong-use");
     folder.write("best.toml", "# of a sweep\n[train]\nheads = 5\n");
-    folder.write("settings.txt", "heads = 5\n");
+    folder.write("settings.txt", "name = \"x\"\n");
     // Settings that do not fit together, to what is there, or that no key has: wrong use in every command that trains.
     let sweep = |grid: &'static str, more: &[&'static str]| {
         [&["sweep", "work", "--grid", grid, "--out", "sweep", "--progress", "none"], more].concat()
@@ -584,7 +584,7 @@ fn every_command_that_trains_tells_wrong_use_from_failure() {
         ("no such folder", vec!["train", "work", "--out", "odd", "--set", "init_from=nowhere"]),
         ("no trained model", vec!["train", "work", "--out", "odd", "--set", "init_from=input"]),
         ("no `[train]`", vec!["train", "work", "--out", "odd", "--with", "settings.txt"]),
-        ("holds `[train]` alone", vec!["train", "best.toml", "--out", "odd"]),
+        ("names no documents", vec!["train", "best.toml", "--out", "odd"]),
         ("does not divide", vec!["train", "work", "--out", "odd", "--with", "best.toml"]),
         ("ask for 50,000", vec!["scale", "work", "--out", "odd", "--largest", "10"]),
         ("`factor` is 0.5", vec!["scale", "work", "--out", "odd", "--factor", "0.5"]),

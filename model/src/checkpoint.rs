@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::folder::{self, Named};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -112,13 +112,7 @@ impl State {
 
     /// In what another training differs. Keys that change no number of the training may.
     fn differences(&self, other: &Self) -> Vec<String> {
-        let mut found: Vec<String> = (self.settings.iter())
-            .filter(|(key, value)| !is_free(key) && other.settings.get(*key) != Some(value))
-            .map(|(key, value)| {
-                let then = other.settings.get(key).map_or("absent", String::as_str);
-                format!("`{key}` was {then}, is {value}")
-            })
-            .collect();
+        let mut found = differences(&other.settings, &self.settings);
         if self.dataset != other.dataset {
             found.push(format!("the dataset was {}, is {}", other.dataset_shown(), self.dataset_shown()));
         }
@@ -146,8 +140,17 @@ pub(crate) struct Checkpoint {
     pub(crate) moments: Named,
 }
 
+/// Each setting that was another one, but for those that change no number of a training.
+pub(crate) fn differences(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let told =
+        |map: &BTreeMap<String, String>, key: &str| map.get(key).map_or("absent".to_owned(), Clone::clone);
+    let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let other = keys.into_iter().filter(|key| !is_free(key) && then.get(*key) != now.get(*key));
+    other.map(|key| format!("`{key}` was {}, is {}", told(then, key), told(now, key))).collect()
+}
+
 /// Whether a setting changes no number of a training. `init_from` may lie elsewhere by now: its content is compared.
-pub(crate) fn is_free(key: &str) -> bool {
+fn is_free(key: &str) -> bool {
     const FREE: &[&str] =
         &["checkpoint_every", "checkpoints_keep", "init_from", "memory_mib", "recompute", "spike_factor"];
     FREE.contains(&key)
@@ -177,36 +180,40 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
 /// That one training alone works in a folder, until dropped or until the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct Held {
+    out: PathBuf,
     _folder: Option<fs::File>,
 }
 
 impl Held {
-    /// Locks the folder itself, so that no file of a lock is left in it. Where the file system has no locks, nothing is held.
+    /// Makes the folder and locks it itself, so that no file of a lock is left in it. Where the file system has no locks, nothing is held.
     ///
     /// # Errors
     /// Another training is at work there.
     pub(crate) fn take(out: &Path) -> Result<Self, TrainError> {
+        fs::create_dir_all(out).map_err(TrainError::io(out))?;
         let folder = fs::File::open(out).map_err(TrainError::io(out))?;
-        match folder.try_lock() {
-            Ok(()) => Ok(Self { _folder: Some(folder) }),
+        let folder = match folder.try_lock() {
+            Ok(()) => Some(folder),
             Err(fs::TryLockError::WouldBlock) => {
-                let message = format!(
-                    "{}: another training is at work in this folder; name another one",
-                    out.display()
-                );
-                Err(TrainError::Config { message })
+                let message = "another training is at work in this folder; name another one";
+                return Err(TrainError::misplaced(out, message));
             }
-            Err(fs::TryLockError::Error(_)) => Ok(Self { _folder: None }),
-        }
+            Err(fs::TryLockError::Error(_)) => None,
+        };
+        Ok(Self { out: out.to_owned(), _folder: folder })
+    }
+
+    /// The folder.
+    pub(crate) fn out(&self) -> &Path {
+        &self.out
     }
 }
 
 impl Checkpoints {
-    /// Makes the folder, and removes what a killed training left half written. Until it is dropped no other training works in `out`.
-    pub(crate) fn open(out: &Path) -> Result<Self, TrainError> {
-        let folder = folder(out);
+    /// Makes their folder in one that is held, and removes what a killed training left half written.
+    pub(crate) fn open(held: Held) -> Result<Self, TrainError> {
+        let folder = folder(held.out());
         fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
-        let held = Held::take(out)?;
         for entry in fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
             let path = entry.map_err(TrainError::io(&folder))?.path();
             if path.to_string_lossy().ends_with(PART) {

@@ -118,11 +118,25 @@ fn read_weights(folder: &Path) -> Result<Named, TrainError> {
     Ok(named)
 }
 
-/// Refuses a folder that holds something.
+/// Removes a file, where there is one.
 ///
 /// # Errors
-/// It is there and not empty.
+/// What the system refuses.
+pub fn remove(path: &Path) -> Result<(), TrainError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(TrainError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a path where something is.
+///
+/// # Errors
+/// It is a file, or a folder that is not empty.
 pub(crate) fn assert_empty(folder: &Path) -> Result<(), TrainError> {
+    if folder.is_file() {
+        return Err(TrainError::misplaced(folder, "is a file; name another folder"));
+    }
     let mut entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(TrainError::io(folder))?,

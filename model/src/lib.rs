@@ -48,6 +48,6 @@ pub mod widths;
 
 pub use config::Config;
 pub use error::TrainError;
-pub use folder::replace;
+pub use folder::{remove, replace};
 pub use metrics::{Losses, losses};
 pub use progress::{TrainEvent, TrainObserver};

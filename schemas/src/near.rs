@@ -109,7 +109,16 @@ mod tests {
 
     #[test]
     fn what_was_meant() {
-        let names = ["l1", "learning_rate", "learning_rate_min", "width", "weight_decay", "window", "length"];
+        let names = [
+            "l1",
+            "lora_rank",
+            "learning_rate",
+            "learning_rate_min",
+            "width",
+            "weight_decay",
+            "window",
+            "length",
+        ];
         for (word, meant) in [
             ("lr", Some("learning_rate")),
             ("wd", Some("weight_decay")),

@@ -16,7 +16,7 @@ pub(super) const MODEL: &str = "model";
 /// File in the working folder of a build: `[train]` of its recipe, for whoever names the folder.
 const TRAIN: &str = "train.json";
 /// Names in a folder that a training or an alignment began to write.
-const BEGUN: [&str; 6] = ["checkpoints", "metrics.jsonl", REPORT, "config.json", "chats", "refused.jsonl"];
+const BEGUN: [&str; 5] = ["checkpoints", "metrics.jsonl", REPORT, "config.json", "chats"];
 
 /// Keys with their values.
 pub(super) type Pairs = Vec<(String, Value)>;
@@ -36,7 +36,7 @@ pub(super) struct Given {
 pub(super) struct Found {
     /// Its folder.
     pub(super) dataset: PathBuf,
-    /// `[train]` of the recipe that it was built by.
+    /// `[train]` of the recipe that it was built by, or of `--with`.
     pub(super) recipe: Pairs,
     /// Those of `--set`.
     pub(super) set: Pairs,
@@ -57,14 +57,17 @@ impl Found {
 /// Wrong use: no dataset is there, or a setting is none.
 pub(super) fn found(path: &Path, given: &Given) -> Result<Found, Trouble> {
     wrong::there(path)?;
-    let (dataset, recipe) = if path.is_dir() {
-        let dataset = dataset(path)?;
-        let recipe = kept(&dataset)?;
-        (dataset, recipe)
-    } else {
-        built(path)?
+    let with = given.with.as_deref().map(train_of).transpose()?;
+    let (dataset, recipe) = match with {
+        Some(with) if path.is_dir() => (dataset(path)?, with),
+        Some(with) => (built(path)?.0, with),
+        None if path.is_dir() => {
+            let dataset = dataset(path)?;
+            let recipe = kept(&dataset)?;
+            (dataset, recipe)
+        }
+        None => built(path)?,
     };
-    let recipe = given.with.as_deref().map_or(Ok(recipe), train_of)?;
     let mut pairs = Pairs::new();
     for text in &given.settings {
         let (key, value) = super::stage::setting(text).map_err(Trouble::Use)?;
@@ -77,34 +80,34 @@ pub(super) fn found(path: &Path, given: &Given) -> Result<Found, Trouble> {
 /// `[train]` of a file, which need not be a whole recipe.
 fn train_of(path: &Path) -> Result<Pairs, Trouble> {
     wrong::there(path)?;
-    let wrong = |told: &dyn std::fmt::Display| Trouble::Use(format!("{}: {told}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    let mut file: toml::Table = toml::from_str(&text).map_err(|error| wrong(&error))?;
-    let Some(Value::Table(train)) = file.remove("train") else {
-        return Err(wrong(&"holds no `[train]`"));
-    };
-    let base = path.parent().unwrap_or(Path::new(""));
-    Ok(train.iter().map(|(key, value)| located(key, value, base)).collect())
+    let recipe = part(path)?;
+    match recipe.train {
+        Some(_) => Ok(train(&recipe)),
+        None => Err(Trouble::Use(format!("{}: holds no `[train]`", path.display()))),
+    }
 }
 
-/// Whether a file is one of settings, as `sweep` and `scale` write them.
-fn is_train_alone(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let tables = text.lines().filter(|line| line.starts_with('['));
-    tables.eq(["[train]"])
+/// A recipe, or a part of one.
+fn part(path: &Path) -> Result<Recipe, Trouble> {
+    Recipe::read_part(path, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))
+}
+
+/// The settings of a recipe's training.
+fn train(recipe: &Recipe) -> Pairs {
+    let keys = recipe.train.iter().flat_map(|block| &block.keys);
+    keys.map(|entry| located(&entry.name, &entry.value, recipe.base())).collect()
 }
 
 /// The dataset of a recipe, and its `[train]`.
 fn built(path: &Path) -> Result<(PathBuf, Pairs), Trouble> {
-    if is_train_alone(path) {
+    let recipe = part(path)?;
+    if recipe.sources.is_empty() {
         return Err(Trouble::Use(format!(
-            "{0}: holds `[train]` alone and names no documents; name the dataset, and this file with `--with {0}`",
+            "{0}: names no documents; name the dataset, and a file of settings with `--with {0}`",
             path.display()
         )));
     }
-    let recipe = Recipe::read(path, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
-    let keys = recipe.train.iter().flat_map(|block| &block.keys);
-    let pairs = keys.map(|entry| located(&entry.name, &entry.value, recipe.base())).collect();
+    let pairs = train(&recipe);
     let dataset = Workdir(workdir(None, &recipe.name)).dataset();
     if dataset.join(manifest::FILE).is_file() {
         return Ok((dataset, pairs));
@@ -133,10 +136,7 @@ fn located(key: &str, value: &Value, base: &Path) -> (String, Value) {
 pub(super) fn remember(workdir: &Path, base: &Path, train: Option<&Settings>) -> std::io::Result<()> {
     let path = workdir.join(TRAIN);
     let Some(train) = train else {
-        return match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
+        return model::remove(&path).map_err(std::io::Error::other);
     };
     // A dataset may be trained on from another current folder than that of its build.
     let base = std::path::absolute(base)?;
@@ -203,7 +203,7 @@ pub(super) fn model(path: &Path) -> Result<PathBuf, Trouble> {
     }
     match folders.iter().any(|folder| is_begun(folder)) {
         true => Err(Trouble::Use(format!(
-            "{}: the training has not ended; `gristmill train` goes on with it",
+            "{}: the training has not ended; the command that began it (`gristmill train`, `align`) goes on with it",
             path.display()
         ))),
         false => Err(untrained(path)),

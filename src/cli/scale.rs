@@ -91,8 +91,7 @@ fn show(report: &ScaleReport, args: &Args) {
     let row = |run: &Run| {
         let Run { point, width, layers, steps, learning_rate, bits_per_byte, .. } = run;
         let law = report.law.loss(point.parameters);
-        let bits_per_byte =
-            if bits_per_byte.is_nan() { "-".to_owned() } else { format!("{bits_per_byte:.4}") };
+        let bits_per_byte = bits_per_byte.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.4}"));
         let (parameters, tokens) = (thousands(point.parameters as u64), thousands(point.tokens as u64));
         println!(
             "{parameters:>11}  {width:>5}  {layers:>6}  {tokens:>11}  {steps:>7}  {learning_rate:>9.2e}  {:>8.4}  {bits_per_byte:>9}  {law:>7.4}",
@@ -108,10 +107,7 @@ fn show(report: &ScaleReport, args: &Args) {
         exponent => println!("      learning rate = {rate:.2e} · (N ÷ 10⁶)^−{exponent:.2}"),
     }
     // An objective that sees more than what stands before a token has none.
-    let bits = match report.bits_per_byte {
-        bits if bits.is_nan() => String::new(),
-        bits => format!(", {bits:.3} bits per byte"),
-    };
+    let bits = report.bits_per_byte.map(|bits| format!(", {bits:.3} bits per byte")).unwrap_or_default();
     println!(
         "{} parameters, {} tokens: held-out loss {:.3} ({:.3} to {:.3} in 9 of 10 draws){bits}",
         thousands(prediction.parameters as u64),

@@ -129,6 +129,7 @@ fn show(report: &SweepReport, args: &Args) {
             "\nThe best settings ({}, for `gristmill train DATASET --with`):\n\n{best}",
             args.out.join("best.toml").display()
         ),
+        None if args.halving => println!("\nno trial of the last rung has a result"),
         None => println!("\nno trial has a result"),
     }
 }

@@ -115,7 +115,7 @@ fn prepared(args: &Args) -> Result<(PathBuf, PathBuf, Pairs), ExitCode> {
                 .as_ref()
                 .map_or_else(|| "the recipe".to_owned(), |file| file.display().to_string());
             eprintln!("training with `[train]` of {of}; `--set key=value` changes a key");
-        } else if found.set.is_empty() {
+        } else if found.set.is_empty() && args.given.with.is_none() {
             eprintln!(
                 "training with the defaults: no build has left a `[train]` beside this dataset; `--set key=value` changes a key"
             );

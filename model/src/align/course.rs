@@ -4,9 +4,9 @@
 //! checkpoints and metrics. A checkpoint holds what learns alone: for adapters a few per cent of the model.
 
 use super::adapter::{self, Lora};
-use super::{AlignReport, Common, Job, assert_elsewhere};
+use super::{AlignReport, Common, Job, REFUSED, assert_elsewhere};
 use crate::architecture::{Source, Transformer};
-use crate::checkpoint::{Checkpoint, Checkpoints, State};
+use crate::checkpoint::{Checkpoint, Checkpoints, Held, State};
 use crate::config::Config;
 use crate::data::Position;
 use crate::error::TrainError;
@@ -16,7 +16,8 @@ use crate::optimizer::Optimizer;
 use crate::parameter::Shared;
 use crate::progress::TrainEvent;
 use crate::schedule::Schedule;
-use crate::train::{Cause, REPORT, Stop, beside};
+use crate::train::beside::{self, Work};
+use crate::train::{Cause, REPORT, Stop};
 use schemas::{Config as _, manifest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -98,12 +99,7 @@ pub(super) fn take<'a>(
         return Ok(report);
     }
     // One of an earlier course would pass for that of this one, were it killed before its own is written.
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(TrainError::io(&path)(error));
-        }
-        _ => {}
-    }
+    folder::remove(&path)?;
     let mut lesson = lesson(&course)?;
     course.work(lesson.as_mut())?;
     drop(lesson);
@@ -142,7 +138,7 @@ impl<'a> Course<'a> {
     ) -> Result<Self, TrainError> {
         if !model.shape.program.is_next_token() {
             let told = "the model was trained for another objective than the next token, so it cannot answer";
-            return Err(TrainError::file(&job.base.join(folder::CONFIG))(told));
+            return Err(TrainError::misplaced(job.base, told));
         }
         assert_elsewhere(job.base, job.out)?;
         let Common { lora_rank, lora_alpha, lora_targets, seed, .. } = job.common;
@@ -165,12 +161,12 @@ impl<'a> Course<'a> {
         settings.insert("base".into(), adapter::hash(job.base)?);
         let tokenizer = hash_of(&job.base.join(manifest::TOKENIZER))?;
         let begin = State::of_rows(settings, subject.steps, subject.rows, subject.position, &tokenizer);
-        // What is refused leaves no folder behind.
-        std::fs::create_dir_all(job.out).map_err(TrainError::io(job.out))?;
+        // Only now: what was refused above leaves no folder behind.
+        let held = Held::take(job.out)?;
         if job.restart {
-            beside::restart(job.out)?;
+            beside::restart(&held, Work::Alignment)?;
         }
-        let checkpoints = Checkpoints::open(job.out)?;
+        let checkpoints = Checkpoints::open(held)?;
         let found = checkpoints.newest(&begin, |message| job.observer.event(TrainEvent::Note { message }))?;
         let learning = model.learning();
         let trainer = trainer(job.common, subject.steps);
@@ -182,6 +178,11 @@ impl<'a> Course<'a> {
             optimizer.restore(checkpoint.moments)?;
         }
         let metrics = Metrics::open(job.out, state.step, false)?;
+        let refused = job.out.join(REFUSED);
+        match job.refused {
+            "" => folder::remove(&refused)?,
+            rows => folder::replace(&refused, rows.as_bytes())?,
+        }
         let parameters = learning.iter().map(|p| p.value().elem_count() as u64).sum();
         job.observer.event(TrainEvent::Started {
             parameters,
@@ -289,6 +290,7 @@ impl<'a> Course<'a> {
         let model = self.learning.iter().map(entry).collect::<candle_core::Result<Named>>()?;
         let moments = self.optimizer.state();
         let checkpoint = Checkpoint { state: self.state.clone(), model, moments };
+        self.metrics.sync()?;
         let path = self.checkpoints.write(checkpoint, self.job.common.checkpoints_keep)?;
         self.job.observer.event(TrainEvent::Checkpointed { step: self.state.step, path: &path });
         self.checkpoint = Some(path);

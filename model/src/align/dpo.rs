@@ -37,7 +37,7 @@ config! {
 }
 
 /// File of the log-probabilities before the first step.
-const REFERENCE: &str = "reference.safetensors";
+pub(crate) const REFERENCE: &str = "reference.safetensors";
 /// Pairs scored in one batch.
 const SCORED: usize = 16;
 

@@ -74,6 +74,8 @@ config! {
     }
 }
 
+/// File of the rows that were left out, in the folder of a model.
+pub const REFUSED: &str = "refused.jsonl";
 /// Rows of a micro-batch where neither settings nor few rows say otherwise.
 const BATCH_ROWS: u64 = 8;
 /// Steps of a pass that a micro-batch of few rows leaves, and steps of all passes over them: fewer teach little.
@@ -161,6 +163,8 @@ pub struct Job<'a> {
     pub tokenizer_config: Option<&'a [u8]>,
     /// Name of that layout, where it is known.
     pub template: Option<&'a str>,
+    /// Rows that were left out, as JSON lines, which are kept beside the model; empty where there are none.
+    pub refused: &'a str,
     /// Who listens.
     pub observer: &'a dyn TrainObserver,
 }

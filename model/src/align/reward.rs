@@ -166,9 +166,9 @@ pub(super) fn open(folder: &Path) -> Result<Reward<f32>, TrainError> {
     let path = folder.join(folder::TENSORS);
     let mut tensors = folder::read_tensors(&path)?;
     let Some((found, values)) = tensors.remove(HEAD) else {
-        return Err(TrainError::file(&path)(format!(
-            "there is no `{HEAD}`: this is no reward model; `gristmill align reward` makes one"
-        )));
+        let message =
+            format!("there is no `{HEAD}`: this is no reward model; `gristmill align reward` makes one");
+        return Err(TrainError::misplaced(&path, message));
     };
     let head = Parameter::new(HEAD, &found, values)?;
     let model = Transformer::new(shape, Source::read(tensors)).map_err(TrainError::file(&path))?;

@@ -111,7 +111,7 @@ impl Judge {
         if tokenizer(folder)? != tokenizer(policy)? {
             let told = "the reward model reads another tokenizer's tokens than the model writes; train it from a model with the same \
                         tokenizer.json";
-            return Err(TrainError::file(folder)(told));
+            return Err(TrainError::misplaced(folder, told));
         }
         let answer = usize::try_from(tokens_max).unwrap_or(usize::MAX);
         // A reward is read behind the last token, one place more.
@@ -119,12 +119,15 @@ impl Judge {
         if longest < read {
             return Ok(());
         }
-        Err(TrainError::file(folder)(format!(
-            "the reward model reads {} tokens of a text, and prompts of up to {prompt} with answers of {tokens_max} may come to \
+        Err(TrainError::misplaced(
+            folder,
+            format!(
+                "the reward model reads {} tokens of a text, and prompts of up to {prompt} with answers of {tokens_max} may come to \
              {longest}; allow {} tokens for answers at most, or leave longer prompts out",
-            read - 1,
-            (read - 1).saturating_sub(prompt)
-        )))
+                read - 1,
+                (read - 1).saturating_sub(prompt)
+            ),
+        ))
     }
 
     fn expression(&self, answer: &str) -> Result<Option<Regex>, TrainError> {

@@ -247,7 +247,17 @@ fn base(folder: &Path) {
 
 /// A course from a model, as it is without flags.
 fn course<'a>(base: &'a Path, out: &'a Path, common: &'a Common, observer: &'a dyn TrainObserver) -> Job<'a> {
-    Job { base, out, common, merge: false, restart: false, tokenizer_config: None, template: None, observer }
+    Job {
+        base,
+        out,
+        common,
+        merge: false,
+        restart: false,
+        tokenizer_config: None,
+        template: None,
+        refused: "",
+        observer,
+    }
 }
 
 /// Prompts of two tokens; the better answer is the same everywhere, and so is the worse one.
@@ -319,6 +329,36 @@ fn resumes(folder: &Path, name: &str, common: &Common, merge: bool, way: Way<'_>
         |common| way(&Job { merge, restart: true, ..course(&base, &straight, common, &Silent) }).unwrap();
     assert!(anew(&other).settings["learning_rate"] == "0.5" && anew(common) == report);
     report
+}
+
+#[test]
+fn a_training_goes_on_from_an_adapter_and_never_over_its_base() {
+    let folder = Folder::new("from-adapter");
+    base(&folder.0);
+    let [data, base, adapter] = ["dataset", "base", "adapter"].map(|name| folder.0.join(name));
+    let common = Common { steps: 2, batch_rows: Some(4), lora_rank: 2, ..Common::default() };
+    dpo::dpo(&course(&base, &adapter, &common, &Silent), &pairs(), &Dpo::default()).unwrap();
+    let config = Config {
+        steps: 2,
+        eval_every: 0,
+        init_from: schemas::FilePath(adapter.clone()),
+        ..small(Architecture::Llama)
+    };
+    assert_eq!(crate::train::run(&data, &folder.0.join("further"), &config, &Silent).unwrap().steps, 2);
+    let anew = crate::train::How { restart: true, ..Default::default() };
+    let error = crate::train::run_with(anew, &data, &base, &config, &Silent).unwrap_err().to_string();
+    assert!(
+        error.contains("an adapter of the model there") && base.join("training.json").is_file(),
+        "{error}"
+    );
+    // What an alignment made is taken away by none but an alignment, and what a training made by a training.
+    let plain = Config { init_from: schemas::FilePath::default(), ..config };
+    let error = crate::train::run_with(anew, &data, &adapter, &plain, &Silent).unwrap_err().to_string();
+    assert!(error.contains("holds an alignment") && adapter.join("training.json").is_file(), "{error}");
+    let further = folder.0.join("further");
+    let over = Job { restart: true, ..course(&base, &further, &common, &Silent) };
+    let error = dpo::dpo(&over, &pairs(), &Dpo::default()).unwrap_err().to_string();
+    assert!(error.contains("holds a training"), "{error}");
 }
 
 #[test]

@@ -57,8 +57,11 @@ pub(super) fn rung(base: &Config, tokens: &Tokens, wanted: u64) -> Result<Rung, 
         }
         width += head_width;
     }
-    let message =
-        || format!("no shape comes near {wanted} parameters; a ladder has from 5,000 to 1,000,000,000");
+    let message = || {
+        format!(
+            "no shape comes near {wanted} parameters; models of a ladder are {WIDTH_MIN} to {WIDTH_MAX} wide"
+        )
+    };
     best.map(|(_, rung)| rung).ok_or_else(|| TrainError::Config { message: message() })
 }
 

@@ -1,7 +1,7 @@
 //! The law of the loss: fitted to small trainings, read at a larger one.
 //!
 //! ```text
-//! L(N) = E + A ÷ N^α        N parameters without the embedding; loss in nats per token, at the tokens that all trainings had, or had by N
+//! L(N) = E + A ÷ N^α        N parameters without embedding and head; loss in nats per token, at the tokens that all trainings had, or had by N
 //! ```
 //! Fitted like approach 3 of Chinchilla (arXiv 2203.15556): the sum of Huber losses of log L̂ − log L by BFGS from a grid of starts, of which the
 //! best end counts. δ is a hundredth: that much do the seed and the shape of small models move a loss, and sizes over a factor of sixteen then tell
@@ -37,7 +37,7 @@ const BACKTEST_SIZES_MIN: usize = 4;
 /// A training: its size and the loss it came to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Point {
-    /// Parameters without the embedding.
+    /// Parameters without embedding and head.
     pub parameters: f64,
     /// Tokens.
     pub tokens: f64,
@@ -59,7 +59,7 @@ pub struct Law {
 /// A law with what it says of a larger training.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
-    /// Parameters of the larger model, without the embedding.
+    /// Parameters of the larger model, without embedding and head.
     pub parameters: f64,
     /// Its tokens.
     pub tokens: f64,

@@ -17,6 +17,7 @@ mod rate;
 
 pub use law::{Law, Point, Prediction};
 
+use crate::checkpoint::Held;
 use crate::config::{Config, ParametrizationKind};
 use crate::data::Dataset;
 use crate::error::TrainError;
@@ -25,18 +26,33 @@ use crate::memory::Room;
 use crate::metrics::tables;
 use crate::presets;
 use crate::sweep::{Asked, Named, SweepEvent, SweepObserver, TrialReport, at_once, side_by_side, toml};
-use crate::train::{self, TrainReport};
+use crate::train::{self, TrainReport, initial};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use ladder::Rung;
 use schemas::number::thousands;
 use schemas::{Settings, Value};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What the ladder decides on.
 const DECIDED: [&str; 8] =
     ["width", "layers", "heads", "kv_heads", "ff_width", "steps", "seconds_max", "learning_rate_min"];
+/// What stands in the names of the trainings.
+const NAMED: [&str; 11] = [
+    "width",
+    "layers",
+    "heads",
+    "kv_heads",
+    "ff_width",
+    "steps",
+    "seconds_max",
+    "learning_rate",
+    "learning_rate_min",
+    "parametrization",
+    "base_width",
+];
 /// How many times larger the largest size is than the smallest.
 const SPAN: f64 = 16.0;
 /// Part of the tokens that the search for the learning rate trains on.
@@ -88,15 +104,13 @@ pub struct Run {
     pub steps: u64,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
-    /// Held-out bits per byte.
-    pub bits_per_byte: f64,
+    /// Held-out bits per byte; absent where the objective has none.
+    pub bits_per_byte: Option<f64>,
 }
 
 /// What a ladder came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScaleReport {
-    /// What was asked.
-    pub asked: Asked,
     /// The trainings that the law is fitted to.
     pub runs: Vec<Run>,
     /// Learning rate of a size: factor · (parameters ÷ 10⁶)^−exponent, in this order.
@@ -105,8 +119,8 @@ pub struct ScaleReport {
     pub law: Law,
     /// What it says of the larger model.
     pub prediction: Prediction,
-    /// The same in bits per byte.
-    pub bits_per_byte: f64,
+    /// The same in bits per byte; absent where the objective has none.
+    pub bits_per_byte: Option<f64>,
     /// The larger model, where it was trained.
     pub check: Option<Run>,
     /// Its loss divided by the predicted one, less 1.
@@ -132,7 +146,7 @@ struct Bench<'a> {
     jobs: usize,
     observer: &'a dyn SweepObserver,
     step_tokens: u64,
-    stage: std::cell::Cell<u64>,
+    rounds: std::cell::Cell<u64>,
 }
 
 /// Whether a ladder takes a setting from no recipe, which describes one model: what it decides on or tries out, and a model to go on from.
@@ -158,15 +172,16 @@ impl Scale {
                 "a law of held-out loss needs held-out sequences; build the dataset with `validation`".into(),
             );
         }
-        let asked = self.asked(&opened);
-        asked.check(out, FILE, observer)?;
         let step_tokens = base.batch_sequences * base.accumulate * opened.tokens.sequence_length;
-        let stage = std::cell::Cell::new(0);
-        let bench = Bench { dataset, opened, out, jobs: self.jobs, observer, step_tokens, stage };
+        let rounds = std::cell::Cell::new(0);
+        let bench = Bench { dataset, opened, out, jobs: self.jobs, observer, step_tokens, rounds };
         let mut ladder = self.ladder(&base, &bench)?;
         let base = self.parametrised(base, &mut ladder);
         let larger = ladder.last().expect("a ladder has sizes").parameters as f64 * self.factor;
         let larger = ladder::rung(&base, &bench.opened.tokens, larger as u64)?;
+        initial::check(&bench.opened, out, &ladder[0].config)?;
+        let held = Held::take(out)?;
+        Asked::new((&base, &NAMED), &bench.opened, self.tried())?.put(out, FILE, observer)?;
         observer.event(SweepEvent::Note { message: &self.announcement(&ladder, &larger, &bench) });
         let rate = match self.is_set("learning_rate") {
             true => rate::Rule::of_all(base.learning_rate),
@@ -185,11 +200,10 @@ impl Scale {
         let check = if self.check { bench.train(vec![planned])?.pop() } else { None };
         let last = runs.last().expect("a ladder has trainings");
         let mut report = ScaleReport {
-            asked,
             doubts: Vec::new(),
             learning_rate: [rate.factor, rate.exponent],
             law,
-            bits_per_byte: prediction.loss * last.bits_per_byte / last.point.loss,
+            bits_per_byte: last.bits_per_byte.map(|bits| prediction.loss * bits / last.point.loss),
             miss: check.as_ref().map(|run| run.point.loss / prediction.loss - 1.0),
             prediction,
             check,
@@ -197,22 +211,22 @@ impl Scale {
             runs,
         };
         report.doubts = doubts::doubts(&report);
-        report.write(out)?;
+        report.write(held.out())?;
         Ok(report)
     }
 
-    /// What is asked of a dataset.
-    fn asked(&self, dataset: &Dataset) -> Asked {
-        let Self { sizes, largest, factor, tokens, tokens_per_parameter, .. } = self;
+    /// The ladder as it was asked for.
+    fn tried(&self) -> BTreeMap<String, String> {
+        let Self { sizes, largest, factor, tokens, tokens_per_parameter, check, .. } = self;
         let mut tried = vec![
             ("sizes", sizes.to_string()),
             ("largest", largest.to_string()),
             ("factor", factor.to_string()),
             ("tokens", tokens.to_string()),
+            ("check", check.to_string()),
         ];
         tried.extend(tokens_per_parameter.map(|each| ("tokens_per_parameter", each.to_string())));
-        let tried = tried.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Asked::new(&self.base, &dataset.manifest_hash, tried)
+        tried.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     /// Whether a setting was given.
@@ -247,6 +261,13 @@ impl Scale {
                 self.sizes
             ));
         }
+        if self.largest < LARGEST_MIN {
+            return wrong(format!(
+                "`largest` is {}; the sizes below it go down to a sixteenth, and no model here is so small: ask for {} at least",
+                thousands(self.largest),
+                thousands(LARGEST_MIN)
+            ));
+        }
         if !(self.factor.is_finite() && self.factor >= 1.0) {
             return wrong(format!(
                 "`factor` is {}; the model that is asked for is as large as the largest size, or larger",
@@ -262,13 +283,6 @@ impl Scale {
     fn ladder(&self, base: &Config, bench: &Bench<'_>) -> Result<Vec<Rung>, TrainError> {
         let part = |below: u64| SPAN.powf(-(below as f64) / (self.sizes - 1) as f64);
         let wanted = (0..self.sizes).rev().map(|below| (self.largest as f64 * part(below)) as u64);
-        if self.largest < LARGEST_MIN {
-            return wrong(format!(
-                "`largest` is {}; the sizes below it go down to a sixteenth, and no model here is so small: ask for {} at least",
-                thousands(self.largest),
-                thousands(LARGEST_MIN)
-            ));
-        }
         let rungs = wanted.map(|wanted| ladder::rung(base, &bench.opened.tokens, wanted));
         let mut rungs = rungs.collect::<Result<Vec<_>, _>>()?;
         rungs.sort_by_key(|rung| rung.parameters);
@@ -379,7 +393,7 @@ impl Bench<'_> {
 
     /// The same, with what came of each.
     fn attempt(&self, planned: Vec<Planned>) -> Vec<Result<Run, TrainError>> {
-        let rung = self.stage.replace(self.stage.get() + 1);
+        let rung = self.rounds.replace(self.rounds.get() + 1);
         self.observer.event(SweepEvent::Rung { rung, trials: planned.len(), steps: 0 });
         let (dataset, out, observer) = (self.dataset, self.out, self.observer);
         let room = Room::beside(at_once(self.jobs, planned.len()));
@@ -395,26 +409,26 @@ impl Bench<'_> {
         planned
             .iter()
             .zip(results)
-            .map(|(planned, result)| result.map(|report| self.ended(planned, &report)))
+            .map(|(planned, result)| result.and_then(|report| self.ended(planned, &report)))
             .collect()
     }
 
-    fn ended(&self, planned: &Planned, report: &TrainReport) -> Run {
+    fn ended(&self, planned: &Planned, report: &TrainReport) -> Result<Run, TrainError> {
         let Planned { name, parameters, config } = planned;
-        let point = Point {
-            parameters: *parameters as f64,
-            tokens: (config.steps * self.step_tokens) as f64,
-            loss: report.validation_loss.unwrap_or(f64::NAN),
+        let Some(loss) = report.validation_loss else {
+            return wrong(format!("{name}: no held-out token was measured, so there is no loss for a law"));
         };
-        Run {
+        let point =
+            Point { parameters: *parameters as f64, tokens: (config.steps * self.step_tokens) as f64, loss };
+        Ok(Run {
             name: name.clone(),
             point,
             width: config.width,
             layers: config.layers,
             steps: config.steps,
             learning_rate: config.learning_rate,
-            bits_per_byte: report.bits_per_byte.unwrap_or(f64::NAN),
-        }
+            bits_per_byte: report.bits_per_byte,
+        })
     }
 }
 
@@ -439,9 +453,8 @@ impl ScaleReport {
         let numbers = |of: fn(&Run) -> u64| -> ArrayRef {
             Arc::new(runs().map(|run| of(run).cast_signed()).collect::<Int64Array>())
         };
-        let floats = |of: fn(&Run) -> f64| -> ArrayRef {
-            Arc::new(runs().map(|run| Some(of(run))).collect::<Float64Array>())
-        };
+        let floats =
+            |of: fn(&Run) -> Option<f64>| -> ArrayRef { Arc::new(runs().map(of).collect::<Float64Array>()) };
         let table = tables::batch(vec![
             ("run", Arc::new(StringArray::from_iter_values(runs().map(|run| &run.name)))),
             ("parameters", numbers(|run| run.point.parameters as u64)),
@@ -449,8 +462,8 @@ impl ScaleReport {
             ("width", numbers(|run| run.width)),
             ("layers", numbers(|run| run.layers)),
             ("steps", numbers(|run| run.steps)),
-            ("learning_rate", floats(|run| run.learning_rate)),
-            ("validation_loss", floats(|run| run.point.loss)),
+            ("learning_rate", floats(|run| Some(run.learning_rate))),
+            ("validation_loss", floats(|run| Some(run.point.loss))),
             ("bits_per_byte", floats(|run| run.bits_per_byte)),
         ])?;
         tables::write(&out.join("runs.parquet"), &table)

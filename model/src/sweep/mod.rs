@@ -15,19 +15,21 @@ mod asked;
 mod pool;
 mod report;
 
-pub use asked::Asked;
 pub use report::{SweepReport, TrialReport};
 
+use crate::checkpoint::Held;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::memory::Room;
 use crate::presets;
 use crate::progress::{TrainEvent, TrainObserver};
-use crate::train;
+use crate::train::{self, initial};
+pub(crate) use asked::Asked;
 pub(crate) use pool::{at_once, side_by_side};
 pub(crate) use report::toml;
 use schemas::{Settings, Value};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Most trials of a sweep.
@@ -131,10 +133,13 @@ impl Sweep {
                 "a sweep compares held-out loss, and the dataset has no held-out sequences; build it with `validation`",
             );
         }
-        let asked = self.asked(&opened);
-        asked.check(out, report::FILE, observer)?;
         self.tell_unsound(&trials, &opened, observer)?;
-        let steps = self.config(&[])?.steps;
+        let base = self.config(&[])?;
+        let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
+        let asked = Asked::new((&base, &swept), &opened, self.tried())?;
+        let held = Held::take(out)?;
+        asked.put(out, report::FILE, observer)?;
+        let steps = base.steps;
         let mut reports = Vec::new();
         let mut left = trials;
         let rungs = self.rungs(left.len(), steps);
@@ -163,20 +168,18 @@ impl Sweep {
                 break;
             }
         }
-        let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
         let best = reports.first().filter(|report| report.figure().is_some());
         let best = best.map(|report| self.config(&report.values)).transpose()?;
-        let report = SweepReport::new(asked, reports, best.as_ref(), &swept);
-        report.write(out)?;
+        let report = SweepReport::new(reports, best.as_ref(), &swept);
+        report.write(held.out())?;
         Ok(report)
     }
 
-    /// What is asked of a dataset.
-    fn asked(&self, dataset: &Dataset) -> Asked {
+    /// The grid as a person wrote it.
+    fn tried(&self) -> BTreeMap<String, String> {
         let values = |axis: &Axis| axis.values.iter().map(shown).collect::<Vec<_>>().join(",");
         let axes = self.axes.iter().map(|axis| (axis.key.clone(), values(axis)));
-        let halving = self.halving.map(|eta| ("halving".to_owned(), eta.to_string()));
-        Asked::new(&self.base, &dataset.manifest_hash, axes.chain(halving).collect())
+        axes.chain(self.halving.map(|eta| ("halving".to_owned(), eta.to_string()))).collect()
     }
 
     /// Steps of each rung; `None` where the settings decide.
@@ -239,7 +242,7 @@ impl Sweep {
         dataset: &Dataset,
         observer: &dyn SweepObserver,
     ) -> Result<(), TrainError> {
-        let shape = |trial: &Trial| self.config(&trial.values)?.shape(&dataset.tokens);
+        let shape = |trial: &Trial| initial::shape(&self.config(&trial.values)?, dataset);
         let unsound: Vec<_> =
             trials.iter().filter_map(|trial| shape(trial).err().map(|error| (trial, error))).collect();
         if unsound.len() == trials.len() {

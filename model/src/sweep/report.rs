@@ -1,6 +1,6 @@
 //! What a sweep came to: every trial, the best first, as JSON and Parquet, and the best settings as TOML.
 
-use super::{Asked, relative, shown};
+use super::{relative, shown};
 use crate::config::Config;
 use crate::error::TrainError;
 use crate::folder;
@@ -31,7 +31,7 @@ pub struct TrialReport {
     pub(super) values: Vec<(String, Value)>,
     /// Folder of the training.
     pub folder: PathBuf,
-    /// Steps that it was given; absent where the settings do not fit together.
+    /// Steps that it was given; absent where it has no result.
     pub steps: Option<u64>,
     /// Numbers that learned.
     pub parameters: Option<u64>,
@@ -88,8 +88,6 @@ impl TrialReport {
 /// What a sweep came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SweepReport {
-    /// What was asked.
-    pub asked: Asked,
     /// Every trial, the last rung first, in it the best first.
     pub trials: Vec<TrialReport>,
     /// `[train]` of the best trial; absent where none has a result.
@@ -98,8 +96,8 @@ pub struct SweepReport {
 
 impl SweepReport {
     /// `swept` are the keys of the grid, which stand in the best settings even where a default won.
-    pub(super) fn new(asked: Asked, trials: Vec<TrialReport>, best: Option<&Config>, swept: &[&str]) -> Self {
-        Self { asked, trials, best: best.map(|best| toml(best, swept)) }
+    pub(super) fn new(trials: Vec<TrialReport>, best: Option<&Config>, swept: &[&str]) -> Self {
+        Self { trials, best: best.map(|best| toml(best, swept)) }
     }
 
     /// Writes it below `out`.
@@ -113,12 +111,7 @@ impl SweepReport {
         match &self.best {
             Some(best) => folder::replace(&path, best.as_bytes()),
             // That of an earlier sweep in the folder is not the best of this one.
-            None => match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(TrainError::io(&path)(error))
-                }
-                _ => Ok(()),
-            },
+            None => folder::remove(&path),
         }
     }
 
@@ -158,6 +151,13 @@ impl SweepReport {
 
 /// `[train]` with every key that is not at its default, and those of `always`. What a preset set stands as its own keys: settled settings need no preset.
 pub(crate) fn toml(config: &Config, always: &[&str]) -> String {
+    let mut config = config.clone();
+    // The file may be read from another current folder than it is written in.
+    if let Ok(from) = std::path::absolute(&config.init_from.0)
+        && !config.init_from.is_empty()
+    {
+        config.init_from.0 = from;
+    }
     let table = config.table();
     let set = |key: &&Key| {
         key.name != "preset" && (table[key.name] != (key.default)() || always.contains(&key.name))

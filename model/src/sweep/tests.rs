@@ -83,7 +83,8 @@ fn a_folder_is_not_given_other_trials_without_a_word() {
     assert_eq!(told(), (Ok(1), String::new()));
     let (trials, notes) = told();
     assert!(trials == Ok(2) && notes.contains("`seed` was 1, is 1,2"), "{notes}");
-    // What makes no other training of a trial may change, other settings may not.
+    // What makes no other training of a trial may change, other settings may not; also where the earlier sweep has not ended.
+    std::fs::remove_file(folder.0.join("out/sweep.json")).unwrap();
     let mut other = sweep(&[("seed", &[Value::Integer(1)])], None, 1);
     other.base.push(("memory_mib".to_owned(), Value::Integer(4096)));
     assert_eq!(run(&other, &Steps::default()).unwrap(), 1);
@@ -91,6 +92,18 @@ fn a_folder_is_not_given_other_trials_without_a_word() {
     other.base.retain(|(key, value)| key != "width" || *value == Value::Integer(32));
     let error = run(&other, &Steps::default()).unwrap_err().to_string();
     assert!(error.contains("`width` was 16, is 32") && error.contains("`--out`"), "{error}");
+    // What was set for all may be what is tried.
+    run(&sweep(&[("width", &[16, 32].map(Value::Integer))], None, 1), &Steps::default()).unwrap();
+    // A model to go on from is told by its tensors.
+    let from = |seed: i64| {
+        let mut sweep = sweep(&[("seed", &[Value::Integer(3)])], None, 1);
+        let trained = folder.0.join(format!("out/trials/seed={seed}"));
+        sweep.base.push(("init_from".to_owned(), Value::from(trained.display().to_string())));
+        sweep.run(&folder.0.join("dataset"), &folder.0.join("from"), &Steps::default())
+    };
+    from(1).unwrap();
+    let error = from(2).unwrap_err().to_string();
+    assert!(error.contains("`model` was "), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::small;
 use crate::TrainError;
+use crate::checkpoint::Held;
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
 use crate::eval::perplexity::Bytes;
@@ -41,7 +42,7 @@ fn prepared(name: &str) -> (Folder, PathBuf, PathBuf) {
 fn two_trainings_do_not_work_in_one_folder() {
     let (_folder, data, out) = prepared("two-at-once");
     run(&data, &out, &config(2), &Silent).unwrap();
-    let held = crate::checkpoint::Held::take(&out).unwrap();
+    let held = Held::take(&out).unwrap();
     let busy = ["another training is at work in this folder"];
     refused(run(&data, &out, &config(2), &Silent), &busy);
     let anew = How { restart: true, ..How::default() };
@@ -231,7 +232,7 @@ fn a_loss_that_is_no_number_stops_and_leaves_the_last_good_checkpoint() {
     let data = Dataset::open(&data).unwrap();
     let training = Training::open(
         (&data, Bytes::of_dataset(&data).unwrap()),
-        &out,
+        Held::take(&out).unwrap(),
         &wild,
         crate::device::Place::Cpu,
         &Silent,

@@ -2,6 +2,7 @@
 
 use super::{NONE, compositions, model, small};
 use crate::batch::{Batch, NO_TARGET};
+use crate::checkpoint::Held;
 use crate::config::{Architecture, Config};
 use crate::data::Dataset;
 use crate::eval::perplexity::Bytes;
@@ -96,7 +97,7 @@ fn tampered(name: &str, config: &Config, tamper: impl FnOnce(&mut Training<'_>))
     let out = folder.0.join("out");
     let mut training = Training::open(
         (&dataset, Bytes::of_dataset(&dataset)?),
-        &out,
+        Held::take(&out).unwrap(),
         config,
         crate::device::Place::Cpu,
         &Silent,

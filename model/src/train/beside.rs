@@ -1,7 +1,8 @@
 //! What a model folder holds of its training besides the model: where its dataset lies, and what must go before another training.
 
-use crate::align::adapter;
-use crate::checkpoint::{self, Held};
+use crate::align::dpo::REFERENCE;
+use crate::align::{REFUSED, adapter};
+use crate::checkpoint::{self, Checkpoints, Held};
 use crate::error::TrainError;
 use crate::export::card::evaluations;
 use crate::folder;
@@ -16,8 +17,7 @@ use std::path::{Component, Path, PathBuf};
 const DATASET: &str = "dataset.path";
 
 /// Files that a training or an alignment writes beside its checkpoints.
-const FILES: [&str; 10] = [
-    REPORT,
+const FILES: [&str; 11] = [
     metrics::FILE,
     metrics::STEPS,
     metrics::EVALUATIONS,
@@ -25,6 +25,8 @@ const FILES: [&str; 10] = [
     folder::TENSORS,
     adapter::ADAPTER,
     adapter::ADAPTER_CONFIG,
+    REFERENCE,
+    REFUSED,
     manifest::TOKENIZER,
     manifest::TOKENIZER_CONFIG,
 ];
@@ -59,24 +61,54 @@ fn is_of(model: &Path, dataset: &Path) -> bool {
     report["dataset"].as_str().is_none_or(|named| named == blake3::hash(&bytes).to_hex().as_str())
 }
 
-/// Takes away all that a training has written in a folder, and what was measured of its model, so that the next one begins at its first step.
+/// What works in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    Training,
+    Alignment,
+}
+
+impl Work {
+    /// That of a folder, by its newest checkpoint or its report; `None` where neither can be read.
+    fn of(out: &Path) -> Option<Self> {
+        let report = || serde_json::from_slice::<Value>(&std::fs::read(out.join(REPORT)).ok()?).ok();
+        let is_aligned = match Checkpoints::settings(out) {
+            Some(settings) => settings.contains_key("method"),
+            None => !report()?["method"].is_null(),
+        };
+        Some(if is_aligned { Self::Alignment } else { Self::Training })
+    }
+}
+
+/// Takes away all that work of this kind has written in a folder, and what was measured of its model, so that the next begins at its first
+/// step. A dataset of chats stays.
 ///
 /// # Errors
-/// What the system refuses, or another training at work there.
-pub(crate) fn restart(out: &Path) -> Result<(), TrainError> {
-    if !out.is_dir() {
-        return Ok(());
-    }
-    let _held = Held::take(out)?;
-    let gone = |path: &Path, result: std::io::Result<()>| match result {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(TrainError::io(path)(error)),
-        _ => Ok(()),
-    };
-    let files = FILES.iter().map(|name| out.join(name)).chain(evaluations(out)?);
-    // The report is the first: without it, what is left is an unfinished training.
-    files.into_iter().try_for_each(|file| gone(&file, std::fs::remove_file(&file)))?;
+/// What the system refuses, or a folder with a model that other work has made.
+pub(crate) fn restart(held: &Held, work: Work) -> Result<(), TrainError> {
+    let out = held.out();
     let checkpoints = checkpoint::folder(out);
-    gone(&checkpoints, std::fs::remove_dir_all(&checkpoints))
+    let is_begun = checkpoints.is_dir() || out.join(REPORT).is_file();
+    let other = match (Work::of(out), work) {
+        (Some(Work::Training), Work::Alignment) => Some("a training, which is no alignment"),
+        (Some(Work::Alignment), Work::Training) => Some("an alignment, which is no training"),
+        (None, _) if !is_begun && out.join(folder::CONFIG).is_file() => {
+            Some("a model that neither a training nor an alignment here has made")
+        }
+        _ => None,
+    };
+    if let Some(other) = other {
+        let message = format!("holds {other}; `--restart` does not take it away: name another folder");
+        return Err(TrainError::misplaced(out, message));
+    }
+    // The report is the first: without it, what is left is an unfinished training; and checkpoints go before the metrics of their steps.
+    folder::remove(&out.join(REPORT))?;
+    match std::fs::remove_dir_all(&checkpoints) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(TrainError::io(&checkpoints)(error)),
+        _ => {}
+    }
+    let files = FILES.iter().map(|name| out.join(name)).chain(evaluations(out)?);
+    files.into_iter().try_for_each(|file| folder::remove(&file))
 }
 
 /// The way from one folder to another; both are absolute, without links.
@@ -122,7 +154,15 @@ mod tests {
         std::fs::write(folder.0.join("models/dataset").join(manifest::FILE), "{ }").unwrap();
         assert_eq!(dataset_of(&out), None);
         std::fs::write(out.join("eval.json"), "{}").unwrap();
-        restart(&out).unwrap();
+        let held = Held::take(&out).unwrap();
+        restart(&held, Work::Training).unwrap();
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+        // What is not its own stays.
+        for (file, told) in [(REPORT, "an alignment"), (folder::CONFIG, "neither a training")] {
+            std::fs::write(out.join(file), "{\"method\": \"sft\"}").unwrap();
+            let error = restart(&held, Work::Training).unwrap_err().to_string();
+            assert!(error.contains(told) && out.join(file).is_file(), "{error}");
+            std::fs::remove_file(out.join(file)).unwrap();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The model that a training begins with: of its settings, or one to go on from, `init_from`.
 
+use crate::align::adapter;
 use crate::architecture::{ExpertShape, Shape, Source, Tensors, Transformer};
 use crate::config::Config;
 use crate::data::Dataset;
@@ -31,17 +32,21 @@ impl Transformer<f32> {
 }
 
 /// The shape of that model.
-pub(super) fn shape(config: &Config, dataset: &Dataset) -> Result<Shape, TrainError> {
+pub(crate) fn shape(config: &Config, dataset: &Dataset) -> Result<Shape, TrainError> {
     Ok(config.shape(&dataset.tokens)?.with(Program::open(config, dataset)?))
 }
 
 /// Hexadecimal blake3 of the tensors that a training goes on from; `None` where it begins with drawn ones.
-pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
+pub(crate) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
     if config.init_from.is_empty() {
         return Ok(None);
     }
+    let from = &config.init_from.0;
+    if adapter::is_adapter(from) {
+        return adapter::hash(from).map(Some);
+    }
     let mut hasher = blake3::Hasher::new();
-    for path in folder::weight_files(&config.init_from.0)? {
+    for path in folder::weight_files(from)? {
         hasher.update(&std::fs::read(&path).map_err(TrainError::io(&path))?);
     }
     Ok(Some(hasher.finalize().to_hex().to_string()))
@@ -49,7 +54,7 @@ pub(super) fn hash(config: &Config) -> Result<Option<String>, TrainError> {
 
 /// Refuses a beginning that cannot be, before anything is written: settings that fit no model, and a model to go on from that is not there, is
 /// damaged, does not fit, or lies in `out`, which is for the new one.
-pub(super) fn check(dataset: &Dataset, out: &Path, config: &Config) -> Result<(), TrainError> {
+pub(crate) fn check(dataset: &Dataset, out: &Path, config: &Config) -> Result<(), TrainError> {
     let shape = shape(config, dataset)?;
     let from = &config.init_from.0;
     if config.init_from.is_empty() {
@@ -62,8 +67,12 @@ pub(super) fn check(dataset: &Dataset, out: &Path, config: &Config) -> Result<()
         (_, false) => return refused("holds no trained model"),
         _ => {}
     }
-    if from.canonicalize().ok().is_some_and(|from| Some(from) == out.canonicalize().ok()) {
-        return refused("is the folder of the new training; write to another one");
+    let real = |folder: &Path| folder.canonicalize().ok();
+    let out = real(out);
+    if adapter::chain(from)?.iter().any(|folder| out.is_some() && real(folder) == out) {
+        return refused(
+            "is the folder of the new training, or an adapter of the model there; write to another one",
+        );
     }
     tensors(from, &shape, dataset).map(drop)
 }

@@ -5,7 +5,7 @@
 
 pub(crate) mod beside;
 mod clock;
-mod initial;
+pub(crate) mod initial;
 mod report;
 mod spike;
 mod stop;
@@ -16,7 +16,7 @@ pub use stop::{Cause, Stop};
 
 use crate::architecture::{Source, Transformer};
 use crate::batch::Batch;
-use crate::checkpoint::{self, Checkpoint, Checkpoints, State};
+use crate::checkpoint::{Checkpoint, Checkpoints, Held, State};
 use crate::config::Config;
 use crate::data::{Dataset, Share, Stream};
 use crate::device::{self, Engine, Place};
@@ -102,25 +102,20 @@ fn run_in(
     let bytes = Bytes::of_dataset(&dataset)?;
     device::check(how.place, &dataset, config, room)?;
     // What there is goes, and a folder is made, when it is known that the training can begin.
-    if how.restart || !checkpoint::folder(out).is_dir() {
+    if how.restart || Checkpoints::settings(out).is_none() {
         initial::check(&dataset, out, config)?;
     }
-    std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
+    let held = Held::take(out)?;
     if how.restart {
-        beside::restart(out)?;
+        beside::restart(&held, beside::Work::Training)?;
     }
-    let mut training = Training::open((&dataset, bytes), out, config, how.place, observer)?;
+    let mut training = Training::open((&dataset, bytes), held, config, how.place, observer)?;
     if let Some(report) = training.ended.take() {
         return Ok(report);
     }
     let report_path = out.join(REPORT);
     // One of an earlier training would pass for that of this one, were it killed before its own is written.
-    match std::fs::remove_file(&report_path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(TrainError::io(&report_path)(error));
-        }
-        _ => {}
-    }
+    folder::remove(&report_path)?;
     training.work()?;
     training.finish(&report_path)
 }
@@ -128,7 +123,7 @@ fn run_in(
 /// A training under way.
 pub(crate) struct Training<'a> {
     dataset: &'a Dataset,
-    out: &'a Path,
+    out: PathBuf,
     config: &'a Config,
     observer: &'a dyn TrainObserver,
     pub(crate) model: Transformer<f32>,
@@ -151,16 +146,17 @@ pub(crate) struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// Goes on from the newest checkpoint in `out`, or begins.
+    /// Goes on from the newest checkpoint in a folder, or begins.
     pub(crate) fn open(
         (dataset, bytes): (&'a Dataset, Bytes),
-        out: &'a Path,
+        held: Held,
         config: &'a Config,
         place: Place,
         observer: &'a dyn TrainObserver,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
-        let checkpoints = Checkpoints::open(out)?;
+        let out = held.out().to_owned();
+        let checkpoints = Checkpoints::open(held)?;
         let mut begin = State::begin(config.table(), config.steps, config.seed, dataset);
         begin.initial = initial::hash(config)?;
         let found = checkpoints.newest(&begin, |message| observer.event(TrainEvent::Note { message }))?;
@@ -179,13 +175,13 @@ impl<'a> Training<'a> {
             optimizer.restore(moments)?;
         }
         let engine = Engine::open(place, &model, &optimizer)?;
-        beside::remember(out, dataset.folder())?;
+        beside::remember(&out, dataset.folder())?;
         let stream = dataset.stream(state.position, Share::ALL)?;
         let checkpoint = (state.step > 0).then(|| checkpoints.of_step(state.step));
-        let ended = if state.step == state.steps { report::of_ended(out) } else { None };
+        let ended = if state.step == state.steps { report::of_ended(&out) } else { None };
         // A training that was killed after its last step measures again, and writes that line anew.
         let measures_again = state.step == state.steps && ended.is_none();
-        let metrics = Metrics::open(out, state.step, measures_again)?;
+        let metrics = Metrics::open(&out, state.step, measures_again)?;
         let spikes = Spikes::new(config.spike_factor, metrics.last_losses(spike::WINDOW)?);
         let clock = Clock::new(begun, state.step, config.seconds_max > 0.0 && state.step == 0);
         let training = Self {

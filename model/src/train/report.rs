@@ -84,7 +84,7 @@ impl Training<'_> {
         let loss = if self.loss.is_nan() { self.metrics.last_loss()? } else { self.loss };
         let held_out = self.evaluate(0)?;
         self.metrics.tables()?;
-        folder::save(&self.model, self.out)?;
+        folder::save(&self.model, &self.out)?;
         let tokenizer = self.dataset.tokenizer();
         let bytes = std::fs::read(&tokenizer).map_err(TrainError::io(&tokenizer))?;
         folder::replace(&self.out.join(manifest::TOKENIZER), &bytes)?;

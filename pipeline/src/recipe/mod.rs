@@ -113,6 +113,17 @@ impl Recipe {
         if whole { Ok(recipe) } else { Err(Mistakes::new(&recipe, mistakes)) }
     }
 
+    /// Reads a file that may be a part of a recipe, such as `[train]` alone: one without a source.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`].
+    pub fn read_part(file: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        let (recipe, mut mistakes) = read::recipe(file, load(file)?, environment);
+        mistakes.retain(|mistake| mistake.message != read::NO_SOURCE);
+        let whole = mistakes.is_empty() && recipe.damage.is_none();
+        if whole { Ok(recipe) } else { Err(Mistakes::new(&recipe, mistakes)) }
+    }
+
     /// A recipe that nobody wrote down: its mistakes have no place.
     pub fn of_blocks(file: &Path, name: &str, sources: Vec<Block>, stages: Vec<Block>) -> Self {
         Self {

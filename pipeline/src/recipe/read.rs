@@ -22,6 +22,9 @@ pub(super) struct Reader<'a> {
     pub(super) variables: BTreeMap<String, String>,
 }
 
+/// What is said of a recipe that reads nothing.
+pub(super) const NO_SOURCE: &str = "the recipe has no source";
+
 pub(super) fn recipe(
     file: &Path,
     text: String,
@@ -38,7 +41,7 @@ pub(super) fn recipe(
     let told = reader.mistakes.iter().any(|m| m.message.contains("source"));
     if recipe.sources.is_empty() && damage.is_none() && !told {
         let help = "add a table such as `[sources.pages]` with `kind = \"source.warc\"`";
-        reader.mistakes.push(Mistake::new(0..0, "the recipe has no source", help));
+        reader.mistakes.push(Mistake::new(0..0, NO_SOURCE, help));
     }
     drop(table);
     recipe.damage = damage;

@@ -8,7 +8,7 @@ use crate::cli::wrong::{self, Trouble};
 use model::align::dpo::Dpo;
 use model::align::grpo::Grpo;
 use model::align::rules::Rules;
-use model::align::{AlignReport, Common, Job};
+use model::align::{AlignReport, Common, Job, assert_elsewhere};
 use model::{TrainError, TrainObserver};
 use pipeline::inspect::layout::thousands;
 use schemas::{Config, KeyError, Settings, Value};
@@ -147,17 +147,40 @@ fn with<C: Config>(texts: &[String]) -> Result<(Common, C), ExitCode> {
     split.end(&[C::KEYS, Common::KEYS]).map(|()| both)
 }
 
+/// The model to begin with, once it is known that the aligned one has a place.
+pub(super) fn base(model: &Path, out: &Path) -> Result<PathBuf, Trouble> {
+    let folder = folders::model(model)?;
+    folders::assert_for_model(out)?;
+    assert_elsewhere(&folder, out)?;
+    Ok(folder)
+}
+
+/// What is known of the rows of an alignment besides themselves.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    /// Name of the layout of chats.
+    pub(super) template: Option<&'a str>,
+    /// `tokenizer_config.json` with that layout.
+    pub(super) tokenizer_config: Option<&'a [u8]>,
+    /// Rows that are left out, as JSON lines.
+    pub(super) refused: &'a str,
+}
+
+impl<'a> About<'a> {
+    fn of<R>(found: &'a Found<R>) -> Self {
+        let (template, tokenizer_config) = found.chats.told();
+        Self { template, tokenizer_config, refused: &found.refused }
+    }
+}
+
 /// Does a way of alignment and prints what it came to.
 pub(super) fn work(
     model: &Path,
     flags: &Flags,
     common: &Common,
-    (template, tokenizer_config): (Option<&str>, Option<&[u8]>),
+    About { template, tokenizer_config, refused }: About<'_>,
     way: impl FnOnce(&Job<'_>) -> Result<AlignReport, TrainError>,
 ) -> ExitCode {
-    if let Err(trouble) = folders::assert_for_model(&flags.out) {
-        return trouble.tell();
-    }
     let listener = flags.progress.start();
     let observer: &dyn TrainObserver = &listener;
     let job = Job {
@@ -168,6 +191,7 @@ pub(super) fn work(
         restart: flags.restart,
         tokenizer_config,
         template,
+        refused,
         observer,
     };
     let result = way(&job);
@@ -208,16 +232,6 @@ fn show(report: &AlignReport, out: &Path) {
     }
 }
 
-/// The model folder and its rows.
-fn found<R>(
-    model: &Path,
-    read: impl FnOnce(&Path) -> Result<Found<R>, Trouble>,
-) -> Result<(PathBuf, Found<R>), ExitCode> {
-    let folder = folders::model(model).map_err(Trouble::tell)?;
-    let found = read(&folder).map_err(Trouble::tell)?;
-    Ok((folder, found))
-}
-
 fn ended(result: Result<ExitCode, ExitCode>) -> ExitCode {
     result.unwrap_or_else(|code| code)
 }
@@ -226,10 +240,10 @@ pub(super) fn dpo(args: &DpoArgs) -> ExitCode {
     let DpoArgs { model, preferences, reading, flags } = args;
     ended((|| {
         let (common, settings) = with::<Dpo>(&flags.settings)?;
-        let (folder, Found { rows, chats }) =
-            found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
-        let way = |job: &Job<'_>| model::align::dpo::dpo(job, &rows, &settings);
-        Ok(work(&folder, flags, &common, chats.told(), way))
+        let folder = base(model, &flags.out).map_err(Trouble::tell)?;
+        let found = read_pairs(&folder, preferences, reading).map_err(Trouble::tell)?;
+        let way = |job: &Job<'_>| model::align::dpo::dpo(job, &found.rows, &settings);
+        Ok(work(&folder, flags, &common, About::of(&found), way))
     })())
 }
 
@@ -237,10 +251,10 @@ pub(super) fn reward(args: &RewardArgs) -> ExitCode {
     let RewardArgs { model, preferences, reading, flags } = args;
     ended((|| {
         let common = common(&flags.settings)?;
-        let (folder, Found { rows, chats }) =
-            found(model, |folder| read_pairs(folder, preferences, reading, &flags.out))?;
-        let way = |job: &Job<'_>| model::align::reward::reward(job, &rows);
-        Ok(work(&folder, flags, &common, chats.told(), way))
+        let folder = base(model, &flags.out).map_err(Trouble::tell)?;
+        let found = read_pairs(&folder, preferences, reading).map_err(Trouble::tell)?;
+        let way = |job: &Job<'_>| model::align::reward::reward(job, &found.rows);
+        Ok(work(&folder, flags, &common, About::of(&found), way))
     })())
 }
 
@@ -250,12 +264,19 @@ pub(super) fn grpo(args: &GrpoArgs) -> ExitCode {
         let mut split = Split::new(&flags.settings)?;
         let (common, settings, rules) = (split.take::<Common>(), split.take::<Grpo>(), split.take::<Rules>());
         split.end(&[Grpo::KEYS, Rules::KEYS, Common::KEYS])?;
-        let (folder, Found { rows, chats }) =
-            found(model, |folder| read_tasks(folder, tasks, reading, Some(&flags.out)))?;
+        let folder = base(model, &flags.out).map_err(Trouble::tell)?;
         let judge = reward_model.as_deref();
-        let way = |job: &Job<'_>| model::align::grpo::grpo(job, &rows, &settings, &rules, judge);
-        Ok(work(&folder, flags, &common, chats.told(), way))
+        judge.map_or(Ok(()), |judge| judged(judge, &flags.out)).map_err(Trouble::tell)?;
+        let found = read_tasks(&folder, tasks, reading).map_err(Trouble::tell)?;
+        let way = |job: &Job<'_>| model::align::grpo::grpo(job, &found.rows, &settings, &rules, judge);
+        Ok(work(&folder, flags, &common, About::of(&found), way))
     })())
+}
+
+/// Refuses a reward model that is not there, or that would be written over.
+fn judged(judge: &Path, out: &Path) -> Result<(), Trouble> {
+    wrong::there(judge)?;
+    Ok(assert_elsewhere(judge, out)?)
 }
 
 /// The rules of `score`.

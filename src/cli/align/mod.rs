@@ -74,6 +74,5 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
 
 fn merged(args: &MergeArgs) -> Result<(), Trouble> {
     wrong::there(&args.adapter)?;
-    wrong::free(&args.out)?;
     Ok(model::align::merge(&args.adapter, &args.out)?)
 }

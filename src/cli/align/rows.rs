@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 const TOLD: usize = 10;
 /// Longest line that is read, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
-/// Where refused rows go.
-const REFUSED: &str = "refused.jsonl";
 
 /// Flags of everything that reads rows.
 #[derive(clap::Args, Debug, Clone)]
@@ -231,35 +229,26 @@ fn answer_of(line: &Line) -> Result<String, String> {
 pub(super) struct Found<R> {
     pub(super) rows: Rows<R>,
     pub(super) chats: Chats,
+    /// Rows that are left out, as JSON lines with their reasons.
+    pub(super) refused: String,
 }
 
 type Parse<R> = fn(&Path, &Chats, Limits, &mut blake3::Hasher) -> Result<File<R>, String>;
 
 /// Pairs for a model folder.
-pub(super) fn read_pairs(
-    model: &Path,
-    path: &Path,
-    reading: &Reading,
-    out: &Path,
-) -> Result<Found<Pair>, Trouble> {
-    read(model, path, reading, Some(out), pairs, |pair| &pair.prompt)
+pub(super) fn read_pairs(model: &Path, path: &Path, reading: &Reading) -> Result<Found<Pair>, Trouble> {
+    read(model, path, reading, pairs, |pair| &pair.prompt)
 }
 
 /// Tasks for a model folder.
-pub(super) fn read_tasks(
-    model: &Path,
-    path: &Path,
-    reading: &Reading,
-    out: Option<&Path>,
-) -> Result<Found<Task>, Trouble> {
-    read(model, path, reading, out, tasks, |task| &task.prompt)
+pub(super) fn read_tasks(model: &Path, path: &Path, reading: &Reading) -> Result<Found<Task>, Trouble> {
+    read(model, path, reading, tasks, |task| &task.prompt)
 }
 
 fn read<R>(
     model: &Path,
     path: &Path,
     reading: &Reading,
-    out: Option<&Path>,
     parse: Parse<R>,
     prompt: impl Fn(&R) -> &[u32],
 ) -> Result<Found<R>, Trouble> {
@@ -286,7 +275,7 @@ fn read<R>(
         }
         None => None,
     };
-    settle(&refused, reading.skip_bad, out)?;
+    let refused = settle(&refused, reading.skip_bad)?;
     let (train, held_out) = match apart {
         Some(apart) => (own.rows, apart),
         // By the prompt alone: equal prompts are on one side.
@@ -295,7 +284,7 @@ fn read<R>(
     let end = chats.end().ok_or_else(|| "the layout has no token that ends an answer".to_owned())?;
     let name = path.display().to_string();
     let rows = Rows { name, hash: *hasher.finalize().as_bytes(), train, held_out, end };
-    Ok(Found { rows, chats })
+    Ok(Found { rows, chats, refused })
 }
 
 fn is_apart(prompt: &[u32], share: f64) -> bool {
@@ -305,13 +294,13 @@ fn is_apart(prompt: &[u32], share: f64) -> bool {
     (draw >> 11) as f64 / (1_u64 << 53) as f64 >= 1.0 - share
 }
 
-/// Tells refused rows, or writes them down and goes on.
-fn settle(refused: &[(&Path, Vec<Refused>)], skip: bool, out: Option<&Path>) -> Result<(), String> {
+/// Tells refused rows; where they are skipped, gives them as JSON lines.
+fn settle(refused: &[(&Path, Vec<Refused>)], skip: bool) -> Result<String, String> {
     let count: usize = refused.iter().map(|(_, rows)| rows.len()).sum();
     if count == 0 {
-        return Ok(());
+        return Ok(String::new());
     }
-    let all = || refused.iter().flat_map(|(path, rows)| rows.iter().map(move |row| (path, row)));
+    let all = || refused.iter().flat_map(|(path, rows)| rows.iter().map(move |row| (*path, row)));
     let mut told = String::new();
     for (path, row) in all().take(TOLD) {
         let _ = writeln!(told, "{}, line {}: {}", path.display(), row.line, row.reason);
@@ -323,20 +312,9 @@ fn settle(refused: &[(&Path, Vec<Refused>)], skip: bool, out: Option<&Path>) -> 
         let told = told.trim_end();
         return Err(format!("{told}\nmend the rows, or go on without them by `--skip-bad`"));
     }
-    eprintln!("{}", told.trim_end());
-    if let Some(out) = out {
-        let mut lines = String::new();
-        for (path, row) in all() {
-            let _ = writeln!(
-                lines,
-                "{}",
-                json!({ "file": path, "line": row.line, "reason": row.reason, "row": row.row })
-            );
-        }
-        let path = out.join(REFUSED);
-        let write = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, lines));
-        write.map_err(|error| format!("{}: {error}", path.display()))?;
-        eprintln!("{count} rows are left out; {} has them with the reasons", path.display());
-    }
-    Ok(())
+    eprintln!("{told}{count} rows are left out");
+    let line = |(path, row): (&Path, &Refused)| {
+        json!({ "file": path, "line": row.line, "reason": row.reason, "row": row.row }).to_string() + "\n"
+    };
+    Ok(all().map(line).collect())
 }

@@ -53,8 +53,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
         held_out_share: 1.0,
         skip_bad: args.skip_bad,
     };
-    let found = folders::model(&args.model)
-        .and_then(|folder| Ok((read_tasks(&folder, &args.tasks, &reading, None)?, folder)));
+    let found = folders::model(&args.model).and_then(|folder| {
+        args.reward_model.as_deref().map_or(Ok(()), wrong::there)?;
+        Ok((read_tasks(&folder, &args.tasks, &reading)?, folder))
+    });
     let (Found { rows, .. }, folder) = match found {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),

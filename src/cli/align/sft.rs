@@ -1,13 +1,13 @@
 //! `gristmill align sft MODEL DATA`: the answers of a dataset of chats, or of chats as JSON lines, which it builds one of first.
 
 use super::chats::Chats;
-use super::method::{Flags, common, work};
+use super::method::{About, Flags, base, common, work};
 use super::rows::words;
 use crate::cli::build::Works;
 use crate::cli::folders;
 use crate::cli::wrong::{self, Trouble};
 use crate::cli::{environment, funnel};
-use model::align::{assert_elsewhere, limits};
+use model::align::limits;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{Report, Workdir};
 use pipeline::recipe::Recipe;
@@ -47,10 +47,7 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Ok(common) => common,
         Err(code) => return code,
     };
-    let found = folders::model(&args.model).and_then(|folder| {
-        folders::assert_for_model(&args.flags.out)?;
-        // Before a dataset of chats is built there.
-        assert_elsewhere(&folder, &args.flags.out)?;
+    let found = base(&args.model, &args.flags.out).and_then(|folder| {
         let dataset =
             if args.data.is_dir() { folders::dataset(&args.data)? } else { build(args, &folder, kinds)? };
         let limits = limits(&folder)?;
@@ -65,7 +62,7 @@ pub(super) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     let tokenizer_config = tokenizer_config.as_deref();
     let template = tokenizer_config.and_then(|config| Chats::named(&folder, limits, config));
     let way = |job: &model::align::Job<'_>| model::align::sft::sft(job, &dataset);
-    work(&folder, &args.flags, &common, (template, tokenizer_config), way)
+    work(&folder, &args.flags, &common, About { template, tokenizer_config, refused: "" }, way)
 }
 
 /// Builds a dataset of a file, by the recipe that anybody would write for it; what is dropped is in its ledger.
@@ -89,12 +86,12 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, Trouble> 
     );
     let workdir = args.flags.out.join(CHATS);
     let file = workdir.join("recipe.toml");
-    std::fs::create_dir_all(&workdir)
-        .and_then(|()| std::fs::write(&file, &recipe))
-        .map_err(|error| format!("{}: {error}", file.display()))?;
     let recipe =
         Recipe::parse(&file, recipe, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
     let dag = dag::compile(&recipe, kinds).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
+    std::fs::create_dir_all(&workdir)
+        .and_then(|()| std::fs::write(&file, &recipe.text))
+        .map_err(|error| format!("{}: {error}", file.display()))?;
     let works =
         Works { workdir: Some(workdir.clone()), threads: 0, memory_mib: 512, progress: args.flags.progress };
     let options = works.options(&dag.name, recipe.base());

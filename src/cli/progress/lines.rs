@@ -79,10 +79,10 @@ impl Lines {
             }
             TrainEvent::Started { parameters, step, steps, step_tokens } if step < steps => {
                 let (parameters, tokens) = (thousands(parameters), thousands(step_tokens));
-                Some(format!(
-                    "{parameters} parameters learn in {} steps of {tokens} tokens",
-                    thousands(steps)
-                ))
+                let from =
+                    if step > 0 { format!("steps {} to ", thousands(step + 1)) } else { String::new() };
+                let steps = if step > 0 { thousands(steps) } else { format!("{} steps", thousands(steps)) };
+                Some(format!("{parameters} parameters learn in {from}{steps} of up to {tokens} tokens"))
             }
             TrainEvent::Evaluating { step, sequences, total } => self.told.is_due(now).then(|| {
                 let (done, all) = (thousands(sequences), thousands(total));

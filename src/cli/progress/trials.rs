@@ -6,7 +6,7 @@ use super::{Pace, Progress, tell, train_json};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use model::TrainEvent;
 use model::sweep::{SweepEvent, SweepObserver};
-use pipeline::inspect::layout::one_line;
+use pipeline::inspect::layout::{one_line, thousands};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -78,6 +78,9 @@ impl Bars {
                 bar.set_position(step);
                 self.running.insert(name.to_owned(), bar);
             }
+            SweepEvent::Trial { name, event: TrainEvent::Note { message } } => {
+                drop(self.all.println(format!("{name}: {message}")));
+            }
             SweepEvent::Trial { name, event } => {
                 let Some(bar) = self.running.get(name) else { return };
                 match event {
@@ -88,7 +91,6 @@ impl Bars {
                     TrainEvent::Evaluating { sequences, total, .. } => {
                         bar.set_message(format!("held out {sequences}/{total}"));
                     }
-                    TrainEvent::Note { message } => drop(self.all.println(format!("{name}: {message}"))),
                     _ => {}
                 }
             }
@@ -135,7 +137,10 @@ impl Count {
                 None
             }
             SweepEvent::Trial { name, event: TrainEvent::Step { step, steps, loss, .. } } => {
-                self.told.is_due(now).then(|| format!("{name}: step {step} of {steps}, loss {loss:.3}"))
+                self.told.is_due(now).then(|| {
+                    let (step, steps) = (thousands(step), thousands(steps));
+                    format!("{name}: step {step} of {steps}, loss {loss:.3}")
+                })
             }
             SweepEvent::Note { message } => Some(message.to_owned()),
             SweepEvent::Trial { name, event: TrainEvent::Note { message } } => {
