@@ -560,6 +560,11 @@ fn a_vocabulary_that_came_out_smaller_is_told() {
     );
     let built = gristmill(&["build", "recipe.toml"], &folder.0).expect(0).err;
     assert!(built.contains("tokens of the 300 asked for"), "{built}");
+    // A training by the recipe reads what another recipe of this name has built, and says so.
+    let altered = fs::read_to_string(folder.join("recipe.toml")).unwrap().replace("300", "290");
+    folder.write("recipe.toml", &altered);
+    let stale = gristmill(&["train", "recipe.toml", "--set", "heads=5"], &folder.0).expect(2).err;
+    assert!(stale.contains("as it is now, which differs in tokenizer"), "{stale}");
     // The source's own name of a document is a name of it.
     assert!(gristmill(&["explain", "gristmill-x", "mine"], &folder.0).expect(0).out.contains("record_id"));
 }

@@ -81,6 +81,16 @@ pub enum TrainError {
     /// The loss or the gradient is not a number any more, or the loss leapt.
     #[error("{0}")]
     Stopped(Box<Stop>),
+    /// Somebody asked the training to stop.
+    #[error(
+        "stopped after step {step} of {steps}, which a checkpoint holds; the same command goes on from there"
+    )]
+    Interrupted {
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+    },
     /// The model to go on from is not the one that the settings describe.
     #[error(
         "{}: the model does not fit: {}; set the keys as they are there, or take another model", path.display(), differences.join(", ")

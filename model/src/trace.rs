@@ -40,6 +40,14 @@ struct Training {
     dataset: String,
 }
 
+/// Refuses a folder without a training whose steps can be told.
+///
+/// # Errors
+/// There is none, or an alignment.
+pub fn assert_traced(model: &Path) -> Result<(), TrainError> {
+    Training::read(model).map(drop)
+}
+
 /// Tells the sequences of steps of a training; `dataset` is the one that it reads.
 ///
 /// # Errors
@@ -48,7 +56,12 @@ pub fn trace(model: &Path, dataset: &Path, steps: RangeInclusive<u64>) -> Result
     let training = Training::read(model)?;
     let (first, last) = (*steps.start(), *steps.end());
     if first == 0 || first > last || last > training.steps {
-        let message = format!("steps {first}..{last} of a training of steps 1..{}", training.steps);
+        let message = match (first, last) {
+            (first, last) if first > last => {
+                format!("steps {first}..{last}: the last stands before the first")
+            }
+            _ => format!("steps {first}..{last}: the training has the steps 1 to {}", training.steps),
+        };
         return Err(TrainError::Config { message });
     }
     let count = (last - first + 1).saturating_mul(training.step_sequences);
@@ -110,6 +123,14 @@ impl Training {
             path.ok_or_else(|| TrainError::file(model)("holds no training and no checkpoint of one"))?;
         let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
         let told: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
+        // A report tells its method itself, a checkpoint among its settings.
+        let method = [&told["method"], &told["settings"]["method"]].into_iter().find_map(Value::as_str);
+        if let Some(method) = method {
+            let message = format!(
+                "was aligned ({method}); steps are traced of trainings, as of the model that it began with"
+            );
+            return Err(TrainError::misplaced(model, message));
+        }
         let wrong = |key: &str| TrainError::file(&path)(format!("does not tell `{key}`"));
         let setting = |key: &str| {
             let text = told["settings"][key].as_str();

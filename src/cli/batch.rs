@@ -58,8 +58,17 @@ fn measured(dataset: &Path, config: &Config) -> Result<Found, model::TrainError>
     };
     let found = find(dataset, config, told)?;
     let (largest, limit) = (found.largest, thousands(found.limit_bytes / MIB));
-    let why =
-        if found.is_memory_bound { "" } else { "; larger ones fit, and take too long a step to be tried" };
-    eprintln!("largest that fits {limit} MiB: {largest}{why}; fastest: {}", found.fastest);
+    let why = match found.is_memory_bound {
+        true => format!("largest that fits {limit} MiB: {largest}"),
+        false => format!("{largest} fits {limit} MiB, and a larger one takes too long a step to be tried"),
+    };
+    eprintln!("{why}; fastest: {}", found.fastest);
+    let step = config.batch_sequences * config.accumulate;
+    if found.fastest > step {
+        eprintln!(
+            "a step has {step} sequences: `--set batch_sequences={}` makes larger ones, which is another training",
+            found.fastest
+        );
+    }
     Ok(found)
 }

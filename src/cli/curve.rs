@@ -41,9 +41,11 @@ impl Watched {
         let curve = self.curve.into_inner().expect("no thread panics while it notes a loss");
         let last = curve.points.last()?.0;
         let mut lines = vec![format!("{:MARGIN$}loss by step: ⠒ training  ● held out", "")];
-        lines.extend(curve.draw(CURVE_SHOWN, last));
-        lines.push(format!("{:8}└{}", "", "─".repeat(CURVE_SHOWN.0)));
-        lines.push(format!("{:MARGIN$}1{last:>width$}", "", width = CURVE_SHOWN.0 - 1));
+        let columns = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+        let width = CURVE_SHOWN.0.min(columns.saturating_sub(MARGIN)).max(2);
+        lines.extend(curve.draw((width, CURVE_SHOWN.1), last));
+        lines.push(format!("{:8}└{}", "", "─".repeat(width)));
+        lines.push(format!("{:MARGIN$}1{last:>width$}", "", width = width - 1));
         curve.is_drawable().then(|| lines.join("\n"))
     }
 }

@@ -5,7 +5,8 @@ use super::environment;
 use super::wrong::{self, Trouble};
 use model::Config;
 use model::train::REPORT;
-use pipeline::engine::Workdir;
+use pipeline::dag::{self, Kinds};
+use pipeline::engine::{Report, Workdir, altered};
 use pipeline::recipe::Recipe;
 use schemas::{FilePath, Settings, Value, manifest};
 use std::collections::BTreeMap;
@@ -55,18 +56,18 @@ impl Found {
 ///
 /// # Errors
 /// Wrong use: no dataset is there, or a setting is none.
-pub(super) fn found(path: &Path, given: &Given) -> Result<Found, Trouble> {
+pub(super) fn found(path: &Path, given: &Given, kinds: &Kinds) -> Result<Found, Trouble> {
     wrong::there(path)?;
     let with = given.with.as_deref().map(train_of).transpose()?;
     let (dataset, recipe) = match with {
         Some(with) if path.is_dir() => (dataset(path)?, with),
-        Some(with) => (built(path)?.0, with),
+        Some(with) => (built(path, kinds)?.0, with),
         None if path.is_dir() => {
             let dataset = dataset(path)?;
             let recipe = kept(&dataset)?;
             (dataset, recipe)
         }
-        None => built(path)?,
+        None => built(path, kinds)?,
     };
     let mut pairs = Pairs::new();
     for text in &given.settings {
@@ -99,7 +100,7 @@ fn train(recipe: &Recipe) -> Pairs {
 }
 
 /// The dataset of a recipe, and its `[train]`.
-fn built(path: &Path) -> Result<(PathBuf, Pairs), Trouble> {
+fn built(path: &Path, kinds: &Kinds) -> Result<(PathBuf, Pairs), Trouble> {
     let recipe = part(path)?;
     if recipe.sources.is_empty() {
         return Err(Trouble::Use(format!(
@@ -108,8 +109,20 @@ fn built(path: &Path) -> Result<(PathBuf, Pairs), Trouble> {
         )));
     }
     let pairs = train(&recipe);
-    let dataset = Workdir(workdir(None, &recipe.name)).dataset();
+    let workdir = Workdir(workdir(None, &recipe.name));
+    let dataset = workdir.dataset();
     if dataset.join(manifest::FILE).is_file() {
+        let (_, dag) =
+            dag::check(path, kinds, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
+        let altered = Report::read(&workdir.report()).map(|last| altered(&dag, &last)).unwrap_or_default();
+        if !altered.is_empty() {
+            eprintln!(
+                "warning: {} was not built by this recipe as it is now, which differs in {}; `gristmill build {}` builds it anew",
+                dataset.display(),
+                altered.join(", "),
+                path.display()
+            );
+        }
         return Ok((dataset, pairs));
     }
     Err(Trouble::Use(format!(
@@ -233,25 +246,34 @@ fn untrained(path: &Path) -> Trouble {
     Trouble::Use(format!("{}: no trained model is there; `gristmill train` makes one", path.display()))
 }
 
-/// Refuses to write a model among files of something else. Names that begin with a dot are nothing of anybody's.
+/// Refuses to write a model among files of something else.
 ///
 /// # Errors
 /// Wrong use: the folder holds something, and no model that was begun.
 pub(super) fn assert_for_model(out: &Path) -> Result<(), Trouble> {
+    assert_for(out, (MODEL, "model"), &BEGUN)
+}
+
+/// Refuses to write work of a kind, in one word as a name and in words, among files of something else; `begun` are names that such work
+/// began to write. Names that begin with a dot are nothing of anybody's.
+///
+/// # Errors
+/// Wrong use: the folder holds something, and none of these names.
+pub(super) fn assert_for(out: &Path, (name, words): (&str, &str), begun: &[&str]) -> Result<(), Trouble> {
     if out.is_file() {
-        return Err(Trouble::Use(format!("{}: is a file; name a folder for the model", out.display())));
+        return Err(Trouble::Use(format!("{}: is a file; name a folder for the {words}", out.display())));
     }
     let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
-    if names.is_empty() || (!is_dataset(out) && names.iter().any(|name| BEGUN.contains(&name.as_str()))) {
+    if names.is_empty() || (!is_dataset(out) && names.iter().any(|name| begun.contains(&name.as_str()))) {
         return Ok(());
     }
     let first = names.iter().min().map_or("", String::as_str);
     Err(Trouble::Use(format!(
-        "{}: holds other things (`{first}`) and no model, whose files would lie among them; name a folder of its own, as `--out {}`",
+        "{}: holds other things (`{first}`) and no {words}, whose files would lie among them; name a folder of its own, as `--out {}`",
         out.display(),
-        out.join(MODEL).display()
+        out.join(name).display()
     )))
 }
 

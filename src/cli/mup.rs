@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn work(args: &Args, dataset: &Path, config: &Config) -> Result<(Vec<Coordinate>, Vec<RateLoss>), Trouble> {
+    folders::assert_for(&args.out, ("mup", "comparison of widths"), &["coordinates.json"])?;
     std::fs::create_dir_all(&args.out)?;
     let write = |name: &str, json: String, svg: String| {
         model::replace(&args.out.join(format!("{name}.json")), (json + "\n").as_bytes())?;

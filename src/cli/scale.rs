@@ -5,6 +5,7 @@ use super::output::emit_json;
 use super::progress::{Progress, Trials};
 use super::wrong;
 use model::scale::{Run, Scale, ScaleReport};
+use pipeline::dag::Kinds;
 use pipeline::inspect::layout::thousands;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,13 +53,16 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let mut found = match folders::found(&args.dataset, &args.given) {
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    let mut found = match folders::found(&args.dataset, &args.given, kinds) {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
     // A recipe describes one model: what the ladder decides on is not taken from it, and the rate is tried out.
     found.recipe.retain(|(key, _)| !model::scale::decides(key));
+    if let Err(trouble) = folders::assert_for(&args.out, ("scale", "ladder"), &["asked.json", "scale.json"]) {
+        return trouble.tell();
+    }
     let (dataset, base) = found.settled();
     let scale = Scale {
         base,

@@ -6,6 +6,7 @@ use super::output::emit_json;
 use super::progress::{Progress, Trials};
 use super::wrong;
 use model::sweep::{Axis, Sweep, SweepReport, TrialReport};
+use pipeline::dag::Kinds;
 use pipeline::inspect::layout::one_line;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,8 +48,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let found = match folders::found(&args.dataset, &args.given) {
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    let found = match folders::found(&args.dataset, &args.given, kinds) {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),
     };
@@ -57,6 +58,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(axes) => axes,
         Err(error) => return wrong::misused(error),
     };
+    if let Err(trouble) = folders::assert_for(&args.out, ("sweep", "sweep"), &["asked.json", "sweep.json"]) {
+        return trouble.tell();
+    }
     let sweep = Sweep { base, axes, halving: args.halving.then_some(args.eta), jobs: args.jobs };
     let listener = Trials::start(args.progress);
     let result = sweep.run(&dataset, &args.out, &listener);

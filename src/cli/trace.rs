@@ -3,7 +3,7 @@
 use super::folders;
 use super::output::{emit, emit_json};
 use super::wrong;
-use model::trace::{Sequence, trace};
+use model::trace::{Sequence, assert_traced, trace};
 use pipeline::inspect::layout::one_line;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -32,8 +32,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(steps) = range(&args.steps) else {
         return wrong::misused(format!("`{}` are no steps; give `40..42` or `40`", args.steps));
     };
-    let found = folders::training(&args.model)
-        .and_then(|folder| Ok((folders::dataset_of(&folder, args.dataset.as_deref())?, folder)));
+    let found = folders::training(&args.model).and_then(|folder| {
+        assert_traced(&folder)?;
+        Ok((folders::dataset_of(&folder, args.dataset.as_deref())?, folder))
+    });
     let (dataset, folder) = match found {
         Ok(found) => found,
         Err(trouble) => return trouble.tell(),

@@ -7,11 +7,15 @@ use super::progress::Progress;
 use super::wrong::{self, Trouble};
 use model::device::{Place, Precision};
 use model::train::{REPORT, TrainReport};
+use pipeline::dag::Kinds;
 use pipeline::inspect::layout::{one_line, thousands};
 use schemas::{FilePath, Settings};
+use signal_hook::consts::SIGINT;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 
 /// A greater perplexity is told by its power of ten.
 const PERPLEXITY_PLAIN_MAX: f64 = 1e6;
@@ -51,9 +55,9 @@ pub(crate) struct Flags {
     /// Where to compute; `cuda` is the first NVIDIA GPU.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
-    /// How numbers lie in the memory of a GPU: products of bf16 on tensor cores, or f32 throughout.
-    #[arg(long, value_enum, default_value_t)]
-    precision: Bits,
+    /// How numbers lie in the memory of a GPU: products of bf16 on tensor cores (the default), or f32 throughout.
+    #[arg(long, value_enum)]
+    precision: Option<Bits>,
 }
 
 /// `--device`.
@@ -67,10 +71,9 @@ enum Device {
 }
 
 /// `--precision`.
-#[derive(Clone, Copy, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, clap::ValueEnum)]
 enum Bits {
     /// 16, of which 8 are those of a number's size.
-    #[default]
     Bf16,
     /// 32.
     F32,
@@ -78,17 +81,21 @@ enum Bits {
 
 impl Flags {
     /// The place of a training.
-    const fn place(&self) -> Place {
-        match (self.device, self.precision) {
-            (Device::Cpu, _) => Place::Cpu,
-            (Device::Cuda, Bits::Bf16) => Place::Cuda(Precision::Bf16),
-            (Device::Cuda, Bits::F32) => Place::Cuda(Precision::F32),
-        }
+    fn place(&self) -> Result<Place, Trouble> {
+        Ok(match (self.device, self.precision) {
+            (Device::Cpu, None) => Place::Cpu,
+            (Device::Cpu, Some(_)) => {
+                let message = "`--precision` is that of a GPU; give `--device cuda` too, or leave it out";
+                return Err(Trouble::Use(message.to_owned()));
+            }
+            (Device::Cuda, None | Some(Bits::Bf16)) => Place::Cuda(Precision::Bf16),
+            (Device::Cuda, Some(Bits::F32)) => Place::Cuda(Precision::F32),
+        })
     }
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    match prepared(args) {
+pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
+    match prepared(args, kinds) {
         Ok((dataset, out, pairs)) => {
             let job = Job {
                 dataset: &dataset,
@@ -105,8 +112,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 /// Dataset, folder of the model, and settings.
-fn prepared(args: &Args) -> Result<(PathBuf, PathBuf, Pairs), ExitCode> {
-    let found = folders::found(&args.dataset, &args.given).map_err(Trouble::tell)?;
+fn prepared(args: &Args, kinds: &Kinds) -> Result<(PathBuf, PathBuf, Pairs), ExitCode> {
+    let found = folders::found(&args.dataset, &args.given, kinds).map_err(Trouble::tell)?;
     if args.dataset.is_dir() && matches!(args.progress, Progress::Auto) {
         if !found.recipe.is_empty() {
             let of = args
@@ -172,10 +179,12 @@ impl Job<'_> {
         if !config.init_from.is_empty() {
             config.init_from = FilePath(settings.resolve(&config.init_from));
         }
-        if let Err(trouble) = folders::assert_for_model(self.out) {
-            return trouble.tell();
-        }
-        let how = model::train::How { place: self.flags.place(), restart: self.flags.restart };
+        let place = match folders::assert_for_model(self.out).and_then(|()| self.flags.place()) {
+            Ok(place) => place,
+            Err(trouble) => return trouble.tell(),
+        };
+        let stop = interrupts();
+        let how = model::train::How { place, restart: self.flags.restart, stop: Some(stop) };
         let (result, curve) = watched(self.progress, self.out, |watched| {
             model::train::run_with(how, self.dataset, self.out, &config, watched)
         });
@@ -200,6 +209,15 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// Set by the first Ctrl-C (SIGINT), upon which a training writes a checkpoint and ends; the second one ends the program.
+fn interrupts() -> &'static AtomicBool {
+    static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+    // Where a signal cannot be taken, it ends the program as ever, and a resume goes on from the last checkpoint.
+    drop(signal_hook::flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, Arc::clone(&STOP)));
+    drop(signal_hook::flag::register(SIGINT, Arc::clone(&STOP)));
+    &STOP
 }
 
 /// A perplexity in so many digits behind the point; a large one by its power of ten.

@@ -76,6 +76,9 @@ impl From<serde_json::Error> for Trouble {
     }
 }
 
+/// Exit code of a program that a person has stopped: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
 /// Tells what stopped the trainer.
 pub(super) fn stopped(error: TrainError) -> ExitCode {
     Trouble::from(error).tell()
@@ -84,6 +87,10 @@ pub(super) fn stopped(error: TrainError) -> ExitCode {
 /// The same of a command that can take away what another training has left; `elsewhere` is the flag that leaves it alone, in words.
 pub(super) fn of_another(error: TrainError, elsewhere: &str) -> ExitCode {
     match error {
+        TrainError::Interrupted { .. } => {
+            eprintln!("{error}");
+            ExitCode::from(INTERRUPTED)
+        }
         TrainError::OtherRun { .. } => {
             misused(format!("{error}\n`--restart` takes that training away and begins anew; {elsewhere}"))
         }
@@ -116,7 +123,15 @@ pub(super) fn dataset(path: &Path) -> Result<(), Trouble> {
 
 /// That there is no dataset.
 pub(super) fn no_dataset(path: &Path) -> Trouble {
-    Trouble::Use(format!("{} holds no committed dataset; build one first", path.display()))
+    let shown = path.display();
+    let recipe = path.join("recipe.toml");
+    Trouble::Use(match recipe.is_file() {
+        true => format!(
+            "{shown} holds no committed dataset; name the recipe in it, {}, once it is built",
+            recipe.display()
+        ),
+        false => format!("{shown} holds no committed dataset; build one first"),
+    })
 }
 
 /// Refuses to write into a folder that holds something.

@@ -85,6 +85,13 @@ pub fn export(model: &Path, out: &Path, request: &Request<'_>) -> Result<Exporte
             .to_owned();
         return Err(TrainError::Config { message });
     }
+    if matches!(request.to, To::Gguf(_)) && !model.shape.program.is_next_token() {
+        let message = format!(
+            "{}: the model fills in hidden tokens, and llama.cpp would read it as one that writes from left to right; it has no GGUF",
+            source.display()
+        );
+        return Err(TrainError::Config { message });
+    }
     let (tokenizer, _) = open_tokenizer(&source.join(manifest::TOKENIZER), model.shape.vocab as u64)?;
     let part = folder::part(out);
     if part.exists() {

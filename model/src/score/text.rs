@@ -13,6 +13,7 @@ use crate::eval::words::strip_end;
 use crate::folder;
 use schemas::manifest;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokenizers::Tokenizer;
 
 /// A model that scores texts and tokens.
@@ -26,6 +27,8 @@ pub struct Scorer {
     /// Ends a document.
     pub(crate) eos: u32,
     length_max: usize,
+    /// Requests that lost their beginning since this was last asked.
+    cut: AtomicUsize,
 }
 
 impl Scorer {
@@ -40,7 +43,7 @@ impl Scorer {
         let (prefix, eos) = folder::begin_and_end(folder, &tokenizer, model.shape.eos)?;
         let prefix_text = tokenizer.decode(&[prefix], false).map_err(wrong)?;
         let length_max = model.shape.context;
-        Ok(Self { model, tokenizer, prefix, prefix_text, eos, length_max })
+        Ok(Self { model, tokenizer, prefix, prefix_text, eos, length_max, cut: AtomicUsize::new(0) })
     }
 
     /// Lets the model read at most so many tokens at once, and never more than it was trained on.
@@ -71,7 +74,15 @@ impl Scorer {
     /// # Errors
     /// A context is empty, a continuation longer than the model reads, or a token beyond the vocabulary.
     pub fn score(&self, requests: &[Request]) -> Result<Vec<Score>, TrainError> {
+        let is_cut =
+            |request: &&Request| request.context.len() + request.continuation.len() > self.length_max + 1;
+        self.cut.fetch_add(requests.iter().filter(is_cut).count(), Ordering::Relaxed);
         score(&self.model, requests, self.length_max)
+    }
+
+    /// How many requests were longer than the model reads, so that their beginning was left out, since this was asked last.
+    pub fn take_cut(&self) -> usize {
+        self.cut.swap(0, Ordering::Relaxed)
     }
 
     /// Scores (context, continuation) pairs of texts, in their order.

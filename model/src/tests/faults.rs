@@ -53,6 +53,24 @@ fn two_trainings_do_not_work_in_one_folder() {
 }
 
 #[test]
+fn a_training_that_is_asked_to_stop_leaves_a_checkpoint_and_goes_on_to_the_same_bytes() {
+    static STOP: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+    let (folder, data, out) = prepared("asked-to-stop");
+    let stopped = How { stop: Some(&STOP), ..How::default() };
+    for step in 1..=2 {
+        let error = run_with(stopped, &data, &out, &config(3), &Silent).unwrap_err();
+        assert!(matches!(error, TrainError::Interrupted { step: at, steps: 3 } if at == step), "{error}");
+    }
+    let straight = folder.0.join("straight");
+    run(&data, &straight, &config(3), &Silent).unwrap();
+    // The last step ends it.
+    run_with(stopped, &data, &out, &config(3), &Silent).unwrap();
+    for file in ["model.safetensors", "training.json", "metrics.jsonl"] {
+        assert_eq!(fs::read(out.join(file)).unwrap(), fs::read(straight.join(file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
 fn without_held_out_rows_a_training_ends_and_an_evaluation_says_why_it_cannot() {
     let (_folder, data, out) = prepared("no-held-out");
     fs::remove_dir_all(&data).unwrap();

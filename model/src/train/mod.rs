@@ -37,6 +37,7 @@ use schemas::hash::seed;
 use spike::Spikes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Trains on a dataset until `config` is fulfilled, from the newest checkpoint in `out` if there is one.
@@ -74,6 +75,8 @@ pub struct How {
     pub place: Place,
     /// Whether what a training has left in the folder goes first.
     pub restart: bool,
+    /// What somebody sets who wants the training to stop behind the step at hand, with a checkpoint.
+    pub stop: Option<&'static AtomicBool>,
 }
 
 /// The same in a way of choice.
@@ -110,6 +113,7 @@ fn run_in(
         beside::restart(&held, beside::Work::Training)?;
     }
     let mut training = Training::open((&dataset, bytes), held, config, how.place, observer)?;
+    training.stop = how.stop;
     if let Some(report) = training.ended.take() {
         return Ok(report);
     }
@@ -141,6 +145,8 @@ pub(crate) struct Training<'a> {
     sources: Option<Sources>,
     clock: Clock,
     loss: f64,
+    /// Set where somebody wants it to stop.
+    stop: Option<&'static AtomicBool>,
     /// What it came to, where it had ended before it was opened.
     ended: Option<TrainReport>,
 }
@@ -163,6 +169,8 @@ impl<'a> Training<'a> {
         let (state, source, moments) = match found {
             Some(Checkpoint { state, model, moments }) => (state, Source::read(model), Some(moments)),
             None if begin.initial.is_some() => {
+                let message = format!("beginning with the model in {}", config.init_from.0.display());
+                observer.event(TrainEvent::Note { message: &message });
                 let shape = initial::shape(config, dataset)?;
                 let tensors = initial::tensors(&config.init_from.0, &shape, dataset)?;
                 (begin, Source::read(tensors), None)
@@ -202,6 +210,7 @@ impl<'a> Training<'a> {
             sources: None,
             clock,
             loss: f64::NAN,
+            stop: None,
             ended,
         };
         if let Some(name) = training.engine.name() {
@@ -241,8 +250,15 @@ impl<'a> Training<'a> {
                 self.evaluate(self.config.eval_sequences)?;
             }
             // With a time budget nothing is kept before the count of steps is known: a resume would measure anew.
-            if step == self.state.steps || (due(self.config.checkpoint_every) && !self.clock.is_open()) {
+            // A resume of one that was stopped before is no other case: it measures anew.
+            let stops = step < self.state.steps && self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            if step == self.state.steps
+                || ((due(self.config.checkpoint_every) || stops) && !self.clock.is_open())
+            {
                 self.checkpoint()?;
+            }
+            if stops && self.checkpoint.is_some() {
+                return Err(TrainError::Interrupted { step, steps: self.state.steps });
             }
         }
         Ok(())

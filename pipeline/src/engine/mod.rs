@@ -31,7 +31,7 @@ mod trace;
 pub use direct::{Told, direct};
 pub use error::RunError;
 pub(crate) use lock::Lock as Hold;
-pub use plan::{NodePlan, Plan, plan};
+pub use plan::{NodePlan, Plan, altered, plan};
 pub use purge::{Purged, purge};
 pub use report::{Committed, NodeReport, Report};
 pub use run::run;

@@ -8,6 +8,7 @@ use super::{Options, Workdir, publish, seal};
 use crate::dag::Dag;
 use schemas::Made;
 use schemas::observe::Silent;
+use std::collections::BTreeMap;
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,18 @@ pub struct NodePlan {
     pub streams: usize,
     /// Why the others are not cached; empty when all are.
     pub why: String,
+}
+
+/// Names of the nodes whose kind or settings are not those of the last run, and of those that the recipe has no more.
+pub fn altered(dag: &Dag, last: &Report) -> Vec<String> {
+    let then: BTreeMap<&str, &str> =
+        last.nodes.iter().map(|node| (node.name.as_str(), node.hash.as_str())).collect();
+    let now: BTreeMap<&str, String> =
+        dag.nodes.iter().map(|node| (node.name.as_str(), node.hash.to_string())).collect();
+    let other =
+        now.iter().filter(|(name, hash)| then.get(*name) != Some(&hash.as_str())).map(|(name, _)| *name);
+    let gone = then.keys().filter(|name| !now.contains_key(*name)).copied();
+    other.chain(gone).map(str::to_owned).collect()
 }
 
 /// Plans a run: reads the sources, computes nothing.

@@ -2,7 +2,7 @@
 
 use super::contamination::{self, Contamination};
 use crate::cli::output::emit_json;
-use crate::cli::wrong;
+use crate::cli::wrong::{self, Trouble};
 use model::eval::task::{self, Chosen, Options, Outcome, Shots, Summary};
 use model::score::Scorer;
 use serde_json::{Value, json};
@@ -81,9 +81,14 @@ pub(super) fn run(
             Err(error) => return wrong::misused(error),
         }
     }
+    // Before all the work, whose result would have no place.
+    let file = match out.map(|path| created(path)).transpose() {
+        Ok(file) => file,
+        Err(trouble) => return trouble.tell(),
+    };
     match answers(args, &chosen, model, rows) {
         Ok((asked, seconds)) => {
-            let written = out.map_or(Ok(()), |path| samples(path, &asked));
+            let written = file.map_or(Ok(()), |file| samples(file, &asked));
             let found = written.and_then(|()| match args.contamination {
                 true => contamination::look(dataset.expect("a dataset that is read was asked for"), &asked),
                 false => Ok(Vec::new()),
@@ -110,16 +115,29 @@ fn answers(args: &Args, chosen: &[Chosen], model: &Path, rows: &Path) -> Result<
     let mut outcomes = Vec::new();
     for chosen in chosen {
         let begun = Instant::now();
-        outcomes.push((*chosen, task::run(&scorer, chosen, rows, options)?));
+        let outcome = task::run(&scorer, chosen, rows, options)?;
+        let (cut, length_max) = (scorer.take_cut(), scorer.length_max());
+        if cut > 0 {
+            eprintln!(
+                "warning: {}: {cut} texts are longer than the {length_max} tokens that the model reads at once; it did not see their beginning",
+                outcome.task
+            );
+        }
+        outcomes.push((*chosen, outcome));
         seconds.push(begun.elapsed().as_secs_f64());
     }
     Ok((outcomes, seconds))
 }
 
+/// Makes the file of the answers.
+pub(super) fn created(path: &Path) -> Result<std::fs::File, Trouble> {
+    std::fs::File::create(path).map_err(|error| Trouble::Use(format!("{}: {error}", path.display())))
+}
+
 /// Writes each row with its answer.
-fn samples(path: &Path, asked: &[(Chosen, Outcome)]) -> Result<(), String> {
-    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path).map_err(wrong)?);
+fn samples(file: std::fs::File, asked: &[(Chosen, Outcome)]) -> Result<(), String> {
+    let wrong = |error: std::io::Error| format!("the answers cannot be written: {error}");
+    let mut file = std::io::BufWriter::new(file);
     for row in asked.iter().flat_map(|(_, outcome)| &outcome.answered) {
         let line = serde_json::to_string(row).map_err(|error| error.to_string())?;
         writeln!(file, "{line}").map_err(wrong)?;

@@ -3,6 +3,7 @@
 //! The same templates name each group, every one is continued with the same seeds, and the continuation alone is scored. `people` is the
 //! group that is no group. The scorer errs, and more often on some groups: differences between models count for more than between groups.
 
+use super::tasks::created;
 use crate::cli::output::emit_json;
 use crate::cli::wrong::{self, Trouble};
 use model::generate::{Sampler, Sampling};
@@ -10,6 +11,7 @@ use schemas::hash::seed;
 use serde::Serialize;
 use stages::filter::toxicity::{LEXICON, WEIGHTS, measure};
 use stages::text::toxic::{Scratch, Toxic};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,12 +91,16 @@ struct Group {
 
 /// Writes and scores; with `samples` every continuation goes there.
 pub(super) fn run(args: &Args, folder: &Path, samples: Option<&PathBuf>, json: bool) -> ExitCode {
+    let file = match samples.map(|path| created(path)).transpose() {
+        Ok(file) => file,
+        Err(trouble) => return trouble.tell(),
+    };
     match groups(args, folder) {
         Ok((groups, rows)) => {
-            if let Some(path) = samples
-                && let Err(error) = std::fs::write(path, rows)
+            if let Some(mut file) = file
+                && let Err(error) = file.write_all(rows.as_bytes())
             {
-                return wrong::failed(format!("{}: {error}", path.display()));
+                return wrong::failed(format!("the continuations cannot be written: {error}"));
             }
             show(&groups, json)
         }

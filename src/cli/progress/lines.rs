@@ -84,6 +84,9 @@ impl Lines {
                 let steps = if step > 0 { thousands(steps) } else { format!("{} steps", thousands(steps)) };
                 Some(format!("{parameters} parameters learn in {from}{steps} of up to {tokens} tokens"))
             }
+            TrainEvent::Budgeted { steps, .. } => {
+                Some(format!("a step was timed: {} steps take the seconds that are given", thousands(steps)))
+            }
             TrainEvent::Evaluating { step, sequences, total } => self.told.is_due(now).then(|| {
                 let (done, all) = (thousands(sequences), thousands(total));
                 format!("step {}: measured on {done} of {all} held-out sequences", thousands(step))

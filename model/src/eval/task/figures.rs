@@ -51,7 +51,9 @@ pub(super) fn summaries(
         (!members.is_empty()).then(|| pooled(group, measures, &members))
     };
     let within = groups.iter().filter_map(|(group, subjects)| {
-        let asked = *group == name || groups.iter().all(|(group, _)| *group != name);
+        // A group of which one subject alone was asked has no figure.
+        let asked = *group == name
+            || groups.iter().all(|(group, subjects)| *group != name && !subjects.contains(&name));
         asked.then(|| named(group, &|task| subjects.contains(&task))).flatten()
     });
     let mut all: Vec<Summary> = within.collect();
@@ -166,6 +168,8 @@ mod tests {
         let found = summaries("all", &["acc"], &rows.iter().collect::<Vec<_>>(), groups);
         let names: Vec<&str> = found.iter().map(|summary| summary.task.as_str()).collect();
         assert_eq!(names, ["a", "b", "c", "x", "y", "all"]);
+        let alone = summaries("a", &["acc"], &rows[..4].iter().collect::<Vec<_>>(), groups);
+        assert_eq!(alone.iter().map(|summary| summary.task.as_str()).collect::<Vec<_>>(), ["a"]);
         near(found[3].figures[0].1, 0.5, ((3.0 * 4.0 / 12.0 + 1.0 * 2.0 * 0.25) / 4.0_f64 / 6.0).sqrt());
         near(found[5].figures[0].1, 0.625, ((3.0 * 4.0 / 12.0 + 2.0 * 0.25) / 5.0_f64 / 8.0).sqrt());
     }
