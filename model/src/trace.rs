@@ -190,8 +190,12 @@ mod tests {
         // One that has not ended is told from its newest checkpoint.
         std::fs::remove_file(out.join(REPORT)).unwrap();
         assert_eq!(trace(&out, &data, 4..=5).unwrap(), all[18..30]);
-        for (steps, expected) in [(0..=1, "steps 0..1 of"), (3..=10, "of steps 1..9")] {
-            let error = trace(&out, &data, steps).unwrap_err().to_string();
+        for (first, last, expected) in [
+            (0, 1, "steps 0..1: the training has"),
+            (3, 10, "has the steps 1 to 9"),
+            (5, 3, "before the first"),
+        ] {
+            let error = trace(&out, &data, first..=last).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
         let other = folder.0.join("other");

@@ -197,7 +197,7 @@ pub(super) fn dataset_of(model: &Path, named: Option<&Path>) -> Result<PathBuf, 
     }
     model::train::dataset_of(model).ok_or_else(|| {
         Trouble::Use(format!(
-            "the dataset that {} was trained on is not at hand; name one with `--dataset`",
+            "the dataset that {} was trained on is not at hand (moved, or built anew since); name one with `--dataset`",
             model.display()
         ))
     })

@@ -24,6 +24,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+/// What is said of a file that is not what was built.
+const DAMAGED: &str = "the file is not the one in the manifest; `gristmill verify` names all such files, and a build makes them again";
 /// Where a dataset keeps its documents.
 const DOCUMENTS: &str = "documents/";
 
@@ -146,7 +148,7 @@ fn check(path: &Path, file: &manifest::File) -> Result<(), TrainError> {
     let opened = File::open(path).map_err(TrainError::io(path))?;
     let bytes = hasher.update_reader(opened).map_err(TrainError::io(path))?.count();
     if bytes != file.bytes || hasher.finalize().to_hex().as_str() != file.blake3 {
-        return Err(TrainError::file(path)("the file is not the one in the manifest"));
+        return Err(TrainError::file(path)(DAMAGED));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::cli::{environment, funnel};
 use model::align::limits;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::{Report, Workdir};
-use pipeline::recipe::Recipe;
+use pipeline::recipe::{Mistakes, Recipe};
 use schemas::manifest;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -86,9 +86,13 @@ fn build(args: &Args, folder: &Path, kinds: &Kinds) -> Result<PathBuf, Trouble> 
     );
     let workdir = args.flags.out.join(CHATS);
     let file = workdir.join("recipe.toml");
-    let recipe =
-        Recipe::parse(&file, recipe, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
-    let dag = dag::compile(&recipe, kinds).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
+    // Nobody has written these lines: what is wrong is told without their places.
+    let wrong = |mistakes: Mistakes| {
+        let told: Vec<&str> = mistakes.list.iter().map(|mistake| mistake.message.as_str()).collect();
+        Trouble::Use(format!("chats cannot be prepared so: {}", told.join("; ")))
+    };
+    let recipe = Recipe::parse(&file, recipe, &environment).map_err(wrong)?;
+    let dag = dag::compile(&recipe, kinds).map_err(wrong)?;
     std::fs::create_dir_all(&workdir)
         .and_then(|()| std::fs::write(&file, &recipe.text))
         .map_err(|error| format!("{}: {error}", file.display()))?;
