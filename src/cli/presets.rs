@@ -8,7 +8,7 @@ use super::wrong::{self, Trouble};
 use model::Config;
 use model::presets::{Comparison, Outcome, Preset, read};
 use pipeline::inspect::layout::thousands;
-use schemas::{Settings, Value};
+use schemas::Settings;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +17,8 @@ const TABLE: &str = "presets.json";
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: gristmill presets gristmill-own-text/dataset --out presets --only gpt3,bert --set steps=300 --set layers=2"
+    after_help = "Unless `--set` says otherwise, sizes and steps are small: some minutes each on two cores.\n\
+                  Example: gristmill presets gristmill-own-text/dataset --out presets --only gpt3,bert --set steps=300 --set layers=2"
 )]
 pub(crate) struct Args {
     /// A dataset folder, or the working folder of a build.
@@ -72,12 +73,10 @@ fn plan(args: &Args) -> Result<Vec<(Preset, Config)>, String> {
         given.push(setting(text)?);
     }
     let with = |preset: Preset| {
-        let mut pairs: Vec<(String, Value)> = given.clone();
-        pairs.push(("preset".to_owned(), Value::from(preset.name())));
         let told = |errors: Vec<schemas::KeyError>| {
             errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
-        Ok((preset, read(&Settings::new(pairs)).map_err(told)?))
+        Ok((preset, read(&Settings::new(preset.compared(&given))).map_err(told)?))
     };
     asked.into_iter().map(with).collect()
 }
