@@ -123,7 +123,7 @@ impl Preset {
                  learning_rate_min = 0.0002\neval_every = 0"
             }
             _ => {
-                "layers = 3\nwidth = 96\nheads = 4\nbatch_sequences = 8\nsteps = 600\noptimizer = 'muon'\nlearning_rate = 0.01\n\
+                "layers = 3\nwidth = 96\nheads = 4\nbatch_sequences = 8\nsteps = 1200\noptimizer = 'muon'\nlearning_rate = 0.01\n\
                  learning_rate_min = 0.001\neval_every = 0"
             }
         }

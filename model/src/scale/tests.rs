@@ -49,8 +49,25 @@ fn a_ladder_is_trained_fitted_and_held_against_a_larger_model() {
     (odd.law.alpha, odd.prediction.loss) = (13.293, f64::INFINITY);
     let told = doubts::doubts(&odd).join("; ");
     assert!(told.contains("of the parameters, 13.293,") && told.contains("predicted no better"), "{told}");
+    // The settings of the larger model stand under what speaks against the law.
+    let larger = std::fs::read_to_string(out.join("larger.toml")).unwrap();
+    let doubts = larger.lines().filter(|line| line.starts_with("# in doubt: ")).count();
+    assert!(doubts == report.doubts.len() && doubts > 0 && larger.ends_with(&report.settings), "{larger}");
+    let read: toml::Table = larger.parse().unwrap();
+    assert_eq!(read["train"]["width"].as_integer(), report.check.as_ref().map(|run| run.width.cast_signed()));
     // Trained once; the same again.
     assert_eq!(scale.run(&data, &out, &Deaf).unwrap(), report);
+    // Other settings are another ladder; a rate is not, for trainings are named by it.
+    let key = |key: &str, value: f64| (key.to_owned(), Value::Float(value));
+    let other = Scale { base: [&scale.base[..], &[key("weight_decay", 0.5)]].concat(), ..scale.clone() };
+    let error = other.run(&data, &out, &Deaf).unwrap_err().to_string();
+    assert!(error.contains("`weight_decay` was ") && error.contains("is 0.5"), "{error}");
+    let rate = Scale {
+        base: [&scale.base[..], &[key("learning_rate", 0.01)]].concat(),
+        check: false,
+        ..scale.clone()
+    };
+    assert_eq!(rate.run(&data, &out, &Deaf).unwrap().runs.len(), 4);
     let standard = ("parametrization".to_owned(), Value::String("standard".to_owned()));
     let base =
         [scale.base.as_slice(), &[standard, ("learning_rate".to_owned(), Value::Float(0.01))]].concat();

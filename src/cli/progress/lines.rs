@@ -131,6 +131,16 @@ mod tests {
         assert_eq!(told.len(), 2);
         let last = told.pop().unwrap();
         assert!(last.starts_with("step 30 of 2,000: loss 3.250, 4,100 tokens/s, "), "{last}");
+        let started = |step| TrainEvent::Started { parameters: 69_920, step, steps: 2000, step_tokens: 2048 };
+        let told = [0, 500, 2000].map(|step| lines.of_training(started(step), begun).unwrap_or_default());
+        let learn = ["2,000 steps", "steps 501 to 2,000"]
+            .map(|steps| format!("69,920 parameters learn in {steps} of up to 2,048 tokens"));
+        assert_eq!([&learn[0], &learn[1], ""], [&told[0], &told[1], told[2].as_str()]);
+        let found = [("loss", 1.25), ("accuracy", 0.5)];
+        assert_eq!(
+            lines.of_training(TrainEvent::Measured { step: 0, found: &found }, begun).as_deref(),
+            Some("step 0: held out: loss 1.250, accuracy 0.500")
+        );
         let held_out =
             TrainEvent::Evaluated { step: 1000, loss: 3.25, bits_per_byte: Some(1.5), sources: &[] };
         assert_eq!(
