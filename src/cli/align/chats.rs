@@ -203,6 +203,7 @@ fn advised(error: &str, template: Template) -> String {
     let name = name(template);
     format!(
         "{error}\n`--template text` and `--template plain` need no special tokens but the one that ends a text; for {name} the model has \
-         to be trained with a tokenizer that has its tokens, made by `gristmill tokenizer train --special TOKEN` once for each"
+         to be trained with a tokenizer that has its tokens: `additional_special_tokens` under `[tokenizer]` of its recipe, or \
+         `gristmill tokenizer train --special TOKEN` once for each"
     )
 }

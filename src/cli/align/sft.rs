@@ -19,11 +19,9 @@ use std::process::ExitCode;
 const CHATS: &str = "chats";
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example: gristmill align sft model chats.jsonl --template chatml --out tuned --set epochs=3\n\n\
+#[command(after_help = "Example: gristmill align sft model chats.jsonl --out tuned --set epochs=3\n\n\
               A chat has `messages` (role, content), `conversations` (from, value), or `prompt` and `completion`. For chats in many \
-              files, filters or mixes, build a dataset with a recipe like `examples/chat.toml` and name its folder."
-)]
+              files, filters or mixes, build a dataset with a recipe like `examples/chat.toml` and name its folder.")]
 pub(super) struct Args {
     /// Folder of the model.
     model: PathBuf,

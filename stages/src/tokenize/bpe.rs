@@ -69,6 +69,9 @@ config! {
         min_frequency: u64 = 2, in 1..=1_000_000_000;
         /// The split of a trained tokenizer; no token crosses a border.
         split: Split = Split::Gpt2;
+        /// Further special tokens of a trained tokenizer, such as `<|im_start|>` and `<|im_end|>` for chats that the model is to
+        /// learn later. Their ids go on behind that of `eos`.
+        additional_special_tokens: Vec<String> = Vec::new();
         /// What the name of a special token inside a document is: `text` like any other, `parse` to make it the
         /// special token, `reject` to drop the document.
         special_tokens: SpecialTokens = SpecialTokens::Text;
@@ -76,6 +79,13 @@ config! {
         append_eos: bool = true;
         /// The token that ends a document.
         eos: String = "<|endoftext|>".to_owned();
+    }
+}
+
+impl Config {
+    /// The special tokens of a trained tokenizer, in the order of their ids.
+    fn specials(&self) -> Vec<&str> {
+        std::iter::once(&self.eos).chain(&self.additional_special_tokens).map(String::as_str).collect()
     }
 }
 
@@ -122,6 +132,7 @@ const BUILD: Build = |settings| {
         return Err(vec![mistake("eos", "is empty", None)]);
     }
     Ok(Made::Global(if config.file.is_empty() {
+        check_specials(&config).map_err(|mistake| vec![mistake])?;
         Box::new(Train { splitter: config.split.splitter(), config })
     } else {
         let (json, encoder) = read(&config, settings)?;
@@ -140,7 +151,31 @@ pub const SPEC: Spec = Spec {
 };
 
 /// Keys that a tokenizer from a file has no use for.
-const TRAINING_KEYS: [&str; 3] = ["vocab_size", "min_frequency", "split"];
+const TRAINING_KEYS: [&str; 4] = ["vocab_size", "min_frequency", "split", "additional_special_tokens"];
+
+/// Refuses further special tokens that are none, or too many for the vocabulary.
+fn check_specials(config: &Config) -> Result<(), KeyError> {
+    let (key, specials) = ("additional_special_tokens", config.specials());
+    for (at, special) in specials.iter().enumerate().skip(1) {
+        if special.chars().count() < 2 {
+            let message = format!("{special:?} has fewer than two characters, as the tokens of bytes have");
+            return Err(mistake(key, message, None));
+        }
+        if specials[..at].contains(special) {
+            return Err(mistake(key, format!("{special:?} stands there twice, or is `eos`"), None));
+        }
+    }
+    let least = 256 + specials.len() as u64;
+    if config.vocab_size < least {
+        let message = format!(
+            "256 bytes and {} special tokens are more than `vocab_size` = {}",
+            specials.len(),
+            config.vocab_size
+        );
+        return Err(mistake("vocab_size", message, Some(format!("set {least} or more"))));
+    }
+    Ok(())
+}
 
 fn mistake(key: &str, message: impl Into<String>, help: Option<String>) -> KeyError {
     KeyError { key: key.to_owned(), message: message.into(), help }
@@ -323,8 +358,8 @@ impl Global for Train {
             }
             Ok(())
         };
-        let Config { vocab_size, min_frequency, eos, split, .. } = &self.config;
-        let specials = [eos.as_str()];
+        let Config { vocab_size, min_frequency, split, .. } = &self.config;
+        let specials = self.config.specials();
         let plan = Plan { split: *split, ..Plan::new(*vocab_size as usize, *min_frequency, &specials) };
         let trained = train::learn::<StageError>(&plan, &sizes, give, &mut |_| {})?;
         let json = json::write(&trained);

@@ -2,7 +2,7 @@
 //!
 //! A chat is a list of messages in the field `messages` (`role`, `content`) or `conversations` (`from`, `value`), or a pair
 //! of `prompt` and `completion`; read it with `source.jsonl`, `text_field = ""` and `row = true`. The special tokens of the
-//! layout must be tokens of `file` (`gristmill tokenizer train --special`); a message that spells one out is text like any
+//! layout must be tokens of `file` (`additional_special_tokens` of `tokenize.bpe`); a message that spells one out is text like any
 //! other, so that no message can end itself or speak for another. Column `loss_mask` is true on the answers of the
 //! assistant with the token that ends each, as `apply_chat_template` of transformers has it with
 //! `return_assistant_tokens_mask`; the dataset's tokenizer_config.json has the layout for it.
@@ -126,7 +126,7 @@ const BUILD: Build = |settings| {
     if !missing.is_empty() {
         let told = format!("{} has no special token {}", path.display(), missing.join(", "));
         let help =
-            "train one with `gristmill tokenizer train --special`, or choose another `template`".to_owned();
+            "train one with `additional_special_tokens` under `[tokenizer]` or `gristmill tokenizer train --special`, or choose another `template`".to_owned();
         return Err(vec![mistake("template", told, Some(help))]);
     }
     let specials = named.into_iter().map(|name| (known[&name], name)).map(|(id, name)| (name, id)).collect();

@@ -71,6 +71,23 @@ fn batches_order_and_partitions_do_not_change_the_tokenizer() {
 }
 
 #[test]
+fn further_special_tokens_have_the_first_ids_and_are_text_in_documents() {
+    let toml = "additional_special_tokens = [\"<|im_start|>\", \"<|im_end|>\"]";
+    let done = settle(toml, &CORPUS, 2, 1);
+    let json: serde_json::Value = serde_json::from_slice(&done.settled.files["tokenizer.json"]).unwrap();
+    let added: Vec<_> =
+        json["added_tokens"].as_array().unwrap().iter().map(|token| &token["content"]).collect();
+    assert_eq!(added, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]);
+    check(&format!("vocab_size = 259\n{toml}"), Some("a<|im_end|>"), Ok((12, true)));
+    check(&format!("special_tokens = \"parse\"\n{toml}"), Some("a<|im_end|>"), Ok((3, true)));
+    let told = |toml: &str| made(toml).err().unwrap().into_iter().map(|error| error.key).collect::<Vec<_>>();
+    assert_eq!(told(&format!("vocab_size = 258\n{toml}")), ["vocab_size"]);
+    for wrong in ["[\"<s>\", \"<s>\"]", "[\"<|endoftext|>\"]", "[\"a\"]"] {
+        assert_eq!(told(&format!("additional_special_tokens = {wrong}")), ["additional_special_tokens"]);
+    }
+}
+
+#[test]
 fn an_empty_corpus_gives_the_bytes() {
     let facts = settle("", &[], 1, 1).settled.facts;
     assert_eq!(facts, [("vocab_size".to_owned(), 257), ("eos_id".to_owned(), 0)].into());
