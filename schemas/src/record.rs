@@ -3,6 +3,9 @@
 //! They are sorted by key, then by value, so the order never depends on threads, splits or spills; a key made of
 //! big-endian numbers sorts by number.
 
+mod sort;
+
+pub use self::sort::{group, sort_places};
 use crate::StageError;
 use std::cmp::Ordering;
 use std::io::Write;
@@ -103,6 +106,18 @@ const HEAD: usize = 8;
 /// Places are counted by 32 bits in steps of this many bytes.
 pub const STEP: usize = 8;
 
+/// The first bytes of a key as a number, zeros behind a short one: of two keys, the one that begins with less is the smaller.
+pub fn beginning(key: &[u8]) -> u64 {
+    u64::from_be_bytes(head(key))
+}
+
+fn head(key: &[u8]) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    let kept = key.len().min(HEAD);
+    head[..kept].copy_from_slice(&key[..kept]);
+    head
+}
+
 impl Place {
     /// Writes a value, where it is not there, and what of the key does not fit the place.
     ///
@@ -114,9 +129,7 @@ impl Place {
             Value::There { place, bytes } => (place, bytes),
             Value::New(parts) => (append(parts, bytes), count(parts.iter().map(|part| part.len()).sum())),
         };
-        let mut head = [0; HEAD];
-        let kept = key.len().min(HEAD);
-        head[..kept].copy_from_slice(&key[..kept]);
+        let head = head(key);
         let at = if key.len() > HEAD { append(&[key], bytes) } else { 0 };
         Self { head, key_bytes: count(key.len()), value_bytes, key: at, value }
     }
@@ -131,6 +144,11 @@ impl Place {
         }
     }
 
+    /// The [`beginning`] of the key.
+    pub const fn beginning(&self) -> u64 {
+        u64::from_be_bytes(self.head)
+    }
+
     /// The value, for another record.
     pub const fn value(&self) -> Value<'static> {
         Value::There { place: self.value, bytes: self.value_bytes }
@@ -139,13 +157,15 @@ impl Place {
     /// How two records of these bytes are ordered: by key, then by value. Of short keys no byte is read but those of the places.
     #[inline]
     pub fn order(&self, other: &Self, bytes: &[u8]) -> Ordering {
-        let leading = u64::from_be_bytes(self.head).cmp(&u64::from_be_bytes(other.head));
-        leading.then_with(|| {
-            if self.key_bytes.max(other.key_bytes) > HEAD as u32 {
-                return self.record(bytes).cmp(&other.record(bytes));
-            }
-            let length = self.key_bytes.cmp(&other.key_bytes);
-            length.then_with(|| self.record(bytes).value.cmp(other.record(bytes).value))
+        self.beginning().cmp(&other.beginning()).then_with(|| {
+            let (ours, theirs) = (self.record(bytes), other.record(bytes));
+            let rest = match (ours.key.as_array(), theirs.key.as_array()) {
+                // Ids have this length.
+                (Some(ours), Some(theirs)) => u128::from_be_bytes(*ours).cmp(&u128::from_be_bytes(*theirs)),
+                _ if self.key_bytes.max(other.key_bytes) > HEAD as u32 => ours.key.cmp(theirs.key),
+                _ => self.key_bytes.cmp(&other.key_bytes),
+            };
+            rest.then_with(|| ours.value.cmp(theirs.value))
         })
     }
 }
@@ -184,7 +204,7 @@ impl List {
     }
 
     fn sort(&self, places: &mut [Place]) {
-        places.sort_unstable_by(|a, b| a.order(b, &self.bytes));
+        sort_places(places, |place| place, &self.bytes);
     }
 }
 

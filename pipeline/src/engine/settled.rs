@@ -9,6 +9,7 @@ use super::runs::{RunReader, record_bytes, split_record, write_record};
 use super::seal::{self, Hand, SealedWriter};
 use arrow::array::RecordBatch;
 use schemas::{DocId, Judge, Note, Outcome, Record, Settled, Sorted, StageError, column};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -232,21 +233,25 @@ impl Notes {
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_unstable_by_key(|&row| ids[row]);
         let mut notes = vec![None; ids.len()];
-        let (mut block, mut bytes) = (None, Vec::new());
+        // The block at hand, and how far it is behind the ids.
+        let (mut block, mut bytes, mut passed) = (None, Vec::new(), 0);
         for row in order {
             let behind = self.index.partition_point(|(first, _)| *first <= ids[row]);
             let Some(at) = behind.checked_sub(1) else { continue };
-            if let Some(held) = &self.held {
-                let (start, end) = self.range(at);
-                notes[row] =
-                    search(&held[(start - self.first) as usize..(end - self.first) as usize], ids[row]);
-                continue;
-            }
             if block != Some(at) {
-                self.read(at, &mut bytes)?;
-                block = Some(at);
+                if self.held.is_none() {
+                    self.read(at, &mut bytes)?;
+                }
+                (block, passed) = (Some(at), 0);
             }
-            notes[row] = search(&bytes, ids[row]);
+            let notes_there = match &self.held {
+                Some(held) => {
+                    let (start, end) = self.range(at);
+                    &held[(start - self.first) as usize..(end - self.first) as usize]
+                }
+                None => &bytes,
+            };
+            notes[row] = search(notes_there, &mut passed, ids[row]);
         }
         Ok(notes)
     }
@@ -264,15 +269,18 @@ impl Notes {
     }
 }
 
-/// The note on a document in a block.
-fn search(mut bytes: &[u8], id: DocId) -> Option<Note> {
+/// The note on a document in a block, behind those that are passed; ids are asked for in their order.
+fn search(block: &[u8], passed: &mut usize, id: DocId) -> Option<Note> {
     let id = id.to_bytes();
-    while let Some((record, rest)) = split_record(bytes) {
-        if record.key == id {
-            let (times, value) = record.value.split_first_chunk()?;
-            return Some(Note { value: value.to_vec(), times: u64::from_le_bytes(*times) });
+    while let Some((record, rest)) = split_record(&block[*passed..]) {
+        match record.key.cmp(&id) {
+            Ordering::Less => *passed = block.len() - rest.len(),
+            Ordering::Equal => {
+                let (times, value) = record.value.split_first_chunk()?;
+                return Some(Note { value: value.to_vec(), times: u64::from_le_bytes(*times) });
+            }
+            Ordering::Greater => return None,
         }
-        bytes = rest;
     }
     None
 }

@@ -5,7 +5,7 @@
 //! memory that is lent for it, the last run of each thread is held and never written.
 
 use super::runs::{RunReader, RunWriter};
-use schemas::record::{Place, STEP, Value};
+use schemas::record::{Place, STEP, Value, beginning, group, sort_places};
 use schemas::{Record, Records, Sorted, StageError};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -24,6 +24,8 @@ const OPEN_FILES_MAX: usize = 512;
 const MERGED_MIN: usize = 8;
 /// Least and most bytes that a run is read by.
 const READ_BYTES: [usize; 2] = [4 << 10, 64 << 10];
+/// Records in memory that are looked for at once.
+const AHEAD: usize = 32;
 /// Least memory of a spiller.
 const SPILL_BYTES_MIN: usize = 64 << 10;
 
@@ -49,6 +51,21 @@ struct Held {
     /// The next record and the end, as places in the list.
     at: usize,
     end: usize,
+}
+
+impl Held {
+    /// Reads from where the next records lie, once for so many. In sorted order they lie anywhere, and asked for together the
+    /// memory gives them in the time of a few.
+    fn look_ahead(&self) {
+        if self.at.is_multiple_of(AHEAD) {
+            let next = &self.list.entries[self.at..self.end.min(self.at + AHEAD)];
+            let first = |entry: &Entry| {
+                let Record { key, value } = entry.place.record(&self.list.bytes);
+                key.first().copied().unwrap_or_default() ^ value.first().copied().unwrap_or_default()
+            };
+            std::hint::black_box(next.iter().fold(0, |all, entry| all ^ first(entry)));
+        }
+    }
 }
 
 /// Sorted runs of every partition.
@@ -180,11 +197,11 @@ impl Shuffle {
                 Segment::Written { path, start, end, .. } => {
                     let mut run = RunReader::open(&path, start, end, bytes).map_err(StageError::io(&path))?;
                     if run.advance().map_err(StageError::io(&path))? {
-                        heap.push(Reverse(Head::Read(run)));
+                        heap.push(Reverse(Head::new(Run::Read(run))));
                     }
                 }
                 Segment::Held(held) => {
-                    heap.extend((held.at < held.end).then_some(Reverse(Head::Held(held))));
+                    heap.extend((held.at < held.end).then(|| Reverse(Head::new(Run::Held(held)))));
                 }
             }
         }
@@ -238,9 +255,13 @@ impl List {
 
     fn sort(&mut self) {
         let Self { bytes, entries } = self;
-        entries.sort_unstable_by(|a, b| {
-            a.partition.cmp(&b.partition).then_with(|| a.place.order(&b.place, bytes))
-        });
+        match entries.iter().all(|entry| entry.partition <= u32::from(u8::MAX)) {
+            true => drop(group(entries, |entry| entry.partition as u8)),
+            false => entries.sort_unstable_by_key(|entry| entry.partition),
+        }
+        for part in entries.chunk_by_mut(|a, b| a.partition == b.partition) {
+            sort_places(part, |entry| &entry.place, bytes);
+        }
     }
 }
 
@@ -334,13 +355,13 @@ impl Spiller {
     }
 }
 
-/// A run in the heap: the smallest record first, equal ones by nothing, for they are equal.
-enum Head {
+/// A run that is read.
+enum Run {
     Read(RunReader),
     Held(Held),
 }
 
-impl Head {
+impl Run {
     fn record(&self) -> Record<'_> {
         match self {
             Self::Read(run) => run.record(),
@@ -354,15 +375,46 @@ impl Head {
             Self::Read(run) => run.advance(),
             Self::Held(held) => {
                 held.at += 1;
+                held.look_ahead();
                 Ok(held.at < held.end)
             }
         }
+    }
+
+    /// The beginning of its record. Of one in memory no byte is read but those of its place.
+    fn beginning(&self) -> u64 {
+        match self {
+            Self::Read(run) => beginning(run.record().key),
+            Self::Held(Held { list, at, .. }) => list.entries[*at].place.beginning(),
+        }
+    }
+}
+
+/// A run in the heap: the smallest record first, equal ones by nothing, for they are equal.
+struct Head {
+    /// Nearly always tells which of two is smaller.
+    beginning: u64,
+    run: Run,
+}
+
+impl Head {
+    fn new(run: Run) -> Self {
+        Self { beginning: run.beginning(), run }
+    }
+
+    /// Moves to the next record; `false` at the end.
+    fn advance(&mut self) -> io::Result<bool> {
+        let more = self.run.advance()?;
+        if more {
+            self.beginning = self.run.beginning();
+        }
+        Ok(more)
     }
 }
 
 impl PartialEq for Head {
     fn eq(&self, other: &Self) -> bool {
-        self.record() == other.record()
+        self.cmp(other).is_eq()
     }
 }
 impl Eq for Head {}
@@ -373,7 +425,7 @@ impl PartialOrd for Head {
 }
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.record().cmp(&other.record())
+        self.beginning.cmp(&other.beginning).then_with(|| self.run.record().cmp(&other.run.record()))
     }
 }
 
@@ -401,7 +453,7 @@ impl Merge {
 impl Sorted for Merge {
     fn next(&mut self) -> Result<Option<Record<'_>>, StageError> {
         self.step().map_err(StageError::io(Path::new("a sorted run")))?;
-        Ok(self.heap.peek().map(|Reverse(head)| head.record()))
+        Ok(self.heap.peek().map(|Reverse(head)| head.run.record()))
     }
 }
 
