@@ -41,8 +41,12 @@ struct Commit<'a> {
     tokens: Mutex<BTreeMap<(usize, &'static str), u64>>,
 }
 
-/// Writes the dataset of a run whose cache is complete.
-pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
+/// Writes the dataset of a run whose cache is complete. What `report` makes of its manifest is made before the dataset takes its place.
+pub(super) fn commit<T>(
+    run: &Run<'_>,
+    build: Hash,
+    report: impl FnOnce(&Manifest) -> Result<T, RunError>,
+) -> Result<T, RunError> {
     run.observer.event(Event::Phase { name: "commit", total: run.dag.nodes.len() as u64 });
     let folder = run.workdir.unfinished();
     fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
@@ -68,8 +72,9 @@ pub(super) fn commit(run: &Run<'_>, build: Hash) -> Result<Manifest, RunError> {
             format!("{gone} documents stay out of the dataset: they were forgotten ({})", forget::FILE);
         run.observer.event(Event::Note { message: &message });
     }
+    let report = report(&manifest)?;
     publish::publish(&run.workdir, &commit.folder, &manifest)?;
-    Ok(manifest)
+    Ok(report)
 }
 
 impl Commit<'_> {

@@ -5,7 +5,7 @@ use super::surprise::Surprising;
 use schemas::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Rows by verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,11 +120,20 @@ impl Report {
         serde_json::from_slice(&bytes).map_err(|error| RunError::Json { path: path.to_owned(), error })
     }
 
+    /// Writes it beside its place, which it takes by [`Report::publish`].
     pub(super) fn write(&self, path: &Path) -> Result<(), RunError> {
         let json = serde_json::to_vec_pretty(self)
             .map_err(|error| RunError::Json { path: path.to_owned(), error })?;
-        let part = path.with_extension("json.part");
-        std::fs::write(&part, json).map_err(RunError::io(&part))?;
-        std::fs::rename(&part, path).map_err(RunError::io(path))
+        let part = part(path);
+        std::fs::write(&part, json).map_err(RunError::io(&part))
     }
+
+    /// Puts what was written into its place, which takes no room on the disk.
+    pub(super) fn publish(path: &Path) -> Result<(), RunError> {
+        std::fs::rename(part(path), path).map_err(RunError::io(path))
+    }
+}
+
+fn part(path: &Path) -> PathBuf {
+    path.with_extension("json.part")
 }

@@ -76,19 +76,24 @@ fn work(
         observer,
     };
     let current = publish::current(&run.workdir, build)?;
-    let (manifest, committed) = match current {
+    let path = run.workdir.report();
+    let write = |manifest: &Manifest, committed| {
+        let report = run.report(manifest, build, committed, start.elapsed().as_secs_f64());
+        report.write(&path).map(|()| report)
+    };
+    let report = match current {
         Some(manifest) => {
             let counts: Vec<_> = manifest.nodes.iter().map(commit::counts_of).collect();
             surprise::refuse(&surprise::find(dag, &counts))?;
-            (manifest, Committed::Current)
+            write(&manifest, Committed::Current)?
         }
         None => {
             run.compute()?;
-            (commit::commit(&run, build)?, Committed::Written)
+            // A full disk refuses the report while it still refuses the dataset too.
+            commit::commit(&run, build, |manifest| write(manifest, Committed::Written))?
         }
     };
-    let report = run.report(&manifest, build, committed, start.elapsed().as_secs_f64());
-    report.write(&run.workdir.report())?;
+    Report::publish(&path)?;
     Ok(report)
 }
 
