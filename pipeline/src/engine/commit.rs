@@ -139,7 +139,7 @@ impl Commit<'_> {
         let trace = |stream: usize| -> Result<_, RunError> {
             let (key, hand) = (streams[stream].key, Hand { node: at, stream });
             let missing = !run.has_trace(key)?;
-            Ok(Mutex::new(missing.then(|| TraceWriter::new(&run.workdir, key, hand))))
+            Ok(Mutex::new(missing.then(|| TraceWriter::new(&run.workdir, key, hand, run.codec))))
         };
         let traces: Vec<Mutex<Option<TraceWriter>>> =
             (0..streams.len()).map(trace).collect::<Result<_, _>>()?;

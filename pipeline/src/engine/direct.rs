@@ -6,6 +6,7 @@
 
 use super::barrier::{Spillers, mapped_memory, reduce_all, settle_all};
 use super::error::RunError;
+use super::frames::{Body, Codec, Content};
 use super::report::{Committed, Counts, NodeReport, Report};
 use super::seal::Hand;
 use super::settled::Settlement;
@@ -22,16 +23,15 @@ use schemas::{
     partition,
 };
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Bytes of input from which on the rows that wait are compressed: less disk then counts for more than time.
+/// Bytes of input up to which the rows that wait lie as they are.
 const PLAIN_BYTES_MAX: u64 = 4 << 30;
 const BUFFER_BYTES: usize = 256 << 10;
-const ZSTD_LEVEL: i32 = 1;
 
 /// Is given every batch with the word on its rows, and the name of the node that spoke; in order. An error names its file.
 pub type Told<'a> =
@@ -278,55 +278,18 @@ impl Work<'_> {
     }
 }
 
-/// A file of rows that wait.
-enum RowsFile {
-    Plain(BufWriter<File>),
-    Zstd(zstd::Encoder<'static, BufWriter<File>>),
-}
-
-impl RowsFile {
-    /// Ends the file. Left to the drop, an error of that would be nobody's.
-    fn finish(self) -> std::io::Result<()> {
-        match self {
-            Self::Plain(mut file) => file.flush(),
-            Self::Zstd(encoder) => encoder.finish()?.flush(),
-        }
-    }
-}
-
-impl Write for RowsFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Plain(file) => file.write(bytes),
-            Self::Zstd(encoder) => encoder.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Plain(file) => file.flush(),
-            Self::Zstd(encoder) => encoder.flush(),
-        }
-    }
-}
-
 /// Writes rows that wait.
 struct RowsWriter {
-    stream: StreamWriter<RowsFile>,
+    stream: StreamWriter<Body<BufWriter<File>>>,
     path: PathBuf,
-    compressed: bool,
 }
 
 impl RowsWriter {
     fn create(path: PathBuf, schema: &SchemaRef, input_bytes: u64) -> Result<Self, RunError> {
-        let compressed = input_bytes > PLAIN_BYTES_MAX;
         let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&path).map_err(RunError::io(&path))?);
-        let out = match compressed {
-            true => RowsFile::Zstd(zstd::Encoder::new(file, ZSTD_LEVEL).map_err(RunError::io(&path))?),
-            false => RowsFile::Plain(file),
-        };
-        let stream = StreamWriter::try_new(out, schema).map_err(RunError::arrow(&path))?;
-        Ok(Self { stream, path, compressed })
+        let body = Body::new(Codec::of(input_bytes, PLAIN_BYTES_MAX), file).map_err(RunError::io(&path))?;
+        let stream = StreamWriter::try_new(body, schema).map_err(RunError::arrow(&path))?;
+        Ok(Self { stream, path })
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {
@@ -334,27 +297,21 @@ impl RowsWriter {
     }
 
     fn finish(self) -> Result<Rows, RunError> {
-        let out = self.stream.into_inner().map_err(RunError::arrow(&self.path))?;
-        out.finish().map_err(RunError::io(&self.path))?;
-        Ok(Rows { path: self.path, compressed: self.compressed })
+        let body = self.stream.into_inner().map_err(RunError::arrow(&self.path))?;
+        body.finish().and_then(|mut file| file.flush()).map_err(RunError::io(&self.path))?;
+        Ok(Rows { path: self.path })
     }
 }
 
 /// Rows that wait in a file.
 struct Rows {
     path: PathBuf,
-    compressed: bool,
 }
 
 impl Rows {
     fn open(self) -> Result<impl Iterator<Item = Result<RecordBatch, RunError>>, RunError> {
-        let file =
-            BufReader::with_capacity(BUFFER_BYTES, File::open(&self.path).map_err(RunError::io(&self.path))?);
-        let bytes: Box<dyn Read> = match self.compressed {
-            true => Box::new(zstd::Decoder::with_buffer(file).map_err(RunError::io(&self.path))?),
-            false => Box::new(file),
-        };
-        let stream = StreamReader::try_new(bytes, None).map_err(RunError::arrow(&self.path))?;
+        let content = File::open(&self.path).and_then(Content::new).map_err(RunError::io(&self.path))?;
+        let stream = StreamReader::try_new(content, None).map_err(RunError::arrow(&self.path))?;
         Ok(stream.map(move |batch| batch.map_err(RunError::arrow(&self.path))))
     }
 }

@@ -202,11 +202,11 @@ impl Work<'_> {
         let trace = match (self.run.has_trace(key)?, &node.made) {
             (true, Made::Source(_)) => Trace::Known,
             (true, _) => Trace::There(Box::new(TraceReader::open(workdir, key)?)),
-            (false, _) => Trace::Missing(Box::new(TraceWriter::new(workdir, key, hand))),
+            (false, _) => Trace::Missing(Box::new(TraceWriter::new(workdir, key, hand, self.run.codec))),
         };
         let path = self.run.rows(feed.node, feed.stream);
         let rows = match keeps_rows(dag, feed.node) && !self.run.is_whole(&path)? {
-            true => Some(RowsWriter::create(&path, hand, dag, feed.node)?),
+            true => Some(RowsWriter::create(&path, hand, self.run.codec, dag, feed.node)?),
             false => None,
         };
         let at = self.branches.len();

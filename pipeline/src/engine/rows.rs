@@ -4,7 +4,7 @@
 //! the file of its rows. Who reads the rows gets both, batch by batch.
 
 use super::error::RunError;
-use super::frames::{FrameReader, FrameWriter};
+use super::frames::{Codec, FrameReader, FrameWriter};
 use super::run::Run;
 use super::seal::Hand;
 use super::trace;
@@ -37,10 +37,16 @@ pub(super) struct RowsWriter {
 }
 
 impl RowsWriter {
-    pub(super) fn create(path: &Path, hand: Hand, dag: &Dag, node: usize) -> Result<Self, RunError> {
+    pub(super) fn create(
+        path: &Path,
+        hand: Hand,
+        codec: Codec,
+        dag: &Dag,
+        node: usize,
+    ) -> Result<Self, RunError> {
         let columns = kept_columns(dag, node);
         let schema = dag.nodes[node].output.project(&columns).expect("the columns are of this schema");
-        Ok(Self { file: FrameWriter::create(path, hand, &Arc::new(schema))?, columns })
+        Ok(Self { file: FrameWriter::create(path, hand, codec, &Arc::new(schema))?, columns })
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), RunError> {

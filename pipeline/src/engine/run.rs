@@ -2,6 +2,7 @@
 
 use super::error::RunError;
 use super::feed::{Feed, run_feed};
+use super::frames::Codec;
 use super::lock::Lock;
 use super::report::{Committed, NodeReport, Report};
 use super::rows::{is_added, kept_columns};
@@ -16,6 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
+/// Bytes of input up to which rows and traces lie in the cache as they are.
+const PLAIN_BYTES_MAX: u64 = 1 << 30;
+
 /// What all parts of a run share.
 pub(super) struct Run<'a> {
     pub(super) dag: &'a Dag,
@@ -24,6 +28,8 @@ pub(super) struct Run<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) pool: rayon::ThreadPool,
     pub(super) memory_bytes: usize,
+    /// How rows and traces lie in the cache.
+    pub(super) codec: Codec,
     /// What each global node settled.
     pub(super) settled: Vec<OnceLock<Settlement>>,
     /// Sorted runs that each node spilled.
@@ -69,6 +75,7 @@ fn work(
         whole: Mutex::default(),
         touched: Mutex::default(),
         memory_bytes: options.memory_bytes,
+        codec: Codec::of(streams.input_bytes(), PLAIN_BYTES_MAX),
         pool: pool.map_err(|e| RunError::io(&workdir.0)(std::io::Error::other(e)))?,
         dag,
         workdir: workdir.clone(),

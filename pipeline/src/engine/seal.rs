@@ -11,11 +11,14 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Take, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3Default;
 
-const MAGIC: &[u8; 8] = b"gristml1";
+/// Counts up with what the files hold: those of another version are missing, and never read as what they are not.
+const MAGIC: &[u8; 8] = b"gristml2";
 /// Hash, length, magic.
 const SEAL_BYTES: u64 = 16 + 8 + 8;
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes written at once, of many files at a time.
+const WRITE_BYTES: usize = 32 << 10;
 
 /// Who writes a file: two streams of a run can have one key, and each writes a file of its own before the name is given.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +40,8 @@ impl SealedWriter {
     pub(super) fn create(path: &Path, hand: Hand) -> Result<Self, RunError> {
         fs::create_dir_all(parent(path)).map_err(RunError::io(parent(path)))?;
         let part = path.with_extension(format!("{}-{}.part", hand.node, hand.stream));
-        let file = BufWriter::new(File::create(&part).map_err(RunError::io(&part))?);
+        let file = File::create(&part).map_err(RunError::io(&part))?;
+        let file = BufWriter::with_capacity(WRITE_BYTES, file);
         Ok(Self { file, hash: Xxh3Default::new(), length: 0, part, path: path.to_owned() })
     }
 

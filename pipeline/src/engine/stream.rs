@@ -86,6 +86,11 @@ impl Streams {
         before.map(|&input| self.of[input].len()).sum::<usize>() + stream
     }
 
+    /// Bytes of all splits, compressed where their files are.
+    pub(super) fn input_bytes(&self) -> u64 {
+        self.splits.iter().flatten().map(|split| split.end - split.start).sum()
+    }
+
     /// Hash of the whole build: nodes, names and all that flows.
     pub(super) fn build_key(&self, dag: &Dag) -> Hash {
         let mut parts: Vec<Vec<u8>> = vec![dag.name.clone().into(), env!("CARGO_PKG_VERSION").into()];

@@ -4,7 +4,7 @@
 //! signals) and the changes (values of changed columns, texts of dropped rows). It is there when both are whole.
 
 use super::error::RunError;
-use super::frames::{FrameReader, FrameWriter};
+use super::frames::{Codec, FrameReader, FrameWriter};
 use super::report::{Counts, Report};
 use super::seal::{self, Hand};
 use super::{Workdir, stream};
@@ -227,38 +227,42 @@ pub(super) struct TraceWriter {
     workdir: Workdir,
     key: Hash,
     hand: Hand,
+    codec: Codec,
     files: Option<(FrameWriter, FrameWriter)>,
 }
 
 impl TraceWriter {
-    pub(super) fn new(workdir: &Workdir, key: Hash, hand: Hand) -> Self {
-        Self { workdir: workdir.clone(), key, hand, files: None }
+    pub(super) fn new(workdir: &Workdir, key: Hash, hand: Hand, codec: Codec) -> Self {
+        Self { workdir: workdir.clone(), key, hand, codec, files: None }
+    }
+
+    /// Starts the files of the ledger part and of the changes.
+    fn create(
+        &self,
+        ledger: &SchemaRef,
+        changes: &SchemaRef,
+    ) -> Result<(FrameWriter, FrameWriter), RunError> {
+        let file = |path: &Path, schema| FrameWriter::create(path, self.hand, self.codec, schema);
+        Ok((file(&self.workdir.trace(self.key), ledger)?, file(&self.workdir.changes(self.key), changes)?))
     }
 
     pub(super) fn write(&mut self, frame: &Frame) -> Result<(), RunError> {
-        let (ledger, changes) = match &mut self.files {
-            Some(files) => files,
-            None => self.files.insert((
-                FrameWriter::create(&self.workdir.trace(self.key), self.hand, frame.ledger.schema_ref())?,
-                FrameWriter::create(&self.workdir.changes(self.key), self.hand, frame.changes.schema_ref())?,
-            )),
-        };
+        if self.files.is_none() {
+            self.files = Some(self.create(frame.ledger.schema_ref(), frame.changes.schema_ref())?);
+        }
+        let (ledger, changes) = self.files.as_mut().expect("the files were just started");
         ledger.write(&frame.ledger)?;
         changes.write(&frame.changes)
     }
 
-    pub(super) fn finish(self, spec: &Spec) -> Result<(), RunError> {
-        let (ledger, changes) = match self.files {
+    pub(super) fn finish(mut self, spec: &Spec) -> Result<(), RunError> {
+        let (ledger, changes) = match self.files.take() {
             Some(files) => files,
             None => {
                 let ids: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
                 let nothing = BooleanArray::from(Vec::<bool>::new());
                 let ledger = batch_of(ledger_columns(spec, ids, &[], nothing), 0);
-                let nothing: SchemaRef = Arc::new(Schema::empty());
-                (
-                    FrameWriter::create(&self.workdir.trace(self.key), self.hand, ledger.schema_ref())?,
-                    FrameWriter::create(&self.workdir.changes(self.key), self.hand, &nothing)?,
-                )
+                self.create(ledger.schema_ref(), &Arc::new(Schema::empty()))?
             }
         };
         changes.finish()?;
