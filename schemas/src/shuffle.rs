@@ -25,6 +25,11 @@ pub trait Global: Send + Sync {
         true
     }
 
+    /// Whether its judge reads or changes the text. Where it does not, rows may wait for it without one.
+    fn judges_text(&self) -> bool {
+        true
+    }
+
     /// Writes the records of a batch.
     ///
     /// # Errors

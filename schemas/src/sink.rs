@@ -13,6 +13,12 @@ pub trait Sink: Send + Sync {
     /// A column that is written by name is missing or has another type.
     fn check(&self, input: &SchemaRef) -> Result<(), StageError>;
 
+    /// The field of the objects in the column `row` that it writes texts to. Where this is the field that they were read from, rows
+    /// may come without a column of texts: the object tells the text, of a field that comes twice the last.
+    fn text_of_row(&self) -> Option<&str> {
+        None
+    }
+
     /// Starts to write rows as numbered files in `folder`, which the sink makes; `metadata` goes into every file that can carry it.
     ///
     /// # Errors

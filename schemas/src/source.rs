@@ -117,6 +117,12 @@ pub trait Source: Send + Sync {
         true
     }
 
+    /// The field of the objects in the column `row` that the texts were read from, where every document brings its object. Of a field
+    /// that comes twice in an object, the text is the last.
+    fn text_of_row(&self) -> Option<&str> {
+        None
+    }
+
     /// Gets what must be there before splits can be listed: a crawl fetches. Goes on where an earlier call was killed.
     ///
     /// # Errors

@@ -15,15 +15,17 @@ use super::{Options, Workdir, surprise};
 use crate::dag::{Dag, conform};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use rayon::prelude::*;
 use schemas::{
-    Context, Event, Global, Made, Observer, Outcome, PARTITIONS, Records, Sink, Source, Split, Verdict,
-    partition,
+    Context, Event, Global, Intakes, Made, Observer, Outcome, PARTITIONS, Records, Sink, Source, Split,
+    Verdict, column, partition,
 };
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
+use std::iter::Fuse;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,7 +76,10 @@ pub fn direct(
         told,
         counts: vec![Counts::default(); 3],
         spilled: AtomicUsize::new(0),
+        textless: false,
     };
+    let told_by_row = source.text_of_row().is_some() && source.text_of_row() == sink.text_of_row();
+    work.textless = told_by_row && !global.judges_text();
     let (rows, mapped) = work.map(source.as_ref(), &splits, global.as_ref())?;
     let settlement = work.settle(global.as_ref(), mapped)?;
     work.judge(rows, &settlement, sink.as_ref())?;
@@ -100,6 +105,8 @@ struct Work<'a> {
     /// Of source, global and sink.
     counts: Vec<Counts>,
     spilled: AtomicUsize,
+    /// Whether rows wait without their text, which the objects that wait with them tell too.
+    textless: bool,
 }
 
 impl Work<'_> {
@@ -118,32 +125,15 @@ impl Work<'_> {
             .map_err(RunError::stage(&reader.name))?;
         let spillers = Spillers::new(&shuffle);
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
-        let mut rows = RowsWriter::create(scratch.join("rows"), &reader.input, bytes)?;
+        let mut rows = RowsWriter::create(scratch.join("rows"), &self.waiting(&reader.input), bytes)?;
         self.phase(&reader.name, splits.len());
         let idle = Mutex::<Vec<Records>>::default();
         for split in splits {
-            let mut intakes = source.read(split).map_err(RunError::source(&node.name))?;
-            let mut ended = false;
-            while !ended {
-                let mut wave = Vec::new();
-                while wave.len() < 2 * self.pool.current_num_threads() && !ended {
-                    match intakes.next().transpose().map_err(RunError::source(&node.name))? {
-                        None => ended = true,
-                        Some(intake) => {
-                            let outcome = Outcome {
-                                verdicts: intake.verdicts,
-                                columns: Vec::new(),
-                                signals: Vec::new(),
-                            };
-                            let batch = self.pass(0, &intake.batch, &outcome)?;
-                            let batch = conform(batch, &reader.input)
-                                .map_err(|e| RunError::stage(&reader.name)(e.into()))?;
-                            if batch.num_rows() > 0 {
-                                rows.write(&batch)?;
-                                wave.push(batch);
-                            }
-                        }
-                    }
+            let mut intakes = source.read(split).map_err(RunError::source(&node.name))?.fuse();
+            loop {
+                let wave = self.wave(&mut intakes, &mut rows)?;
+                if wave.is_empty() {
+                    break;
                 }
                 let map = |batch: &RecordBatch| {
                     // Memory of an earlier batch: fresh pages cost more than what is written to them.
@@ -167,6 +157,36 @@ impl Work<'_> {
         Ok((rows.finish()?, shuffle))
     }
 
+    /// The next batches that have rows, written to where they wait; none at the end.
+    fn wave(
+        &mut self,
+        intakes: &mut Fuse<Intakes<'_>>,
+        rows: &mut RowsWriter,
+    ) -> Result<Vec<RecordBatch>, RunError> {
+        let [node, reader] = [&self.dag.nodes[0], &self.dag.nodes[1]];
+        let failed = |error: ArrowError| RunError::stage(&reader.name)(error.into());
+        let mut wave = Vec::new();
+        while wave.len() < 2 * self.pool.current_num_threads() {
+            let Some(intake) = intakes.next().transpose().map_err(RunError::source(&node.name))? else {
+                break;
+            };
+            let outcome = Outcome { verdicts: intake.verdicts, columns: Vec::new(), signals: Vec::new() };
+            let batch = self.pass(0, &intake.batch, &outcome)?;
+            let batch = conform(batch, &reader.input).map_err(failed)?;
+            if batch.num_rows() > 0 {
+                self.counts[1].blank += super::trace::blank(reader, &batch).true_count() as u64;
+                rows.write(&conform(batch.clone(), &self.waiting(&reader.input)).map_err(failed)?)?;
+                wave.push(batch);
+            }
+        }
+        Ok(wave)
+    }
+
+    /// The columns of a node, as far as rows wait with them.
+    fn waiting(&self, schema: &SchemaRef) -> SchemaRef {
+        if self.textless { column::without(schema, &[column::TEXT]) } else { schema.clone() }
+    }
+
     fn settle(&self, global: &dyn Global, mapped: Shuffle) -> Result<Settlement, RunError> {
         let name = &self.dag.nodes[1].name;
         self.observer.event(Event::Phase { name: &format!("settle {name}"), total: PARTITIONS as u64 });
@@ -188,7 +208,8 @@ impl Work<'_> {
         let [node, reader] = [&dag.nodes[1], &dag.nodes[2]];
         let folder = self.workdir.scratch().join("out");
         fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
-        let mut writer = sink.open(&folder, &reader.input, &[]).map_err(RunError::stage(&reader.name))?;
+        let input = self.waiting(&reader.input);
+        let mut writer = sink.open(&folder, &input, &[]).map_err(RunError::stage(&reader.name))?;
         self.phase(&format!("behind {}", node.name), 0);
         let (mut rows, mut ended) = (rows.open()?, false);
         while !ended {
@@ -206,8 +227,7 @@ impl Work<'_> {
             for (batch, outcome) in wave.iter().zip(&outcomes) {
                 let out = self.pass(1, batch, outcome)?;
                 if out.num_rows() > 0 {
-                    let out =
-                        conform(out, &reader.input).map_err(|e| RunError::stage(&reader.name)(e.into()))?;
+                    let out = conform(out, &input).map_err(|e| RunError::stage(&reader.name)(e.into()))?;
                     writer.write(&out).map_err(RunError::stage(&reader.name))?;
                     self.counts[2].rows_in += out.num_rows() as u64;
                 }
@@ -221,10 +241,10 @@ impl Work<'_> {
     /// Counts and tells of what a node said, and gives the rows that stay.
     fn pass(&mut self, at: usize, batch: &RecordBatch, outcome: &Outcome) -> Result<RecordBatch, RunError> {
         let node = &self.dag.nodes[at];
-        let out = outcome.select(batch, &node.output).map_err(RunError::stage(&node.name))?;
-        let blank = super::trace::blank(node, batch);
+        let output = if at == 0 { node.output.clone() } else { self.waiting(&node.output) };
+        let out = outcome.select(batch, &output).map_err(RunError::stage(&node.name))?;
         let counts = &mut self.counts[at];
-        outcome.verdicts.iter().zip(blank.values()).for_each(|(verdict, blank)| counts.add(verdict, blank));
+        outcome.verdicts.iter().for_each(|verdict| counts.add(verdict, false));
         let told = (self.told)(&node.name, batch, &outcome.verdicts);
         told.map_err(|(path, error)| RunError::Io { path, error })?;
         let rows = batch.num_rows() as u64;

@@ -210,6 +210,10 @@ impl Global for MinHash {
         Ok(with_cluster(input))
     }
 
+    fn judges_text(&self) -> bool {
+        false
+    }
+
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let Config { ngram, bands: count, rows, family, keep, quality_column, .. } = &self.config;
         let texts = column::utf8(batch, column::TEXT)?;

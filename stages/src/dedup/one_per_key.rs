@@ -33,6 +33,10 @@ impl<K: Key> Global for OnePerKey<K> {
         same_with_id(input)
     }
 
+    fn judges_text(&self) -> bool {
+        false
+    }
+
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let values = column::utf8(batch, K::COLUMN)?;
         let ranker = Ranker::new(self.keep, QUALITY, batch)?;

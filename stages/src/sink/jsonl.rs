@@ -114,6 +114,10 @@ impl Sink for JsonLinesSink {
         Ok(())
     }
 
+    fn text_of_row(&self) -> Option<&str> {
+        Some(&self.config.text_field)
+    }
+
     fn open(
         &self,
         folder: &Path,
@@ -247,6 +251,8 @@ impl Writer for Files {
 struct Objects<'a> {
     /// Column `row`.
     bases: Option<&'a arrow::array::StringArray>,
+    /// Name of the field of the text, where the objects tell it and no column does.
+    text_of_base: Option<&'a str>,
     /// Name of the field and values.
     fields: Vec<(&'a str, &'a dyn Array)>,
 }
@@ -262,7 +268,9 @@ impl<'a> Objects<'a> {
             let name = if name == column::TEXT { text_field } else { name };
             (!skipped).then_some((name, values.as_ref()))
         });
-        Ok(Self { bases, fields: fields.collect() })
+        let is_told = batch.column_by_name(column::TEXT).is_some();
+        let text_of_base = Some(text_field).filter(|_| has_base && !is_told);
+        Ok(Self { bases, text_of_base, fields: fields.collect() })
     }
 
     fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
@@ -273,12 +281,16 @@ impl<'a> Objects<'a> {
                 .map_err(|e| StageError::Invalid(format!("column `row` holds no JSON object: {e}")))?,
             None => Vec::new(),
         };
+        let text = self.text_of_base.and_then(|name| last_text(&pairs, name));
         out.push(b'{');
         for (name, raw) in &pairs {
             let field = self.fields.iter().find(|(field, _)| field == name);
             put_name(name, out);
-            match field {
-                Some((_, values)) if !says(raw.get(), *values, row) => put(*values, row, out)?,
+            match (field, &text) {
+                (Some((_, values)), _) if !says(raw.get(), *values, row) => put(*values, row, out)?,
+                (None, Some(text)) if self.text_of_base == Some(name) && !says_text(raw.get(), text) => {
+                    put_str(text, out);
+                }
                 _ => out.extend_from_slice(raw.get().as_bytes()),
             }
         }
@@ -293,6 +305,13 @@ impl<'a> Objects<'a> {
     }
 }
 
+/// The text of a field that comes twice or more: a reader takes the last, and all are to say it.
+fn last_text<'a>(pairs: &[(Cow<'_, str>, &'a RawValue)], name: &str) -> Option<Cow<'a, str>> {
+    let mut named = pairs.iter().rev().filter(|(known, _)| known == name);
+    let (last, before) = (named.next()?, named.next());
+    before.and_then(|_| object::unquoted(last.1.get()))
+}
+
 /// Whether the JSON that was read says what the column says, so that it can stay as it was written.
 fn says(raw: &str, values: &dyn Array, row: usize) -> bool {
     if values.is_null(row) {
@@ -300,7 +319,11 @@ fn says(raw: &str, values: &dyn Array, row: usize) -> bool {
         return raw == "null";
     }
     let DataType::Utf8 = values.data_type() else { return false };
-    let value = values.as_string::<i32>().value(row);
+    says_text(raw, values.as_string::<i32>().value(row))
+}
+
+/// The same for a text.
+fn says_text(raw: &str, value: &str) -> bool {
     match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
         Some(inner) => spells(inner.as_bytes(), value.as_bytes())
             .unwrap_or_else(|| object::unquoted(raw).is_some_and(|text| text == value)),
@@ -473,6 +496,19 @@ mod tests {
         check_base(r#"{"text":"a\nb","language":"eng"}"#, "a\nc", r#"{"text":"a\nc","language":"eng"}"#);
         check_base(r#"{"text":"a\nb","language":"eng"}"#, "a\n", r#"{"text":"a\n","language":"eng"}"#);
         check_base(r#"{"text":"\ud83d","language":"eng"}"#, "x", r#"{"text":"x","language":"eng"}"#);
+    }
+
+    #[test]
+    fn an_object_tells_its_text_as_a_column_would() {
+        for (row, value) in [
+            (r#"{"id":7,"text":"a\u0062"}"#, "ab"),
+            (r#"{"text":"x","text":"a\u0062","n":1,"text":"\u0061b"}"#, "ab"),
+        ] {
+            let base = || (column::ROW, text(Some(row)));
+            let size: ArrayRef = Arc::new(Int64Array::from(vec![2]));
+            let with = line(vec![(column::TEXT, text(Some(value))), base(), ("size", size.clone())]);
+            assert_eq!(line(vec![base(), ("size", size)]), with);
+        }
     }
 
     #[test]

@@ -170,6 +170,11 @@ impl Source for JsonLines {
         Ok(self.schema.clone())
     }
 
+    fn text_of_row(&self) -> Option<&str> {
+        let Config { row, html_field, text_field, .. } = &self.config;
+        (*row && html_field.is_empty() && !text_field.is_empty()).then_some(text_field)
+    }
+
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
         use rayon::prelude::*;
         let found = files::list(context.base, &self.config.paths.0, ENDINGS)?;

@@ -154,6 +154,10 @@ impl Global for Datatrove {
         Ok(super::with_cluster(input))
     }
 
+    fn judges_text(&self) -> bool {
+        false
+    }
+
     fn map(&self, batch: &RecordBatch, out: &mut Records) -> Result<(), StageError> {
         let (texts, ids) = (column::utf8(batch, column::TEXT)?, column::utf8(batch, column::ID)?);
         let sources =
