@@ -114,12 +114,12 @@ impl Preset {
             Self::None => "",
             // Of what a masked model reads a sixth is predicted, and only that it learns from.
             Self::Bert | Self::Xlnet | Self::Xlm => {
-                "layers = 2\nwidth = 96\nheads = 4\nbatch_sequences = 16\nsteps = 1200\nwarmup_steps = 100\nlearning_rate = 0.002\n\
+                "layers = 2\nwidth = 96\nheads = 4\nbatch_sequences = 16\nsteps = 2400\nwarmup_steps = 100\nlearning_rate = 0.002\n\
                  learning_rate_min = 0.0002\neval_every = 0"
             }
             // Four kinds of masks, in turn.
             Self::Unilm => {
-                "layers = 2\nwidth = 96\nheads = 4\nbatch_sequences = 16\nsteps = 2400\nwarmup_steps = 100\nlearning_rate = 0.002\n\
+                "layers = 2\nwidth = 96\nheads = 4\nbatch_sequences = 16\nsteps = 4800\nwarmup_steps = 100\nlearning_rate = 0.002\n\
                  learning_rate_min = 0.0002\neval_every = 0"
             }
             _ => {
