@@ -172,7 +172,7 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Input bytes for each byte of memory that is lent for sorting, and the least and the most of it in MiB.
 const INPUT_FOR_MEMORY: u64 = 8;
-const MEMORY_MIB: [u64; 2] = [40, 1024];
+const MEMORY_MIB: [u64; 2] = [48, 1024];
 
 fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
     let mut name = args.out.file_name().ok_or("`--out` names no file")?.to_owned();
