@@ -56,12 +56,11 @@ pub fn trace(model: &Path, dataset: &Path, steps: RangeInclusive<u64>) -> Result
     let training = Training::read(model)?;
     let (first, last) = (*steps.start(), *steps.end());
     if first == 0 || first > last || last > training.steps {
-        let message = match (first, last) {
-            (first, last) if first > last => {
-                format!("steps {first}..{last}: the last stands before the first")
-            }
-            _ => format!("steps {first}..{last}: the training has the steps 1 to {}", training.steps),
+        let told = match first > last {
+            true => "the last stands before the first".to_owned(),
+            false => format!("the training has the steps 1 to {}", training.steps),
         };
+        let message = format!("steps {first}..{last}: {told}");
         return Err(TrainError::Config { message });
     }
     let count = (last - first + 1).saturating_mul(training.step_sequences);
@@ -123,9 +122,7 @@ impl Training {
             path.ok_or_else(|| TrainError::file(model)("holds no training and no checkpoint of one"))?;
         let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
         let told: Value = serde_json::from_slice(&bytes).map_err(TrainError::file(&path))?;
-        // A report tells its method itself, a checkpoint among its settings.
-        let method = [&told["method"], &told["settings"]["method"]].into_iter().find_map(Value::as_str);
-        if let Some(method) = method {
+        if let Some(method) = told["settings"]["method"].as_str() {
             let message = format!(
                 "was aligned ({method}); steps are traced of trainings, as of the model that it began with"
             );

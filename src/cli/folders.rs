@@ -112,8 +112,7 @@ fn built(path: &Path, kinds: &Kinds) -> Result<(PathBuf, Pairs), Trouble> {
     let workdir = Workdir(workdir(None, &recipe.name));
     let dataset = workdir.dataset();
     if dataset.join(manifest::FILE).is_file() {
-        let (_, dag) =
-            dag::check(path, kinds, &environment).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
+        let dag = dag::compile(&recipe, kinds).map_err(|mistakes| Trouble::Use(mistakes.to_string()))?;
         let altered = Report::read(&workdir.report()).map(|last| altered(&dag, &last)).unwrap_or_default();
         if !altered.is_empty() {
             eprintln!(

@@ -56,7 +56,7 @@ use pipeline::dag::Kinds;
 use std::process::ExitCode;
 
 /// Stands under the help of every command.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 not done, not found or not equal; 2 wrong use: flags, settings, a recipe, or a path that is not what the command takes.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 not done, not found or not equal; 2 wrong use: flags, settings, a recipe, or a path that is not what the command takes; 130 a training stopped by Ctrl-C.";
 
 #[derive(Parser)]
 #[command(version, about = "Data preparation for language models: from web addresses to a trained model")]

@@ -106,7 +106,7 @@ fn show(report: &SweepReport, args: &Args) {
     for trial in report.trials.iter().take(SHOWN) {
         let name = one_line(&trial.name);
         match (
-            &trial.error,
+            trial.reason(),
             trial.steps,
             trial.loss,
             trial.validation_loss.filter(|_| trial.figure().is_some()),
@@ -115,13 +115,9 @@ fn show(report: &SweepReport, args: &Args) {
                 let bits = trial.bits_per_byte.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.4}"));
                 println!("{}{name:width$}  {steps:>7}  {loss:>9.4}  {held:>8.4}  {bits:>10}", rung(trial));
             }
-            (error, ..) => {
-                let error = error.as_deref().unwrap_or("its held-out loss is not a number");
-                println!(
-                    "{}{name:width$}  {}",
-                    rung(trial),
-                    one_line(error.lines().next().unwrap_or_default())
-                );
+            (reason, ..) => {
+                let reason = reason.unwrap_or("its held-out loss is not a number");
+                println!("{}{name:width$}  {}", rung(trial), one_line(reason));
             }
         }
     }

@@ -215,7 +215,11 @@ impl Job<'_> {
 fn interrupts() -> &'static AtomicBool {
     static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
     // Where a signal cannot be taken, it ends the program as ever, and a resume goes on from the last checkpoint.
-    drop(signal_hook::flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, Arc::clone(&STOP)));
+    drop(signal_hook::flag::register_conditional_shutdown(
+        SIGINT,
+        wrong::INTERRUPTED.into(),
+        Arc::clone(&STOP),
+    ));
     drop(signal_hook::flag::register(SIGINT, Arc::clone(&STOP)));
     &STOP
 }

@@ -77,7 +77,7 @@ impl From<serde_json::Error> for Trouble {
 }
 
 /// Exit code of a program that a person has stopped: 128 and the number of SIGINT.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// Tells what stopped the trainer.
 pub(super) fn stopped(error: TrainError) -> ExitCode {

@@ -195,6 +195,16 @@ pub(crate) fn chain(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(found)
 }
 
+/// The folder of a model, or one that it lies over as an adapter, that is `out`; `None` where it is none of them.
+///
+/// # Errors
+/// Those of [`chain`].
+pub(crate) fn over(folder: &Path, out: &Path) -> Result<Option<PathBuf>, TrainError> {
+    let Ok(out) = out.canonicalize() else { return Ok(None) };
+    let is_out = |folder: &PathBuf| folder.canonicalize().is_ok_and(|folder| folder == out);
+    Ok(chain(folder)?.into_iter().find(is_out))
+}
+
 /// Hexadecimal blake3 of what a model folder learned: of its file of weights, or where there are several files or adapters, of
 /// the hashes of all of them.
 ///

@@ -256,19 +256,13 @@ pub fn limits(folder: &Path) -> Result<Limits, TrainError> {
 /// # Errors
 /// `out` is one of them.
 pub fn assert_elsewhere(base: &Path, out: &Path) -> Result<(), TrainError> {
-    let real = |folder: &Path| std::fs::canonicalize(folder).map_err(TrainError::io(folder));
-    if !out.exists() {
-        return Ok(());
+    match adapter::over(base, out)? {
+        None => Ok(()),
+        Some(folder) => Err(TrainError::misplaced(
+            &folder,
+            "is the model to begin with, which would be written over; name another folder with `--out`",
+        )),
     }
-    let out = real(out)?;
-    for folder in adapter::chain(base)? {
-        if real(&folder)? == out {
-            let told =
-                "is the model to begin with, which would be written over; name another folder with `--out`";
-            return Err(TrainError::misplaced(&folder, told));
-        }
-    }
-    Ok(())
 }
 
 /// Writes an adapter folder as a whole model.

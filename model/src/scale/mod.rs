@@ -39,20 +39,8 @@ use std::sync::Arc;
 /// What the ladder decides on.
 const DECIDED: [&str; 8] =
     ["width", "layers", "heads", "kv_heads", "ff_width", "steps", "seconds_max", "learning_rate_min"];
-/// What stands in the names of the trainings.
-const NAMED: [&str; 11] = [
-    "width",
-    "layers",
-    "heads",
-    "kv_heads",
-    "ff_width",
-    "steps",
-    "seconds_max",
-    "learning_rate",
-    "learning_rate_min",
-    "parametrization",
-    "base_width",
-];
+/// What stands in the names of the trainings beside what the ladder decides on.
+const NAMED: [&str; 3] = ["learning_rate", "parametrization", "base_width"];
 /// How many times larger the largest size is than the smallest.
 const SPAN: f64 = 16.0;
 /// Part of the tokens that the search for the learning rate trains on.
@@ -181,7 +169,8 @@ impl Scale {
         let larger = ladder::rung(&base, &bench.opened.tokens, larger as u64)?;
         initial::check(&bench.opened, out, &ladder[0].config)?;
         let held = Held::take(out)?;
-        Asked::new((&base, &NAMED), &bench.opened, self.tried())?.put(out, FILE, observer)?;
+        Asked::new((&base, &[&DECIDED[..], &NAMED].concat()), &bench.opened, self.tried())?
+            .put(out, FILE, observer)?;
         observer.event(SweepEvent::Note { message: &self.announcement(&ladder, &larger, &bench) });
         let rate = match self.is_set("learning_rate") {
             true => rate::Rule::of_all(base.learning_rate),

@@ -37,7 +37,7 @@ impl Asked {
         let mut shared = config.table();
         shared.retain(|key, _| !named.contains(&key.as_str()));
         shared.insert("dataset".to_owned(), dataset.manifest_hash.clone());
-        shared.extend(initial::hash(config)?.map(|hash| ("model".to_owned(), hash)));
+        shared.insert("model".to_owned(), initial::hash(config)?.unwrap_or_else(|| "none".to_owned()));
         Ok(Self { shared, tried })
     }
 
@@ -60,7 +60,7 @@ impl Asked {
         if let Some(before) = &before {
             let common = |of: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
                 let mut common = of.clone();
-                common.retain(|key, _| other.contains_key(key) || key == "model");
+                common.retain(|key, _| other.contains_key(key));
                 common
             };
             let then = common(&before.shared, &self.shared);

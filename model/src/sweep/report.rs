@@ -73,6 +73,11 @@ impl TrialReport {
         }
     }
 
+    /// Why it has no result, in a line; the whole of it stands in `error`.
+    pub fn reason(&self) -> Option<&str> {
+        self.error.as_deref().map(|error| error.lines().next().unwrap_or_default())
+    }
+
     /// What trials are ranked by: held-out bits per byte, or held-out loss where the objective has none; `None` without a result.
     pub fn figure(&self) -> Option<f64> {
         self.bits_per_byte.or(self.validation_loss).filter(|figure| figure.is_finite())

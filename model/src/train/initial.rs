@@ -67,9 +67,7 @@ pub(crate) fn check(dataset: &Dataset, out: &Path, config: &Config) -> Result<()
         (_, false) => return refused("holds no trained model"),
         _ => {}
     }
-    let real = |folder: &Path| folder.canonicalize().ok();
-    let out = real(out);
-    if adapter::chain(from)?.iter().any(|folder| out.is_some() && real(folder) == out) {
+    if adapter::over(from, out)?.is_some() {
         return refused(
             "is the folder of the new training, or an adapter of the model there; write to another one",
         );

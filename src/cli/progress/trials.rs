@@ -102,9 +102,8 @@ impl Bars {
                 if let Some(bar) = &self.ended {
                     bar.inc(1);
                 }
-                if let Some(error) = &report.error {
-                    let error = error.lines().next().unwrap_or_default();
-                    drop(self.all.println(format!("{}: {error}", report.name)));
+                if let Some(reason) = report.reason() {
+                    drop(self.all.println(format!("{}: {reason}", report.name)));
                 }
             }
         }
@@ -149,9 +148,8 @@ impl Count {
             SweepEvent::Trial { .. } => None,
             SweepEvent::Ended { report } => {
                 self.ended += 1;
-                let came_to = match (&report.error, report.validation_loss) {
-                    // The whole of it stands in the table.
-                    (Some(error), _) => error.lines().next().unwrap_or_default().to_owned(),
+                let came_to = match (report.reason(), report.validation_loss) {
+                    (Some(reason), _) => reason.to_owned(),
                     (None, Some(held)) => format!("held-out loss {held:.4}"),
                     (None, None) => "no held-out loss".to_owned(),
                 };
