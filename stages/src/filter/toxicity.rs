@@ -36,7 +36,7 @@ use schemas::{
     Build, Config as _, FilePath, KeyError, Made, Outcome, Reason, Spec, Stage, StageError, Verdict, choice,
     column, config,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The weights that ship.
 pub const WEIGHTS: &[u8] = include_bytes!("../../assets/toxicity.bin");
@@ -106,7 +106,7 @@ const BUILD: Build = |settings| {
         let bytes = std::fs::read(&path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
         Toxic::read(&bytes, LEXICON).map_err(wrong)?
     };
-    Ok(Made::Stage(Box::new(Toxicity { config, toxic })))
+    Ok(Made::Stage(Box::new(Toxicity { config, toxic, idle: Mutex::default() })))
 };
 
 /// The registry line.
@@ -227,6 +227,8 @@ fn kinds(classes: u32) -> (Vec<usize>, f64) {
 struct Toxicity {
     config: Config,
     toxic: Toxic,
+    /// Memory of earlier batches: the words that it knows are those of the next too.
+    idle: Mutex<Vec<Scratch>>,
 }
 
 impl Toxicity {
@@ -262,7 +264,8 @@ impl Stage for Toxicity {
 
     fn apply(&self, batch: &RecordBatch) -> Result<Outcome, StageError> {
         let texts = column::utf8(batch, column::TEXT)?;
-        let mut scratch = Scratch::default();
+        let idle = || self.idle.lock().expect("no thread panics while it takes memory");
+        let mut scratch = idle().pop().unwrap_or_default();
         let mut outcome = Outcome::keep_all(0);
         let mut edited = StringBuilder::new();
         let mut measures = Vec::with_capacity(texts.len());
@@ -276,6 +279,7 @@ impl Stage for Toxicity {
             outcome.verdicts.push(verdict);
             measures.push(measure.values);
         }
+        idle().push(scratch);
         if self.config.action == Action::Cut {
             outcome.columns.push((column::TEXT.to_owned(), Arc::new(edited.finish())));
         }
@@ -307,7 +311,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn toxicity(config: Config) -> Toxicity {
-        Toxicity { config, toxic: Toxic::read(WEIGHTS, LEXICON).unwrap() }
+        Toxicity { config, toxic: Toxic::read(WEIGHTS, LEXICON).unwrap(), idle: Mutex::default() }
     }
 
     fn check(config: Config, text: &str, expected: Option<&str>) {

@@ -157,18 +157,22 @@ fn window_end(text: &str) -> usize {
     if let Some(at) = lines.iter().position(|byte| *byte == b'\n') {
         return line + at + 1;
     }
-    let from = text.ceil_char_boundary(sentence);
-    let mut last = text[..from].chars().next_back().unwrap_or(' ');
-    for (at, c) in text[from..].char_indices().map(|(at, c)| (from + at, c)) {
+    let mut at = text.ceil_char_boundary(sentence);
+    while let Some(byte) = bytes.get(at) {
+        if byte.is_ascii_graphic() && at < hard {
+            at += 1;
+            continue;
+        }
+        let c = text[at..].chars().next().expect("a character starts here");
         let ends = match c {
             '\n' | '。' | '！' | '？' | '।' | '؟' => true,
-            c if c.is_whitespace() => at >= space || matches!(last, '.' | '!' | '?'),
+            c if c.is_whitespace() => at >= space || matches!(bytes[at - 1], b'.' | b'!' | b'?'),
             _ => false,
         };
         if ends || at >= hard {
             return at + c.len_utf8();
         }
-        last = c;
+        at += c.len_utf8();
     }
     text.len()
 }

@@ -27,8 +27,8 @@ pub const WORD_BITS: u32 = 21;
 pub const CLASS_BITS: u32 = 16;
 /// Multiplier of the feature hash: 2^64 over the golden ratio, odd.
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Words remembered, two to this power: of the words of a few thousand documents nearly all.
-const MEMORY_BITS: u32 = 14;
+/// Words remembered, two to this power: nearly all that come twice in tens of megabytes of text, in 2 MiB.
+const MEMORY_BITS: u32 = 16;
 /// Longest word whose runs of letters are features.
 const LETTERS_MAX: usize = 24;
 

@@ -4,6 +4,7 @@
 //! Other classes stand beside the word: their order in a sentence ("name, should, harm") is a feature of its own.
 //! Words of the classes that are disguised are also found with one letter missing or two letters swapped.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use schemas::hash::{FastMap, FastSet};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -79,8 +80,11 @@ pub const IDEOGRAPHS_MAX: usize = 4;
 pub struct Lexicon {
     words: FastMap<u64, Class>,
     disguised: FastMap<u64, u64>,
-    stems: Vec<String>,
+    /// Finds what makes an insult of any word around it.
+    stems: Option<AhoCorasick>,
     spelled: FastMap<u64, String>,
+    /// Words of which `*` may stand for letters, by length, then in order.
+    masked: Vec<String>,
 }
 
 impl Lexicon {
@@ -90,12 +94,13 @@ impl Lexicon {
     /// The line that is none of these.
     pub fn read(text: &str) -> Result<Self, String> {
         let mut out = Self::default();
+        let mut stems: Vec<&str> = Vec::new();
         for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.is_empty() && !l.starts_with('#')) {
             let wrong = || format!("lexicon:{}: expected `class: word, word`", number + 1);
             let (name, words) = line.split_once(':').ok_or_else(wrong)?;
             let words = words.split(',').map(str::trim).filter(|w| !w.is_empty());
             if name == "stem" {
-                out.stems.extend(words.map(str::to_owned));
+                stems.extend(words);
                 continue;
             }
             let class = NAMES.iter().find(|(n, _)| *n == name).ok_or_else(wrong)?.1;
@@ -104,7 +109,10 @@ impl Lexicon {
                 out.spelled.entry(hash(word)).or_insert_with(|| word.to_owned());
             }
         }
+        let stems = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(stems);
+        out.stems = Some(stems.map_err(|error| format!("lexicon: {error}"))?);
         out.disguise();
+        out.mask();
         Ok(out)
     }
 
@@ -163,7 +171,7 @@ impl Lexicon {
         if let Some(plain) = self.disguised.get(&own) {
             return (*plain, self.words[plain]);
         }
-        if word.len() >= 5 && self.stems.iter().any(|s| word.contains(s.as_str())) {
+        if word.len() >= 5 && self.stems.as_ref().is_some_and(|stems| stems.is_match(word)) {
             return (own, Class::Insult);
         }
         (own, Class::None)
@@ -174,17 +182,19 @@ impl Lexicon {
         self.words.get(&hash(word)).copied()
     }
 
-    /// The word that fits where `*` stands for a letter.
+    fn mask(&mut self) {
+        let hidden = [Class::Slur, Class::Slang, Class::Insult, Class::Profanity];
+        let words = self.spelled.iter().filter(|(hash, _)| hidden.contains(&self.words[*hash]));
+        self.masked = words.map(|(_, word)| word.clone()).collect();
+        self.masked.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+    }
+
+    /// The first word that fits where `*` stands for a letter.
     pub fn starred(&self, word: &str) -> Option<&str> {
-        let fits = |plain: &str| {
-            plain.len() == word.len()
-                && plain.bytes().zip(word.bytes()).all(|(p, w)| w == b'*' || w == p)
-                && matches!(
-                    self.words[&hash(plain)],
-                    Class::Slur | Class::Slang | Class::Insult | Class::Profanity
-                )
-        };
-        self.spelled.values().map(String::as_str).filter(|plain| fits(plain)).min()
+        let from = self.masked.partition_point(|plain| plain.len() < word.len());
+        let as_long = self.masked[from..].iter().take_while(|plain| plain.len() == word.len());
+        let fits = |plain: &&str| plain.bytes().zip(word.bytes()).all(|(p, w)| w == b'*' || w == p);
+        as_long.map(String::as_str).find(fits)
     }
 }
 

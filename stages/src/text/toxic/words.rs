@@ -197,13 +197,16 @@ pub fn normal(raw: &str, lexicon: &Lexicon, out: &mut String) -> (u64, Class) {
 
 /// The word without double letters, where it has some.
 fn single(word: &str) -> Option<String> {
+    if !word.chars().zip(word.chars().skip(1)).any(|(a, b)| a == b) {
+        return None;
+    }
     let mut out = String::with_capacity(word.len());
     word.chars().for_each(|c| {
         if !out.ends_with(c) {
             out.push(c);
         }
     });
-    (out.len() < word.len() && out.len() > 3).then_some(out)
+    (out.len() > 3).then_some(out)
 }
 
 /// A word whose digits and signs are read as letters, where that is a word of the lexicon.
