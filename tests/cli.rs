@@ -238,6 +238,61 @@ fn a_stage_alone_keeps_what_it_does_not_read() {
     assert!(left.is_empty(), "left over: {left:?}");
 }
 
+/// Fields that are asked for are all that is written, in both formats, by stages that wait for all rows and by those that do not.
+#[test]
+fn a_stage_writes_the_fields_that_are_asked_for() {
+    let folder = Folder::new("stage-fields");
+    let row = |n: usize, text: &str| json!({ "id": n, "text": text, "n": 1.5 }).to_string();
+    let again = "one two three four five six seven";
+    folder
+        .write("in.jsonl", [row(1, again), row(2, again), row(3, "one two three four five six")].join("\n"));
+    let stage = |kind: &str, out: &str, fields: &str| {
+        gristmill(&["stage", kind, "--in", "in.jsonl", "--out", out, "--fields", fields], &folder.0)
+    };
+    for (kind, fields, expected) in [
+        (
+            "clean.whitespace",
+            "id,n",
+            &[r#"{"id":1,"n":1.5}"#, r#"{"id":2,"n":1.5}"#, r#"{"id":3,"n":1.5}"#][..],
+        ),
+        ("dedup.minhash", "id", &[r#"{"id":1}"#, r#"{"id":3}"#]),
+        (
+            "dedup.exact",
+            "text",
+            &[&format!(r#"{{"text":"{again}"}}"#), r#"{"text":"one two three four five six"}"#],
+        ),
+    ] {
+        stage(kind, "out.jsonl", fields).expect(0);
+        let mut written: Vec<String> =
+            fs::read_to_string(folder.join("out.jsonl")).unwrap().lines().map(str::to_owned).collect();
+        // Which of two equal ones stays is said by their content.
+        written.iter_mut().for_each(|line| *line = line.replace(r#"{"id":2}"#, r#"{"id":1}"#));
+        assert_eq!(written, expected, "{kind}");
+    }
+    stage("dedup.minhash", "out.parquet", "record_id,text").expect(0);
+    let rows = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json();
+    assert_eq!(
+        rows["head"][0].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["record_id", "text"],
+        "{rows}"
+    );
+    // What is written does not decide what stays, and the dropped rows have these fields too.
+    let more = ["--fields", "n", "--dropped", "gone.jsonl"];
+    gristmill(
+        &[&["stage", "dedup.exact", "--in", "in.jsonl", "--out", "n.jsonl"], &more[..]].concat(),
+        &folder.0,
+    )
+    .expect(0);
+    let gone = lines(&folder.join("gone.jsonl"));
+    assert_eq!(gone.len(), 1);
+    assert_eq!(gone[0].as_object().unwrap().keys().collect::<Vec<_>>(), ["dropped", "n"]);
+    let none = stage("dedup.minhash", "none.jsonl", "id,idd");
+    assert!(none.expect(1).err.contains("no row has a field `idd`") && !folder.join("none.jsonl").exists());
+    assert!(
+        stage("filter.length", "none.parquet", "idd").expect(2).err.contains("no column is called `idd`")
+    );
+}
+
 /// A stage that must see all rows first has no cache, and gives what a build gives.
 #[test]
 fn a_stage_that_sees_all_rows_first_gives_what_a_build_gives() {

@@ -68,7 +68,7 @@ def by_rensa(folder):
 def by_gristmill(folder, program, out, settings):
     kept = out + ".jsonl"
     command = [program, "stage", "dedup.minhash", "--in", os.path.join(folder, "corpus.jsonl.gz"), "--out", kept]
-    subprocess.run(command + ["--threads", "1"] + settings, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command + ["--fields", "id", "--threads", "1"] + settings, check=True, stdout=subprocess.DEVNULL)
     return kept
 
 

@@ -13,10 +13,14 @@ pub trait Sink: Send + Sync {
     /// A column that is written by name is missing or has another type.
     fn check(&self, input: &SchemaRef) -> Result<(), StageError>;
 
-    /// The field of the objects in the column `row` that it writes texts to. Where this is the field that they were read from, rows
-    /// may come without a column of texts: the object tells the text, of a field that comes twice the last.
-    fn text_of_row(&self) -> Option<&str> {
-        None
+    /// What must wait of rows that wait for it, without what it would not write. `told` is the field of the objects in the column `row` that
+    /// the texts were read from: a sink that writes them to that field can take them from there (of a field that comes twice the last).
+    ///
+    /// # Errors
+    /// An object in the column `row` that is none.
+    fn narrow(&self, batch: &RecordBatch, told: Option<&str>) -> Result<RecordBatch, StageError> {
+        let _ = told;
+        Ok(batch.clone())
     }
 
     /// Starts to write rows as numbered files in `folder`, which the sink makes; `metadata` goes into every file that can carry it.

@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
-use schemas::{Made, Settings, Spec, Value, Verdict, column, near::closest};
+use schemas::{Made, Settings, Sink, Spec, Value, Verdict, column, near::closest};
 use serde_json::{Map, Value as Json};
 use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
 use std::fs::{self, File};
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so. Appears only when complete.
     #[arg(long)]
     out: PathBuf,
+    /// Fields to write, `id,url`, in place of all, kept rows and dropped ones; of Parquet its columns.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    fields: Vec<String>,
     /// Where the dropped rows go as JSON lines, each with its reason.
     #[arg(long)]
     dropped: Option<PathBuf>,
@@ -68,13 +71,16 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    for node in &mut dag.nodes {
-        if node.name == OUTPUT {
-            node.made = Made::Sink(match is_parquet(&args.out) {
-                true => Box::new(ParquetSink::single_file(&args.out)),
-                false => Box::new(JsonLinesSink::single_file(&args.out)),
-            });
+    for node in dag.nodes.iter_mut().filter(|node| node.name == OUTPUT) {
+        let sink: Box<dyn Sink> = match is_parquet(&args.out) {
+            true => Box::new(ParquetSink::single_file(&args.out).with_columns(&args.fields)),
+            false => Box::new(JsonLinesSink::single_file(&args.out).with_fields(&args.fields)),
+        };
+        if let Err(error) = sink.check(&node.input) {
+            eprintln!("error: `--fields`: {error}");
+            return ExitCode::from(2);
         }
+        node.made = Made::Sink(sink);
     }
     let result = work(args, &dag);
     match result {
@@ -202,7 +208,7 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
 
 fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<Report, Failure> {
     let options = works.options(&dag.name, Path::new("."));
-    let mut dropped = args.dropped.as_deref().map(Dropped::create).transpose()?;
+    let mut dropped = args.dropped.as_deref().map(|path| Dropped::create(path, &args.fields)).transpose()?;
     let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| match &mut dropped {
         Some(dropped) => {
             dropped.take(node, batch, verdicts).map_err(|error| (dropped.path.to_owned(), error))
@@ -235,12 +241,14 @@ struct Dropped<'a> {
     out: BufWriter<File>,
     part: PathBuf,
     path: &'a Path,
+    /// The fields that are written; empty for all.
+    fields: &'a [String],
 }
 
 impl<'a> Dropped<'a> {
-    fn create(path: &'a Path) -> std::io::Result<Self> {
+    fn create(path: &'a Path, fields: &'a [String]) -> std::io::Result<Self> {
         let part = part(path);
-        Ok(Self { out: BufWriter::new(File::create(&part)?), part, path })
+        Ok(Self { out: BufWriter::new(File::create(&part)?), part, path, fields })
     }
 
     /// Writes the dropped rows of a batch.
@@ -255,7 +263,7 @@ impl<'a> Dropped<'a> {
                 ("limit", Json::from(*limit)),
                 ("twin", Json::from(twin)),
             ];
-            let row = dropped_row(batch, row, why.map(|(name, value)| (name.to_owned(), value)));
+            let row = self.row(batch, row, why.map(|(name, value)| (name.to_owned(), value)));
             writeln!(self.out, "{}", Json::Object(row))?;
         }
         Ok(())
@@ -274,11 +282,25 @@ impl<'a> Dropped<'a> {
                 for row in 0..batch.num_rows() {
                     let why = ["stage", "reason", "value", "limit", "twin"]
                         .map(|name| (name.to_owned(), cell(&batch, name, row)));
-                    writeln!(self.out, "{}", Json::Object(dropped_row(&batch, row, why)))?;
+                    let object = self.row(&batch, row, why);
+                    writeln!(self.out, "{}", Json::Object(object))?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn row(&self, batch: &RecordBatch, row: usize, why: [(String, Json); 5]) -> Map<String, Json> {
+        let read = cell(batch, column::ROW, row).as_str().and_then(|text| serde_json::from_str(text).ok());
+        let mut object: Map<String, Json> = read.unwrap_or_else(|| {
+            let fields = [column::URL, column::SOURCE, column::TEXT];
+            let fields = fields.map(|name| (name.to_owned(), cell(batch, name, row)));
+            fields.into_iter().filter(|(_, v)| !v.is_null()).collect()
+        });
+        object.retain(|name, _| self.fields.is_empty() || self.fields.contains(name));
+        object
+            .insert("dropped".into(), Json::Object(why.into_iter().filter(|(_, v)| !v.is_null()).collect()));
+        object
     }
 
     /// Gives the file its name.
@@ -292,15 +314,4 @@ impl<'a> Dropped<'a> {
 fn cell(batch: &RecordBatch, name: &str, row: usize) -> Json {
     let text = cells::text(batch, name, row).map(Json::from);
     text.or_else(|| cells::number(batch, name, row).map(Json::from)).unwrap_or_default()
-}
-
-fn dropped_row(batch: &RecordBatch, row: usize, why: [(String, Json); 5]) -> Map<String, Json> {
-    let read = cell(batch, column::ROW, row).as_str().and_then(|text| serde_json::from_str(text).ok());
-    let mut object: Map<String, Json> = read.unwrap_or_else(|| {
-        let fields = [column::URL, column::SOURCE, column::TEXT];
-        let fields = fields.map(|name| (name.to_owned(), cell(batch, name, row)));
-        fields.into_iter().filter(|(_, v)| !v.is_null()).collect()
-    });
-    object.insert("dropped".into(), Json::Object(why.into_iter().filter(|(_, v)| !v.is_null()).collect()));
-    object
 }

@@ -21,7 +21,7 @@ use arrow::ipc::writer::StreamWriter;
 use rayon::prelude::*;
 use schemas::{
     Context, Event, Global, Intakes, Made, Observer, Outcome, PARTITIONS, Records, Sink, Source, Split,
-    Verdict, column, partition,
+    StageError, Verdict, partition,
 };
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -67,6 +67,10 @@ pub fn direct(
     let named = || RunError::source(&dag.nodes[0].name);
     source.prepare(&context).map_err(named())?;
     let splits = source.splits(&context).map_err(named())?;
+    let narrow = |batch: &RecordBatch| match global.judges_text() {
+        true => Ok(batch.clone()),
+        false => sink.narrow(batch, source.text_of_row()),
+    };
     let mut work = Work {
         dag,
         memory_bytes: options.memory_bytes,
@@ -76,10 +80,8 @@ pub fn direct(
         told,
         counts: vec![Counts::default(); 3],
         spilled: AtomicUsize::new(0),
-        textless: false,
+        narrow: &narrow,
     };
-    let told_by_row = source.text_of_row().is_some() && source.text_of_row() == sink.text_of_row();
-    work.textless = told_by_row && !global.judges_text();
     let (rows, mapped) = work.map(source.as_ref(), &splits, global.as_ref())?;
     let settlement = work.settle(global.as_ref(), mapped)?;
     work.judge(rows, &settlement, sink.as_ref())?;
@@ -105,8 +107,8 @@ struct Work<'a> {
     /// Of source, global and sink.
     counts: Vec<Counts>,
     spilled: AtomicUsize,
-    /// Whether rows wait without their text, which the objects that wait with them tell too.
-    textless: bool,
+    /// What is left of rows that wait: what nobody behind needs is left out.
+    narrow: &'a dyn Fn(&RecordBatch) -> Result<RecordBatch, StageError>,
 }
 
 impl Work<'_> {
@@ -125,7 +127,8 @@ impl Work<'_> {
             .map_err(RunError::stage(&reader.name))?;
         let spillers = Spillers::new(&shuffle);
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
-        let mut rows = RowsWriter::create(scratch.join("rows"), &self.waiting(&reader.input), bytes)?;
+        let mut rows =
+            RowsWriter::create(scratch.join("rows"), &self.waiting(&reader.name, &reader.input)?, bytes)?;
         self.phase(&reader.name, splits.len());
         let idle = Mutex::<Vec<Records>>::default();
         for split in splits {
@@ -175,7 +178,7 @@ impl Work<'_> {
             let batch = conform(batch, &reader.input).map_err(failed)?;
             if batch.num_rows() > 0 {
                 self.counts[1].blank += super::trace::blank(reader, &batch).true_count() as u64;
-                rows.write(&conform(batch.clone(), &self.waiting(&reader.input)).map_err(failed)?)?;
+                rows.write(&(self.narrow)(&batch).map_err(RunError::stage(&reader.name))?)?;
                 wave.push(batch);
             }
         }
@@ -183,8 +186,9 @@ impl Work<'_> {
     }
 
     /// The columns of a node, as far as rows wait with them.
-    fn waiting(&self, schema: &SchemaRef) -> SchemaRef {
-        if self.textless { column::without(schema, &[column::TEXT]) } else { schema.clone() }
+    fn waiting(&self, node: &str, schema: &SchemaRef) -> Result<SchemaRef, RunError> {
+        let narrowed = (self.narrow)(&RecordBatch::new_empty(schema.clone()));
+        narrowed.map(|batch| batch.schema()).map_err(RunError::stage(node))
     }
 
     fn settle(&self, global: &dyn Global, mapped: Shuffle) -> Result<Settlement, RunError> {
@@ -208,7 +212,7 @@ impl Work<'_> {
         let [node, reader] = [&dag.nodes[1], &dag.nodes[2]];
         let folder = self.workdir.scratch().join("out");
         fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
-        let input = self.waiting(&reader.input);
+        let input = self.waiting(&reader.name, &reader.input)?;
         let mut writer = sink.open(&folder, &input, &[]).map_err(RunError::stage(&reader.name))?;
         self.phase(&format!("behind {}", node.name), 0);
         let (mut rows, mut ended) = (rows.open()?, false);
@@ -241,7 +245,7 @@ impl Work<'_> {
     /// Counts and tells of what a node said, and gives the rows that stay.
     fn pass(&mut self, at: usize, batch: &RecordBatch, outcome: &Outcome) -> Result<RecordBatch, RunError> {
         let node = &self.dag.nodes[at];
-        let output = if at == 0 { node.output.clone() } else { self.waiting(&node.output) };
+        let output = if at == 0 { node.output.clone() } else { self.waiting(&node.name, &node.output)? };
         let out = outcome.select(batch, &output).map_err(RunError::stage(&node.name))?;
         let counts = &mut self.counts[at];
         outcome.verdicts.iter().for_each(|verdict| counts.add(verdict, false));

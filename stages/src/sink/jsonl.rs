@@ -10,7 +10,7 @@
 //! ```
 
 use crate::source::object;
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, UInt8Type,
     UInt16Type, UInt32Type, UInt64Type,
@@ -24,6 +24,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 choice! {
     /// How lines are compressed.
@@ -81,12 +82,14 @@ const ZSTD_LEVEL: i32 = 3;
 pub struct JsonLinesSink {
     config: Config,
     single: Option<PathBuf>,
+    /// Names of the fields that are written; empty writes all.
+    fields: Vec<String>,
 }
 
 impl JsonLinesSink {
     /// Writes numbered files into the folder that [`Sink::open`] names.
     pub const fn new(config: Config) -> Self {
-        Self { config, single: None }
+        Self { config, single: None, fields: Vec::new() }
     }
 
     /// Writes exactly one file, compressed as its name says (`.gz`, `.zst`), which appears when it is complete.
@@ -98,7 +101,7 @@ impl JsonLinesSink {
             _ => Compression::None,
         };
         let config = Config { compression, shard_rows: u64::MAX, ..Config::default() };
-        Self { config, single: Some(path.to_owned()) }
+        Self { config, single: Some(path.to_owned()), fields: Vec::new() }
     }
 
     /// Writes the text to another field.
@@ -107,6 +110,38 @@ impl JsonLinesSink {
         name.clone_into(&mut self.config.text_field);
         self
     }
+
+    /// Writes these fields alone; none writes all. A field that no row has is a mistake, told when the last row is written.
+    #[must_use]
+    pub fn with_fields(mut self, names: &[String]) -> Self {
+        self.fields = names.to_vec();
+        self
+    }
+
+    /// Objects with the fields alone that are written.
+    fn narrow_objects(&self, objects: &StringArray) -> Result<ArrayRef, StageError> {
+        let mut narrow = StringBuilder::with_capacity(objects.len(), 0);
+        let mut object = Vec::new();
+        for row in objects {
+            let Some(row) = row else {
+                narrow.append_null();
+                continue;
+            };
+            object.clear();
+            object.push(b'{');
+            for (name, raw) in pairs(row)?.iter().filter(|(name, _)| self.writes(name)) {
+                put_name(name, &mut object);
+                object.extend_from_slice(raw.get().as_bytes());
+            }
+            object.push(b'}');
+            narrow.append_value(String::from_utf8_lossy(&object));
+        }
+        Ok(Arc::new(narrow.finish()))
+    }
+
+    fn writes(&self, field: &str) -> bool {
+        self.fields.is_empty() || self.fields.iter().any(|name| name == field)
+    }
 }
 
 impl Sink for JsonLinesSink {
@@ -114,8 +149,20 @@ impl Sink for JsonLinesSink {
         Ok(())
     }
 
-    fn text_of_row(&self) -> Option<&str> {
-        Some(&self.config.text_field)
+    fn narrow(&self, batch: &RecordBatch, told: Option<&str>) -> Result<RecordBatch, StageError> {
+        let field = self.config.text_field.as_str();
+        let is_text = |name: &str| name == column::TEXT && (told == Some(field) || !self.writes(field));
+        let schema = batch.schema_ref();
+        let kept = (0..batch.num_columns()).filter(|at| !is_text(schema.field(*at).name()));
+        let batch = batch.project(&kept.collect::<Vec<_>>())?;
+        match batch.schema_ref().index_of(column::ROW) {
+            Ok(at) if !self.fields.is_empty() => {
+                let mut columns = batch.columns().to_vec();
+                columns[at] = self.narrow_objects(column::utf8(&batch, column::ROW)?)?;
+                Ok(RecordBatch::try_new(batch.schema(), columns)?)
+            }
+            _ => Ok(batch),
+        }
     }
 
     fn open(
@@ -129,6 +176,7 @@ impl Sink for JsonLinesSink {
             folder: folder.to_owned(),
             open: None,
             line: Vec::new(),
+            met: vec![false; self.fields.len()],
             written: Vec::new(),
         }))
     }
@@ -181,6 +229,8 @@ struct Files {
     folder: PathBuf,
     open: Option<Open>,
     line: Vec<u8>,
+    /// Whether a row had each of the fields that are asked for.
+    met: Vec<bool>,
     written: Vec<Written>,
 }
 
@@ -215,12 +265,12 @@ impl Files {
 impl Writer for Files {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
         let rows_max = self.sink.config.shard_rows;
-        let text_field = self.sink.config.text_field.clone();
-        let objects = Objects::new(batch, &text_field)?;
+        let sink = self.sink.clone();
+        let objects = Objects::new(batch, &sink)?;
         for row in 0..batch.num_rows() {
             let mut line = std::mem::take(&mut self.line);
             line.clear();
-            objects.write(row, &mut line)?;
+            objects.write(row, &mut line, &mut self.met)?;
             line.push(b'\n');
             let open = self.open_file()?;
             open.out.write_all(&line).map_err(StageError::io(&open.path))?;
@@ -235,6 +285,12 @@ impl Writer for Files {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<Written>, StageError> {
+        let rows = self.open.iter().map(|open| open.rows).chain(self.written.iter().map(|file| file.rows));
+        if rows.sum::<u64>() > 0
+            && let Some(at) = self.met.iter().position(|met| !met)
+        {
+            return Err(StageError::Invalid(format!("no row has a field `{}`", self.sink.fields[at])));
+        }
         if self.written.is_empty() {
             self.open_file()?;
         }
@@ -249,6 +305,7 @@ impl Writer for Files {
 
 /// The rows of a batch as objects.
 struct Objects<'a> {
+    sink: &'a JsonLinesSink,
     /// Column `row`.
     bases: Option<&'a arrow::array::StringArray>,
     /// Name of the field of the text, where the objects tell it and no column does.
@@ -258,7 +315,8 @@ struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    fn new(batch: &'a RecordBatch, text_field: &'a str) -> Result<Self, StageError> {
+    fn new(batch: &'a RecordBatch, sink: &'a JsonLinesSink) -> Result<Self, StageError> {
+        let text_field = sink.config.text_field.as_str();
         let has_base = batch.column_by_name(column::ROW).is_some();
         let bases = if has_base { Some(column::utf8(batch, column::ROW)?) } else { None };
         let schema = batch.schema_ref().fields();
@@ -266,24 +324,27 @@ impl<'a> Objects<'a> {
             let name = field.name().as_str();
             let skipped = name == column::ROW || (has_base && OF_THE_HOUSE.contains(&name));
             let name = if name == column::TEXT { text_field } else { name };
-            (!skipped).then_some((name, values.as_ref()))
+            (!skipped && sink.writes(name)).then_some((name, values.as_ref()))
         });
         let is_told = batch.column_by_name(column::TEXT).is_some();
         let text_of_base = Some(text_field).filter(|_| has_base && !is_told);
-        Ok(Self { bases, text_of_base, fields: fields.collect() })
+        Ok(Self { sink, bases, text_of_base, fields: fields.collect() })
     }
 
-    fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
+    fn write(&self, row: usize, out: &mut Vec<u8>, met: &mut [bool]) -> Result<(), StageError> {
         let base = self.bases.filter(|b| b.is_valid(row)).map(|b| b.value(row));
         let pairs = match base {
-            Some(base) => serde_json::Deserializer::from_str(base)
-                .deserialize_map(Pairs)
-                .map_err(|e| StageError::Invalid(format!("column `row` holds no JSON object: {e}")))?,
+            Some(base) => pairs(base)?,
             None => Vec::new(),
         };
         let text = self.text_of_base.and_then(|name| last_text(&pairs, name));
+        let mut meet = |name: &str| {
+            let asked = self.sink.fields.iter().zip(&mut *met).filter(|(field, _)| *field == name);
+            asked.for_each(|(_, met)| *met = true);
+        };
         out.push(b'{');
-        for (name, raw) in &pairs {
+        for (name, raw) in pairs.iter().filter(|(name, _)| self.sink.writes(name)) {
+            meet(name);
             let field = self.fields.iter().find(|(field, _)| field == name);
             put_name(name, out);
             match (field, &text) {
@@ -296,6 +357,7 @@ impl<'a> Objects<'a> {
         }
         for (name, values) in &self.fields {
             if values.is_valid(row) && !pairs.iter().any(|(known, _)| known == name) {
+                meet(name);
                 put_name(name, out);
                 put(*values, row, out)?;
             }
@@ -303,6 +365,13 @@ impl<'a> Objects<'a> {
         out.push(b'}');
         Ok(())
     }
+}
+
+/// The fields of an object.
+fn pairs(object: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, StageError> {
+    serde_json::Deserializer::from_str(object)
+        .deserialize_map(Pairs)
+        .map_err(|e| StageError::Invalid(format!("column `row` holds no JSON object: {e}")))
 }
 
 /// The text of a field that comes twice or more: a reader takes the last, and all are to say it.
@@ -446,7 +515,8 @@ mod tests {
         let batch =
             RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
         let mut out = Vec::new();
-        Objects::new(&batch, "text").unwrap().write(0, &mut out).unwrap();
+        let sink = JsonLinesSink::new(Config::default());
+        Objects::new(&batch, &sink).unwrap().write(0, &mut out, &mut []).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -496,6 +566,35 @@ mod tests {
         check_base(r#"{"text":"a\nb","language":"eng"}"#, "a\nc", r#"{"text":"a\nc","language":"eng"}"#);
         check_base(r#"{"text":"a\nb","language":"eng"}"#, "a\n", r#"{"text":"a\n","language":"eng"}"#);
         check_base(r#"{"text":"\ud83d","language":"eng"}"#, "x", r#"{"text":"x","language":"eng"}"#);
+    }
+
+    #[test]
+    fn fields_that_are_asked_for_are_written_alone() {
+        let folder = scratch("jsonl-fields");
+        let row = (column::ROW, text(Some(r#"{"z":1.50,"id":7,"text":"a"}"#)));
+        let size: ArrayRef = Arc::new(Int64Array::from(vec![2]));
+        let columns =
+            [(column::ID, text(Some("house"))), row, (column::TEXT, text(Some("b"))), ("size", size)];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let wrote = |fields: &[&str]| {
+            let path = folder.join("x.jsonl");
+            let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+            let sink = JsonLinesSink::single_file(&path).with_fields(&fields);
+            let mut writer = sink.open(&folder, &batch.schema(), &[]).unwrap();
+            writer.write(&batch).unwrap();
+            writer.finish().map(|_| fs::read_to_string(path).unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(wrote(&["size", "id"]).unwrap(), "{\"id\":7,\"size\":2}\n");
+        assert_eq!(wrote(&["text"]).unwrap(), "{\"text\":\"b\"}\n");
+        assert!(wrote(&["id", "idd"]).unwrap_err().contains("no row has a field `idd`"));
+        let sink = JsonLinesSink::single_file(&folder).with_fields(&["id".into()]);
+        let narrow = sink.narrow(&batch, None).unwrap();
+        assert_eq!(column::utf8(&narrow, column::ROW).unwrap().value(0), r#"{"id":7}"#);
+        assert!(narrow.column_by_name(column::TEXT).is_none() && narrow.num_columns() == 3);
+        let all = JsonLinesSink::single_file(&folder);
+        assert_eq!(all.narrow(&batch, Some("text")).unwrap().num_columns(), 3);
+        assert_eq!(all.narrow(&batch, None).unwrap(), batch);
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -67,25 +67,48 @@ const BLOOM_FILTER_FPP: f64 = 0.01;
 pub struct ParquetSink {
     config: Config,
     single: Option<PathBuf>,
+    /// Names of the columns that are written; empty writes all.
+    columns: Vec<String>,
 }
 
 impl ParquetSink {
     /// Writes numbered files into the folder that [`Sink::open`] names.
     pub const fn new(config: Config) -> Self {
-        Self { config, single: None }
+        Self { config, single: None, columns: Vec::new() }
     }
 
     /// Writes exactly one file, which appears under its name when it is complete.
     pub fn single_file(path: &Path) -> Self {
         let most = u64::MAX;
         let all = Config { shard_rows: most, shard_bytes: most, shard_tokens: most, ..Config::default() };
-        Self { config: all, single: Some(path.to_owned()) }
+        Self { config: all, single: Some(path.to_owned()), columns: Vec::new() }
+    }
+
+    /// Writes these columns alone; none writes all.
+    #[must_use]
+    pub fn with_columns(mut self, names: &[String]) -> Self {
+        self.columns = names.to_vec();
+        self
+    }
+
+    fn writes(&self, column: &str) -> bool {
+        self.columns.is_empty() || self.columns.iter().any(|name| name == column)
     }
 }
 
 impl Sink for ParquetSink {
-    fn check(&self, _input: &SchemaRef) -> Result<(), StageError> {
-        Ok(())
+    fn check(&self, input: &SchemaRef) -> Result<(), StageError> {
+        match self.columns.iter().find(|name| input.field_with_name(name).is_err()) {
+            Some(name) => Err(StageError::Invalid(format!("no column is called `{name}`"))),
+            None => Ok(()),
+        }
+    }
+
+    fn narrow(&self, batch: &RecordBatch, _told: Option<&str>) -> Result<RecordBatch, StageError> {
+        let is_needed = |name: &str| name != column::TEXT || self.writes(name);
+        let fields = batch.schema_ref().fields();
+        let kept = (0..fields.len()).filter(|at| is_needed(fields[*at].name()));
+        Ok(batch.project(&kept.collect::<Vec<_>>())?)
     }
 
     fn open(
@@ -94,7 +117,10 @@ impl Sink for ParquetSink {
         schema: &SchemaRef,
         metadata: &[(String, String)],
     ) -> Result<Box<dyn Writer>, StageError> {
-        let schema = column::without(schema, &[column::ROW]);
+        let left_out = schema.fields().iter().map(|field| field.name().as_str());
+        let left_out: Vec<&str> =
+            left_out.filter(|name| *name == column::ROW || !self.writes(name)).collect();
+        let schema = column::without(schema, &left_out);
         let tokens = schema.field_with_name(token::INPUT_IDS).is_ok();
         let mut shards = Shards {
             properties: properties(&self.config, tokens, metadata)?,
