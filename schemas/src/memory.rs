@@ -132,7 +132,10 @@ impl Mapped {
     ///
     /// # Errors
     /// Those of the global.
-    pub fn settle(self, global: &dyn Global, partitions: usize) -> Result<Done, StageError> {
+    pub fn settle(mut self, global: &dyn Global, partitions: usize) -> Result<Done, StageError> {
+        if !global.reads_lone_keys() {
+            self.0.leave_out_lone();
+        }
         let part = |key: &[u8]| xxhash_rust::xxh3::xxh3_64(key) as usize % partitions;
         let mut reduced = Records::default();
         for mut part in self.0.parts(partitions, part) {

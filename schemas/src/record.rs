@@ -3,8 +3,10 @@
 //! They are sorted by key, then by value, so the order never depends on threads, splits or spills; a key made of
 //! big-endian numbers sorts by number.
 
+mod sieve;
 mod sort;
 
+pub use self::sieve::Sieve;
 pub use self::sort::{group, sort_places};
 use crate::StageError;
 use std::cmp::Ordering;
@@ -259,6 +261,14 @@ impl Records {
     /// The record at a place of the list.
     pub fn get(&self, at: usize) -> Option<Record<'_>> {
         self.list.places.get(at).map(|place| place.record(&self.list.bytes))
+    }
+
+    /// Leaves out records whose key no other has, as far as a [`Sieve`] tells. What goes past reducing stays as it is.
+    pub(crate) fn leave_out_lone(&mut self) {
+        let places = &mut self.list.places;
+        let mut sieve = Sieve::new(places.len());
+        places.iter().for_each(|place| sieve.add(place));
+        places.retain(|place| sieve.may_repeat(place));
     }
 
     /// Sorts by key, then by value. What goes past reducing stays as it is.

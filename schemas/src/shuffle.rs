@@ -25,6 +25,11 @@ pub trait Global: Send + Sync {
         true
     }
 
+    /// Whether a record counts whose key no other has. Where it does not, reducing may see only some of these, or none.
+    fn reads_lone_keys(&self) -> bool {
+        true
+    }
+
     /// Whether its judge reads or changes the text. Where it does not, rows may wait for it without one.
     fn judges_text(&self) -> bool {
         true

@@ -124,7 +124,8 @@ impl Work<'_> {
         let scratch = self.workdir.scratch();
         let lent = mapped_memory(self.memory_bytes, &self.pool);
         let shuffle = Shuffle::create(&scratch.join("mapped"), PARTITIONS + 1, lent)
-            .map_err(RunError::stage(&reader.name))?;
+            .map_err(RunError::stage(&reader.name))?
+            .without_lone_keys(!global.reads_lone_keys());
         let spillers = Spillers::new(&shuffle);
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
         let mut rows =

@@ -5,7 +5,7 @@
 //! memory that is lent for it, the last run of each thread is held and never written.
 
 use super::runs::{RunReader, RunWriter};
-use schemas::record::{Place, STEP, Value, beginning, group, sort_places};
+use schemas::record::{Place, STEP, Sieve, Value, beginning, group, sort_places};
 use schemas::{Record, Records, Sorted, StageError};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -77,6 +77,8 @@ pub(super) struct Shuffle {
     /// Bytes of records that are held in memory.
     held: AtomicUsize,
     lent: Lent,
+    /// Whether records whose key no other has may be left out.
+    is_sieved: bool,
 }
 
 /// Memory that a shuffle may use, in bytes.
@@ -93,7 +95,12 @@ impl Shuffle {
         fs::create_dir_all(folder).map_err(StageError::io(folder))?;
         let partitions = (0..partitions).map(|_| Mutex::default()).collect();
         let [files, spilled, held] = [const { AtomicUsize::new(0) }; 3];
-        Ok(Self { folder: folder.to_owned(), partitions, files, spilled, held, lent })
+        Ok(Self { folder: folder.to_owned(), partitions, files, spilled, held, lent, is_sieved: false })
+    }
+
+    /// Leaves out records whose key no other has, but for those that go past reducing, where that can be told: where all are in memory.
+    pub(super) fn without_lone_keys(self, is_sieved: bool) -> Self {
+        Self { is_sieved, ..self }
     }
 
     /// Runs that were spilled.
@@ -115,12 +122,15 @@ impl Shuffle {
     }
 
     /// Writes what spillers have left, or holds it where all of it fits.
-    pub(super) fn finish(&self, spillers: Vec<Spiller>) -> Result<(), StageError> {
+    pub(super) fn finish(&self, mut spillers: Vec<Spiller>) -> Result<(), StageError> {
         let bytes: usize = spillers.iter().map(Spiller::used).sum();
         if self.spilled() > 0 || bytes > self.lent.held {
             return spillers.into_iter().try_for_each(|mut spiller| spiller.spill(self));
         }
         self.held.store(bytes, Ordering::Relaxed);
+        if self.is_sieved {
+            leave_out_lone(&mut spillers);
+        }
         for Spiller { list, past, .. } in spillers {
             for mut list in [list, past] {
                 list.sort();
@@ -262,6 +272,17 @@ impl List {
         for part in entries.chunk_by_mut(|a, b| a.partition == b.partition) {
             sort_places(part, |entry| &entry.place, bytes);
         }
+    }
+}
+
+/// Leaves out records whose key no other has, in whichever list, as far as a [`Sieve`] tells.
+fn leave_out_lone(spillers: &mut [Spiller]) {
+    let mut sieve = Sieve::new(spillers.iter().map(|spiller| spiller.list.entries.len()).sum());
+    for spiller in &*spillers {
+        spiller.list.entries.iter().for_each(|entry| sieve.add(&entry.place));
+    }
+    for spiller in spillers {
+        spiller.list.entries.retain(|entry| sieve.may_repeat(&entry.place));
     }
 }
 

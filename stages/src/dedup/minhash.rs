@@ -210,6 +210,11 @@ impl Global for MinHash {
         Ok(with_cluster(input))
     }
 
+    /// A band of one document says something where an index may have it too.
+    fn reads_lone_keys(&self) -> bool {
+        !self.elders.is_empty()
+    }
+
     fn judges_text(&self) -> bool {
         false
     }

@@ -33,6 +33,10 @@ impl<K: Key> Global for OnePerKey<K> {
         same_with_id(input)
     }
 
+    fn reads_lone_keys(&self) -> bool {
+        false
+    }
+
     fn judges_text(&self) -> bool {
         false
     }

@@ -154,6 +154,10 @@ impl Global for Datatrove {
         Ok(super::with_cluster(input))
     }
 
+    fn reads_lone_keys(&self) -> bool {
+        false
+    }
+
     fn judges_text(&self) -> bool {
         false
     }
