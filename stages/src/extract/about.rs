@@ -1,7 +1,8 @@
 //! Who wrote a page and when it was published, by what the page says for machines first and for readers then.
 //!
-//! Linked data (`datePublished`, `author`), `meta`, `itemprop` and `rel`, `<time>`; then short lines whose class says byline or date;
-//! for the date, last, the address. A date is given as `2024-05-31`, or not at all.
+//! Linked data (`datePublished`, `author`), `meta`, `itemprop` and `rel`, `<time>`; then short lines whose class says byline or date.
+//! For the date, last, the address, when the page was changed, and the first short line with a date in it. A date is given as
+//! `2024-05-31`, or not at all; several authors stand in the order of the page, with commas.
 //!
 //! ```text
 //! <meta property=article:published_time content=2024-05-31T08:00:00Z>   → 2024-05-31
@@ -11,6 +12,7 @@
 use super::page::Page;
 use super::tag::Tag;
 use super::words::{Hint, Hints};
+use serde_json::Value;
 
 /// Longest name of an author, in bytes.
 const AUTHOR_BYTES_MAX: usize = 100;
@@ -18,6 +20,11 @@ const AUTHOR_BYTES_MAX: usize = 100;
 const SCRIPT_BYTES_MAX: usize = 100_000;
 /// Most bytes behind `"author"` in which its name stands.
 const NAME_BYTES_MAX: usize = 400;
+/// Most bytes of a list of authors, and of a line that may be a date.
+const NAMES_BYTES_MAX: usize = 4000;
+const DATED_BYTES_MAX: usize = 80;
+/// What stands where a name would, and is none.
+const NO_NAMES: [&str; 5] = ["posted", "author", "autor", "by", "admin"];
 /// Most nodes of an element that is read for a name or a date.
 const NODES_MAX: usize = 40;
 /// What a line of the author begins with.
@@ -50,6 +57,11 @@ pub(crate) struct About {
     pub(crate) date: Option<String>,
 }
 
+/// Places of a date that are less sure than all others.
+const IN_ADDRESS: u8 = 6;
+const CHANGED: u8 = 7;
+const IN_A_LINE: u8 = 8;
+
 /// A candidate with how sure its place is: less is better.
 type Found = Option<(u8, String)>;
 
@@ -65,21 +77,32 @@ impl About {
     /// Reads a page; `hints` are those of its nodes.
     pub(crate) fn new(page: &Page<'_>, hints: &[Hints], url: &str) -> Self {
         let (mut author, mut date): (Found, Found) = (None, None);
+        let mut comments_end = 0;
         for (at, node) in page.nodes.iter().enumerate() {
+            if hints[at].has(Hint::Comment) && node.tag != Tag::Body {
+                comments_end = comments_end.max(node.end as usize);
+            }
             match node.tag {
-                Tag::Text => continue,
+                Tag::Text => {
+                    let is_shown = !matches!(page.nodes[node.parent as usize].tag, Tag::Script | Tag::Style);
+                    let is_short = node.text.len() <= DATED_BYTES_MAX;
+                    if date.is_none() && is_shown && is_short && at >= comments_end {
+                        better(&mut date, IN_A_LINE, day(node.text));
+                    }
+                }
                 Tag::Meta => meta(page, at, &mut author, &mut date),
                 Tag::Script if node.attribute("type").is_some_and(|t| t.contains("ld+json")) => {
                     if let Some(text) = page.nodes.get(at + 1).filter(|t| t.parent as usize == at) {
                         let text = &text.text[..text.text.floor_char_boundary(SCRIPT_BYTES_MAX)];
                         better(&mut date, 0, value(text, "datePublished").and_then(|d| day(&d)));
-                        better(&mut author, 1, written(text).and_then(|name| person(&name)));
+                        better(&mut date, CHANGED, value(text, "dateModified").and_then(|d| day(&d)));
+                        better(&mut author, 1, written(text));
                     }
                 }
                 _ => said(page, at, hints[at], &mut author, &mut date),
             }
         }
-        better(&mut date, 9, in_address(url));
+        better(&mut date, IN_ADDRESS, in_address(url));
         Self { author: author.map(|(_, name)| name), date: date.map(|(_, day)| day) }
     }
 }
@@ -104,6 +127,7 @@ fn meta(page: &Page<'_>, at: usize, author: &mut Found, date: &mut Found) {
         | "cxenseparse:recs:publishtime" => {
             better(date, 2, day(content));
         }
+        "article:modified_time" | "og:updated_time" | "datemodified" => better(date, CHANGED, day(content)),
         "author" | "dc.creator" | "byl" | "article:author" | "parsely-author" | "sailthru.author"
         | "citation_author" => better(author, 2, person(content)),
         _ => {}
@@ -170,12 +194,21 @@ fn string(text: &str) -> Option<String> {
     serde_json::from_str(&text[..end + 2]).ok()
 }
 
-/// The author of linked data: a name, or a thing with one.
+/// The author of linked data: a name, a thing with one, or a list of these.
 fn written(text: &str) -> Option<String> {
     let at = text.find("\"author\"")?;
     let behind = text[at + 8..].trim_start().strip_prefix(':')?.trim_start();
     let near = &behind[..behind.floor_char_boundary(NAME_BYTES_MAX)];
-    string(near).or_else(|| value(near, "name"))
+    let one = |near: &str| string(near).or_else(|| value(near, "name"));
+    if !behind.starts_with('[') {
+        return one(near).and_then(|name| person(&name));
+    }
+    let list = &behind[..behind.floor_char_boundary(NAMES_BYTES_MAX)];
+    let list = serde_json::Deserializer::from_str(list).into_iter::<Vec<Value>>().next()?.ok();
+    let Some(list) = list else { return value(near, "name").and_then(|name| person(&name)) };
+    let names =
+        list.iter().filter_map(|author| author.as_str().or_else(|| author["name"].as_str()).and_then(person));
+    Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
 }
 
 /// A line as a name, if it can be one.
@@ -185,10 +218,17 @@ fn person(line: &str) -> Option<String> {
     if let Some(by) = BY.iter().find(|by| low.starts_with(**by)) {
         line.drain(..by.len());
     }
-    let end = line.find([',', '|', '(', '•', '·', '\u{2013}']).unwrap_or(line.len());
+    let end = line
+        .find([',', '|', '(', '•', '·', '\u{2013}'])
+        .into_iter()
+        .chain(line.find(" - "))
+        .chain(line.find(" @"))
+        .min();
+    let end = end.unwrap_or(line.len());
     let name = line[..end].trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')');
     let is_name = !name.is_empty()
         && name.len() <= AUTHOR_BYTES_MAX
+        && !NO_NAMES.contains(&name.to_lowercase().as_str())
         && !name.contains("://")
         && name.split(' ').count() <= 6
         && name.chars().filter(char::is_ascii_digit).count() <= 4;
@@ -274,9 +314,14 @@ mod tests {
             "<p class=byline>By Ann Lee, New York <time>May 31st, 2024</time>",
             "<a rel=author>Ann Lee</a> <span class=date>31. Mai 2024</span>",
             "<a rel=author>von Ann Lee</a> <time>31.05.2024</time>",
+            "<meta name=author content='Ann Lee @ann'><div>31 May 2024</div><div>1 June 2024</div>",
+            "<meta property=og:updated_time content=2024-05-31><span class=author>Ann Lee - Reporter</span><b>June 7, 2020</b>",
         ] {
             check(html, both.0, both.1);
         }
+        let list = r#"{"author": [{"name": "Ann Lee"}, "Bo Li"]}"#;
+        check(&format!("<script type=application/ld+json>{list}</script>"), Some("Ann Lee, Bo Li"), None);
+        check("<div class=comment><p>31 May 2024</div><meta name=author content=Posted>", None, None);
         check("<p>In May 2024 there were 31 of them.", None, None);
         check("<time>no date</time><meta name=author content='https://x.y/z'>", None, None);
     }

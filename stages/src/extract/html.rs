@@ -176,7 +176,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 8,
+    version: 9,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -255,7 +255,7 @@ impl Extractor {
         };
         Extracted {
             text: markdown::write(&page, &choice.removed, &style),
-            title: title::title(&page, &choice.removed),
+            title: title::title(&page, &choice.removed, style.base.as_ref()),
             link_density: choice.link_density,
             confidence: choice.confidence,
             page_type: choice.page_type,

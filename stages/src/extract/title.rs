@@ -1,61 +1,200 @@
 //! The title of a page.
 //!
-//! `og:title` first, for it is written to stand alone; then the heading of the content: the only `h1` where `<title>`
-//! holds it or adds the name of the site ("loop - The Book"), the first heading where `<title>` ends in a heading
-//! that stands outside the content, the name of the site; then `<title>`, then the first `h1`.
-//! Nothing is cut off a title.
+//! What is written to stand for the page (`og:title`, else `<title>`) tells what the title is about, often with the name of the site
+//! beside it: that goes where a separator stands between them. The name is known from `og:site_name`, the host, or an `h1` outside the content
+//! that `<title>` ends in. The `h1` that is most like what is left is the title as readers see it; where none is like it, what is
+//! left is the title, and without any of these the first heading.
 //!
 //! ```text
-//! <title>Loops - The Book</title><main><h1>Loops and ranges</h1>…                  → Loops and ranges
+//! <title>Loops - The Book</title><main><h1>Loops and ranges</h1>…                         → Loops and ranges
 //! <title>Loop - The Book</title><header><h1>The Book</h1></header><main><h2>Loops</h2>…   → Loops
+//! <meta property=og:site_name content=Post><title>Storm | Post</title>                    → Storm
 //! ```
 
 use super::page::Page;
 use super::tag::Tag;
+use std::collections::BTreeSet;
+use url::Url;
 
 /// Longest title kept, in bytes.
 const TITLE_BYTES_MAX: usize = 1000;
 /// Most nodes of a heading that are read.
 const NODES_MAX: usize = 1000;
+/// Most headings that are read.
+const HEADINGS_MAX: usize = 64;
 /// What stands between the name of a page and the name of its site.
-const SEPARATORS: [&str; 7] = [" - ", " | ", " – ", " — ", " · ", " :: ", " » "];
+const SEPARATORS: [&str; 10] = [" - ", " | ", " – ", " — ", " · ", " :: ", " » ", " « ", " • ", " : "];
+/// Most parts of a title between separators.
+const PARTS_MAX: usize = 8;
+/// Least likeness of a heading that is the title.
+const LIKENESS_MIN: f32 = 0.3;
+/// Shortest name, in letters, that counts as that of the host where one holds the other.
+const NAME_LETTERS_MIN: usize = 4;
+
+/// What a page says of its title.
+#[derive(Default)]
+struct Said {
+    /// `og:title`, `og:site_name` and `<title>`.
+    og: Option<String>,
+    site: Option<String>,
+    tag: Option<String>,
+    /// Headings of the content, and the others; each with whether it is an `h1`.
+    inside: Vec<(bool, String)>,
+    outside: Vec<(bool, String)>,
+}
 
 /// The title, if the page has one; `removed` tells where the content is not.
-pub(crate) fn title(page: &Page<'_>, removed: &[bool]) -> Option<String> {
-    let (mut og, mut tag) = (None, None);
-    let (mut outside, mut inside, mut first): (Vec<String>, Vec<usize>, _) = (Vec::new(), Vec::new(), None);
-    let mut svg_end = 0;
-    let gone = gone(page, removed);
-    let is_inside = |at: usize| !gone[at];
-    for (at, node) in page.nodes.iter().enumerate() {
-        match node.tag {
-            Tag::Svg => svg_end = node.end as usize,
-            Tag::Meta if og.is_none() && node.attribute("property") == Some("og:title") => {
-                og = node.attribute("content").map(|c| c.split_whitespace().collect::<Vec<_>>().join(" "));
-            }
-            Tag::Title if tag.is_none() && at >= svg_end => tag = Some(page.line(at)),
-            Tag::H1 | Tag::H2 | Tag::H3 if is_inside(at) => {
-                first = first.or(Some(at));
-                inside.extend((node.tag == Tag::H1).then_some(at));
-            }
-            Tag::H1 => outside.push(line(page, at, &gone)),
-            _ => {}
-        }
-    }
-    let tag = tag.filter(|t| !t.is_empty());
-    let heading = match (&tag, inside.as_slice(), outside.as_slice()) {
-        (Some(t), _, names) if names.iter().any(|n| is_suffix(t, n)) && first.is_some() => {
-            first.map(|at| line(page, at, &gone))
-        }
-        (Some(t), [only], _) => Some(line(page, *only, &gone))
-            .filter(|h| t.contains(h.as_str()) || SEPARATORS.iter().any(|s| t.contains(s))),
-        (Some(t), [], [only]) => Some(only.clone()).filter(|h| t.starts_with(h.as_str())),
-        _ => None,
+pub(crate) fn title(page: &Page<'_>, removed: &[bool], url: Option<&Url>) -> Option<String> {
+    let said = Said::new(page, removed);
+    let names = said.names(url);
+    let written = said.og.as_ref().or(said.tag.as_ref()).map(|title| named(title, &said, &names));
+    let is_site = |heading: &str| names.iter().any(|name| words(name) == words(heading));
+    let site_leads =
+        said.og.is_none() && said.tag.as_deref().is_some_and(|tag| said.site_heading(tag).is_some());
+    let heading = match (&written, said.inside.first()) {
+        // The `h1` names the site, so the content's first heading names the page.
+        (Some(_), Some((_, first))) if site_leads => Some(first),
+        (Some(written), _) => most_like(&said, written, is_site),
+        (None, _) => None,
     };
-    let last = inside.first().map(|&at| line(page, at, &gone)).or_else(|| outside.into_iter().next());
-    let mut title = [og, heading, tag, last].into_iter().flatten().find(|t| !t.is_empty())?;
+    let last =
+        || said.inside.iter().chain(&said.outside).find(|(is_h1, _)| *is_h1).map(|(_, line)| line.clone());
+    let mut title = heading.cloned().or(written).or_else(last)?;
     title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX));
     Some(title)
+}
+
+impl Said {
+    fn new(page: &Page<'_>, removed: &[bool]) -> Self {
+        let gone = gone(page, removed);
+        let mut said = Self::default();
+        let mut svg_end = 0;
+        for (at, node) in page.nodes.iter().enumerate() {
+            match node.tag {
+                Tag::Svg => svg_end = node.end as usize,
+                Tag::Meta => {
+                    let slot = match node.attribute("property") {
+                        Some("og:title") => &mut said.og,
+                        Some("og:site_name") => &mut said.site,
+                        _ => continue,
+                    };
+                    let content = || node.attribute("content").map(collapsed).filter(|line| !line.is_empty());
+                    *slot = slot.take().or_else(content);
+                }
+                Tag::Title if said.tag.is_none() && at >= svg_end => {
+                    said.tag = Some(page.line(at)).filter(|line| !line.is_empty());
+                }
+                Tag::H1 | Tag::H2 | Tag::H3 => {
+                    let list = if gone[at] { &mut said.outside } else { &mut said.inside };
+                    let line = if list.len() < HEADINGS_MAX { line(page, at, &gone) } else { String::new() };
+                    if !line.is_empty() {
+                        list.push((node.tag == Tag::H1, line));
+                    }
+                }
+                _ => {}
+            }
+        }
+        said
+    }
+
+    /// The `h1` outside the content that the title ends in, as `Loops - The Book` does: the name of the site.
+    fn site_heading(&self, title: &str) -> Option<&String> {
+        let ends = |name: &&String| title.len() > name.len() && title.ends_with(name.as_str());
+        self.outside.iter().filter(|(is_h1, _)| *is_h1).map(|(_, name)| name).find(ends)
+    }
+
+    /// Names of the site.
+    fn names(&self, url: Option<&Url>) -> Vec<String> {
+        let heading = self.tag.as_deref().and_then(|title| self.site_heading(title));
+        let host = url.and_then(Url::host_str).map(|host| host.trim_start_matches("www.").to_owned());
+        let core = host.as_ref().and_then(|host| host.rsplit_once('.')).map(|(core, _)| core.to_owned());
+        [heading.cloned(), self.site.clone(), host, core].into_iter().flatten().collect()
+    }
+}
+
+/// A title without the names of the site, or the part of it that is a heading.
+fn named(title: &str, said: &Said, names: &[String]) -> String {
+    let mut parts = parts(title);
+    let is_name = |part: &str| {
+        let letters = words(part).concat();
+        let fits = |name: &String| {
+            let name = words(name).concat();
+            let (short, long) =
+                if name.len() < letters.len() { (&name, &letters) } else { (&letters, &name) };
+            short == long || short.chars().count() >= NAME_LETTERS_MIN && long.contains(short.as_str())
+        };
+        !letters.is_empty() && names.iter().any(fits)
+    };
+    let headings = said.inside.iter().chain(&said.outside).map(|(_, line)| words(line));
+    let headings: Vec<Vec<String>> = if parts.len() > 1 { headings.collect() } else { Vec::new() };
+    let runs = (0..parts.len()).flat_map(|from| (from..parts.len()).map(move |to| (from, to)));
+    let run = |(from, to): (usize, usize)| &title[parts[from].0..parts[to].1];
+    let is_heading = |at: &(usize, usize)| {
+        let found = words(run(*at));
+        !found.is_empty() && headings.contains(&found) && !is_name(run(*at))
+    };
+    if let Some(longest) = runs.filter(is_heading).max_by_key(|at| (run(*at).len(), std::cmp::Reverse(at.0)))
+    {
+        return run(longest).trim().to_owned();
+    }
+    while let [(start, end), .., (last, stop)] = parts[..] {
+        if is_name(&title[last..stop]) {
+            parts.pop();
+        } else if is_name(&title[start..end]) {
+            parts.remove(0);
+        } else {
+            break;
+        }
+    }
+    let whole = parts.first().zip(parts.last()).map_or(title, |(first, last)| &title[first.0..last.1]);
+    whole.trim().to_owned()
+}
+
+/// Where the parts between separators begin and end; those of a title with very many are one.
+fn parts(title: &str) -> Vec<(usize, usize)> {
+    let mut cuts: Vec<(usize, usize)> = SEPARATORS
+        .iter()
+        .flat_map(|separator| title.match_indices(separator).map(|(at, found)| (at, at + found.len())))
+        .collect();
+    cuts.sort_unstable();
+    if cuts.len() >= PARTS_MAX {
+        return vec![(0, title.len())];
+    }
+    let starts = std::iter::once(0).chain(cuts.iter().map(|(_, end)| *end));
+    let ends = cuts.iter().map(|(start, _)| *start).chain([title.len()]);
+    starts.zip(ends).filter(|(start, end)| start < end).collect()
+}
+
+/// The `h1` that has most words in common with the title, first of the content; of equals the first.
+fn most_like<'s>(said: &'s Said, title: &str, is_site: impl Fn(&str) -> bool) -> Option<&'s String> {
+    let title: BTreeSet<String> = words(title).into_iter().collect();
+    let likeness = |line: &str| {
+        let line: BTreeSet<String> = words(line).into_iter().collect();
+        2.0 * title.intersection(&line).count() as f32 / (title.len() + line.len()).max(1) as f32
+    };
+    [&said.inside, &said.outside].into_iter().find_map(|list| {
+        let lines = list.iter().filter(|(is_h1, line)| *is_h1 && !is_site(line)).map(|(_, line)| line);
+        let mut best = None;
+        for line in lines {
+            let like = likeness(line);
+            if like > best.map_or(LIKENESS_MIN, |(most, _)| most) {
+                best = Some((like, line));
+            }
+        }
+        best.map(|(_, line)| line)
+    })
+}
+
+/// The words of a line in lower case.
+fn words(line: &str) -> Vec<String> {
+    line.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
+fn collapsed(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Which nodes lie under a removed one or in a navigation, themselves included.
@@ -66,11 +205,6 @@ fn gone(page: &Page<'_>, removed: &[bool]) -> Vec<bool> {
         gone[at] |= gone[node.parent as usize] || node.tag == Tag::Nav;
     }
     gone
-}
-
-/// Whether the title is something and then the name, as `Loops - The Book` is.
-fn is_suffix(title: &str, name: &str) -> bool {
-    !name.is_empty() && title.len() > name.len() && title.ends_with(name)
 }
 
 /// The words of a heading, without the buttons and signs in it; of a very long one its beginning.
@@ -94,7 +228,11 @@ mod tests {
     fn check(html: &str, expected: &str) {
         let html =
             format!("{html}<p>A sentence that is long enough to be read as prose, with a comma and a stop.");
-        assert_eq!(extract(&html, None, &Config::default()).title.as_deref(), Some(expected), "{html}");
+        assert_eq!(
+            extract(&html, Some("https://www.example.org/a"), &Config::default()).title.as_deref(),
+            Some(expected),
+            "{html}"
+        );
     }
 
     #[test]
@@ -105,5 +243,26 @@ mod tests {
         check("<title>cargo add - Book</title><main><h1>cargo-add(1)</h1>", "cargo-add(1)");
         check("<title>Loops - The Book</title><nav><h1>The Book</h1></nav><main><h2>Loops</h2>", "Loops");
         check("<meta property=og:title content='O'><title>A - B</title><h1>C</h1>", "O");
+        check("<title>Loops - The Book</title><main><h1>Loops and ranges</h1>", "Loops and ranges");
+        check("<title>Loop - The Book</title><nav><h1>The Book</h1></nav><main><h2>Loops</h2>", "Loops");
+    }
+
+    #[test]
+    fn the_name_of_the_site_goes() {
+        let site = "<meta property=og:site_name content='The Post'>";
+        check(&format!("{site}<title>Storm over sea | The Post</title>"), "Storm over sea");
+        check(&format!("{site}<title>The Post: a story</title>"), "The Post: a story");
+        check(&format!("{site}<title>The Post</title>"), "The Post");
+        check("<title>Storm - North - Example.org</title>", "Storm - North");
+        check("<title>The Example » Storm</title>", "Storm");
+        check("<title>Storm - a report</title>", "Storm - a report");
+        check(
+            "<title>Storm at sea : My Blog | All weather</title><h1>My Blog</h1><h2>Storm at sea</h2>",
+            "Storm at sea",
+        );
+        check(
+            "<meta property=og:title content='Storm over sea, now'><h1>Storm over the sea</h1>",
+            "Storm over the sea",
+        );
     }
 }
