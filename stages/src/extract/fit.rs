@@ -87,7 +87,7 @@ fn blocks(all: &[Lesson], config: &Config) -> Vec<u8> {
     let (mut values, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
     for lesson in all {
         for (at, weight) in lesson.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-            values.extend_from_slice(&lesson.rows.values[at * WIDTH..(at + 1) * WIDTH]);
+            values.extend_from_slice(&lesson.rows[at * WIDTH..(at + 1) * WIDTH]);
             targets.push(lesson.targets[at]);
             weights.push(*weight);
         }
@@ -99,7 +99,7 @@ fn blocks(all: &[Lesson], config: &Config) -> Vec<u8> {
 fn types(all: &[Lesson], config: &Config) -> Vec<u8> {
     let (mut values, mut targets) = (Vec::new(), Vec::new());
     for lesson in all {
-        let (Some(kind), Some(page)) = (lesson.page_type, lesson.rows.page()) else { continue };
+        let (Some(kind), Some(page)) = (lesson.page_type, &lesson.page) else { continue };
         values.extend(content::type_rows(page));
         targets.extend(PageType::ALL.map(|other| f32::from(u8::from(other == kind))));
     }

@@ -17,6 +17,8 @@ use super::shape::{Shape, Sums};
 pub(crate) const WIDTH: usize = 225 + reader::WIDTH + 4;
 /// The last of them, which are the same for all blocks of a page.
 pub(crate) const PAGE: usize = 41;
+/// Rows that are described before the model is asked about them: they stay in the cache while all trees pass over them.
+const ROWS: usize = 32;
 /// A distance without an end.
 const FAR: f32 = 50.0;
 /// What is written for a thing that is not there.
@@ -69,25 +71,25 @@ struct Describer<'p, 'a> {
     shown_share: f32,
 }
 
-/// The rows of a page.
-pub(crate) struct Rows {
-    /// Of every `stride`-th block, [`WIDTH`] numbers, one behind the other.
-    pub(crate) values: Vec<f32>,
+/// What was seen of a page beside the rows of its blocks.
+pub(crate) struct Seen {
+    /// What is known of the page as a whole, [`PAGE`] numbers; `None` where it has no block.
+    pub(crate) page: Option<Vec<f32>>,
     /// The block that is the title.
     pub(crate) title: Option<usize>,
     /// Whether a reading mode would show each block.
     pub(crate) shown: Vec<bool>,
 }
 
-impl Rows {
-    /// What is known of the page as a whole; `None` where it has no block.
-    pub(crate) fn page(&self) -> Option<&[f32]> {
-        self.values.get(WIDTH - PAGE..WIDTH)
-    }
-}
-
-/// The rows of every `stride`-th block of a page.
-pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str, stride: usize) -> Rows {
+/// Describes every `stride`-th block of a page: `each` is given rows of [`WIDTH`] numbers, one behind the other, a few at a time.
+pub(crate) fn rows(
+    page: &Page<'_>,
+    hints: &[Hints],
+    blocks: &[Block],
+    url: &str,
+    stride: usize,
+    each: impl FnMut(&[f32]),
+) -> Seen {
     let shape = Shape::new(page, blocks);
     let facts = Facts::new(page, hints, url);
     let like: Vec<[f32; 2]> = blocks.iter().map(|b| likeness(page, &facts, b)).collect();
@@ -127,8 +129,9 @@ pub(crate) fn rows(page: &Page<'_>, hints: &[Hints], blocks: &[Block], url: &str
         like,
         to_paragraph,
     };
-    let values = describer.describe(stride);
-    Rows { values, title: describer.title, shown: describer.views.iter().map(View::kept).collect() }
+    let page = (!blocks.is_empty()).then(|| describer.page_row());
+    describer.describe(stride, page.as_deref().unwrap_or_default(), each);
+    Seen { page, title: describer.title, shown: describer.views.iter().map(View::kept).collect() }
 }
 
 /// Likeness to the title (share of the words of both) and to the description (share of the block's words).
@@ -206,8 +209,9 @@ struct Around {
     hints: [(f32, f32); 10],
     /// Levels to the nearest bearer of each group of tags.
     tags: [f32; TAGS],
-    /// Elements that hold more blocks than the one before them.
-    containers: Vec<usize>,
+    /// The first elements that hold more blocks than the one before them, and how many these are.
+    containers: [usize; CONTAINERS + 1],
+    held: usize,
     /// Most brothers of any.
     brothers: u32,
     /// The nearest with two brothers and two blocks, and its level.
@@ -215,9 +219,8 @@ struct Around {
 }
 
 impl Describer<'_, '_> {
-    fn describe(&self, stride: usize) -> Vec<f32> {
-        let mut values = Vec::with_capacity(WIDTH * self.blocks.len().div_ceil(stride));
-        let page_row = self.page_row();
+    fn describe(&self, stride: usize, page_row: &[f32], mut each: impl FnMut(&[f32])) {
+        let mut values = Vec::with_capacity(WIDTH * self.blocks.len().div_ceil(stride).min(ROWS));
         let (mut since_paragraph, mut heading) = (FAR, None);
         for (at, block) in self.blocks.iter().enumerate() {
             if at.is_multiple_of(stride) {
@@ -229,12 +232,18 @@ impl Describer<'_, '_> {
                 for step in BESIDE {
                     self.beside(at, step, &mut values);
                 }
-                values.extend_from_slice(&page_row);
+                values.extend_from_slice(page_row);
+                if values.len() == ROWS * WIDTH {
+                    each(&values);
+                    values.clear();
+                }
             }
             since_paragraph = if block.is_paragraph() { 1.0 } else { (since_paragraph + 1.0).min(FAR) };
             heading = if block.kind == Kind::Heading { Some(at) } else { heading };
         }
-        values
+        if !values.is_empty() {
+            each(&values);
+        }
     }
 
     fn own(&self, at: usize, row: &mut Vec<f32>) {
@@ -282,7 +291,8 @@ impl Describer<'_, '_> {
         let mut around = Around {
             hints: [(FAR, 0.0); 10],
             tags: [FAR; TAGS],
-            containers: Vec::with_capacity(16),
+            containers: [0; CONTAINERS + 1],
+            held: 0,
             brothers: 0,
             item: None,
         };
@@ -304,7 +314,10 @@ impl Describer<'_, '_> {
             let held = self.shape.range(self.page, at).len();
             if held > most {
                 most = held;
-                around.containers.push(at);
+                if let Some(slot) = around.containers.get_mut(around.held) {
+                    *slot = at;
+                    around.held += 1;
+                }
             }
             let brothers = self.shape.brothers[at];
             around.brothers = around.brothers.max(brothers);
@@ -346,8 +359,9 @@ impl Describer<'_, '_> {
             None => row.extend([NONE; 10]),
         }
         // The first that holds the block alone says nothing.
-        let alone = around.containers.first().is_some_and(|c| self.shape.range(self.page, *c).len() <= 1);
-        let mut containers = around.containers.iter().skip(usize::from(alone));
+        let containers = &around.containers[..around.held];
+        let alone = containers.first().is_some_and(|c| self.shape.range(self.page, *c).len() <= 1);
+        let mut containers = containers.iter().skip(usize::from(alone));
         for _ in 0..CONTAINERS {
             let Some(&container) = containers.next() else {
                 row.extend([NONE; 9]);

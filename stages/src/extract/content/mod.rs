@@ -18,7 +18,7 @@ use super::block::{Block, Kind};
 use super::page::Page;
 use super::prune::Pruned;
 use super::tag::Tag;
-pub(crate) use features::{PAGE, Rows, WIDTH, rows};
+pub(crate) use features::{PAGE, WIDTH, rows};
 pub(crate) use model::Model;
 use parts::Part;
 use std::iter::repeat_n;
@@ -28,9 +28,6 @@ pub(crate) use types::rows as type_rows;
 /// Most blocks of a page that the model is asked about. Of a page with more, every second or third is, and speaks for those behind
 /// it: such a page is one long list.
 const BLOCKS_MAX: usize = 6000;
-
-/// Blocks that the model is asked about at once.
-const ROWS: usize = 32;
 
 /// Least probability of a block among comments that are kept whatever the model says of the whole.
 const COMMENTS_MIN: f32 = 0.05;
@@ -90,19 +87,19 @@ pub(crate) fn choose(
     policy: &Policy,
 ) -> Choice {
     let stride = blocks.len().div_ceil(BLOCKS_MAX).max(1);
-    let rows = rows(page, &pruned.hints, blocks, url, stride);
-    // A few rows at a time, which stay in the cache while all trees pass over them.
-    let asked = rows.values.chunks(ROWS * WIDTH).flat_map(|rows| model.blocks.probabilities(rows));
-    let probable: Vec<f32> = asked.flat_map(|p| repeat_n(p, stride)).take(blocks.len()).collect();
+    let mut asked = Vec::with_capacity(blocks.len().div_ceil(stride));
+    let ask = |rows: &[f32]| asked.extend(model.blocks.probabilities(rows));
+    let seen = rows(page, &pruned.hints, blocks, url, stride, ask);
+    let probable: Vec<f32> = asked.into_iter().flat_map(|p| repeat_n(p, stride)).take(blocks.len()).collect();
     let (least, mut confidence) = threshold(blocks, &probable, policy.lean);
     let mut chosen: Vec<bool> =
-        if policy.reader { rows.shown.clone() } else { probable.iter().map(|p| *p >= least).collect() };
+        if policy.reader { seen.shown.clone() } else { probable.iter().map(|p| *p >= least).collect() };
     with_headings(blocks, &mut chosen);
     if policy.reader {
         confidence = expected(blocks, &probable, &chosen);
     }
     if policy.is_asked() {
-        let parts = parts::parts(page, &pruned.hints, blocks, rows.title);
+        let parts = parts::parts(page, &pruned.hints, blocks, seen.title);
         for (at, part) in parts.into_iter().enumerate() {
             // What surrounds comments (buttons, forms) is no part of them.
             let is_likely = part != Part::Comments || probable[at] >= COMMENTS_MIN || blocks[at].is_prose();
@@ -111,7 +108,7 @@ pub(crate) fn choose(
     }
     let mut choice = keep(page, pruned.removed, blocks, &chosen, confidence);
     choice.page_type =
-        rows.page().filter(|_| policy.page_type).map(|page| types::page_type(&model.types, page));
+        seen.page.filter(|_| policy.page_type).map(|page| types::page_type(&model.types, &page));
     choice
 }
 

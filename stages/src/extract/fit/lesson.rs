@@ -21,7 +21,9 @@ const ARTICLES: &str = "aeb";
 
 /// What a page says of its blocks, with targets (0 to 1) and weights; a weight of zero says nothing.
 pub(crate) struct Lesson {
-    pub(crate) rows: content::Rows,
+    pub(crate) rows: Vec<f32>,
+    /// What is known of the page as a whole; `None` where it has no block.
+    pub(crate) page: Option<Vec<f32>>,
     pub(crate) targets: Vec<f32>,
     pub(crate) weights: Vec<f32>,
     /// The kind of the page, where the set tells it.
@@ -36,7 +38,9 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     let page = Page::new(&tree);
     let pruned = prune::candidates(&page);
     let blocks = block::blocks(&page, &pruned.removed);
-    let rows = content::rows(&page, &pruned.hints, &blocks, text("url"), 1);
+    let mut rows = Vec::new();
+    let seen =
+        content::rows(&page, &pruned.hints, &blocks, text("url"), 1, |some| rows.extend_from_slice(some));
     let lines = lines(&page, &pruned.removed, &blocks);
     let (targets, weights) = match record["gold_text"].as_str() {
         Some(gold) => {
@@ -48,7 +52,7 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     };
     let named = PageType::ALL.into_iter().find(|kind| kind.name() == text("page_type"));
     let page_type = named.or_else(|| (text("dataset") == ARTICLES).then_some(PageType::Article));
-    Lesson { rows, targets, weights, page_type }
+    Lesson { rows, page: seen.page, targets, weights, page_type }
 }
 
 fn by_gold(lines: &[String], gold: &str, weight: f32) -> (Vec<f32>, Vec<f32>) {
