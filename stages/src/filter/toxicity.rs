@@ -112,7 +112,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "filter.toxicity",
-    version: 2,
+    version: 3,
     summary: "Drops documents that insult, threaten or hate, or cuts such passages, by a trained classifier.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -345,6 +345,20 @@ mod tests {
         let first = score("women");
         for name in ["Muslims", "Jews", "gays", "Mexicans", "immigrants", "lesbians", "Buddhists"] {
             assert!((score(name) - first).abs() < 1e-9, "{name}");
+        }
+    }
+
+    /// What was scored before leaves no trace, for which thread sees which batch is chance.
+    #[test]
+    fn no_word_is_taken_for_another() {
+        let stage = toxicity(Config::default());
+        let words = [
+            "haha", "jahaha", "that", "whathat", "nooow", "moooow", "rabbit", "sabbbit", "faggot", "gagggot",
+        ];
+        let score = |word: &str, scratch: &mut Scratch| stage.judge(&format!("a {word} b"), scratch).1;
+        let mut used = Scratch::default();
+        for word in words.iter().chain(words.iter().rev()) {
+            assert_eq!(score(word, &mut used), score(word, &mut Scratch::default()), "{word}");
         }
     }
 

@@ -196,7 +196,7 @@ impl Toxic {
 fn key(raw: &str) -> u64 {
     let bytes = raw.as_bytes();
     let (long, _) = bytes.as_chunks::<8>();
-    let mut hash = bytes.len() as u64;
+    let mut hash = (bytes.len() as u64).wrapping_mul(PRIME);
     for piece in long {
         hash = (hash ^ u64::from_le_bytes(*piece)).wrapping_mul(PRIME).rotate_left(31);
     }
