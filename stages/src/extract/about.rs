@@ -2,7 +2,7 @@
 //!
 //! Linked data (`datePublished`, `author`), `meta`, `itemprop` and `rel`, `<time>`; then short lines whose class says byline or date.
 //! For the date, last, the address, when the page was changed, and the first short line with a date in it. A date is given as
-//! `2024-05-31`, or not at all; several authors stand in the order of the page, with commas.
+//! `2024-05-31`, or not at all; several authors of linked data stand in their order, with commas.
 //!
 //! ```text
 //! <meta property=article:published_time content=2024-05-31T08:00:00Z>   → 2024-05-31
@@ -20,8 +20,9 @@ const AUTHOR_BYTES_MAX: usize = 100;
 const SCRIPT_BYTES_MAX: usize = 100_000;
 /// Most bytes behind `"author"` in which its name stands.
 const NAME_BYTES_MAX: usize = 400;
-/// Most bytes of a list of authors, and of a line that may be a date.
+/// Most bytes of a list of authors in linked data; of a longer one the first counts.
 const NAMES_BYTES_MAX: usize = 4000;
+/// Most bytes of a line that is read for a date.
 const DATED_BYTES_MAX: usize = 80;
 /// What stands where a name would, and is none.
 const NO_NAMES: [&str; 5] = ["posted", "author", "autor", "by", "admin"];
@@ -30,20 +31,20 @@ const NODES_MAX: usize = 40;
 /// What a line of the author begins with.
 const BY: [&str; 10] =
     ["by ", "von ", "par ", "por ", "di ", "written by ", "posted by ", "author: ", "autor: ", "text: "];
-/// Months by their first letters, in English, German, French and Spanish.
-const MONTHS: [&[&str]; 12] = [
-    &["jan", "jän", "ene"],
-    &["feb", "fév", "fev"],
-    &["mar", "mär", "mrz"],
-    &["apr", "avr", "abr"],
-    &["may", "mai"],
-    &["jun", "juin"],
-    &["jul", "juil"],
-    &["aug", "aoû", "aou", "ago"],
-    &["sep"],
-    &["oct", "okt"],
-    &["nov"],
-    &["dec", "dez", "déc", "dic"],
+/// Months by name and as they are shortened, in English, German, French, Spanish, Italian, Portuguese and Dutch.
+const MONTHS: [&str; 12] = [
+    "january jan januar jänner jän janvier janv enero ene gennaio janeiro januari",
+    "february feb februar février fév febrero febbraio fevereiro fev februari",
+    "march mar märz mär mrz mars marzo março maart",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo maggio maio mei",
+    "june jun juni juin junio giugno junho",
+    "july jul juli juillet juil julio luglio julho",
+    "august aug août aoû aout agosto ago augustus",
+    "september sep sept septembre septiembre settembre setembro",
+    "october oct oktober okt octobre octubre ottobre outubro",
+    "november nov novembre noviembre novembro",
+    "december dec dezember dez décembre déc diciembre dic dicembre dezembro",
 ];
 /// Years that a page is written in.
 const YEARS: std::ops::RangeInclusive<u32> = 1990..=2100;
@@ -84,7 +85,10 @@ impl About {
             }
             match node.tag {
                 Tag::Text => {
-                    let is_shown = !matches!(page.nodes[node.parent as usize].tag, Tag::Script | Tag::Style);
+                    let is_shown = !matches!(
+                        page.nodes[node.parent as usize].tag,
+                        Tag::Script | Tag::Style | Tag::Title | Tag::Option | Tag::Noscript | Tag::Textarea
+                    );
                     let is_short = node.text.len() <= DATED_BYTES_MAX;
                     if date.is_none() && is_shown && is_short && at >= comments_end {
                         better(&mut date, IN_A_LINE, day(node.text));
@@ -223,6 +227,7 @@ fn person(line: &str) -> Option<String> {
         .into_iter()
         .chain(line.find(" - "))
         .chain(line.find(" @"))
+        .chain(line.find(" on "))
         .min();
     let end = end.unwrap_or(line.len());
     let name = line[..end].trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')');
@@ -230,6 +235,7 @@ fn person(line: &str) -> Option<String> {
         && name.len() <= AUTHOR_BYTES_MAX
         && !NO_NAMES.contains(&name.to_lowercase().as_str())
         && !name.contains("://")
+        && !name.contains('@')
         && name.split(' ').count() <= 6
         && name.chars().filter(char::is_ascii_digit).count() <= 4;
     is_name.then(|| name.to_owned())
@@ -269,7 +275,7 @@ fn day(line: &str) -> Option<String> {
 
 fn month(word: &str) -> Option<u32> {
     let low = word.to_lowercase();
-    let found = MONTHS.iter().position(|names| names.iter().any(|name| low.starts_with(name)))?;
+    let found = MONTHS.iter().position(|names| names.split(' ').any(|name| name == low))?;
     Some(found as u32 + 1)
 }
 
@@ -322,6 +328,11 @@ mod tests {
         let list = r#"{"author": [{"name": "Ann Lee"}, "Bo Li"]}"#;
         check(&format!("<script type=application/ld+json>{list}</script>"), Some("Ann Lee, Bo Li"), None);
         check("<div class=comment><p>31 May 2024</div><meta name=author content=Posted>", None, None);
+        for line in ["Mario 3 1990", "Market 12, 2020", "Junior 10 2015", "<option>1 May 2020</option>"] {
+            check(&format!("<h2>{line}</h2>"), None, None);
+        }
+        check("<p class=byline>By Ann Lee on March 5, 2021", Some("Ann Lee"), Some("2021-03-05"));
+        check("<p class=author>ann@example.org", None, None);
         check("<p>In May 2024 there were 31 of them.", None, None);
         check("<time>no date</time><meta name=author content='https://x.y/z'>", None, None);
     }

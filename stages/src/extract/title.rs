@@ -3,7 +3,7 @@
 //! What is written to stand for the page (`og:title`, else `<title>`) tells what the title is about, often with the name of the site
 //! beside it: that goes where a separator stands between them. The name is known from `og:site_name`, the host, or an `h1` outside the content
 //! that `<title>` ends in. The `h1` that is most like what is left is the title as readers see it; where none is like it, what is
-//! left is the title, and without any of these the first heading.
+//! left is the title. Without any of these it is the first `h1`, and where only the site is named, the first heading that does not name it.
 //!
 //! ```text
 //! <title>Loops - The Book</title><main><h1>Loops and ranges</h1>…                         → Loops and ranges
@@ -20,7 +20,7 @@ use url::Url;
 const TITLE_BYTES_MAX: usize = 1000;
 /// Most nodes of a heading that are read.
 const NODES_MAX: usize = 1000;
-/// Most headings that are read.
+/// Most headings that are read: of `h1`, and of the others.
 const HEADINGS_MAX: usize = 64;
 /// What stands between the name of a page and the name of its site.
 const SEPARATORS: [&str; 10] = [" - ", " | ", " – ", " — ", " · ", " :: ", " » ", " « ", " • ", " : "];
@@ -28,7 +28,7 @@ const SEPARATORS: [&str; 10] = [" - ", " | ", " – ", " — ", " · ", " :: ", 
 const PARTS_MAX: usize = 8;
 /// Least likeness of a heading that is the title.
 const LIKENESS_MIN: f32 = 0.3;
-/// Shortest name, in letters, that counts as that of the host where one holds the other.
+/// Shortest name, in letters, that counts where a part of the title holds more than the name, or less.
 const NAME_LETTERS_MIN: usize = 4;
 
 /// What a page says of its title.
@@ -46,20 +46,21 @@ struct Said {
 /// The title, if the page has one; `removed` tells where the content is not.
 pub(crate) fn title(page: &Page<'_>, removed: &[bool], url: Option<&Url>) -> Option<String> {
     let said = Said::new(page, removed);
-    let names = said.names(url);
-    let written = said.og.as_ref().or(said.tag.as_ref()).map(|title| named(title, &said, &names));
-    let is_site = |heading: &str| names.iter().any(|name| words(name) == words(heading));
-    let site_leads =
-        said.og.is_none() && said.tag.as_deref().is_some_and(|tag| said.site_heading(tag).is_some());
+    let names = Names::new(&said, url);
+    let written = said.og.as_ref().or(said.tag.as_ref()).map(|title| without_site(title, &said, &names));
     let heading = match (&written, said.inside.first()) {
         // The `h1` names the site, so the content's first heading names the page.
-        (Some(_), Some((_, first))) if site_leads => Some(first),
-        (Some(written), _) => most_like(&said, written, is_site),
+        (Some(_), Some((_, first))) if said.og.is_none() && names.heading.is_some() => Some(first),
+        (Some(written), _) if names.all().any(|name| words(name) == words(written)) => {
+            let mut lines = said.inside.iter().chain(&said.outside).map(|(_, line)| line);
+            lines.find(|line| !names.has(line))
+        }
+        (Some(written), _) => most_like(&said, written, &names),
         (None, _) => None,
     };
-    let last =
+    let first =
         || said.inside.iter().chain(&said.outside).find(|(is_h1, _)| *is_h1).map(|(_, line)| line.clone());
-    let mut title = heading.cloned().or(written).or_else(last)?;
+    let mut title = heading.cloned().or(written).or_else(first)?;
     title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX));
     Some(title)
 }
@@ -68,7 +69,7 @@ impl Said {
     fn new(page: &Page<'_>, removed: &[bool]) -> Self {
         let gone = gone(page, removed);
         let mut said = Self::default();
-        let mut svg_end = 0;
+        let (mut svg_end, mut read) = (0, [0; 2]);
         for (at, node) in page.nodes.iter().enumerate() {
             match node.tag {
                 Tag::Svg => svg_end = node.end as usize,
@@ -85,10 +86,12 @@ impl Said {
                     said.tag = Some(page.line(at)).filter(|line| !line.is_empty());
                 }
                 Tag::H1 | Tag::H2 | Tag::H3 => {
-                    let list = if gone[at] { &mut said.outside } else { &mut said.inside };
-                    let line = if list.len() < HEADINGS_MAX { line(page, at, &gone) } else { String::new() };
+                    let is_h1 = node.tag == Tag::H1;
+                    let read = &mut read[usize::from(is_h1)];
+                    *read += 1;
+                    let line = if *read <= HEADINGS_MAX { line(page, at, &gone) } else { String::new() };
                     if !line.is_empty() {
-                        list.push((node.tag == Tag::H1, line));
+                        (if gone[at] { &mut said.outside } else { &mut said.inside }).push((is_h1, line));
                     }
                 }
                 _ => {}
@@ -96,51 +99,71 @@ impl Said {
         }
         said
     }
-
-    /// The `h1` outside the content that the title ends in, as `Loops - The Book` does: the name of the site.
-    fn site_heading(&self, title: &str) -> Option<&String> {
-        let ends = |name: &&String| title.len() > name.len() && title.ends_with(name.as_str());
-        self.outside.iter().filter(|(is_h1, _)| *is_h1).map(|(_, name)| name).find(ends)
-    }
-
-    /// Names of the site.
-    fn names(&self, url: Option<&Url>) -> Vec<String> {
-        let heading = self.tag.as_deref().and_then(|title| self.site_heading(title));
-        let host = url.and_then(Url::host_str).map(|host| host.trim_start_matches("www.").to_owned());
-        let core = host.as_ref().and_then(|host| host.rsplit_once('.')).map(|(core, _)| core.to_owned());
-        [heading.cloned(), self.site.clone(), host, core].into_iter().flatten().collect()
-    }
 }
 
-/// A title without the names of the site, or the part of it that is a heading.
-fn named(title: &str, said: &Said, names: &[String]) -> String {
-    let mut parts = parts(title);
-    let is_name = |part: &str| {
+/// Names of the site.
+struct Names {
+    /// Of the site as it says, of the host, and of the host without its last label.
+    told: Vec<String>,
+    /// The `h1` outside the content that `<title>` ends in, as `Loops - The Book` does.
+    heading: Option<String>,
+}
+
+impl Names {
+    fn new(said: &Said, url: Option<&Url>) -> Self {
+        let host = url.and_then(Url::host_str);
+        let host = host.map(|host| host.strip_prefix("www.").unwrap_or(host).to_owned());
+        let core = host.as_ref().and_then(|host| host.rsplit_once('.')).map(|(core, _)| core.to_owned());
+        let mut names =
+            Self { told: [said.site.clone(), host, core].into_iter().flatten().collect(), heading: None };
+        let tag = said.tag.as_deref().unwrap_or_default();
+        // Where the site is named before it, it names the page.
+        let is_last = |name: &&String| {
+            let before = tag.strip_suffix(name.as_str()).filter(|before| !before.is_empty());
+            before.is_some_and(|before| !names.has(before))
+        };
+        let outside = said.outside.iter().filter(|(is_h1, _)| *is_h1).map(|(_, name)| name);
+        names.heading = outside.clone().find(is_last).cloned();
+        names
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.heading.iter().chain(&self.told)
+    }
+
+    /// Whether a part of a title names the site: it is a name, or one of the two is most of the other.
+    fn has(&self, part: &str) -> bool {
         let letters = words(part).concat();
         let fits = |name: &String| {
             let name = words(name).concat();
             let (short, long) =
                 if name.len() < letters.len() { (&name, &letters) } else { (&letters, &name) };
-            short == long || short.chars().count() >= NAME_LETTERS_MIN && long.contains(short.as_str())
+            let is_most = short.chars().count() >= NAME_LETTERS_MIN && 2 * short.len() >= long.len();
+            short == long || is_most && long.contains(short.as_str())
         };
-        !letters.is_empty() && names.iter().any(fits)
-    };
+        !letters.is_empty() && self.all().any(fits)
+    }
+}
+
+/// A title without the names of the site, or the part of it that is a heading.
+fn without_site(title: &str, said: &Said, names: &Names) -> String {
+    let mut parts = parts(title);
     let headings = said.inside.iter().chain(&said.outside).map(|(_, line)| words(line));
     let headings: Vec<Vec<String>> = if parts.len() > 1 { headings.collect() } else { Vec::new() };
     let runs = (0..parts.len()).flat_map(|from| (from..parts.len()).map(move |to| (from, to)));
     let run = |(from, to): (usize, usize)| &title[parts[from].0..parts[to].1];
     let is_heading = |at: &(usize, usize)| {
         let found = words(run(*at));
-        !found.is_empty() && headings.contains(&found) && !is_name(run(*at))
+        !found.is_empty() && headings.contains(&found) && !names.has(run(*at))
     };
     if let Some(longest) = runs.filter(is_heading).max_by_key(|at| (run(*at).len(), std::cmp::Reverse(at.0)))
     {
         return run(longest).trim().to_owned();
     }
     while let [(start, end), .., (last, stop)] = parts[..] {
-        if is_name(&title[last..stop]) {
+        if names.has(&title[last..stop]) {
             parts.pop();
-        } else if is_name(&title[start..end]) {
+        } else if names.has(&title[start..end]) {
             parts.remove(0);
         } else {
             break;
@@ -166,13 +189,14 @@ fn parts(title: &str) -> Vec<(usize, usize)> {
 }
 
 /// The `h1` that has most words in common with the title, first of the content; of equals the first.
-fn most_like<'s>(said: &'s Said, title: &str, is_site: impl Fn(&str) -> bool) -> Option<&'s String> {
+fn most_like<'s>(said: &'s Said, title: &str, names: &Names) -> Option<&'s String> {
     let title: BTreeSet<String> = words(title).into_iter().collect();
     let likeness = |line: &str| {
         let line: BTreeSet<String> = words(line).into_iter().collect();
         2.0 * title.intersection(&line).count() as f32 / (title.len() + line.len()).max(1) as f32
     };
     [&said.inside, &said.outside].into_iter().find_map(|list| {
+        let is_site = |line: &String| names.all().any(|name| words(name) == words(line));
         let lines = list.iter().filter(|(is_h1, line)| *is_h1 && !is_site(line)).map(|(_, line)| line);
         let mut best = None;
         for line in lines {
@@ -256,6 +280,16 @@ mod tests {
         check("<title>Storm - North - Example.org</title>", "Storm - North");
         check("<title>The Example » Storm</title>", "Storm");
         check("<title>Storm - a report</title>", "Storm - a report");
+        check(
+            "<title>The Example tells news of storms - News</title>",
+            "The Example tells news of storms - News",
+        );
+        check(
+            &format!("{site}<title>Who pays the Post its bills | Opinion | The Post</title>"),
+            "Who pays the Post its bills | Opinion",
+        );
+        check("<title>Example » Storm at sea</title><header><h1>Storm at sea</h1></header>", "Storm at sea");
+        check(&format!("{site}<title>The Post</title><h1>The Post</h1><h1>Storm</h1>"), "Storm");
         check(
             "<title>Storm at sea : My Blog | All weather</title><h1>My Blog</h1><h2>Storm at sea</h2>",
             "Storm at sea",

@@ -211,7 +211,7 @@ struct Around {
     tags: [f32; TAGS],
     /// The first elements that hold more blocks than the one before them, and how many these are.
     containers: [usize; CONTAINERS + 1],
-    held: usize,
+    containers_len: usize,
     /// Most brothers of any.
     brothers: u32,
     /// The nearest with two brothers and two blocks, and its level.
@@ -292,7 +292,7 @@ impl Describer<'_, '_> {
             hints: [(FAR, 0.0); 10],
             tags: [FAR; TAGS],
             containers: [0; CONTAINERS + 1],
-            held: 0,
+            containers_len: 0,
             brothers: 0,
             item: None,
         };
@@ -314,9 +314,9 @@ impl Describer<'_, '_> {
             let held = self.shape.range(self.page, at).len();
             if held > most {
                 most = held;
-                if let Some(slot) = around.containers.get_mut(around.held) {
+                if let Some(slot) = around.containers.get_mut(around.containers_len) {
                     *slot = at;
-                    around.held += 1;
+                    around.containers_len += 1;
                 }
             }
             let brothers = self.shape.brothers[at];
@@ -359,7 +359,7 @@ impl Describer<'_, '_> {
             None => row.extend([NONE; 10]),
         }
         // The first that holds the block alone says nothing.
-        let containers = &around.containers[..around.held];
+        let containers = &around.containers[..around.containers_len];
         let alone = containers.first().is_some_and(|c| self.shape.range(self.page, *c).len() <= 1);
         let mut containers = containers.iter().skip(usize::from(alone));
         for _ in 0..CONTAINERS {
