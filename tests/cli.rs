@@ -238,59 +238,86 @@ fn a_stage_alone_keeps_what_it_does_not_read() {
     assert!(left.is_empty(), "left over: {left:?}");
 }
 
-/// Fields that are asked for are all that is written, in both formats, by stages that wait for all rows and by those that do not.
+const AGAIN: &str = "one two three four five six seven";
+
+/// A folder with three rows, two of which have one text.
+fn rows_of_fields(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    let row = |n: usize, text: &str| json!({ "id": n, "text": text, "n": 1.5 }).to_string();
+    let other = "one two three four five six";
+    folder.write("in.jsonl", [row(1, AGAIN), row(2, AGAIN), row(3, other)].join("\n"));
+    folder
+}
+
+fn stage_fields(folder: &Folder, kind: &str, files: [&str; 2], fields: &str, more: &[&str]) -> Done {
+    let args = ["stage", kind, "--in", files[0], "--out", files[1], "--fields", fields];
+    gristmill(&[&args[..], more].concat(), &folder.0)
+}
+
+/// Fields that are asked for are all that is written, by stages that wait for all rows and by those that do not.
 #[test]
 fn a_stage_writes_the_fields_that_are_asked_for() {
-    let folder = Folder::new("stage-fields");
-    let row = |n: usize, text: &str| json!({ "id": n, "text": text, "n": 1.5 }).to_string();
-    let again = "one two three four five six seven";
-    folder
-        .write("in.jsonl", [row(1, again), row(2, again), row(3, "one two three four five six")].join("\n"));
-    let stage = |kind: &str, out: &str, fields: &str| {
-        gristmill(&["stage", kind, "--in", "in.jsonl", "--out", out, "--fields", fields], &folder.0)
-    };
+    let folder = rows_of_fields("stage-fields");
+    let again = format!(r#"{{"text":"{AGAIN}"}}"#);
+    let numbered = [r#"{"id":1,"n":1.5}"#, r#"{"id":2,"n":1.5}"#, r#"{"id":3,"n":1.5}"#];
     for (kind, fields, expected) in [
-        (
-            "clean.whitespace",
-            "id,n",
-            &[r#"{"id":1,"n":1.5}"#, r#"{"id":2,"n":1.5}"#, r#"{"id":3,"n":1.5}"#][..],
-        ),
+        ("clean.whitespace", "id,n", &numbered[..]),
         ("dedup.minhash", "id", &[r#"{"id":1}"#, r#"{"id":3}"#]),
-        (
-            "dedup.exact",
-            "text",
-            &[&format!(r#"{{"text":"{again}"}}"#), r#"{"text":"one two three four five six"}"#],
-        ),
+        ("dedup.exact", "text", &[&again, r#"{"text":"one two three four five six"}"#]),
     ] {
-        stage(kind, "out.jsonl", fields).expect(0);
+        stage_fields(&folder, kind, ["in.jsonl", "out.jsonl"], fields, &[]).expect(0);
         let mut written: Vec<String> =
             fs::read_to_string(folder.join("out.jsonl")).unwrap().lines().map(str::to_owned).collect();
         // Which of two equal ones stays is said by their content.
         written.iter_mut().for_each(|line| *line = line.replace(r#"{"id":2}"#, r#"{"id":1}"#));
         assert_eq!(written, expected, "{kind}");
     }
-    stage("dedup.minhash", "out.parquet", "record_id,text").expect(0);
+    stage_fields(&folder, "dedup.minhash", ["in.jsonl", "out.parquet"], "record_id,text", &[]).expect(0);
     let rows = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json();
-    assert_eq!(
-        rows["head"][0].as_object().unwrap().keys().collect::<Vec<_>>(),
-        ["record_id", "text"],
-        "{rows}"
-    );
-    // What is written does not decide what stays, and the dropped rows have these fields too.
-    let more = ["--fields", "n", "--dropped", "gone.jsonl"];
-    gristmill(
-        &[&["stage", "dedup.exact", "--in", "in.jsonl", "--out", "n.jsonl"], &more[..]].concat(),
-        &folder.0,
-    )
-    .expect(0);
-    let gone = lines(&folder.join("gone.jsonl"));
-    assert_eq!(gone.len(), 1);
-    assert_eq!(gone[0].as_object().unwrap().keys().collect::<Vec<_>>(), ["dropped", "n"]);
-    let none = stage("dedup.minhash", "none.jsonl", "id,idd");
-    assert!(none.expect(1).err.contains("no row has a field `idd`") && !folder.join("none.jsonl").exists());
-    assert!(
-        stage("filter.length", "none.parquet", "idd").expect(2).err.contains("no column is called `idd`")
-    );
+    let names: Vec<&String> = rows["head"][0].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["record_id", "text"], "{rows}");
+}
+
+/// Dropped rows have the fields too, from JSON lines and Parquet, to JSON lines and Parquet.
+#[test]
+fn dropped_rows_have_the_fields_that_are_asked_for() {
+    let folder = rows_of_fields("stage-fields-dropped");
+    let gone = |files: [&str; 2], fields: &str| {
+        stage_fields(&folder, "dedup.exact", files, fields, &["--dropped", "gone.jsonl"]).expect(0);
+        let mut gone = lines(&folder.join("gone.jsonl"));
+        assert_eq!(gone.len(), 1, "{gone:?}");
+        gone.remove(0)
+    };
+    let names = |row: &Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&gone(["in.jsonl", "n.jsonl"], "n")), ["dropped", "n"]);
+    let row = gone(["in.jsonl", "x.parquet"], "record_id,text");
+    assert_eq!((names(&row).len(), &row["text"]), (3, &json!(AGAIN)), "{row}");
+    gristmill(&["stage", "clean.whitespace", "--in", "in.jsonl", "--out", "all.parquet"], &folder.0)
+        .expect(0);
+    assert_eq!(names(&gone(["all.parquet", "x.jsonl"], "record_id")), ["dropped", "record_id"]);
+}
+
+/// Fields that no row has, and what is no file under the name of the output, are told, and nothing is left over.
+#[test]
+fn fields_and_outputs_that_are_none_are_told() {
+    let folder = rows_of_fields("stage-fields-none");
+    fs::create_dir(folder.join("none")).unwrap();
+    for (kind, out, fields, code, told) in [
+        ("dedup.minhash", "none.jsonl", "id,idd", 1, "no row that stays has a field `idd`"),
+        ("filter.length", "none.parquet", "idd", 2, "no column is called `idd`"),
+        ("filter.length", "none.parquet", "row", 2, "no column is called `row`"),
+        ("filter.length", "none.jsonl", "id,", 2, "a field has a name"),
+        ("dedup.exact", "none", "id", 2, "is there and is no file"),
+    ] {
+        let ran = stage_fields(&folder, kind, ["in.jsonl", out], fields, &[]).expect(code);
+        assert!(ran.err.contains(told), "{out} {fields}: {}", ran.err);
+    }
+    let left =
+        fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut left: Vec<String> = left.collect();
+    left.sort();
+    assert_eq!(left, ["in.jsonl", "none"]);
+    assert!(folder.join("none").is_dir());
 }
 
 /// A stage that must see all rows first has no cache, and gives what a build gives.

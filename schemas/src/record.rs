@@ -6,7 +6,7 @@
 mod sieve;
 mod sort;
 
-pub use self::sieve::Sieve;
+pub use self::sieve::leave_out_lone;
 pub use self::sort::{group, sort_places};
 use crate::StageError;
 use std::cmp::Ordering;
@@ -263,12 +263,9 @@ impl Records {
         self.list.places.get(at).map(|place| place.record(&self.list.bytes))
     }
 
-    /// Leaves out records whose key no other has, as far as a [`Sieve`] tells. What goes past reducing stays as it is.
+    /// Leaves out records whose key no other has, see [`leave_out_lone`]. What goes past reducing stays as it is.
     pub(crate) fn leave_out_lone(&mut self) {
-        let places = &mut self.list.places;
-        let mut sieve = Sieve::new(places.len());
-        places.iter().for_each(|place| sieve.add(place));
-        places.retain(|place| sieve.may_repeat(place));
+        leave_out_lone(&mut [&mut self.list.places], |place| place);
     }
 
     /// Sorts by key, then by value. What goes past reducing stays as it is.

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long)]
     out: PathBuf,
     /// Fields to write, `id,url`, in place of all, kept rows and dropped ones; of Parquet its columns.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", value_parser = field)]
     fields: Vec<String>,
     /// Where the dropped rows go as JSON lines, each with its reason.
     #[arg(long)]
@@ -93,6 +93,11 @@ fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "parquet")
 }
 
+fn field(name: &str) -> Result<String, String> {
+    let name = name.trim();
+    if name.is_empty() { Err("a field has a name".to_owned()) } else { Ok(name.to_owned()) }
+}
+
 type Pairs = Vec<(String, Value)>;
 
 fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
@@ -110,6 +115,11 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
     }
     let place = |path: &Path| path.canonicalize().ok();
     for (flag, path) in [("--out", Some(&args.out)), ("--dropped", args.dropped.as_ref())] {
+        // A complete file takes the place of what is there: that must be a file.
+        if let Some(path) = path.filter(|path| fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()))
+        {
+            return Err(vec![format!("{flag}: {} is there and is no file; name a file", path.display())]);
+        }
         if path.is_some_and(|path| place(path).is_some() && place(path) == place(&args.input)) {
             return Err(vec![format!("`{flag}` is the file that `--in` reads; name another one")]);
         }
@@ -208,7 +218,11 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
 
 fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<Report, Failure> {
     let options = works.options(&dag.name, Path::new("."));
-    let mut dropped = args.dropped.as_deref().map(|path| Dropped::create(path, &args.fields)).transpose()?;
+    let mut dropped = args
+        .dropped
+        .as_deref()
+        .map(|path| Dropped::create(path, &args.fields, is_parquet(&args.out)))
+        .transpose()?;
     let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| match &mut dropped {
         Some(dropped) => {
             dropped.take(node, batch, verdicts).map_err(|error| (dropped.path.to_owned(), error))
@@ -243,12 +257,18 @@ struct Dropped<'a> {
     path: &'a Path,
     /// The fields that are written; empty for all.
     fields: &'a [String],
+    /// Whether these are columns whatever the objects hold.
+    of_columns: bool,
 }
 
 impl<'a> Dropped<'a> {
-    fn create(path: &'a Path, fields: &'a [String]) -> std::io::Result<Self> {
+    fn create(path: &'a Path, fields: &'a [String], of_columns: bool) -> std::io::Result<Self> {
         let part = part(path);
-        Ok(Self { out: BufWriter::new(File::create(&part)?), part, path, fields })
+        let file = File::create(&part);
+        let file = file.map_err(|error| {
+            std::io::Error::new(error.kind(), format!("--dropped: {}: {error}", path.display()))
+        })?;
+        Ok(Self { out: BufWriter::new(file), part, path, fields, of_columns })
     }
 
     /// Writes the dropped rows of a batch.
@@ -291,13 +311,22 @@ impl<'a> Dropped<'a> {
     }
 
     fn row(&self, batch: &RecordBatch, row: usize, why: [(String, Json); 5]) -> Map<String, Json> {
-        let read = cell(batch, column::ROW, row).as_str().and_then(|text| serde_json::from_str(text).ok());
-        let mut object: Map<String, Json> = read.unwrap_or_else(|| {
-            let fields = [column::URL, column::SOURCE, column::TEXT];
-            let fields = fields.map(|name| (name.to_owned(), cell(batch, name, row)));
-            fields.into_iter().filter(|(_, v)| !v.is_null()).collect()
+        let is_line = batch.column_by_name(column::ROW).is_some();
+        let read = || serde_json::from_str(cell(batch, column::ROW, row).as_str()?).ok();
+        let read: Option<Map<String, Json>> =
+            (!self.of_columns || self.fields.is_empty()).then(read).flatten();
+        let asked = read.map(|mut object| {
+            object.retain(|name, _| self.fields.is_empty() || self.fields.contains(name));
+            object
         });
-        object.retain(|name, _| self.fields.is_empty() || self.fields.contains(name));
+        let mut object = asked.unwrap_or_else(|| {
+            let some = [column::URL, column::SOURCE, column::TEXT].map(str::to_owned);
+            // A line that is no object has no fields: where it stands and what it is are told.
+            let names =
+                if self.fields.is_empty() || is_line && !self.of_columns { &some[..] } else { self.fields };
+            let cells = names.iter().map(|name| (name.clone(), cell(batch, name, row)));
+            cells.filter(|(_, value)| !value.is_null()).collect()
+        });
         object
             .insert("dropped".into(), Json::Object(why.into_iter().filter(|(_, v)| !v.is_null()).collect()));
         object

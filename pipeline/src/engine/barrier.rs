@@ -89,9 +89,10 @@ impl Run<'_> {
         self.observer.event(Event::Phase { name: &format!("shuffle {name}"), total: jobs as u64 });
         let folder = self.workdir.scratch().join(name).join("mapped");
         let lent = mapped_memory(self.memory_bytes, &self.pool);
-        let lone = matches!(&self.dag.nodes[node].made, Made::Global(global) if !global.reads_lone_keys());
+        let is_sieved =
+            matches!(&self.dag.nodes[node].made, Made::Global(global) if !global.reads_lone_keys());
         let shuffle = Shuffle::create(&folder, partitions, lent).map_err(RunError::stage(name))?;
-        let shuffle = shuffle.without_lone_keys(lone);
+        let shuffle = shuffle.sieved(is_sieved);
         let spillers = Spillers::new(&shuffle);
         self.lanes(jobs, |stream| {
             let mut records = Records::default();

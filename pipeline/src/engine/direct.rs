@@ -35,7 +35,8 @@ use std::time::Instant;
 const PLAIN_BYTES_MAX: u64 = 4 << 30;
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Is given every batch with the word on its rows, and the name of the node that spoke; in order. An error names its file.
+/// Is given every batch with the word on its rows, and the name of the node that spoke; in order. What a sink leaves out of rows that
+/// wait ([`Sink::narrow`]) is not in those of the global. An error names its file.
 pub type Told<'a> =
     &'a mut dyn FnMut(&str, &RecordBatch, &[Verdict]) -> Result<(), (PathBuf, std::io::Error)>;
 
@@ -108,7 +109,7 @@ struct Work<'a> {
     counts: Vec<Counts>,
     spilled: AtomicUsize,
     /// What is left of rows that wait: what nobody behind needs is left out.
-    narrow: &'a dyn Fn(&RecordBatch) -> Result<RecordBatch, StageError>,
+    narrow: &'a (dyn Fn(&RecordBatch) -> Result<RecordBatch, StageError> + Sync),
 }
 
 impl Work<'_> {
@@ -125,17 +126,17 @@ impl Work<'_> {
         let lent = mapped_memory(self.memory_bytes, &self.pool);
         let shuffle = Shuffle::create(&scratch.join("mapped"), PARTITIONS + 1, lent)
             .map_err(RunError::stage(&reader.name))?
-            .without_lone_keys(!global.reads_lone_keys());
+            .sieved(!global.reads_lone_keys());
         let spillers = Spillers::new(&shuffle);
         let bytes = splits.iter().map(|split| split.end - split.start).sum();
         let mut rows =
             RowsWriter::create(scratch.join("rows"), &self.waiting(&reader.name, &reader.input)?, bytes)?;
         self.phase(&reader.name, splits.len());
-        let idle = Mutex::<Vec<Records>>::default();
+        let (idle, narrow) = (Mutex::<Vec<Records>>::default(), self.narrow);
         for split in splits {
             let mut intakes = source.read(split).map_err(RunError::source(&node.name))?.fuse();
             loop {
-                let wave = self.wave(&mut intakes, &mut rows)?;
+                let wave = self.wave(&mut intakes)?;
                 if wave.is_empty() {
                     break;
                 }
@@ -147,10 +148,11 @@ impl Work<'_> {
                     global.map(batch, &mut records)?;
                     let taken = spillers.lend(|spiller| spiller.take(&shuffle, &records, partition));
                     idle().push(records);
-                    taken
+                    taken.and_then(|()| narrow(batch))
                 };
-                let mapped = self.pool.install(|| wave.par_iter().try_for_each(map));
-                mapped.map_err(RunError::stage(&reader.name))?;
+                let narrowed: Result<Vec<_>, _> = self.pool.install(|| wave.par_iter().map(map).collect());
+                let narrowed = narrowed.map_err(RunError::stage(&reader.name))?;
+                narrowed.iter().try_for_each(|batch| rows.write(batch))?;
             }
             let unchanged = source.stamp(split).and_then(|now| now.refuse_change(&split.stamp));
             unchanged.map_err(RunError::source(&node.name))?;
@@ -161,12 +163,8 @@ impl Work<'_> {
         Ok((rows.finish()?, shuffle))
     }
 
-    /// The next batches that have rows, written to where they wait; none at the end.
-    fn wave(
-        &mut self,
-        intakes: &mut Fuse<Intakes<'_>>,
-        rows: &mut RowsWriter,
-    ) -> Result<Vec<RecordBatch>, RunError> {
+    /// The next batches that have rows; none at the end.
+    fn wave(&mut self, intakes: &mut Fuse<Intakes<'_>>) -> Result<Vec<RecordBatch>, RunError> {
         let [node, reader] = [&self.dag.nodes[0], &self.dag.nodes[1]];
         let failed = |error: ArrowError| RunError::stage(&reader.name)(error.into());
         let mut wave = Vec::new();
@@ -179,7 +177,6 @@ impl Work<'_> {
             let batch = conform(batch, &reader.input).map_err(failed)?;
             if batch.num_rows() > 0 {
                 self.counts[1].blank += super::trace::blank(reader, &batch).true_count() as u64;
-                rows.write(&(self.narrow)(&batch).map_err(RunError::stage(&reader.name))?)?;
                 wave.push(batch);
             }
         }

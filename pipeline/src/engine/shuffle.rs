@@ -5,7 +5,7 @@
 //! memory that is lent for it, the last run of each thread is held and never written.
 
 use super::runs::{RunReader, RunWriter};
-use schemas::record::{Place, STEP, Sieve, Value, beginning, group, sort_places};
+use schemas::record::{Place, STEP, Value, beginning, group, leave_out_lone, sort_places};
 use schemas::{Record, Records, Sorted, StageError};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -99,7 +99,7 @@ impl Shuffle {
     }
 
     /// Leaves out records whose key no other has, but for those that go past reducing, where that can be told: where all are in memory.
-    pub(super) fn without_lone_keys(self, is_sieved: bool) -> Self {
+    pub(super) fn sieved(self, is_sieved: bool) -> Self {
         Self { is_sieved, ..self }
     }
 
@@ -129,7 +129,8 @@ impl Shuffle {
         }
         self.held.store(bytes, Ordering::Relaxed);
         if self.is_sieved {
-            leave_out_lone(&mut spillers);
+            let mut lists: Vec<_> = spillers.iter_mut().map(|spiller| &mut spiller.list.entries).collect();
+            leave_out_lone(&mut lists, |entry| &entry.place);
         }
         for Spiller { list, past, .. } in spillers {
             for mut list in [list, past] {
@@ -272,17 +273,6 @@ impl List {
         for part in entries.chunk_by_mut(|a, b| a.partition == b.partition) {
             sort_places(part, |entry| &entry.place, bytes);
         }
-    }
-}
-
-/// Leaves out records whose key no other has, in whichever list, as far as a [`Sieve`] tells.
-fn leave_out_lone(spillers: &mut [Spiller]) {
-    let mut sieve = Sieve::new(spillers.iter().map(|spiller| spiller.list.entries.len()).sum());
-    for spiller in &*spillers {
-        spiller.list.entries.iter().for_each(|entry| sieve.add(&entry.place));
-    }
-    for spiller in spillers {
-        spiller.list.entries.retain(|entry| sieve.may_repeat(&entry.place));
     }
 }
 
@@ -481,6 +471,7 @@ impl Sorted for Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn any_cut_into_runs_merges_to_the_same_order() {
@@ -556,5 +547,37 @@ mod tests {
             assert_eq!(told(both), "a reduced, b past, c reduced, ");
             fs::remove_dir_all(&folder).unwrap();
         }
+    }
+
+    /// A key that is alone in each spiller is not alone.
+    #[test]
+    fn of_keys_that_are_sieved_none_that_repeats_is_lost() {
+        let folder = std::env::temp_dir().join(format!("gristmill-sieved-{}", std::process::id()));
+        let lent = Lent { thread: 1 << 20, held: 1 << 20 };
+        let shuffle = Shuffle::create(&folder, 3, lent).unwrap().sieved(true);
+        let mut spillers = vec![Spiller::new(&shuffle), Spiller::new(&shuffle)];
+        for n in 0_u64..2000 {
+            let mut records = Records::default();
+            records.push_past(&n.to_be_bytes(), &[b"past"]);
+            records.push(&n.to_be_bytes(), b"first");
+            spillers[0].take(&shuffle, &records, |_| 0).unwrap();
+            let other = if n % 4 == 0 { n } else { 10_000 + n };
+            let mut records = Records::default();
+            records.push(&other.to_be_bytes(), b"second");
+            spillers[1].take(&shuffle, &records, |_| 0).unwrap();
+        }
+        shuffle.finish(spillers).unwrap();
+        let count = |partition: usize| {
+            let (mut merge, mut times) = (shuffle.merge(partition).unwrap(), BTreeMap::<u64, usize>::new());
+            while let Some(record) = merge.next().unwrap() {
+                *times.entry(u64::from_be_bytes(record.key.try_into().unwrap())).or_default() += 1;
+            }
+            times
+        };
+        let sieved = count(0);
+        assert!((0..2000).step_by(4).all(|n| sieved[&n] == 2));
+        assert!(sieved.len() < 500 + 3000 / 6, "{} keys", sieved.len());
+        assert_eq!(count(shuffle.past()).len(), 2000);
+        shuffle.remove().unwrap();
     }
 }

@@ -10,28 +10,34 @@
 
 use super::Place;
 
-/// Slots for each record: of the lone keys one in nine shares a slot with another.
+/// Slots for each record: of the lone keys at most one in eight shares its slot.
 const SLOTS: usize = 8;
 /// Slots in a word.
 const IN_WORD: usize = 32;
 /// Multiplier of the slot's hash: 2^64 over the golden ratio, odd.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Leaves out what has a place whose key no other place of the lists has, as far as that can be told.
+pub fn leave_out_lone<T>(lists: &mut [&mut Vec<T>], place: impl Fn(&T) -> &Place + Copy) {
+    let mut sieve = Sieve::new(lists.iter().map(|list| list.len()).sum());
+    lists.iter().for_each(|list| list.iter().for_each(|entry| sieve.add(place(entry))));
+    lists.iter_mut().for_each(|list| list.retain(|entry| sieve.may_repeat(place(entry))));
+}
+
 /// Tells keys that may come more than once from those that do not.
-#[derive(Debug)]
-pub struct Sieve {
+struct Sieve {
     words: Vec<u64>,
 }
 
 impl Sieve {
     /// For so many records.
-    pub fn new(records: usize) -> Self {
+    fn new(records: usize) -> Self {
         Self { words: vec![0; (records * SLOTS / IN_WORD).next_power_of_two()] }
     }
 
     /// Takes a record.
     #[inline]
-    pub fn add(&mut self, place: &Place) {
+    fn add(&mut self, place: &Place) {
         let (word, shift) = self.slot(place);
         let once = self.words[word] >> shift & 1;
         self.words[word] |= (1 | once << 1) << shift;
@@ -39,7 +45,7 @@ impl Sieve {
 
     /// Whether another record that was taken may have the key of this one.
     #[inline]
-    pub fn may_repeat(&self, place: &Place) -> bool {
+    fn may_repeat(&self, place: &Place) -> bool {
         let (word, shift) = self.slot(place);
         self.words[word] >> shift & 2 != 0
     }

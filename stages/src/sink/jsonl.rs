@@ -9,13 +9,10 @@
 //! row {"id":7,"n":1.50,"text":"a "}, text "a", title "T"  →  {"id":7,"n":1.50,"text":"a","title":"T"}
 //! ```
 
+use super::json::{put, put_name, put_str};
 use crate::source::object;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
-use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::datatypes::{DataType, SchemaRef};
 use schemas::{Build, Config as _, Made, Sink, Spec, StageError, Writer, Written, choice, column, config};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -134,7 +131,7 @@ impl JsonLinesSink {
                 object.extend_from_slice(raw.get().as_bytes());
             }
             object.push(b'}');
-            narrow.append_value(String::from_utf8_lossy(&object));
+            narrow.append_value(std::str::from_utf8(&object).expect("names and values were read from text"));
         }
         Ok(Arc::new(narrow.finish()))
     }
@@ -145,8 +142,17 @@ impl JsonLinesSink {
 }
 
 impl Sink for JsonLinesSink {
-    fn check(&self, _input: &SchemaRef) -> Result<(), StageError> {
-        Ok(())
+    /// Which fields objects have is known when they are read.
+    fn check(&self, input: &SchemaRef) -> Result<(), StageError> {
+        let column =
+            |field: &str| if field == self.config.text_field { column::TEXT } else { field }.to_owned();
+        let is_known = |field: &&String| {
+            input.field_with_name(column::ROW).is_ok() || input.field_with_name(&column(field)).is_ok()
+        };
+        match self.fields.iter().find(|field| !is_known(field)) {
+            Some(field) => Err(StageError::Invalid(format!("no column is called `{field}`"))),
+            None => Ok(()),
+        }
     }
 
     fn narrow(&self, batch: &RecordBatch, told: Option<&str>) -> Result<RecordBatch, StageError> {
@@ -267,6 +273,9 @@ impl Writer for Files {
         let rows_max = self.sink.config.shard_rows;
         let sink = self.sink.clone();
         let objects = Objects::new(batch, &sink)?;
+        for (field, met) in sink.fields.iter().zip(&mut self.met) {
+            *met |= objects.fields.iter().any(|(name, _)| name == field);
+        }
         for row in 0..batch.num_rows() {
             let mut line = std::mem::take(&mut self.line);
             line.clear();
@@ -289,7 +298,12 @@ impl Writer for Files {
         if rows.sum::<u64>() > 0
             && let Some(at) = self.met.iter().position(|met| !met)
         {
-            return Err(StageError::Invalid(format!("no row has a field `{}`", self.sink.fields[at])));
+            let message = format!("no row that stays has a field `{}`", self.sink.fields[at]);
+            if let Some(Open { path, out, .. }) = self.open.take() {
+                drop(out);
+                std::fs::remove_file(&path).map_err(StageError::io(&path))?;
+            }
+            return Err(StageError::Invalid(message));
         }
         if self.written.is_empty() {
             self.open_file()?;
@@ -357,7 +371,6 @@ impl<'a> Objects<'a> {
         }
         for (name, values) in &self.fields {
             if values.is_valid(row) && !pairs.iter().any(|(known, _)| known == name) {
-                meet(name);
                 put_name(name, out);
                 put(*values, row, out)?;
             }
@@ -418,68 +431,6 @@ fn spells(mut inner: &[u8], mut value: &[u8]) -> Option<bool> {
         (inner, value) = (&escape[2..], rest);
     }
     Some(inner == value)
-}
-
-fn put_name(name: &str, out: &mut Vec<u8>) {
-    if out.len() > 1 {
-        out.push(b',');
-    }
-    put_str(name, out);
-    out.push(b':');
-}
-
-fn put_str(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string is written to memory");
-}
-
-fn put_number(number: impl serde::Serialize, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, &number).expect("a number is written to memory");
-}
-
-/// Writes a value as JSON. What JSON has no type for is written as a string.
-fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
-    macro_rules! number {
-        ($kind:ty) => {
-            put_number(values.as_primitive::<$kind>().value(row), out)
-        };
-    }
-    if values.is_null(row) {
-        out.extend_from_slice(b"null");
-        return Ok(());
-    }
-    match values.data_type() {
-        DataType::Utf8 => put_str(values.as_string::<i32>().value(row), out),
-        DataType::LargeUtf8 => put_str(values.as_string::<i64>().value(row), out),
-        DataType::Utf8View => put_str(values.as_string_view().value(row), out),
-        DataType::Binary => put_str(&String::from_utf8_lossy(values.as_binary::<i32>().value(row)), out),
-        DataType::Boolean => put_number(values.as_boolean().value(row), out),
-        DataType::Int8 => number!(Int8Type),
-        DataType::Int16 => number!(Int16Type),
-        DataType::Int32 => number!(Int32Type),
-        DataType::Int64 => number!(Int64Type),
-        DataType::UInt8 => number!(UInt8Type),
-        DataType::UInt16 => number!(UInt16Type),
-        DataType::UInt32 => number!(UInt32Type),
-        DataType::UInt64 => number!(UInt64Type),
-        DataType::Float32 => number!(Float32Type),
-        DataType::Float64 => number!(Float64Type),
-        DataType::List(_) => {
-            let items = values.as_list::<i32>().value(row);
-            out.push(b'[');
-            for item in 0..items.len() {
-                if item > 0 {
-                    out.push(b',');
-                }
-                put(items.as_ref(), item, out)?;
-            }
-            out.push(b']');
-        }
-        _ => {
-            let options = FormatOptions::default();
-            put_str(&ArrayFormatter::try_new(values, &options)?.value(row).to_string(), out);
-        }
-    }
-    Ok(())
 }
 
 /// The fields of an object in their order, each value as it is written.
@@ -586,7 +537,7 @@ mod tests {
         };
         assert_eq!(wrote(&["size", "id"]).unwrap(), "{\"id\":7,\"size\":2}\n");
         assert_eq!(wrote(&["text"]).unwrap(), "{\"text\":\"b\"}\n");
-        assert!(wrote(&["id", "idd"]).unwrap_err().contains("no row has a field `idd`"));
+        assert!(wrote(&["id", "idd"]).unwrap_err().contains("no row that stays has a field `idd`"));
         let sink = JsonLinesSink::single_file(&folder).with_fields(&["id".into()]);
         let narrow = sink.narrow(&batch, None).unwrap();
         assert_eq!(column::utf8(&narrow, column::ROW).unwrap().value(0), r#"{"id":7}"#);

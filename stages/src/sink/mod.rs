@@ -1,5 +1,6 @@
 //! Where the rows of a dataset are written.
 
+mod json;
 pub mod jsonl;
 pub mod parquet;
 mod rechunk;

@@ -98,7 +98,8 @@ impl ParquetSink {
 
 impl Sink for ParquetSink {
     fn check(&self, input: &SchemaRef) -> Result<(), StageError> {
-        match self.columns.iter().find(|name| input.field_with_name(name).is_err()) {
+        let is_written = |name: &String| *name != column::ROW && input.field_with_name(name).is_ok();
+        match self.columns.iter().find(|name| !is_written(name)) {
             Some(name) => Err(StageError::Invalid(format!("no column is called `{name}`"))),
             None => Ok(()),
         }

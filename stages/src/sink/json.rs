@@ -1,0 +1,73 @@
+//! Writes the values of columns as JSON.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use schemas::StageError;
+
+/// Writes the name of a field, behind a comma where it is not the first.
+pub(super) fn put_name(name: &str, out: &mut Vec<u8>) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+    put_str(name, out);
+    out.push(b':');
+}
+
+/// Writes a string.
+pub(super) fn put_str(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string is written to memory");
+}
+
+fn put_number(number: impl serde::Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &number).expect("a number is written to memory");
+}
+
+/// Writes a value as JSON. What JSON has no type for is written as a string.
+pub(super) fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
+    macro_rules! number {
+        ($kind:ty) => {
+            put_number(values.as_primitive::<$kind>().value(row), out)
+        };
+    }
+    if values.is_null(row) {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    }
+    match values.data_type() {
+        DataType::Utf8 => put_str(values.as_string::<i32>().value(row), out),
+        DataType::LargeUtf8 => put_str(values.as_string::<i64>().value(row), out),
+        DataType::Utf8View => put_str(values.as_string_view().value(row), out),
+        DataType::Binary => put_str(&String::from_utf8_lossy(values.as_binary::<i32>().value(row)), out),
+        DataType::Boolean => put_number(values.as_boolean().value(row), out),
+        DataType::Int8 => number!(Int8Type),
+        DataType::Int16 => number!(Int16Type),
+        DataType::Int32 => number!(Int32Type),
+        DataType::Int64 => number!(Int64Type),
+        DataType::UInt8 => number!(UInt8Type),
+        DataType::UInt16 => number!(UInt16Type),
+        DataType::UInt32 => number!(UInt32Type),
+        DataType::UInt64 => number!(UInt64Type),
+        DataType::Float32 => number!(Float32Type),
+        DataType::Float64 => number!(Float64Type),
+        DataType::List(_) => {
+            let items = values.as_list::<i32>().value(row);
+            out.push(b'[');
+            for item in 0..items.len() {
+                if item > 0 {
+                    out.push(b',');
+                }
+                put(items.as_ref(), item, out)?;
+            }
+            out.push(b']');
+        }
+        _ => {
+            let options = FormatOptions::default();
+            put_str(&ArrayFormatter::try_new(values, &options)?.value(row).to_string(), out);
+        }
+    }
+    Ok(())
+}
