@@ -9,7 +9,7 @@
 //! <span class=byline>By Ann Lee</span> <time>31 May 2024</time>         → Ann Lee, 2024-05-31
 //! ```
 
-use super::page::Page;
+use super::page::{Page, collapsed};
 use super::tag::Tag;
 use super::words::{Hint, Hints};
 use serde_json::Value;
@@ -217,7 +217,7 @@ fn written(text: &str) -> Option<String> {
 
 /// A line as a name, if it can be one.
 fn person(line: &str) -> Option<String> {
-    let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = collapsed(line);
     let low = line.to_lowercase();
     if let Some(by) = BY.iter().find(|by| low.starts_with(**by)) {
         line.drain(..by.len());

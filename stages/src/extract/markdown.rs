@@ -13,7 +13,7 @@ use super::code;
 use super::inline::{Line, escape_end, escape_start};
 use super::lines::Lines;
 use super::math;
-use super::page::Page;
+use super::page::{Page, collapsed};
 use super::table::{self, Span, Table};
 use super::tag::Tag;
 use std::borrow::Cow;
@@ -321,7 +321,7 @@ impl Writer<'_, '_> {
     /// A heading that is a piece of code, as the signature of a function.
     fn code_heading(&mut self, at: usize) -> usize {
         let text = code::verbatim(self.page, at, self.removed);
-        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = collapsed(&text);
         self.end_block(2);
         if words.is_empty() || !self.style.markdown || self.cell.is_some() {
             self.line.text(&words);

@@ -46,6 +46,11 @@ fn lines(html: &str) -> Cow<'_, str> {
     Cow::Owned(html.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
+/// A text as one line: a space where white space is, none at its ends.
+pub(crate) fn collapsed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// One node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node<'a> {

@@ -11,7 +11,7 @@
 //! <meta property=og:site_name content=Post><title>Storm | Post</title>                    → Storm
 //! ```
 
-use super::page::Page;
+use super::page::{Page, collapsed};
 use super::tag::Tag;
 use std::collections::BTreeSet;
 use url::Url;
@@ -215,10 +215,6 @@ fn words(line: &str) -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
         .collect()
-}
-
-fn collapsed(line: &str) -> String {
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Which nodes lie under a removed one or in a navigation, themselves included.

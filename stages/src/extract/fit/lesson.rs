@@ -2,7 +2,7 @@
 
 use super::super::block::{self, Block};
 use super::super::content::{self, PageType};
-use super::super::page::Page;
+use super::super::page::{Page, collapsed};
 use super::super::{guard, page, prune};
 use super::gold;
 use serde_json::Value;
@@ -83,10 +83,6 @@ fn by_snippets(lines: &[String], record: &Value) -> (Vec<f32>, Vec<f32>) {
         }
     }
     (targets, weights)
-}
-
-fn collapsed(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The text of each block as one line.
