@@ -8,7 +8,7 @@
 //!
 //! | signal | what |
 //! |---|---|
-//! | `toxicity` | score of the document: root of the mean square of the square of window scores, by bytes |
+//! | `toxicity` | score of the document: that of the mean log-odds of its windows, by bytes |
 //! | `toxicity_peak` | the highest window |
 //! | `toxic_share` | share of the bytes that is flagged |
 //! | `toxic_severity` | mean of what the flagged windows hold: 1 rude, 2 insult, 3 identity attack, 4 threat |
@@ -59,7 +59,7 @@ config! {
         /// `drop` the documents with too many flagged windows, or `cut` these windows and keep the rest.
         action: Action = Action::Drop;
         /// Highest score of a window that is not flagged.
-        window_max: f64 = 0.85, in 0.0..=1.0;
+        window_max: f64 = 0.87, in 0.0..=1.0;
         /// Highest share of flagged bytes of a document kept.
         share_max: f64 = 0.2, in 0.0..=1.0;
         /// Highest score of a single window of a document kept; 1 keeps all.
@@ -112,7 +112,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "filter.toxicity",
-    version: 3,
+    version: 4,
     summary: "Drops documents that insult, threaten or hate, or cuts such passages, by a trained classifier.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -156,7 +156,7 @@ pub fn measure(toxic: &Toxic, text: &str, window_max: f64, scratch: &mut Scratch
         let found = toxic.score(window, scratch);
         let size = window.len() as f64;
         bytes += size;
-        values[0] += found.score.powi(4) * size;
+        values[0] += log_odds(found.score) * size;
         values[1] = values[1].max(found.score);
         if !is_flagged(found, window_max) {
             continue;
@@ -173,7 +173,7 @@ pub fn measure(toxic: &Toxic, text: &str, window_max: f64, scratch: &mut Scratch
         rest.push_str(&text[copied..]);
     }
     if bytes > 0.0 {
-        values[0] = (values[0] / bytes).sqrt().sqrt();
+        values[0] = 1.0 / (1.0 + (-values[0] / bytes).exp());
         if values[2] > 0.0 {
             values[3] /= values[2];
         }
@@ -181,6 +181,12 @@ pub fn measure(toxic: &Toxic, text: &str, window_max: f64, scratch: &mut Scratch
         values[INSULT..].iter_mut().for_each(|v| *v /= bytes);
     }
     Measure { values, rest }
+}
+
+/// The log-odds of a score. One that was rounded to 0 or 1 is as sure as the bound.
+fn log_odds(score: f64) -> f64 {
+    const MOST: f64 = 20.0;
+    (score / (1.0 - score)).ln().clamp(-MOST, MOST)
 }
 
 const fn bits(classes: &[Class]) -> u32 {
