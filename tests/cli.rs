@@ -276,6 +276,9 @@ fn a_stage_writes_the_fields_that_are_asked_for() {
     let rows = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json();
     let names: Vec<&String> = rows["head"][0].as_object().unwrap().keys().collect();
     assert_eq!(names, ["record_id", "text"], "{rows}");
+    stage_fields(&folder, "dedup.exact", ["in.jsonl", "out.parquet"], "record_id,metadata", &[]).expect(0);
+    let rows = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json();
+    assert_eq!(rows["head"][0]["metadata"], r#"{"n":1.5}"#, "{rows}");
 }
 
 /// Dropped rows have the fields too, from JSON lines and Parquet, to JSON lines and Parquet.

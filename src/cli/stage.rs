@@ -29,7 +29,8 @@ pub(crate) struct Args {
     /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html` and `filter.rights`; or Parquet.
     #[arg(long = "in")]
     input: PathBuf,
-    /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so. Appears only when complete.
+    /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so, with the `id` of the lines as `record_id` and fields that are no
+    /// columns as JSON in `metadata`. Appears only when complete.
     #[arg(long)]
     out: PathBuf,
     /// Fields to write, `id,url`, in place of all, kept rows and dropped ones; of Parquet its columns.

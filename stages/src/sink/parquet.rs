@@ -6,13 +6,19 @@
 //! pages of 32 Ki tokens with a page index: the layout that every client measured could read, at 1.1 bytes a token. The
 //! footer of a token shard tells what the build knows of it, and its rows, tokens and the hash of its ids.
 //!
+//! Where the rows carry the object that they were read from (column `row`), its fields that no column holds stand in the column
+//! `metadata`, as JSON: types that a later row contradicts cannot be promised to a file that is written row by row.
+//!
 //! ```text
 //! part-00000.parquet  part-00001.parquet  …     each up to shard_rows rows, shard_tokens tokens or shard_bytes bytes
 //! ```
 
+mod metadata;
+
 use super::rechunk::{Chunk, Rechunk};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use metadata::METADATA;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -43,7 +49,7 @@ const BUILD: Build = |settings| Ok(Made::Sink(Box::new(ParquetSink::new(settings
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "sink.parquet",
-    version: 2,
+    version: 3,
     summary: "Writes Parquet shards of documents or token sequences.",
     keys: Config::KEYS,
     reasons: &[],
@@ -98,15 +104,19 @@ impl ParquetSink {
 
 impl Sink for ParquetSink {
     fn check(&self, input: &SchemaRef) -> Result<(), StageError> {
-        let is_written = |name: &String| *name != column::ROW && input.field_with_name(name).is_ok();
-        match self.columns.iter().find(|name| !is_written(name)) {
+        let written = metadata::schema(input);
+        match self.columns.iter().find(|name| written.field_with_name(name).is_err()) {
             Some(name) => Err(StageError::Invalid(format!("no column is called `{name}`"))),
             None => Ok(()),
         }
     }
 
     fn narrow(&self, batch: &RecordBatch, _told: Option<&str>) -> Result<RecordBatch, StageError> {
-        let is_needed = |name: &str| name != column::TEXT || self.writes(name);
+        let is_needed = |name: &str| match name {
+            column::TEXT => self.writes(name),
+            column::ROW => self.writes(METADATA),
+            _ => true,
+        };
         let fields = batch.schema_ref().fields();
         let kept = (0..fields.len()).filter(|at| is_needed(fields[*at].name()));
         Ok(batch.project(&kept.collect::<Vec<_>>())?)
@@ -118,10 +128,10 @@ impl Sink for ParquetSink {
         schema: &SchemaRef,
         metadata: &[(String, String)],
     ) -> Result<Box<dyn Writer>, StageError> {
-        let left_out = schema.fields().iter().map(|field| field.name().as_str());
-        let left_out: Vec<&str> =
-            left_out.filter(|name| *name == column::ROW || !self.writes(name)).collect();
-        let schema = column::without(schema, &left_out);
+        let schema = metadata::schema(schema);
+        let names = schema.fields().iter().map(|field| field.name().as_str());
+        let left_out: Vec<&str> = names.filter(|name| !self.writes(name)).collect();
+        let schema = column::without(&schema, &left_out);
         let tokens = schema.field_with_name(token::INPUT_IDS).is_ok();
         let mut shards = Shards {
             properties: properties(&self.config, tokens, metadata)?,
@@ -279,6 +289,10 @@ impl Shards {
 
 impl Writer for Shards {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
+        let batch = match self.schema.index_of(METADATA) {
+            Ok(_) => &metadata::told(batch)?,
+            Err(_) => batch,
+        };
         let columns = self.schema.fields().iter().map(|f| batch.schema_ref().index_of(f.name()));
         let batch =
             batch.project(&columns.collect::<Result<Vec<_>, _>>()?)?.with_schema(self.schema.clone())?;

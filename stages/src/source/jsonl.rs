@@ -40,7 +40,7 @@ config! {
         html_field: String = String::new();
         /// Further fields to carry, each a column of text; what is no string is written as JSON.
         columns: Vec<String> = Vec::new();
-        /// Whether the whole object is carried too, in the column `row`, so that `sink.jsonl` writes fields that no stage reads as they were.
+        /// Whether the whole object is carried too, in the column `row`: `sink.jsonl` writes fields that no stage reads as they were, `sink.parquet` in the column `metadata`.
         row: bool = false;
     }
 }
