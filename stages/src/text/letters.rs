@@ -2,12 +2,14 @@
 //!
 //! Case, accents, forms such as `ﬁ`, punctuation and white space are no part of the row, so texts that differ in these alone have the same one:
 //! `Don't  PANIC`, `dont panic` and `don ’t pa­nic` are all `dontpanic`. Words start where a letter or digit follows anything else;
-//! every character of a script without spaces starts one. A text of ASCII takes one pass without a branch for each byte.
+//! every character of a script without spaces starts one. A text of ASCII takes one pass without a branch for each byte; other alphabets are looked up
+//! in a table.
 //!
 //! ```text
 //! "A Café, 2x" → row "acafe2x", words start at 0, 1 and 5
 //! ```
 
+use std::sync::LazyLock;
 use unicode_normalization::char::decompose_compatible;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
@@ -42,15 +44,29 @@ impl Letters {
         assert!(u32::try_from(text.len()).is_ok(), "documents are below 4 GiB");
         self.clear();
         let bytes = text.as_bytes();
+        let known = &**KNOWN;
         let (mut at, mut apart) = (0, true);
         while at < bytes.len() {
             let block = &bytes[at..bytes.len().min(at + BLOCK)];
-            let ascii = if block.is_ascii() { block.len() } else { ascii_len(block) };
-            apart = self.ascii(&block[..ascii], apart);
-            at += ascii;
-            for c in text[at..].chars().take_while(|c| !c.is_ascii()) {
-                apart = self.other(c, apart);
+            if block.is_ascii() {
+                apart = self.ascii(block, apart);
+                at += block.len();
+                continue;
+            }
+            let end = at + block.len();
+            self.reserve(BLOCK * LETTER_BYTES);
+            for c in text[at..].chars() {
+                let known = known.get(c as usize).copied().unwrap_or_else(|| han(c, &bytes[at..]));
+                if known & SLOW == 0 {
+                    apart = self.known(known, apart);
+                } else {
+                    apart = self.other(c, apart);
+                    self.reserve(BLOCK * LETTER_BYTES);
+                }
                 at += c.len_utf8();
+                if at >= end {
+                    break;
+                }
             }
         }
         self.end();
@@ -135,6 +151,19 @@ impl Letters {
         apart
     }
 
+    /// A character of the table, of which there is room for the letter.
+    #[inline(always)]
+    fn known(&mut self, known: u32, apart: bool) -> bool {
+        let is_letter = known & LETTER != 0;
+        let place = self.padded[self.len..].first_chunk_mut().expect("there is room for a letter");
+        *place = known.to_le_bytes();
+        self.starts[self.words] = self.len as u32;
+        self.len += (known >> COUNT_SHIFT & 3) as usize;
+        self.words += usize::from(is_letter & (apart | (known & ALONE != 0)));
+        // A letter leaves the next one beside it, a part of one changes nothing.
+        known & (LETTER | PART) == 0 || known & ALONE != 0 || apart & (known & PART != 0)
+    }
+
     fn other(&mut self, c: char, apart: bool) -> bool {
         use GeneralCategory::{Format, NonspacingMark, SpacingMark};
         let alone = stands_alone(c);
@@ -148,6 +177,16 @@ impl Letters {
                 self.words += 1;
                 self.letter(c);
                 return true;
+            }
+            // Hangul syllables, whose parts are no marks.
+            '\u{ac00}'..='\u{d7a3}' => {
+                if apart {
+                    self.reserve(1);
+                    self.starts[self.words] = self.len as u32;
+                    self.words += 1;
+                }
+                decompose_compatible(c, |part| self.letter(part));
+                return false;
             }
             _ => {}
         }
@@ -186,8 +225,51 @@ impl Letters {
     }
 }
 
-fn ascii_len(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|b| b.is_ascii()).count()
+/// Characters that the table tells of: all alphabets, marks, dashes and kana.
+const KNOWN_CHARS: u32 = 0x3100;
+/// Bytes of the letter in an entry, in its low bytes, and how many they are.
+const LETTER_BYTES: usize = 4;
+const COUNT_SHIFT: u32 = 24;
+/// A letter or digit; one of a script without spaces; what belongs to the letter before it; what the table has no room for.
+const LETTER: u32 = 1 << 26;
+const ALONE: u32 = 1 << 27;
+const PART: u32 = 1 << 28;
+const SLOW: u32 = 1 << 29;
+
+/// What [`Letters::other`] and [`Letters::ascii`] make of each character below [`KNOWN_CHARS`].
+static KNOWN: LazyLock<Box<[u32]>> = LazyLock::new(|| (0..KNOWN_CHARS).map(entry).collect());
+
+/// The entry of a Han character, with the bytes of the text from it on; of others that there is none.
+#[inline(always)]
+fn han(c: char, bytes: &[u8]) -> u32 {
+    match (c, bytes) {
+        ('\u{4e00}'..='\u{9fff}', [a, b, c, ..]) => {
+            u32::from_le_bytes([*a, *b, *c, 0]) | 3 << COUNT_SHIFT | LETTER | ALONE
+        }
+        _ => SLOW,
+    }
+}
+
+fn entry(code: u32) -> u32 {
+    let Some(c) = char::from_u32(code) else { return SLOW };
+    // Behind a letter, and behind anything else.
+    let [(behind, row), (apart, _)] = [false, true].map(|apart| {
+        let mut letters = Letters::default();
+        let apart = if c.is_ascii() { letters.ascii(&[c as u8], apart) } else { letters.other(c, apart) };
+        (apart, letters)
+    });
+    let is_letter = c.is_alphanumeric();
+    match (is_letter, row.row()) {
+        (false, []) if behind => 0,
+        (false, []) => PART,
+        (true, bytes @ ([_] | [_, _] | [_, _, _])) if behind == apart => {
+            let mut letter = [0; LETTER_BYTES];
+            letter[..bytes.len()].copy_from_slice(bytes);
+            let alone = if apart { ALONE } else { 0 };
+            u32::from_le_bytes(letter) | (bytes.len() as u32) << COUNT_SHIFT | LETTER | alone
+        }
+        _ => SLOW,
+    }
 }
 
 /// Letters of scripts that are written without spaces.
@@ -250,6 +332,24 @@ mod tests {
     fn borders() {
         let letters = Letters::of("ab c");
         assert_eq!((0..5).filter(|at| letters.is_border(*at)).collect::<Vec<_>>(), [0, 2, 3]);
+    }
+
+    /// Each character alone, behind a letter and behind a space.
+    #[test]
+    fn the_table_says_what_is_said_without_it() {
+        let mut read = Letters::default();
+        for c in (0..=0x1_1fff).filter_map(char::from_u32) {
+            for before in ["éa", "é "] {
+                let text = format!("{before}{c}b");
+                let (mut one, mut apart) = (Letters::default(), true);
+                for c in text.chars() {
+                    apart = if c.is_ascii() { one.ascii(&[c as u8], apart) } else { one.other(c, apart) };
+                }
+                one.end();
+                read.read(&text);
+                assert_eq!((read.row(), read.starts()), (one.row(), one.starts()), "{c:?} {before:?}");
+            }
+        }
     }
 
     proptest! {
