@@ -30,7 +30,7 @@ mod dclm;
 mod ours;
 
 use super::edits::Edited;
-use crate::text::words::is_alphanumeric;
+use crate::text::chars::is_letter_or_number;
 use crate::text::words::is_decimal;
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, SchemaRef};
@@ -155,7 +155,7 @@ fn is_counter(line: &str, counted: &[&str]) -> bool {
 
 /// `\w` of Python.
 fn is_word(c: char) -> bool {
-    c == '_' || is_alphanumeric(c)
+    c == '_' || is_letter_or_number(c)
 }
 
 /// Above `max` of the characters of the line are what is asked for.

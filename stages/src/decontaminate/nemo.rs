@@ -6,8 +6,8 @@
 
 use super::items::Set;
 use super::{Find, Finder};
+use crate::text::chars::is_letter_or_number;
 use crate::text::letters::Letters;
-use crate::text::words::is_alphanumeric;
 use schemas::hash::{FastMap, FastSet};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -77,7 +77,7 @@ fn words(text: &str) -> Vec<Word> {
         words.push((xxh3_64(small.as_bytes()), from..to));
     };
     for (at, c) in text.char_indices() {
-        if is_alphanumeric(c) || c == '_' {
+        if is_letter_or_number(c) || c == '_' {
             start.get_or_insert(at);
         } else if let Some(from) = start.take() {
             end(from, at);

@@ -52,8 +52,9 @@ mod nemo;
 mod ours;
 
 use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
+use crate::text::chars::is_letter;
 use crate::text::lines::{is_python_space, python_lines};
-use crate::text::words::{Splitter, is_letter, is_punctuation};
+use crate::text::words::{Splitter, is_punctuation};
 use schemas::config;
 use schemas::{Build, Config as _, FilePath, Filter, Judgement, KeyError, Reason, Spec, Verdict};
 

@@ -1,6 +1,7 @@
 //! Pure helpers over text that several stages share. No stage lives here.
 
 pub mod blocks;
+pub mod chars;
 pub mod datatrove;
 pub mod files;
 pub mod langid;

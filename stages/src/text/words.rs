@@ -12,7 +12,7 @@
 use super::lines::is_python_space;
 use super::spacy;
 use schemas::choice;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 choice! {
@@ -91,24 +91,6 @@ fn ascii_words<'a>(piece: &'a str, words: &mut Vec<&'a str>) {
 /// Whether a character is a decimal digit of any script, as Python's `\d` has it.
 pub fn is_decimal(c: char) -> bool {
     c.is_ascii_digit() || !c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber
-}
-
-/// Whether the character is a letter: Lu, Ll, Lt, Lm or Lo, which is Python's `isalpha`.
-///
-/// `char::is_alphabetic` is the wider derived property, with marks and letter numbers.
-pub fn is_letter(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphabetic();
-    }
-    c.general_category_group() == GeneralCategoryGroup::Letter
-}
-
-/// Whether the character is a letter or a number, which is Python's `isalnum`.
-pub fn is_alphanumeric(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric();
-    }
-    matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
 }
 
 /// Whether the character is one of the 281 marks that datatrove 0.10.1 does not count as part of a word: ASCII and CJK
@@ -205,12 +187,6 @@ mod tests {
         let marks: Vec<char> = ('\0'..=char::MAX).filter(|c| is_terminal(*c)).collect();
         assert_eq!(marks.len(), 159);
         assert!(marks.iter().all(|c| is_punctuation(*c)) && is_terminal('.') && !is_terminal('"'));
-    }
-
-    #[test]
-    fn letters_are_those_of_python() {
-        assert!("aßé日ʰǅ".chars().all(is_letter));
-        assert!(!"1Ⅷ\u{301}ⓐ_".chars().any(is_letter));
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! The edits of DCLM, one pass over all lines after the other, each pass but that on short lines trimming the text.
 
 use super::{Config, Left, Rule, is_counter, is_decimal, share_above};
+use crate::text::chars::is_letter_or_number;
 use crate::text::lines::is_python_space;
-use crate::text::words::is_alphanumeric;
 use std::ops::Range;
 
 const COUNTED: &[&str] = &[
@@ -23,7 +23,7 @@ const COUNTED: &[&str] = &[
 /// Runs between ASCII white space that start with a letter or digit.
 pub(super) fn words(text: &str) -> usize {
     let space = |c| matches!(c, ' ' | '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\0');
-    text.split(space).filter(|word| word.starts_with(is_alphanumeric)).count()
+    text.split(space).filter(|word| word.starts_with(is_letter_or_number)).count()
 }
 
 /// A line as it is now, and where its parts stand in the text.

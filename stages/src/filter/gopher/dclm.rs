@@ -1,8 +1,9 @@
 //! The rules of DCLM (`dclm_baseline_refinedweb`), after RefinedWeb.
 
 use super::{Gopher, Measures, PEER_LIMITS, PEER_REASONS, Rules, count, share};
+use crate::text::chars::{is_letter, is_letter_or_number};
 use crate::text::lines::is_python_space;
-use crate::text::words::{Splitter, is_alphanumeric, is_letter};
+use crate::text::words::Splitter;
 
 pub(super) const RULES: Rules = Rules {
     words: Splitter::Whitespace,
@@ -14,7 +15,8 @@ pub(super) const RULES: Rules = Rules {
 };
 
 fn measure(text: &str, words: &[&str], gopher: &Gopher) -> Measures {
-    let solid = Splitter::Uax29.words(text).iter().filter(|word| word.starts_with(is_alphanumeric)).count();
+    let solid =
+        Splitter::Uax29.words(text).iter().filter(|word| word.starts_with(is_letter_or_number)).count();
     let chars: usize = words.iter().map(|word| word.chars().count()).sum();
     let alphabetic = words.iter().filter(|word| word.chars().any(is_letter)).count();
     let stop_bytes_max = gopher.stop_words.iter().map(String::len).max().unwrap_or(0);

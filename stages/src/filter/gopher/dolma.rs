@@ -2,7 +2,8 @@
 
 use super::{Gopher, Measures, PEER_LIMITS, PEER_REASONS, Rules, share};
 use crate::filter::repetition::pieces;
-use crate::text::words::{Splitter, is_letter};
+use crate::text::chars::is_letter;
+use crate::text::words::Splitter;
 
 pub(super) const RULES: Rules = Rules {
     words: Splitter::Whitespace,

@@ -6,10 +6,11 @@
 //! do not say anything of them.
 
 use super::{Config as Limits, Gopher};
+use crate::text::chars::is_letter;
 use crate::text::files::unpack;
 use crate::text::langid::codes;
 use crate::text::linear::rows::is_held_out;
-use crate::text::words::{Splitter, is_letter};
+use crate::text::words::Splitter;
 use schemas::{Config as _, FilePath, Filter as _, Fitted, Fitting, KeyError, Settings, Verdict, config};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -35,8 +35,9 @@ mod tests {
     use super::super::tests::{check, prose};
     use super::super::{Config, Gopher};
     use super::*;
+    use crate::text::chars::is_letter;
     use crate::text::lines::python_lines;
-    use crate::text::words::{is_letter, is_punctuation};
+    use crate::text::words::is_punctuation;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

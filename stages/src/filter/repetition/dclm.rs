@@ -1,9 +1,10 @@
 //! The rules of DCLM (`massive_web_repetition_filters`).
 
 use super::{LIMITS, NAMES, RULES as COUNT, Rules, is_blank};
+use crate::text::chars::is_letter_or_number;
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::{Counts, Joined};
-use crate::text::words::{Splitter, is_alphanumeric};
+use crate::text::words::Splitter;
 use xxhash_rust::xxh3::xxh3_64;
 
 pub(super) const RULES: Rules =
@@ -20,7 +21,8 @@ fn measure(text: &str, words: &[&str]) -> [f64; COUNT] {
             .collect();
         [measures[2 * at], measures[2 * at + 1]] = repeated(&pieces, &mut counts);
     }
-    let words: Vec<&str> = words.iter().copied().filter(|word| word.starts_with(is_alphanumeric)).collect();
+    let words: Vec<&str> =
+        words.iter().copied().filter(|word| word.starts_with(is_letter_or_number)).collect();
     let total: usize = words.iter().map(|word| word.chars().count()).sum();
     let joined = Joined::new(&words, true);
     for n in 2..=10 {

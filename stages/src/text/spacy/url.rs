@@ -4,8 +4,8 @@
 //! part is letters that are lower case or of no case.
 
 use super::tables::{Tables, class};
+use crate::text::chars::is_letter;
 use crate::text::words::is_decimal;
-use crate::text::words::is_letter;
 
 /// Most characters of a part of a name, and of its last part.
 const LABEL_CHARS_MAX: usize = 64;

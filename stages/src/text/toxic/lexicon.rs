@@ -83,6 +83,8 @@ pub struct Lexicon {
     /// Finds what makes an insult of any word around it.
     stems: Option<AhoCorasick>,
     spelled: FastMap<u64, String>,
+    /// First characters of words.
+    starts: FastSet<char>,
     /// Words of which `*` may stand for letters, by length, then in order.
     masked: Vec<String>,
 }
@@ -107,6 +109,7 @@ impl Lexicon {
             for word in words {
                 out.words.entry(hash(word)).or_insert(class);
                 out.spelled.entry(hash(word)).or_insert_with(|| word.to_owned());
+                out.starts.extend(word.chars().next());
             }
         }
         let stems = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(stems);
@@ -175,6 +178,11 @@ impl Lexicon {
             return (own, Class::Insult);
         }
         (own, Class::None)
+    }
+
+    /// Whether a word of the file starts with this character.
+    pub fn starts_with(&self, first: char) -> bool {
+        self.starts.contains(&first)
     }
 
     /// The class of a word that the file has.

@@ -5,6 +5,7 @@
 //! ("i d i o t") are one word. Addresses are skipped, `@name` is one word `@`, an ideograph is a word of its own.
 
 use super::lexicon::{Class, IDEOGRAPHS_MAX, Lexicon, hash};
+use crate::text::chars::{is_alphabetic, is_alphanumeric};
 
 /// A word of the window.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +133,7 @@ pub const fn is_ideograph(c: char) -> bool {
 fn high<'a>(text: &'a str, signs: &mut Signs, each: &mut impl FnMut(&'a str)) {
     let mut start = 0;
     for (at, c) in text.char_indices() {
-        let joins = c.is_alphanumeric() && !is_ideograph(c)
+        let joins = is_alphanumeric(c) && !is_ideograph(c)
             || matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’' | '*' | '$' | '@' | '!');
         if joins {
             continue;
@@ -145,7 +146,7 @@ fn high<'a>(text: &'a str, signs: &mut Signs, each: &mut impl FnMut(&'a str)) {
             '“' | '”' | '„' | '«' | '»' | '「' | '」' => signs.quote = true,
             '？' => signs.question = true,
             '！' => signs.shout = true,
-            c if is_ideograph(c) || !c.is_alphanumeric() && c > '\u{2190}' => each(&text[at..start]),
+            c if is_ideograph(c) || !is_alphanumeric(c) && c > '\u{2190}' => each(&text[at..start]),
             _ => {}
         }
     }
@@ -167,12 +168,12 @@ pub fn normal(raw: &str, lexicon: &Lexicon, out: &mut String) -> (u64, Class) {
         if c == last && c == before {
             continue;
         }
-        odd |= !c.is_alphabetic();
+        odd |= !is_alphabetic(c);
         (before, last) = (last, c);
         out.push(c);
     }
     let (mut token, mut class) = lexicon.find(out);
-    if class == Class::None && odd && out.chars().any(char::is_alphabetic) {
+    if class == Class::None && odd && out.chars().any(is_alphabetic) {
         if let Some((found, form)) = plain(out, lexicon) {
             (token, class) = found;
             *out = form;
@@ -240,6 +241,7 @@ fn plain(word: &str, lexicon: &Lexicon) -> Option<((u64, Class), String)> {
 
 /// The ideographs of words of the lexicon, longest first: how many from `at` on, and the class.
 pub fn ideographs(chars: &[char], lexicon: &Lexicon) -> Option<(usize, Class)> {
+    chars.first().filter(|first| lexicon.starts_with(**first))?;
     let mut word = String::new();
     (1..=IDEOGRAPHS_MAX.min(chars.len())).rev().find_map(|many| {
         word.clear();
