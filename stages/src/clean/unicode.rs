@@ -24,6 +24,8 @@ use crate::text::lines::{Stretch, stretches};
 use crate::text::mojibake::{WINDOWS_1252, repair};
 use schemas::{Build, Config as _, Made, Rewrite, RewriteStage, Spec, choice, config};
 use std::borrow::Cow;
+use std::sync::LazyLock;
+use unicode_normalization::char::canonical_combining_class;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 choice! {
@@ -71,9 +73,69 @@ const PASSES_MAX: usize = 32;
 /// Longest terminal escape sequence.
 const ESCAPE_BYTES_MAX: usize = 4096;
 
-/// Whether nothing has to be done: ASCII without controls.
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+/// Characters of the table below: all alphabets, marks, signs and kana.
+const KNOWN: u32 = 0x3100;
+/// No step touches the character: it is shown, is of no one font, and in Normalization Form C, save for the order of marks.
+const AT_REST: u8 = 1;
+/// What the first, and what the other bytes of a character beyond ASCII look like where UTF-8 was read as another encoding.
+const LEAD: u8 = 2;
+const TRAIL: u8 = 4;
+
+/// Flags and the canonical combining class of each character below [`KNOWN`].
+static CHARS: LazyLock<Box<[(u8, u8)]>> =
+    LazyLock::new(|| (0..KNOWN).map(|code| char::from_u32(code).map_or((0, 0), asked)).collect());
+
+fn asked(c: char) -> (u8, u8) {
+    let normal = is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
+    let shown = is_plain_byte(c as u32) || !c.is_ascii() && !c.is_control();
+    let judged = is_invisible(c)
+        || matches!(c, '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+    let flags = flag(normal && shown && !judged, AT_REST)
+        | flag(matches!(c, '\u{c2}'..='\u{f4}'), LEAD)
+        | flag(matches!(c, '\u{80}'..='\u{bf}') || WINDOWS_1252.contains(&c), TRAIL);
+    (flags, canonical_combining_class(c))
+}
+
+/// ASCII without controls.
+const fn is_plain_byte(byte: u32) -> bool {
+    matches!(byte, 0x20..=0x7e | 0x9 | 0xa)
+}
+
+/// Whether it is plain at a glance that nothing has to be done.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t'))
+    let bytes = text.as_bytes();
+    let chars = &**CHARS;
+    let (mut at, mut after_lead, mut last_class) = (0, false, 0);
+    while at < bytes.len() {
+        let block = &bytes[at..bytes.len().min(at + BLOCK)];
+        if block.iter().fold(true, |plain, byte| plain & is_plain_byte(u32::from(*byte))) {
+            (at, after_lead, last_class) = (at + block.len(), false, 0);
+            continue;
+        }
+        let end = at + block.len();
+        for c in text[at..].chars() {
+            let (flags, class) = match c {
+                // Han, Hangul, full width and pictures.
+                '\u{4e00}'..='\u{9fa5}'
+                | '\u{ac00}'..='\u{d7a3}'
+                | '\u{ff01}'..='\u{ff5e}'
+                | '\u{1f300}'..='\u{1f6d0}' => (AT_REST, 0),
+                c => chars.get(c as usize).copied().unwrap_or((0, 0)),
+            };
+            if flags & AT_REST == 0 || after_lead && flags & TRAIL != 0 || class > 0 && class < last_class {
+                return false;
+            }
+            (after_lead, last_class) = (flags & LEAD != 0, class);
+            at += c.len_utf8();
+            if at >= end {
+                break;
+            }
+        }
+    }
+    true
 }
 
 impl Rewrite for Unicode {
@@ -100,18 +162,29 @@ impl Unicode {
         for stretch in stretches(text) {
             match stretch {
                 Stretch::Code(code) => strip(code, &mut out, |_, _, _| Verdict::Keep),
+                // What is done is done within lines, so those at rest can be copied.
                 Stretch::Prose(prose) => {
-                    let repaired = if self.0.mojibake { repair(prose) } else { Cow::Borrowed(prose) };
-                    let from = out.len();
-                    strip(&repaired, &mut out, |before, c, after| self.judge(before, c, after));
-                    if is_nfc_quick(out[from..].chars()) != IsNormalized::Yes {
-                        let normal: String = out[from..].nfc().collect();
-                        out.replace_range(from.., &normal);
+                    for line in prose.split_inclusive('\n') {
+                        if is_plain(line) {
+                            out.push_str(line);
+                        } else {
+                            self.line(line, &mut out);
+                        }
                     }
                 }
             }
         }
         out
+    }
+
+    fn line(&self, line: &str, out: &mut String) {
+        let repaired = if self.0.mojibake { repair(line) } else { Cow::Borrowed(line) };
+        let from = out.len();
+        strip(&repaired, out, |before, c, after| self.judge(before, c, after));
+        if is_nfc_quick(out[from..].chars()) != IsNormalized::Yes {
+            let normal: String = out[from..].nfc().collect();
+            out.replace_range(from.., &normal);
+        }
     }
 
     fn judge(&self, before: Option<char>, c: char, after: Option<char>) -> Verdict {
@@ -176,7 +249,7 @@ fn strip(text: &str, out: &mut String, judge: impl Fn(Option<char>, char, Option
     let mut before = None;
     while let Some(c) = rest.chars().next() {
         // Runs of plain ASCII are copied whole.
-        let plain = rest.bytes().take_while(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t')).count();
+        let plain = rest.bytes().take_while(|b| is_plain_byte(u32::from(*b))).count();
         if plain > 0 {
             out.push_str(&rest[..plain]);
             before = rest[..plain].chars().next_back();
@@ -296,8 +369,37 @@ mod tests {
         check("```\na\u{0}\r\n```", "```\na\n```");
     }
 
+    #[test]
+    fn what_is_plain_at_a_glance_comes_through_a_pass_as_it_is() {
+        let stage = Unicode(Config { replacement: Policy::Remove, ..Config::default() });
+        let mut plain = 0;
+        for c in '\0'..=char::MAX {
+            for text in [
+                format!("{c}"),
+                format!("aé{c}é"),
+                format!("Ã{c}"),
+                format!("か{c}가{c}"),
+                format!("ท\u{e38}{c}\u{e48}ก"),
+            ] {
+                if is_plain(&text) {
+                    plain += 1;
+                    assert_eq!(stage.pass(&text), text, "{c:?}");
+                }
+            }
+        }
+        assert!(plain > 4 * 40_000, "{plain}");
+        let long = "Ein Satz mit Ärger über das Glück. ".repeat(9);
+        assert!(is_plain(&long) && is_plain("Привет, мир!") && is_plain("naïve–x") && !is_plain("naÃ¯ve"));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn plain_is_at_rest(text in "([a-z .]{0,70}|[aÃÂâ©€™é가か漢ーท\u{e38}\u{e48}\u{93c}\u{94d}\u{5b0}\u{301}\u{11a8}\u{3099}😀\u{fe0f}“`]{1,4}){0,4}") {
+            let stage = Unicode(Config::default());
+            prop_assert!(!is_plain(&text) || stage.pass(&text) == text);
+        }
+
         #[test]
         fn twice_is_once(text in "[aÃÂâ©€™ŸÅ¼ðÐ¿\u{9f}\u{98}\u{80}e\u{301}\u{327}\u{200b}\u{200d}\u{202e}\r\n\u{1b}\\[m`\u{e000}1]{0,30}") {
             let stage = Unicode(Config::default());
