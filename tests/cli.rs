@@ -293,11 +293,25 @@ fn dropped_rows_have_the_fields_that_are_asked_for() {
     };
     let names = |row: &Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&gone(["in.jsonl", "n.jsonl"], "n")), ["dropped", "n"]);
+    let row = gone(["in.jsonl", "m.parquet"], "record_id,metadata");
+    assert_eq!((names(&row).len(), &row["metadata"]), (3, &json!(r#"{"n":1.5}"#)), "{row}");
     let row = gone(["in.jsonl", "x.parquet"], "record_id,text");
     assert_eq!((names(&row).len(), &row["text"]), (3, &json!(AGAIN)), "{row}");
     gristmill(&["stage", "clean.whitespace", "--in", "in.jsonl", "--out", "all.parquet"], &folder.0)
         .expect(0);
     assert_eq!(names(&gone(["all.parquet", "x.jsonl"], "record_id")), ["dropped", "record_id"]);
+}
+
+/// A dropped row is its line, to the byte, and why it is out.
+#[test]
+fn dropped_rows_stay_as_they_were_written() {
+    let folder = Folder::new("stage-dropped");
+    let line = r#"{"n":1.10,"id":"a","big":123456789012345678901234567890,"e":1e400,"z":{"b":-0,"a":"\ud83d"},"text":"short"}"#;
+    folder.write("in.jsonl", line);
+    let args = ["stage", "filter.length", "--in", "in.jsonl", "--out", "out.jsonl", "--set", "words_min=3"];
+    gristmill(&[&args[..], &["--dropped", "gone.jsonl"]].concat(), &folder.0).expect(0);
+    let gone = fs::read_to_string(folder.join("gone.jsonl")).unwrap();
+    assert!(gone.starts_with(&format!("{},\"dropped\":{{", &line[..line.len() - 1])), "{gone}");
 }
 
 /// Fields that no row has, and what is no file under the name of the output, are told, and nothing is left over.

@@ -13,8 +13,8 @@ pub trait Sink: Send + Sync {
     /// A column that is written by name is missing or has another type.
     fn check(&self, input: &SchemaRef) -> Result<(), StageError>;
 
-    /// Rows that have to wait before it writes them, without what it can do without: the column of texts, fields of the objects in the
-    /// column `row`. All other columns stay, for others read them too. `told` is the field of these objects that the texts were read
+    /// Rows that have to wait before it writes them, without what it can do without: the column of texts, the column `row` or fields
+    /// of the objects in it. All other columns stay, for others read them too. `told` is the field of these objects that the texts were read
     /// from: a sink that writes them to that field can take them from there (of a field that comes twice the last).
     ///
     /// # Errors

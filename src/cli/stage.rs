@@ -11,9 +11,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
-use schemas::{Made, Settings, Sink, Spec, Value, Verdict, column, near::closest};
+use schemas::{Made, Settings, Sink, Spec, StageError, Value, Verdict, column, near::closest};
 use serde_json::{Map, Value as Json};
-use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
+use stages::sink::{jsonl::JsonLinesSink, object, parquet::ParquetSink};
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -251,7 +252,10 @@ fn part(path: &Path) -> PathBuf {
     part.into()
 }
 
-/// Writes dropped rows as JSON lines: the row as it was read, and under `dropped` why it is out.
+/// The field that tells why a row is out.
+const DROPPED: &str = "dropped";
+
+/// Writes dropped rows as JSON lines: the row as it was read, and under [`DROPPED`] why it is out.
 struct Dropped<'a> {
     out: BufWriter<File>,
     part: PathBuf,
@@ -274,6 +278,7 @@ impl<'a> Dropped<'a> {
 
     /// Writes the dropped rows of a batch.
     fn take(&mut self, node: &str, batch: &RecordBatch, verdicts: &[Verdict]) -> std::io::Result<()> {
+        let batch = self.told(batch).map_err(std::io::Error::other)?;
         for (row, verdict) in verdicts.iter().enumerate() {
             let Verdict::Dropped { reason, value, limit, twin } = verdict else { continue };
             let twin = twin.map(|twin| twin.to_string());
@@ -284,8 +289,7 @@ impl<'a> Dropped<'a> {
                 ("limit", Json::from(*limit)),
                 ("twin", Json::from(twin)),
             ];
-            let row = self.row(batch, row, why.map(|(name, value)| (name.to_owned(), value)));
-            writeln!(self.out, "{}", Json::Object(row))?;
+            self.write(&batch, row, why)?;
         }
         Ok(())
     }
@@ -299,38 +303,53 @@ impl<'a> Dropped<'a> {
         files.sort();
         for file in files {
             for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
-                let batch = batch?;
+                let batch = self.told(&batch?)?;
                 for row in 0..batch.num_rows() {
-                    let why = ["stage", "reason", "value", "limit", "twin"]
-                        .map(|name| (name.to_owned(), cell(&batch, name, row)));
-                    let object = self.row(&batch, row, why);
-                    writeln!(self.out, "{}", Json::Object(object))?;
+                    let why = ["stage", "reason", "value", "limit", "twin"];
+                    self.write(&batch, row, why.map(|name| (name, cell(&batch, name, row))))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn row(&self, batch: &RecordBatch, row: usize, why: [(String, Json); 5]) -> Map<String, Json> {
-        let is_line = batch.column_by_name(column::ROW).is_some();
-        let read = || serde_json::from_str(cell(batch, column::ROW, row).as_str()?).ok();
-        let read: Option<Map<String, Json>> =
-            (!self.of_columns || self.fields.is_empty()).then(read).flatten();
-        let asked = read.map(|mut object| {
-            object.retain(|name, _| self.fields.is_empty() || self.fields.contains(name));
-            object
-        });
-        let mut object = asked.unwrap_or_else(|| {
-            let some = [column::URL, column::SOURCE, column::TEXT].map(str::to_owned);
+    /// The batch with the columns that can be asked for.
+    fn told(&self, batch: &RecordBatch) -> Result<RecordBatch, StageError> {
+        match self.writes_columns() {
+            true => ParquetSink::single_file(self.path).told(batch),
+            false => Ok(batch.clone()),
+        }
+    }
+
+    /// Whether the fields are columns, and not those of the lines that rows were read from.
+    fn writes_columns(&self) -> bool {
+        self.of_columns && !self.fields.is_empty()
+    }
+
+    /// Writes a row: of a line its fields as they stand there, else columns.
+    fn write(&mut self, batch: &RecordBatch, row: usize, why: [(&str, Json); 5]) -> std::io::Result<()> {
+        let line = cells::text(batch, column::ROW, row).filter(|_| !self.writes_columns());
+        let some = [column::RECORD_ID, column::URL, column::SOURCE, column::TEXT].map(str::to_owned);
+        let mut fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        if let Some(pairs) = line.and_then(|line| object::pairs(line).ok()) {
+            let asked = |name: &str| self.fields.is_empty() || self.fields.iter().any(|field| field == name);
+            let pairs = pairs.into_iter().filter(|(name, _)| name != DROPPED && asked(name));
+            fields.extend(pairs.map(|(name, raw)| (name, Cow::Borrowed(raw.get()))));
+        } else {
             // A line that is no object has no fields: where it stands and what it is are told.
-            let names =
-                if self.fields.is_empty() || is_line && !self.of_columns { &some[..] } else { self.fields };
-            let cells = names.iter().map(|name| (name.clone(), cell(batch, name, row)));
-            cells.filter(|(_, value)| !value.is_null()).collect()
-        });
-        object
-            .insert("dropped".into(), Json::Object(why.into_iter().filter(|(_, v)| !v.is_null()).collect()));
-        object
+            let is_line = batch.column_by_name(column::ROW).is_some();
+            let names = if self.fields.is_empty() || is_line { &some[..] } else { self.fields };
+            let cells = names.iter().map(|name| (name, cell(batch, name, row)));
+            let cells = cells.filter(|(_, value)| !value.is_null());
+            fields.extend(cells.map(|(name, value)| (name.into(), value.to_string().into())));
+        }
+        let why: Map<String, Json> =
+            why.into_iter().filter(|(_, v)| !v.is_null()).map(|(name, v)| (name.to_owned(), v)).collect();
+        fields.push((DROPPED.into(), Json::Object(why).to_string().into()));
+        for (at, (name, value)) in fields.iter().enumerate() {
+            write!(self.out, "{}{}:{value}", if at == 0 { '{' } else { ',' }, Json::from(&**name))?;
+        }
+        writeln!(self.out, "}}")
     }
 
     /// Gives the file its name.

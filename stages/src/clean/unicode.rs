@@ -13,13 +13,15 @@
 //! | private use | by `private_use`: icon fonts fill pages with them |
 //! | U+FFFD | by `replacement`: it says honestly that a character was lost |
 //!
-//! ZWJ and ZWNJ stay beside a character beyond ASCII, where they shape Persian, Indic scripts and emoji. Fenced code keeps its characters, save
+//! ZWJ and ZWNJ stay beside a character beyond ASCII, where they shape Persian, Indic scripts and emoji; so do the Mongolian vowel separator behind
+//! its letters and the zero-width space between letters of Thai, Lao, Myanmar and Khmer, where it tells words apart. Fenced code keeps its characters, save
 //! controls and noncharacters, which no language allows.
 //!
 //! ```text
 //! "cafÃ©\u{200b} e\u{301}t\u{e9}\u{7}"  → "café été"
 //! ```
 
+use crate::text::chars::TABLE_CHARS;
 use crate::text::lines::{Stretch, stretches};
 use crate::text::mojibake::{WINDOWS_1252, repair};
 use schemas::{Build, Config as _, Made, Rewrite, RewriteStage, Spec, choice, config};
@@ -59,7 +61,7 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(RewriteStage(Unicode(set
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "clean.unicode",
-    version: 2,
+    version: 3,
     summary: "Makes Unicode plain: NFC, mojibake repaired, control and invisible characters gone.",
     keys: Config::KEYS,
     reasons: &[],
@@ -75,21 +77,20 @@ const ESCAPE_BYTES_MAX: usize = 4096;
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 64;
-/// Characters of the table below: all alphabets, marks, signs and kana.
-const KNOWN: u32 = 0x3100;
 /// No step touches the character: it is shown, is of no one font, and in Normalization Form C, save for the order of marks.
 const AT_REST: u8 = 1;
-/// What the first, and what the other bytes of a character beyond ASCII look like where UTF-8 was read as another encoding.
+/// What the first byte of a character beyond ASCII looks like where UTF-8 was read as another encoding.
 const LEAD: u8 = 2;
+/// What its other bytes look like.
 const TRAIL: u8 = 4;
 
-/// Flags and the canonical combining class of each character below [`KNOWN`].
-static CHARS: LazyLock<Box<[(u8, u8)]>> =
-    LazyLock::new(|| (0..KNOWN).map(|code| char::from_u32(code).map_or((0, 0), asked)).collect());
+/// Flags and the canonical combining class of each character below [`TABLE_CHARS`].
+static TABLE: LazyLock<Box<[(u8, u8)]>> =
+    LazyLock::new(|| (0..TABLE_CHARS).map(|code| char::from_u32(code).map_or((0, 0), asked)).collect());
 
 fn asked(c: char) -> (u8, u8) {
     let normal = is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
-    let shown = is_plain_byte(c as u32) || !c.is_ascii() && !c.is_control();
+    let shown = u8::try_from(c).is_ok_and(is_plain_byte) || !c.is_ascii() && !c.is_control();
     let judged = is_invisible(c)
         || matches!(c, '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
@@ -100,18 +101,18 @@ fn asked(c: char) -> (u8, u8) {
 }
 
 /// ASCII without controls.
-const fn is_plain_byte(byte: u32) -> bool {
+const fn is_plain_byte(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e | 0x9 | 0xa)
 }
 
 /// Whether it is plain at a glance that nothing has to be done.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let chars = &**CHARS;
+    let table = &**TABLE;
     let (mut at, mut after_lead, mut last_class) = (0, false, 0);
     while at < bytes.len() {
         let block = &bytes[at..bytes.len().min(at + BLOCK)];
-        if block.iter().fold(true, |plain, byte| plain & is_plain_byte(u32::from(*byte))) {
+        if block.iter().fold(true, |plain, byte| plain & is_plain_byte(*byte)) {
             (at, after_lead, last_class) = (at + block.len(), false, 0);
             continue;
         }
@@ -123,7 +124,7 @@ fn is_plain(text: &str) -> bool {
                 | '\u{ac00}'..='\u{d7a3}'
                 | '\u{ff01}'..='\u{ff5e}'
                 | '\u{1f300}'..='\u{1f6d0}' => (AT_REST, 0),
-                c => chars.get(c as usize).copied().unwrap_or((0, 0)),
+                c => table.get(c as usize).copied().unwrap_or((0, 0)),
             };
             if flags & AT_REST == 0 || after_lead && flags & TRAIL != 0 || class > 0 && class < last_class {
                 return false;
@@ -197,6 +198,9 @@ impl Unicode {
                     self.0.zero_width.into()
                 };
             }
+            // Parts a vowel from its word in Mongolian, and words where they are set without spaces.
+            '\u{180e}' if is_mongolian(before) => Policy::Keep,
+            '\u{200b}' if is_solid(before) && is_solid(after) => Policy::Keep,
             // Tags spell the flags of regions behind a black flag.
             '\u{e0020}'..='\u{e007f}' if matches!(before, Some('\u{1f3f4}' | '\u{e0020}'..='\u{e007e}')) => {
                 Policy::Keep
@@ -232,6 +236,20 @@ const fn is_invisible(c: char) -> bool {
     )
 }
 
+fn is_mongolian(c: Option<char>) -> bool {
+    matches!(c, Some('\u{1820}'..='\u{18aa}'))
+}
+
+/// Thai, Lao, Myanmar, Khmer: a zero-width space tells their words apart.
+fn is_solid(c: Option<char>) -> bool {
+    matches!(
+        c,
+        Some(
+            '\u{e01}'..='\u{e4e}' | '\u{e81}'..='\u{ecd}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17d3}',
+        )
+    )
+}
+
 const fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{fdd0}'..='\u{fdef}') || c as u32 & 0xfffe == 0xfffe
 }
@@ -249,7 +267,7 @@ fn strip(text: &str, out: &mut String, judge: impl Fn(Option<char>, char, Option
     let mut before = None;
     while let Some(c) = rest.chars().next() {
         // Runs of plain ASCII are copied whole.
-        let plain = rest.bytes().take_while(|b| is_plain_byte(u32::from(*b))).count();
+        let plain = rest.bytes().take_while(|b| is_plain_byte(*b)).count();
         if plain > 0 {
             out.push_str(&rest[..plain]);
             before = rest[..plain].chars().next_back();
@@ -324,6 +342,9 @@ mod tests {
             "a\tb\n",
             "é 漢字 😀 👩\u{200d}👩",
             "می\u{200c}خواهم",
+            "ᠬᠠᠨ\u{180e}ᠠ",
+            "ភាសា\u{200b}ខ្មែរ",
+            "ภาษา\u{200b}ไทย",
             "🏴\u{e0067}\u{e0062}\u{e007f}",
             "\u{301}",
         ] {
@@ -370,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain_at_a_glance_comes_through_a_pass_as_it_is() {
+    fn what_is_plain_at_a_glance_comes_through_the_steps_as_it_is() {
         let stage = Unicode(Config { replacement: Policy::Remove, ..Config::default() });
         let mut plain = 0;
         for c in '\0'..=char::MAX {
@@ -383,7 +404,9 @@ mod tests {
             ] {
                 if is_plain(&text) {
                     plain += 1;
-                    assert_eq!(stage.pass(&text), text, "{c:?}");
+                    let mut out = String::new();
+                    stage.line(&text, &mut out);
+                    assert_eq!(out, text, "{c:?}");
                 }
             }
         }
@@ -396,8 +419,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(512))]
         #[test]
         fn plain_is_at_rest(text in "([a-z .]{0,70}|[aÃÂâ©€™é가か漢ーท\u{e38}\u{e48}\u{93c}\u{94d}\u{5b0}\u{301}\u{11a8}\u{3099}😀\u{fe0f}“`]{1,4}){0,4}") {
+            let mut out = String::new();
+            Unicode(Config::default()).line(&text, &mut out);
+            prop_assert!(!is_plain(&text) || out == text);
+        }
+
+        #[test]
+        fn what_is_done_is_done_within_lines(text in "[aÃÂâ©€™ð\u{9f}e\u{301}\u{327}\u{200b}\u{200d}می\u{202e}\u{2028}\r\n\u{1b}\\[\\]m\u{7}1]{0,30}") {
             let stage = Unicode(Config::default());
-            prop_assert!(!is_plain(&text) || stage.pass(&text) == text);
+            let mut whole = String::new();
+            stage.line(&text, &mut whole);
+            prop_assert_eq!(stage.pass(&text), whole);
         }
 
         #[test]

@@ -86,7 +86,7 @@ const BUILD: Build = |settings| Ok(Made::Stage(Box::new(Language::new(settings)?
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "filter.language",
-    version: 3,
+    version: 4,
     summary: "Says in which language a document is, and keeps the languages that are asked for.",
     keys: Config::KEYS,
     reasons: REASONS,

@@ -29,7 +29,7 @@ pub use fit::FIT;
 
 use crate::text::linear::windows;
 use crate::text::toxic::lexicon::Class;
-use crate::text::toxic::{Found, Scratch, Toxic};
+use crate::text::toxic::{Found, Scratch, Toxic, probability};
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use schemas::{
@@ -156,7 +156,7 @@ pub fn measure(toxic: &Toxic, text: &str, window_max: f64, scratch: &mut Scratch
         let found = toxic.score(window, scratch);
         let size = window.len() as f64;
         bytes += size;
-        values[0] += log_odds(found.score) * size;
+        values[0] += found.log_odds * size;
         values[1] = values[1].max(found.score);
         if !is_flagged(found, window_max) {
             continue;
@@ -173,7 +173,7 @@ pub fn measure(toxic: &Toxic, text: &str, window_max: f64, scratch: &mut Scratch
         rest.push_str(&text[copied..]);
     }
     if bytes > 0.0 {
-        values[0] = 1.0 / (1.0 + (-values[0] / bytes).exp());
+        values[0] = probability(values[0] / bytes);
         if values[2] > 0.0 {
             values[3] /= values[2];
         }
@@ -181,12 +181,6 @@ pub fn measure(toxic: &Toxic, text: &str, window_max: f64, scratch: &mut Scratch
         values[INSULT..].iter_mut().for_each(|v| *v /= bytes);
     }
     Measure { values, rest }
-}
-
-/// The log-odds of a score. One that was rounded to 0 or 1 is as sure as the bound.
-fn log_odds(score: f64) -> f64 {
-    const MOST: f64 = 20.0;
-    (score / (1.0 - score)).ln().clamp(-MOST, MOST)
 }
 
 const fn bits(classes: &[Class]) -> u32 {
@@ -382,6 +376,20 @@ mod tests {
         assert_eq!(verdict, Verdict::Edited);
         assert!(!rest.contains("stupid") && rest.len() + insult.len() + 640 > text.len(), "{}", rest.len());
         check(cut, insult, Some("nothing_left"));
+    }
+
+    #[test]
+    fn a_document_has_the_mean_log_odds_of_its_windows() {
+        let stage = toxicity(Config::default());
+        let mut scratch = Scratch::default();
+        let mut whole = |text: &str| stage.judge(text, &mut scratch).1.values[0];
+        let kind = format!("You are a wonderful neighbour. {}\n", "We like you. ".repeat(5));
+        let rude = format!("you stupid piece of shit, {}\n", "go away at once ".repeat(4));
+        let rude = format!("{}{}\n", &rude[..rude.len() - 1], " ".repeat(kind.len() - rude.len()));
+        let odds = |score: f64| (score / (1.0 - score)).ln();
+        let [one, other, both] = [kind.clone(), rude.clone(), kind + &rude].map(|text| odds(whole(&text)));
+        assert!(one < 0.0 && other > 1.0, "{one} {other}");
+        assert!((both - f64::midpoint(one, other)).abs() < 1e-6, "{one} {other} {both}");
     }
 
     proptest! {

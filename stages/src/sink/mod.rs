@@ -2,7 +2,7 @@
 
 mod json;
 pub mod jsonl;
-mod object;
+pub mod object;
 pub mod parquet;
 mod rechunk;
 

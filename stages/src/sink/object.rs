@@ -9,8 +9,11 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The fields of an object.
-pub(super) fn pairs(object: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, StageError> {
+/// The fields of an object in their order, each value as it is written.
+///
+/// # Errors
+/// The text is no JSON object.
+pub fn pairs(object: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, StageError> {
     serde_json::Deserializer::from_str(object)
         .deserialize_map(Pairs)
         .map_err(|e| StageError::Invalid(format!("column `row` holds no JSON object: {e}")))

@@ -39,6 +39,8 @@ config! {
         shard_bytes: u64 = 268_435_456, in 1..=1_099_511_627_776;
         /// A file of token sequences ends with the row group that brings it to this many tokens, padding included.
         shard_tokens: u64 = 134_217_728, in 1..=1_099_511_627_776;
+        /// Fields of lines that `metadata` is without: those that text and page were read from.
+        metadata_without: Vec<String> = vec![column::TEXT.to_owned(), column::HTML.to_owned()];
         /// Level of zstd; 0 takes 3 for documents and 1 for token sequences.
         compression_level: u64 = 0, in 0..=22;
     }
@@ -97,6 +99,14 @@ impl ParquetSink {
         self
     }
 
+    /// The batch as it is written, before columns are left out.
+    ///
+    /// # Errors
+    /// An object in the column `row` that is none.
+    pub fn told(&self, batch: &RecordBatch) -> Result<RecordBatch, StageError> {
+        metadata::told(batch, &self.config.metadata_without)
+    }
+
     fn writes(&self, column: &str) -> bool {
         self.columns.is_empty() || self.columns.iter().any(|name| name == column)
     }
@@ -104,6 +114,13 @@ impl ParquetSink {
 
 impl Sink for ParquetSink {
     fn check(&self, input: &SchemaRef) -> Result<(), StageError> {
+        if [column::ROW, METADATA].iter().all(|name| input.field_with_name(name).is_ok()) {
+            let message = format!(
+                "`{}` tells all fields in `{METADATA}`, and there is a column of that name; leave one out",
+                column::ROW
+            );
+            return Err(StageError::Invalid(message));
+        }
         let written = metadata::schema(input);
         match self.columns.iter().find(|name| written.field_with_name(name).is_err()) {
             Some(name) => Err(StageError::Invalid(format!("no column is called `{name}`"))),
@@ -180,6 +197,7 @@ fn properties(
             .set_column_bloom_filter_max_ndv(id, GROUP_ROWS as u64)
             // A dictionary of texts that never come twice costs time and gives nothing.
             .set_column_dictionary_enabled(ColumnPath::from(column::TEXT), false)
+            .set_column_dictionary_enabled(ColumnPath::from(METADATA), false)
             .set_column_statistics_enabled(ColumnPath::from(column::TEXT), EnabledStatistics::None);
         return Ok(builder.build());
     }
@@ -290,7 +308,7 @@ impl Shards {
 impl Writer for Shards {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
         let batch = match self.schema.index_of(METADATA) {
-            Ok(_) => &metadata::told(batch)?,
+            Ok(_) => &metadata::told(batch, &self.config.metadata_without)?,
             Err(_) => batch,
         };
         let columns = self.schema.fields().iter().map(|f| batch.schema_ref().index_of(f.name()));

@@ -1,12 +1,12 @@
 //! What characters are, looked up in a table: the properties that hot loops ask of every character.
 //!
-//! The table holds the alphabets; Han and Hangul are ranges; others ask the tables of Unicode, which take a search each.
+//! The table holds the alphabets that most text is in; Han and Hangul are ranges; others ask the tables of Unicode, which take a search each.
 
 use std::sync::LazyLock;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
-/// Characters of the table: all alphabets, and kana.
-const KNOWN: u32 = 0x3100;
+/// Characters that a table of properties holds: the blocks before Bopomofo, which are most alphabets, their marks and signs, and kana.
+pub const TABLE_CHARS: u32 = 0x3100;
 /// `char::is_alphabetic`.
 const ALPHABETIC: u8 = 1;
 /// `char::is_numeric`.
@@ -17,7 +17,7 @@ const LETTER: u8 = 4;
 const NUMBER: u8 = 8;
 
 static TABLE: LazyLock<Box<[u8]>> =
-    LazyLock::new(|| (0..KNOWN).map(|code| char::from_u32(code).map_or(0, asked)).collect());
+    LazyLock::new(|| (0..TABLE_CHARS).map(|code| char::from_u32(code).map_or(0, asked)).collect());
 
 fn asked(c: char) -> u8 {
     let group = c.general_category_group();

@@ -20,6 +20,8 @@ pub mod train;
 
 use codes::UND;
 use script::{Letter, Letters, SCRIPTS, Script};
+use std::borrow::Cow;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// Lanes of a row of weights: for Latin, and for the other scripts.
 const LANES: [usize; 2] = [56, 8];
@@ -157,6 +159,7 @@ impl Model {
     /// Fills the scratch with the letters and counts them by script.
     fn read_letters(&self, text: &str, scratch: &mut Scratch) -> [u32; SCRIPTS] {
         let mut counts = [0; SCRIPTS];
+        let text = &*composed(text);
         // There are at most as many letters as bytes.
         scratch.letters.clear();
         scratch.letters.resize(text.len(), Letter::NONE);
@@ -168,6 +171,15 @@ impl Model {
         let rest = places.len();
         scratch.letters.truncate(text.len() - rest);
         counts
+    }
+}
+
+/// The text with its letters and accents in one, as the weights know them.
+fn composed(text: &str) -> Cow<'_, str> {
+    // The bytes that U+0300 to U+036F begin with.
+    match memchr::memchr2(0xcc, 0xcd, text.as_bytes()) {
+        Some(_) => Cow::Owned(text.nfc().collect()),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -388,6 +400,17 @@ mod tests {
         check("나는 유리를 먹을 수 있어요 ok", Some("kor"));
         check("ฉันกินกระจกได้", Some("tha"));
         check("12 — !", None);
+    }
+
+    #[test]
+    fn accents_of_their_own_are_those_of_letters() {
+        let model = Model::read(WEIGHTS).unwrap();
+        for text in ["Příliš žluťoučký kůň úpěl ďábelské ódy", "Café au lait, résumé", "Tiếng Việt"]
+        {
+            let found = [text.nfc().collect::<String>(), text.nfd().collect()]
+                .map(|text| model.detect([&*text], &mut Scratch::default()));
+            assert_eq!(found[0], found[1], "{text}");
+        }
     }
 
     #[test]

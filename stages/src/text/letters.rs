@@ -9,6 +9,7 @@
 //! "A Café, 2x" → row "acafe2x", words start at 0, 1 and 5
 //! ```
 
+use crate::text::chars::TABLE_CHARS;
 use std::sync::LazyLock;
 use unicode_normalization::char::decompose_compatible;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
@@ -44,7 +45,7 @@ impl Letters {
         assert!(u32::try_from(text.len()).is_ok(), "documents are below 4 GiB");
         self.clear();
         let bytes = text.as_bytes();
-        let known = &**KNOWN;
+        let table = &**TABLE;
         let (mut at, mut apart) = (0, true);
         while at < bytes.len() {
             let block = &bytes[at..bytes.len().min(at + BLOCK)];
@@ -54,14 +55,14 @@ impl Letters {
                 continue;
             }
             let end = at + block.len();
-            self.reserve(BLOCK * LETTER_BYTES);
+            self.reserve(BLOCK * ENTRY_BYTES);
             for c in text[at..].chars() {
-                let known = known.get(c as usize).copied().unwrap_or_else(|| han(c, &bytes[at..]));
+                let known = table.get(c as usize).copied().unwrap_or_else(|| han(c, &bytes[at..]));
                 if known & SLOW == 0 {
                     apart = self.known(known, apart);
                 } else {
                     apart = self.other(c, apart);
-                    self.reserve(BLOCK * LETTER_BYTES);
+                    self.reserve(BLOCK * ENTRY_BYTES);
                 }
                 at += c.len_utf8();
                 if at >= end {
@@ -225,19 +226,21 @@ impl Letters {
     }
 }
 
-/// Characters that the table tells of: all alphabets, marks, dashes and kana.
-const KNOWN_CHARS: u32 = 0x3100;
-/// Bytes of the letter in an entry, in its low bytes, and how many they are.
-const LETTER_BYTES: usize = 4;
+/// Bytes that are written for a character: at most three of its letter, then flags that the next letter takes the place of.
+const ENTRY_BYTES: usize = 4;
+/// Bits below the number of bytes of the letter.
 const COUNT_SHIFT: u32 = 24;
-/// A letter or digit; one of a script without spaces; what belongs to the letter before it; what the table has no room for.
+/// A letter or digit.
 const LETTER: u32 = 1 << 26;
+/// One of a script without spaces.
 const ALONE: u32 = 1 << 27;
+/// What belongs to the letter before it.
 const PART: u32 = 1 << 28;
+/// What an entry has no room for.
 const SLOW: u32 = 1 << 29;
 
-/// What [`Letters::other`] and [`Letters::ascii`] make of each character below [`KNOWN_CHARS`].
-static KNOWN: LazyLock<Box<[u32]>> = LazyLock::new(|| (0..KNOWN_CHARS).map(entry).collect());
+/// What [`Letters::other`] and [`Letters::ascii`] make of each character below [`TABLE_CHARS`].
+static TABLE: LazyLock<Box<[u32]>> = LazyLock::new(|| (0..TABLE_CHARS).map(entry).collect());
 
 /// The entry of a Han character, with the bytes of the text from it on; of others that there is none.
 #[inline(always)]
@@ -263,7 +266,7 @@ fn entry(code: u32) -> u32 {
         (false, []) if behind => 0,
         (false, []) => PART,
         (true, bytes @ ([_] | [_, _] | [_, _, _])) if behind == apart => {
-            let mut letter = [0; LETTER_BYTES];
+            let mut letter = [0; ENTRY_BYTES];
             letter[..bytes.len()].copy_from_slice(bytes);
             let alone = if apart { ALONE } else { 0 };
             u32::from_le_bytes(letter) | (bytes.len() as u32) << COUNT_SHIFT | LETTER | alone
@@ -315,7 +318,20 @@ mod tests {
         check("İß—Σ", "issσ", &["iss", "σ"]);
         check("ﬁ x²", "fix2", &["fi", "x2"]);
         check("a中文b", "a中文b", &["a", "中", "文", "b"]);
+        let parts = "\u{1112}\u{1161}\u{11ab}";
+        check("한 가a 한", &format!("{parts}\u{1100}\u{1161}a{parts}"), &[parts, "\u{1100}\u{1161}a", parts]);
+        check(parts, parts, &[parts]);
         check("हिन्दी है", "हिनदीह", &["हिनदी", "ह"]);
+    }
+
+    #[test]
+    fn parts_of_hangul_are_no_marks() {
+        for c in '\u{ac00}'..='\u{d7a3}' {
+            assert!(c.is_alphanumeric() && !stands_alone(c) && c.to_lowercase().eq([c]), "{c}");
+            decompose_compatible(c, |part| {
+                assert_ne!(part.general_category(), GeneralCategory::NonspacingMark, "{c}")
+            });
+        }
     }
 
     #[test]
@@ -355,7 +371,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
         #[test]
-        fn blocks_are_the_characters_one_by_one(text in "([a-cX1 .]{0,90}|[é\u{301}中\u{ad}’Ⅷ]{0,3}){0,6}", before in "\\PC{0,40}") {
+        fn blocks_are_the_characters_one_by_one(text in "([a-cX1 .]{0,90}|[é\u{301}中\u{ad}’Ⅷ가\u{11a8}]{0,3}){0,6}", before in "\\PC{0,40}") {
             let (mut one, mut apart) = (Letters::default(), true);
             for c in text.chars() {
                 apart = if c.is_ascii() { one.ascii(&[c as u8], apart) } else { one.other(c, apart) };

@@ -4,8 +4,8 @@
 //! characters whose Windows-1252 bytes are one UTF-8 character. Real text holds a few by chance (`IRMÃ”`, `CAFÉ…`, `Spaß“`), so
 //! each is weighed by what stands around it:
 //!
-//! - *strong*: what chance does not write. Four bytes; `Â` before a sign; `Ã` before a sign that no sentence puts there; `â€` and
-//!   its kin; a capital inside a word (`zaÅ¼`); two neighbours of one foreign script (`Ð¿Ñ€`).
+//! - *strong*: what chance does not write. Four bytes; `Â` before a sign; `Ã` before a sign that no sentence puts there; `â€`, `áº` and
+//!   their kin; a capital inside a word (`zaÅ¼`); two neighbours of one foreign script (`Ð¿Ñ€`).
 //! - *weak*: everything else. Undone only in a line that has a strong one and no other character beyond ASCII.
 //!
 //! Damage done twice needs a second pass; the caller repeats until nothing changes.
@@ -105,7 +105,8 @@ fn is_strong(
         (0xc3, _) if trailing => lower(before) || after.is_some_and(|c| c.is_ascii_lowercase()),
         (0xc3, _) => true,
         (0xc4 | 0xc5, _) => lower(before),
-        (0xe2, 0x80..=0xaf) => !trailing,
+        // The letters of Vietnamese, and signs.
+        (0xe1, 0xb8..=0xbb) | (0xe2, 0x80..=0xaf) => !trailing,
         (0xef, 0xbb..=0xbf | 0xac) => !trailing,
         _ => false,
     };
@@ -203,6 +204,7 @@ mod tests {
         check("cafÃ© donâ€™t â€œquotesâ€\u{9d} â€” 5Â°", "café don’t “quotes” — 5°");
         check("ðŸ˜€", "😀");
         check("zaÅ¼Ã³Å‚Ä‡", "zażółć");
+        check("Tiáº¿ng Viá»‡t", "Tiếng Việt");
         check("Ð¿Ñ€Ð¸Ð²ÐµÑ‚", "привет");
         check("ï»¿Title", "\u{feff}Title");
         check("Ã\u{89}tude", "Étude");

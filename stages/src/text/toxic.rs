@@ -75,6 +75,8 @@ impl Default for Scratch {
 /// What a window was found to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
+    /// The logarithm of the odds that the score stands for.
+    pub log_odds: f64,
     /// The score, 0 to 1.
     pub score: f64,
     /// One bit for each class met.
@@ -188,8 +190,14 @@ impl Toxic {
         });
         let share = |sum: i32, count: u32| sum as f32 / (count.max(1) as f32).sqrt();
         let z = self.bias + self.scale * share(sum, count) + self.class_scale * share(class_sum, class_count);
-        Found { score: 1.0 / (1.0 + f64::from(-z).exp()), classes }
+        let log_odds = f64::from(z);
+        Found { log_odds, score: probability(log_odds), classes }
     }
+}
+
+/// The probability of log-odds.
+pub fn probability(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
 }
 
 /// The key of a raw word, never 0.

@@ -14,37 +14,32 @@ use std::sync::Arc;
 /// JSON objects as text, null where nothing is left. Utf8.
 pub(super) const METADATA: &str = "metadata";
 
-/// Columns of a row that tell of its source what a field of the same name need not say.
-const OF_THE_HOUSE: [&str; 5] =
+/// Columns of the source: a field of such a name is one of them only where it says the same.
+const OF_THE_SOURCE: [&str; 5] =
     [column::ID, column::URL, column::SOURCE, column::RECORD_ID, column::FETCHED_AT];
 
-/// The schema with `metadata` in the place of `row`, or without it where a column of the rows is called `metadata`.
+/// The schema with `metadata` in the place of `row`.
 pub(super) fn schema(schema: &SchemaRef) -> SchemaRef {
-    match schema.index_of(column::ROW) {
-        Ok(at) if schema.index_of(METADATA).is_err() => {
-            let mut fields = schema.fields().to_vec();
-            fields[at] = Arc::new(Field::new(METADATA, DataType::Utf8, true));
-            Arc::new(Schema::new(fields))
-        }
-        _ => column::without(schema, &[column::ROW]),
-    }
+    let Ok(at) = schema.index_of(column::ROW) else { return schema.clone() };
+    let mut fields = schema.fields().to_vec();
+    fields[at] = Arc::new(Field::new(METADATA, DataType::Utf8, true));
+    Arc::new(Schema::new(fields))
 }
 
-/// The batch with what that schema asks for; columns that it leaves out may still be there.
-pub(super) fn told(batch: &RecordBatch) -> Result<RecordBatch, StageError> {
-    let written = schema(&batch.schema());
-    let at = match batch.schema_ref().index_of(column::ROW) {
-        Ok(at) if written.fields().len() == batch.num_columns() => at,
-        _ => return Ok(batch.clone()),
-    };
+/// The batch with `metadata` in the place of `row`, without the fields of these names, which text and page were read from.
+pub(super) fn told(batch: &RecordBatch, without: &[String]) -> Result<RecordBatch, StageError> {
+    let Ok(at) = batch.schema_ref().index_of(column::ROW) else { return Ok(batch.clone()) };
     let mut out = StringBuilder::with_capacity(batch.num_rows(), 0);
     let mut object = Vec::new();
     for (row, base) in column::utf8(batch, column::ROW)?.iter().enumerate() {
         object.clear();
         object.push(b'{');
-        for (name, raw) in base.map(pairs).transpose()?.unwrap_or_default() {
-            if !is_held(batch, &name, raw.get(), row) {
-                put_name(&name, &mut object);
+        let pairs = base.map(pairs).transpose()?.unwrap_or_default();
+        for (name, raw) in &pairs {
+            // Of a field that comes twice readers take the last.
+            let last = || pairs.iter().rfind(|(other, _)| other == name).map_or("", |(_, raw)| raw.get());
+            if !without.iter().any(|other| other == name) && !is_held(batch, name, last, row) {
+                put_name(name, &mut object);
                 object.extend_from_slice(raw.get().as_bytes());
             }
         }
@@ -54,21 +49,17 @@ pub(super) fn told(batch: &RecordBatch) -> Result<RecordBatch, StageError> {
     }
     let mut columns = batch.columns().to_vec();
     columns[at] = Arc::new(out.finish()) as ArrayRef;
-    Ok(RecordBatch::try_new(written, columns)?)
+    Ok(RecordBatch::try_new(schema(&batch.schema()), columns)?)
 }
 
-/// Whether a column holds a field: one that stages made or changed and that is not null, or one of the house that says the same.
-fn is_held(batch: &RecordBatch, name: &str, raw: &str, row: usize) -> bool {
-    let same = |column: &str| {
-        let values = batch.column_by_name(column);
-        values.is_some_and(|values| values.is_valid(row) && says(raw, values.as_ref(), row))
-    };
+/// Whether a column holds a field: one that stages made or changed and that is not null, or one of the source that says the same.
+fn is_held<'a>(batch: &RecordBatch, name: &str, raw: impl Fn() -> &'a str, row: usize) -> bool {
+    let valid = |column: &str| batch.column_by_name(column).filter(|values| values.is_valid(row));
+    let same = |column: &str| valid(column).is_some_and(|values| says(raw(), values.as_ref(), row));
     match name {
-        // Where it was not asked for, it is to be nowhere.
-        column::TEXT => true,
         column::ID => same(column::ID) || same(column::RECORD_ID),
-        name if OF_THE_HOUSE.contains(&name) => same(name),
-        name => name != column::ROW && batch.column_by_name(name).is_some_and(|values| values.is_valid(row)),
+        name if OF_THE_SOURCE.contains(&name) => same(name),
+        name => name != column::ROW && valid(name).is_some(),
     }
 }
 
@@ -89,7 +80,7 @@ mod tests {
             (column::LANGUAGE, text(None), true),
         ])
         .unwrap();
-        let told = told(&batch).unwrap();
+        let told = told(&batch, &["page".to_owned()]).unwrap();
         assert_eq!(told.schema(), schema(&batch.schema()));
         let found = told.column_by_name(METADATA).unwrap().as_string::<i32>();
         assert_eq!(found.is_valid(0).then(|| found.value(0)), expected, "{object:?}");
@@ -102,6 +93,7 @@ mod tests {
             Some(r#"{"n":1.50,"tags":["x",null]}"#),
         );
         check(Some(r#"{"text":"a","id":"7"}"#), None);
+        check(Some(r#"{"id":9,"page":"<p>","id":7}"#), None);
         check(Some("{}"), None);
         check(None, None);
     }
