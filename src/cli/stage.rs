@@ -7,6 +7,7 @@ use super::build::Works;
 use super::output::style;
 use super::{cells, funnel, wrong};
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::Report;
@@ -73,6 +74,14 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(source) = dag.nodes.iter().find(|node| node.name == INPUT && is_parquet(&args.input)) {
+        // A file that cannot be read is told when it is read.
+        let unread = unread(&args.input, &source.output).unwrap_or_default();
+        if !unread.is_empty() {
+            let (path, names) = (args.input.display(), unread.join("`, `"));
+            eprintln!("warning: {path}: columns of nested types are not read: `{names}`");
+        }
+    }
     for node in dag.nodes.iter_mut().filter(|node| node.name == OUTPUT) {
         let sink: Box<dyn Sink> = match is_parquet(&args.out) {
             true => Box::new(ParquetSink::single_file(&args.out).with_columns(&args.fields)),
@@ -89,6 +98,13 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => wrong::failed(error),
     }
+}
+
+/// Columns of a Parquet file that its source does not give.
+fn unread(path: &Path, given: &SchemaRef) -> Result<Vec<String>, Failure> {
+    let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let names = file.schema().fields().iter().map(|field| field.name().clone());
+    Ok(names.filter(|name| given.field_with_name(name).is_err()).collect())
 }
 
 fn is_parquet(path: &Path) -> bool {

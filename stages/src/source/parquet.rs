@@ -3,7 +3,7 @@
 //! A file is cut at its row groups into splits of about 64 MiB. Strings come whether they are stored as strings,
 //! large strings, views, dictionaries or bare bytes; a row with a string that is not UTF-8 is dropped. The other
 //! columns of simple types are carried as they are. A document is identified by the name of its file and the
-//! number of its row in it.
+//! number of its row in it. A file that Gristmill wrote tells the identity that its source gave in `record_id`, which stays.
 //!
 //! ```text
 //! id: 7, text: "words", n: 3    →  record_id "7", text "words", n 3
@@ -81,7 +81,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.parquet",
-    version: 2,
+    version: 3,
     summary: "Reads Parquet files.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -138,6 +138,8 @@ impl Source for Parquet {
         let rows = sum(&RowGroupMetaData::num_rows, &groups[start..end]).max(1);
         let row_bytes = (sum(&RowGroupMetaData::total_byte_size, &groups[start..end]) / rows).max(1);
         let batch_rows = (BATCH_BYTES as u64 / row_bytes).clamp(1, BATCH_ROWS as u64) as usize;
+        let writer = opened.meta.metadata().file_metadata().created_by();
+        let is_ours = writer.is_some_and(|writer| writer.starts_with("gristmill "));
         let file = File::open(&split.path).map_err(SourceError::io(&split.path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, opened.meta);
         let read = builder.schema().fields().iter().enumerate();
@@ -151,8 +153,16 @@ impl Source for Parquet {
             .map_err(format_error(&split.path))?;
         let name =
             split.name.strip_suffix(&files::range_suffix(split.start, split.end)).unwrap_or(&split.name);
-        let rows =
-            Rows { source: self, path: &split.path, name, schema, reader, row: first_row, ended: false };
+        let rows = Rows {
+            source: self,
+            path: &split.path,
+            name,
+            schema,
+            reader,
+            is_ours,
+            row: first_row,
+            ended: false,
+        };
         Ok(Box::new(rows))
     }
 }
@@ -195,10 +205,11 @@ impl Parquet {
         own || (schema.field_with_name(name).is_ok() && ![column::ID, column::SOURCE].contains(&name))
     }
 
-    /// The column of the file that a column of the house is read from.
-    fn origin<'n>(&'n self, name: &'n str, batch: &RecordBatch) -> &'n str {
+    /// The column of the file that a column of the house is read from; `is_ours` where Gristmill wrote the file.
+    fn origin<'n>(&'n self, name: &'n str, batch: &RecordBatch, is_ours: bool) -> &'n str {
         match name {
             column::TEXT => &self.config.text_column,
+            column::RECORD_ID if is_ours && batch.column_by_name(name).is_some() => name,
             column::RECORD_ID if batch.column_by_name(&self.config.id_column).is_some() => {
                 &self.config.id_column
             }
@@ -272,6 +283,8 @@ struct Rows<'a> {
     name: &'a str,
     schema: SchemaRef,
     reader: ParquetRecordBatchReader,
+    /// Whether Gristmill wrote the file.
+    is_ours: bool,
     row: u64,
     ended: bool,
 }
@@ -310,7 +323,7 @@ impl Rows<'_> {
                 column::SOURCE => Arc::new(StringArray::from_iter_values(
                     rows.clone().map(|row| format!("{}:{row}", self.name)),
                 )),
-                _ => match batch.column_by_name(self.source.origin(name, batch)) {
+                _ => match batch.column_by_name(self.source.origin(name, batch, self.is_ours)) {
                     None => new_null_array(field.data_type(), batch.num_rows()),
                     Some(values) if *field.data_type() == DataType::Utf8 => strings(values, &mut invalid)?,
                     Some(values) => cast(values, field.data_type())?,
