@@ -236,11 +236,11 @@ fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
 
 fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<Report, Failure> {
     let options = works.options(&dag.name, Path::new("."));
-    let mut dropped = args
-        .dropped
-        .as_deref()
-        .map(|path| Dropped::create(path, &args.fields, is_parquet(&args.out)))
-        .transpose()?;
+    // The fields of a Parquet file are its columns, whatever the lines hold.
+    let columns = (is_parquet(&args.out) && !args.fields.is_empty())
+        .then(|| ParquetSink::single_file(&args.out).with_columns(&args.fields));
+    let create = |path| Dropped::create(path, &args.fields, columns);
+    let mut dropped = args.dropped.as_deref().map(create).transpose()?;
     let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| match &mut dropped {
         Some(dropped) => {
             dropped.take(node, batch, verdicts).map_err(|error| (dropped.path.to_owned(), error))
@@ -278,18 +278,18 @@ struct Dropped<'a> {
     path: &'a Path,
     /// The fields that are written; empty for all.
     fields: &'a [String],
-    /// Whether these are columns whatever the objects hold.
-    of_columns: bool,
+    /// The sink of the kept rows where the fields are its columns, and not those of the lines that rows were read from.
+    columns: Option<ParquetSink>,
 }
 
 impl<'a> Dropped<'a> {
-    fn create(path: &'a Path, fields: &'a [String], of_columns: bool) -> std::io::Result<Self> {
+    fn create(path: &'a Path, fields: &'a [String], columns: Option<ParquetSink>) -> std::io::Result<Self> {
         let part = part(path);
         let file = File::create(&part);
         let file = file.map_err(|error| {
             std::io::Error::new(error.kind(), format!("--dropped: {}: {error}", path.display()))
         })?;
-        Ok(Self { out: BufWriter::new(file), part, path, fields, of_columns })
+        Ok(Self { out: BufWriter::new(file), part, path, fields, columns })
     }
 
     /// Writes the dropped rows of a batch.
@@ -331,21 +331,12 @@ impl<'a> Dropped<'a> {
 
     /// The batch with the columns that can be asked for.
     fn told(&self, batch: &RecordBatch) -> Result<RecordBatch, StageError> {
-        match self.writes_columns() {
-            true => ParquetSink::single_file(self.path).told(batch),
-            false => Ok(batch.clone()),
-        }
-    }
-
-    /// Whether the fields are columns, and not those of the lines that rows were read from.
-    fn writes_columns(&self) -> bool {
-        self.of_columns && !self.fields.is_empty()
+        self.columns.as_ref().map_or_else(|| Ok(batch.clone()), |sink| sink.told(batch))
     }
 
     /// Writes a row: of a line its fields as they stand there, else columns.
     fn write(&mut self, batch: &RecordBatch, row: usize, why: [(&str, Json); 5]) -> std::io::Result<()> {
-        let line = cells::text(batch, column::ROW, row).filter(|_| !self.writes_columns());
-        let some = [column::RECORD_ID, column::URL, column::SOURCE, column::TEXT].map(str::to_owned);
+        let line = cells::text(batch, column::ROW, row).filter(|_| self.columns.is_none());
         let mut fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         if let Some(pairs) = line.and_then(|line| object::pairs(line).ok()) {
             let asked = |name: &str| self.fields.is_empty() || self.fields.iter().any(|field| field == name);
@@ -353,9 +344,12 @@ impl<'a> Dropped<'a> {
             fields.extend(pairs.map(|(name, raw)| (name, Cow::Borrowed(raw.get()))));
         } else {
             // A line that is no object has no fields: where it stands and what it is are told.
-            let is_line = batch.column_by_name(column::ROW).is_some();
-            let names = if self.fields.is_empty() || is_line { &some[..] } else { self.fields };
-            let cells = names.iter().map(|name| (name, cell(batch, name, row)));
+            let is_line = self.columns.is_none() && batch.column_by_name(column::ROW).is_some();
+            let names = match self.fields.is_empty() || is_line {
+                true => vec![column::RECORD_ID, column::URL, column::SOURCE, column::TEXT],
+                false => self.fields.iter().map(String::as_str).collect(),
+            };
+            let cells = names.into_iter().map(|name| (name, cell(batch, name, row)));
             let cells = cells.filter(|(_, value)| !value.is_null());
             fields.extend(cells.map(|(name, value)| (name.into(), value.to_string().into())));
         }

@@ -99,12 +99,15 @@ impl ParquetSink {
         self
     }
 
-    /// The batch as it is written, before columns are left out.
+    /// The batch with the column `metadata` in the place of `row`, where it is written.
     ///
     /// # Errors
     /// An object in the column `row` that is none.
     pub fn told(&self, batch: &RecordBatch) -> Result<RecordBatch, StageError> {
-        metadata::told(batch, &self.config.metadata_without)
+        match self.writes(METADATA) {
+            true => metadata::told(batch, &self.config.metadata_without),
+            false => Ok(batch.clone()),
+        }
     }
 
     fn writes(&self, column: &str) -> bool {
