@@ -1,11 +1,13 @@
 //! Corrects misspellings of English that can mean one word only.
 //!
-//! The list that ships has about 70,000 entries of the `typos-dict` crate (MIT OR Apache-2.0): those with one correction, whose wrong
-//! form is in no list of words and in no text of ours, English or foreign, and whose right form is common enough there; old and British
-//! spelling, abbreviations and pieces of words are left out (`text::misspellings::fit`). Even then a word is changed only where
-//! it is prose:
+//! The list that ships has about 209,000 entries. 70,000 are of the `typos-dict` crate (MIT OR Apache-2.0): those with one correction, whose
+//! wrong form is in no list of words and in no text of ours, English or foreign, and whose right form is common enough there; old and
+//! British spelling, abbreviations and pieces of words are left out (`text::misspellings::fit`). The others are made: slips as that crate
+//! has them, of words of our text, where the word is by far the likeliest to be meant (`text::misspellings::generate`). Even then a word is
+//! changed only where it is prose:
 //!
-//! - the token is the entry as a whole, in small letters; a capital only at the start of a sentence, for names have one elsewhere;
+//! - the token is the entry as a whole, in small letters; a capital only at the start of a sentence, for names have one elsewhere, and
+//!   not behind a title (`Mr.`);
 //! - it is in no code (fence, indented block, between backticks, a line that reads as code), quotation or block quote, and no part
 //!   of an address, a path or an identifier;
 //! - its paragraph is English by its common words, and not of the age of *thou* and *hath*; with a column `language`, only rows
@@ -32,6 +34,8 @@ pub use fit::FIT;
 const LIST: &[u8] = include_bytes!("../../assets/spelling.bin");
 /// Letters of a misspelling that is corrected with a capital too: shorter ones are names too often.
 const CAPITAL_MIN: usize = 7;
+/// Letters of a title before a name, at most.
+const TITLE_MAX: usize = 3;
 /// Words of a paragraph from which on it shows its language, and one in how many then must be a common one.
 const PARAGRAPH_WORDS: usize = 6;
 const COMMON_SHARE: usize = 10;
@@ -72,7 +76,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "clean.spelling",
-    version: 1,
+    version: 2,
     summary: "Corrects misspellings of English that can mean one word only.",
     keys: Config::KEYS,
     reasons: &[],
@@ -137,11 +141,18 @@ fn edges_are_prose(text: &str, range: &Range<usize>) -> bool {
     closes && before.is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '[' | '*'))
 }
 
-/// Whether a sentence starts behind the head of its paragraph.
+/// Whether a sentence starts behind the head of its paragraph. A dot behind a title or an initial ends none: a name follows.
 fn starts_sentence(head: &str) -> bool {
     let end = head.trim_end_matches(['(', '[', '*']);
     let before = end.trim_end();
-    before.is_empty() || before.len() < end.len() && before.ends_with(['.', '!', '?'])
+    let ends = before.strip_suffix('.').map_or(before.ends_with(['!', '?']), |before| !is_title(before));
+    before.is_empty() || before.len() < end.len() && ends
+}
+
+/// Whether the last word is as short as `Mr`, `St` or `J`, with a capital.
+fn is_title(head: &str) -> bool {
+    let word = head.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    word.len() <= TITLE_MAX && word.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
 /// What is known of the places of a text, met from front to back: each is looked at once.
@@ -309,6 +320,7 @@ mod tests {
             "Mr Recieve came",
             "RECIEVE",
             "by Acheive",
+            "for Mr. Acheive and J. Acheive came",
             "it is recieve() or x.recieve or recieve.x or recieve_it or re-recieve",
             "see https://x.org/recieve?recieve=recieve#recieve and a/recieve, recieve@x.org, $recieve",
             "so `recieve` and ``a recieve b`` and \"to recieve it\" and “we recieve”",

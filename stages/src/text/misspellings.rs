@@ -2,13 +2,16 @@
 //!
 //! A token is a run of letters, digits, `_`, `'`, `-` and characters beyond ASCII; one that is an entry of the list as a whole, in any
 //! case, is a finding. So a part of an identifier, of a compound or of a foreign word is none. The search takes 64 bytes at a
-//! time: a bit a byte says what belongs to a token, both ends of a token are hashed, and a table of 2^20 bits lets one token
+//! time: a bit a byte says what belongs to a token, both ends of a token are hashed, and a table of 2^22 bits lets one token
 //! in a hundred through to the list.
 //!
 //! The file: `GMSPELL`, version, then a zstd frame of the entries in order: the bytes shared with the entry before, the
 //! other bytes, a zero; the bytes that the right word keeps at the start and at the end, those between, a zero.
 
 pub mod fit;
+pub mod generate;
+mod likeness;
+mod slips;
 
 use super::blocks;
 use std::io::Read as _;
@@ -21,7 +24,7 @@ const BYTES_MAX: u64 = 1 << 26;
 /// Bytes of a word that can be an entry.
 pub const WORD_BYTES: std::ops::RangeInclusive<usize> = 3..=32;
 /// Two to this power words of 64 bits let a token through, by two bits of one of them.
-const FILTER_BITS: u32 = 14;
+const FILTER_BITS: u32 = 16;
 /// The list.
 #[derive(Debug)]
 pub struct Misspellings {

@@ -1,7 +1,8 @@
-//! Makes the list of `clean.spelling` from a list of misspellings and what is known of words.
+//! Makes the list of `clean.spelling` from a list of misspellings, slips like those in it, and what is known of words.
 
 use crate::text::files::texts;
 use crate::text::misspellings::fit::{Knowledge, pairs};
+use crate::text::misspellings::generate::generate;
 use schemas::{Config as _, FilePath, Fitted, Fitting, KeyError, Settings, config};
 use std::collections::BTreeMap;
 
@@ -16,13 +17,15 @@ config! {
         text: FilePath = FilePath::default();
         /// JSON lines with `text` and the language as `label`; rows that are `en` or `eng` are left out.
         foreign: FilePath = FilePath::default();
+        /// Whether misspellings are also made, of slips that the list shows and words of the text; `false` for entries of the list alone.
+        generate: bool = true;
     }
 }
 
 /// The learner of `clean.spelling`.
 pub const FIT: Fitting = Fitting {
     kind: "clean.spelling",
-    summary: "Chooses the entries of a list of misspellings that words and text show to be safe.",
+    summary: "Chooses the entries of a list of misspellings that words and text show to be safe, and makes others like them.",
     keys: Config::KEYS,
     fit,
 };
@@ -56,8 +59,13 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    let chosen = known.choose(&all);
-    let facts = vec![("pairs", all.len().to_string()), ("entries", chosen.len().to_string())];
+    let others = if config.generate { generate(&known, &all) } else { BTreeMap::new() };
+    let chosen = known.choose(&all, &others);
+    let facts = vec![
+        ("pairs", all.len().to_string()),
+        ("generated", others.len().to_string()),
+        ("entries", chosen.len().to_string()),
+    ];
     Ok(Fitted { bytes: chosen.write(), facts })
 }
 

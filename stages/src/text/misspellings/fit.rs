@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Least times that a right word occurs in the text.
 const RIGHT_MIN: u32 = 2;
 /// Letters of a wrong word that needs no other support, and times that the right one of a shorter one occurs.
-const LONG: usize = 5;
+pub(super) const LONG: usize = 5;
 const COMMON: u32 = 1000;
 /// Most edits between a wrong and a right word.
 const EDITS_MAX: usize = 2;
@@ -25,6 +25,8 @@ const EDITS_MAX: usize = 2;
 pub struct Knowledge {
     /// Words of lists, in lower case.
     pub words: BTreeSet<String>,
+    /// Those of them that a list has in small letters: the others are names.
+    pub small: BTreeSet<String>,
     /// How often a word occurs in English text, in lower case.
     pub english: BTreeMap<String, u32>,
     /// Words that occur in text of other languages, in lower case.
@@ -35,6 +37,8 @@ impl Knowledge {
     /// Takes in the words of a list, one a line.
     pub fn list(&mut self, text: &str) {
         self.words.extend(text.lines().map(|line| line.trim().to_lowercase()));
+        let small = text.lines().map(str::trim).filter(|word| word.bytes().all(|b| b.is_ascii_lowercase()));
+        self.small.extend(small.map(str::to_owned));
     }
 
     /// Takes in English text.
@@ -77,12 +81,19 @@ impl Knowledge {
         })
     }
 
-    /// The safe entries among pairs of a wrong word and its corrections.
-    pub fn choose(&self, pairs: &BTreeMap<String, BTreeSet<String>>) -> Misspellings {
+    /// The safe entries among pairs of a wrong word and its corrections, and others that are not among them.
+    pub fn choose(
+        &self,
+        pairs: &BTreeMap<String, BTreeSet<String>>,
+        others: &BTreeMap<String, String>,
+    ) -> Misspellings {
         let one = pairs.iter().filter(|(_, rights)| rights.len() == 1);
         let safe =
             one.flat_map(|(wrong, rights)| rights.iter().map(move |right| (wrong.as_str(), right.as_str())));
-        Misspellings::new(safe.filter(|(wrong, right)| self.supports(wrong, right)))
+        let mut all: BTreeMap<&str, &str> =
+            others.iter().map(|(wrong, right)| (wrong.as_str(), right.as_str())).collect();
+        all.extend(safe.filter(|(wrong, right)| self.supports(wrong, right)));
+        Misspellings::new(all)
     }
 }
 
@@ -125,7 +136,7 @@ fn is_swap(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours.
-fn distance(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=b.len()).collect()];
     for i in 1..=a.len() {
         rows.rotate_left(1);
@@ -249,7 +260,11 @@ mod tests {
         let found: Vec<String> = all.iter().map(|(w, r)| format!("{w}:{}", r.len())).collect();
         assert_eq!(found, ["hte:1", "recieve:2", "wrok:2"]);
         assert_eq!(pairs("a,b\nc", &mut all).unwrap_err(), "line 2 is not `wrong,right`");
-        assert_eq!(knowledge().choose(&all).len(), 1);
+        let other = BTreeMap::from(
+            [("hte", "the"), ("recieve", "receive")].map(|(w, r)| (w.to_owned(), r.to_owned())),
+        );
+        assert_eq!(knowledge().choose(&all, &BTreeMap::new()).len(), 1);
+        assert_eq!(knowledge().choose(&all, &other).len(), 2);
     }
 
     #[test]
