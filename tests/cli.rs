@@ -403,11 +403,11 @@ fn ids_of_lines_go_through_parquet() {
     assert_eq!(ids, ["1", "2", "3"]);
 }
 
-/// A column that no stage reads goes from Parquet to Parquet; one of a nested type is told.
+/// A column that no stage reads goes from Parquet to Parquet and to JSON lines, lists and structures too; one whose name is taken is told.
 #[test]
 fn a_stage_over_parquet_keeps_other_columns() {
-    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray};
-    use arrow::datatypes::Int64Type;
+    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+    use arrow::datatypes::{Field, Int64Type};
     use std::sync::Arc;
     let folder = Folder::new("columns");
     let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("one two three"), Some("a"), None]));
@@ -415,7 +415,12 @@ fn a_stage_over_parquet_keeps_other_columns() {
     let langs: ArrayRef = Arc::new(StringArray::from(vec!["en", "de", "fr"]));
     let lists = [Some(vec![Some(1)]), None, None];
     let tags: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
-    let columns = [("text", texts), ("likes", likes), ("lang", langs), ("tags", tags)];
+    let field = |name: &str, values: &ArrayRef| Arc::new(Field::new(name, values.data_type().clone(), true));
+    let parts = [(field("code", &langs), langs.clone()), (field("tags", &tags), tags.clone())];
+    let about: ArrayRef = Arc::new(StructArray::from(parts.to_vec()));
+    let row: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let columns =
+        [("text", texts), ("likes", likes), ("lang", langs), ("tags", tags), ("about", about), ("row", row)];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let file = fs::File::create(folder.join("in.parquet")).unwrap();
     let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
@@ -424,10 +429,14 @@ fn a_stage_over_parquet_keeps_other_columns() {
     let args =
         ["stage", "filter.length", "--in", "in.parquet", "--out", "out.parquet", "--set", "words_min=2"];
     let ran = gristmill(&[&args[..], &["--dropped", "gone.jsonl"]].concat(), &folder.0).expect(0);
-    assert!(ran.err.contains("in.parquet: columns of nested types are not read: `tags`"), "{}", ran.err);
+    assert!(ran.err.contains("in.parquet: a column `row` is not read"), "{}", ran.err);
     let head = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json()["head"].clone();
     assert_eq!(head.as_array().unwrap().len(), 1);
     assert_eq!((&head[0]["likes"], &head[0]["lang"]), (&json!(7), &json!("en")), "{head}");
+    let out = ["stage", "clean.whitespace", "--in", "out.parquet", "--out", "out.jsonl"];
+    gristmill(&out, &folder.0).expect(0);
+    let row = &lines(&folder.join("out.jsonl"))[0];
+    assert_eq!((&row["tags"], &row["about"]), (&json!([1]), &json!({ "code": "en", "tags": [1] })), "{row}");
     let mut reasons: Vec<String> =
         lines(&folder.join("gone.jsonl")).iter().map(|g| g["dropped"]["reason"].to_string()).collect();
     reasons.sort();

@@ -7,7 +7,6 @@ use super::build::Works;
 use super::output::style;
 use super::{cells, funnel, wrong};
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::Report;
@@ -74,12 +73,13 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(source) = dag.nodes.iter().find(|node| node.name == INPUT && is_parquet(&args.input)) {
+    if is_parquet(&args.input) {
         // A file that cannot be read is told when it is read.
-        let unread = unread(&args.input, &source.output).unwrap_or_default();
-        if !unread.is_empty() {
-            let (path, names) = (args.input.display(), unread.join("`, `"));
-            eprintln!("warning: {path}: columns of nested types are not read: `{names}`");
+        if has_row(&args.input).unwrap_or_default() {
+            let path = args.input.display();
+            eprintln!(
+                "warning: {path}: a column `row` is not read: it is the name of the object that JSON lines come from"
+            );
         }
     }
     for node in dag.nodes.iter_mut().filter(|node| node.name == OUTPUT) {
@@ -100,11 +100,10 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
     }
 }
 
-/// Columns of a Parquet file that its source does not give.
-fn unread(path: &Path, given: &SchemaRef) -> Result<Vec<String>, Failure> {
+/// Whether a Parquet file has the column that its source does not give.
+fn has_row(path: &Path) -> Result<bool, Failure> {
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let names = file.schema().fields().iter().map(|field| field.name().clone());
-    Ok(names.filter(|name| given.field_with_name(name).is_err()).collect())
+    Ok(file.schema().field_with_name(column::ROW).is_ok())
 }
 
 fn is_parquet(path: &Path) -> bool {

@@ -58,8 +58,10 @@ pub const ALL: &[Spec] = &[
 pub const FITS: &[Fitting] = &[
     clean::spelling::FIT,
     extract::html::FIT,
+    filter::fineweb::FIT,
     filter::gopher::FIT,
     filter::language::FIT,
     filter::quality::FIT,
+    filter::repetition::FIT,
     filter::toxicity::FIT,
 ];

@@ -4,6 +4,8 @@
 //! the recipe has it. A document in a language without a table, or in none, goes as `unknown_language`: limits made for another language
 //! would judge it by chance, and to pass it unseen would be a filter that never fires.
 
+pub mod fit;
+
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use schemas::{

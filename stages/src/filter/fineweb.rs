@@ -16,11 +16,11 @@
 //! "Home\nAbout us\nContact"  → drop line_punct_ratio (0, limit 0.12)
 //! ```
 
-use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE, fit::Rule};
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::Counts;
 use crate::text::words::{Splitter, is_terminal};
-use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Fitting, Judgement, Reason, Spec, Verdict};
 use schemas::{choice, config};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -51,7 +51,7 @@ config! {
         char_dup_max: f64 = 0.01, in 0.0..=1.0;
         /// Most line ends a word.
         list_max: f64 = 0.3, in 0.0..=1000.0;
-        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships.
+        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships; `gristmill fit filter.fineweb` makes one.
         languages: FilePath = FilePath::default();
     }
 }
@@ -84,6 +84,23 @@ pub const SPEC: Spec = Spec {
     keys: Config::KEYS,
     reasons: REASONS,
     build: BUILD,
+};
+
+/// The learner of `languages`.
+pub const FIT: Fitting = Fitting {
+    kind: SPEC.kind,
+    summary: "Finds limits for every language of labelled documents.",
+    keys: by_language::fit::Config::KEYS,
+    fit: |settings| {
+        let english = Config::default();
+        let rules = [
+            Rule { key: "line_punct_min", limit: english.line_punct_min },
+            Rule { key: "short_lines_max", limit: english.short_lines_max },
+            Rule { key: "char_dup_max", limit: english.char_dup_max },
+            Rule { key: "list_max", limit: english.list_max },
+        ];
+        by_language::fit::fit(settings, SPEC.kind, &rules, |config: &Config| FineWeb::new(config.clone()))
+    },
 };
 
 /// The filter at work.

@@ -36,12 +36,12 @@ mod nemo;
 mod ours;
 
 pub use super::dialect::Dialect;
-use crate::filter::by_language::{self, UNKNOWN_LANGUAGE};
+use crate::filter::by_language::{self, UNKNOWN_LANGUAGE, fit::Rule};
 use crate::text::lines::is_python_space;
 use crate::text::ngrams::{Counts, Joined};
 use crate::text::words::Splitter;
 use schemas::config;
-use schemas::{Build, Config as _, FilePath, Filter, Judgement, Reason, Spec, Verdict};
+use schemas::{Build, Config as _, FilePath, Filter, Fitting, Judgement, Reason, Spec, Verdict};
 use xxhash_rust::xxh3::xxh3_64;
 
 config! {
@@ -77,7 +77,7 @@ config! {
         duplicate_9_grams_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
         /// Most characters in repeated runs of 10 words.
         duplicate_10_grams_max: Option<f64> = None, in Some(0.0)..=Some(1.0);
-        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships.
+        /// A table of limits by language, as `filter.gopher` has it: `[fra]` with any of these keys. None ships; `gristmill fit filter.repetition` makes one.
         languages: FilePath = FilePath::default();
     }
 }
@@ -139,6 +139,18 @@ pub const SPEC: Spec = Spec {
     keys: Config::KEYS,
     reasons: &REASONS,
     build: BUILD,
+};
+
+/// The learner of `languages`, by the measures and limits of the dialect that is the default.
+pub const FIT: Fitting = Fitting {
+    kind: SPEC.kind,
+    summary: "Finds limits for every language of labelled documents.",
+    keys: by_language::fit::Config::KEYS,
+    fit: |settings| {
+        let rule = |at: usize| Rule { key: Repetition::LIMITS[at], limit: LIMITS[at] };
+        let rules: [Rule; RULES] = std::array::from_fn(rule);
+        by_language::fit::fit(settings, SPEC.kind, &rules, Repetition::new)
+    },
 };
 
 /// The filter at work: a dialect with the keys of a recipe over its own values.

@@ -1,6 +1,6 @@
 //! Writes the values of columns as JSON.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StructArray};
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
@@ -53,21 +53,60 @@ pub(super) fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(
         DataType::UInt64 => number!(UInt64Type),
         DataType::Float32 => number!(Float32Type),
         DataType::Float64 => number!(Float64Type),
-        DataType::List(_) => {
-            let items = values.as_list::<i32>().value(row);
-            out.push(b'[');
-            for item in 0..items.len() {
-                if item > 0 {
-                    out.push(b',');
-                }
-                put(items.as_ref(), item, out)?;
-            }
-            out.push(b']');
+        DataType::List(_) => return put_items(values.as_list::<i32>().value(row).as_ref(), out),
+        DataType::LargeList(_) => return put_items(values.as_list::<i64>().value(row).as_ref(), out),
+        DataType::FixedSizeList(..) => {
+            return put_items(values.as_fixed_size_list().value(row).as_ref(), out);
         }
+        DataType::Struct(_) => return put_fields(values.as_struct(), row, out),
+        DataType::Map(..) => return put_entries(&values.as_map().value(row), out),
         _ => {
             let options = FormatOptions::default();
             put_str(&ArrayFormatter::try_new(values, &options)?.value(row).to_string(), out);
         }
     }
+    Ok(())
+}
+
+fn put_items(items: &dyn Array, out: &mut Vec<u8>) -> Result<(), StageError> {
+    out.push(b'[');
+    for item in 0..items.len() {
+        if item > 0 {
+            out.push(b',');
+        }
+        put(items, item, out)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+fn put_fields(values: &StructArray, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
+    out.push(b'{');
+    for (at, (name, column)) in values.column_names().iter().zip(values.columns()).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        put_str(name, out);
+        out.push(b':');
+        put(column.as_ref(), row, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Writes a map, whose keys become names.
+fn put_entries(entries: &StructArray, out: &mut Vec<u8>) -> Result<(), StageError> {
+    let options = FormatOptions::default();
+    let (keys, values) = (ArrayFormatter::try_new(entries.column(0), &options)?, entries.column(1));
+    out.push(b'{');
+    for entry in 0..entries.len() {
+        if entry > 0 {
+            out.push(b',');
+        }
+        put_str(&keys.value(entry).to_string(), out);
+        out.push(b':');
+        put(values.as_ref(), entry, out)?;
+    }
+    out.push(b'}');
     Ok(())
 }

@@ -116,6 +116,11 @@ fn value_bytes(column: &dyn Array) -> Box<dyn Fn(usize) -> usize + '_> {
                 }),
             }
         }
+        DataType::Struct(_) => {
+            let lengths: Vec<_> =
+                column.as_struct().columns().iter().map(|c| value_bytes(c.as_ref())).collect();
+            Box::new(move |row| lengths.iter().map(|length| length(row)).sum())
+        }
         _ => Box::new(|_| 8),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A file is cut at its row groups into splits of about 64 MiB. Strings come whether they are stored as strings,
 //! large strings, views, dictionaries or bare bytes; a row with a string that is not UTF-8 is dropped. The other
-//! columns of simple types are carried as they are. A document is identified by the name of its file and the
+//! columns are carried as they are, lists and structures too. A document is identified by the name of its file and the
 //! number of its row in it. A file that Gristmill wrote tells the identity that its source gave in `record_id`, which stays.
 //!
 //! ```text
@@ -41,7 +41,7 @@ config! {
         text_column: String = "text".into();
         /// Column of the identity that the source gives.
         id_column: String = "id".into();
-        /// Further columns to carry; empty carries all of simple types.
+        /// Further columns to carry; empty carries all.
         columns: Vec<String> = Vec::new();
     }
 }
@@ -81,7 +81,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "source.parquet",
-    version: 3,
+    version: 4,
     summary: "Reads Parquet files.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -191,7 +191,7 @@ impl Parquet {
             let asked = self.config.columns.is_empty() || self.config.columns.iter().any(|c| c == name);
             // `row` is the object that JSON lines were read from: a column of that name would be taken for it.
             let free = !taken.contains(&name) && !own.contains(&name) && name != column::ROW;
-            asked && !f.data_type().is_nested() && free
+            asked && free
         });
         let kept = carried.map(|f| {
             let kind = if opened.texts.contains(f.name()) { DataType::Utf8 } else { f.data_type().clone() };
