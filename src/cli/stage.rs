@@ -73,14 +73,12 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if is_parquet(&args.input) {
-        // A file that cannot be read is told when it is read.
-        if has_row(&args.input).unwrap_or_default() {
-            let path = args.input.display();
-            eprintln!(
-                "warning: {path}: a column `row` is not read: it is the name of the object that JSON lines come from"
-            );
-        }
+    // A file that cannot be read is told when it is read.
+    if is_parquet(&args.input) && has_row(&args.input).unwrap_or_default() {
+        let path = args.input.display();
+        eprintln!(
+            "warning: {path}: a column `row` is not read: it is the name of the object that JSON lines come from"
+        );
     }
     for node in dag.nodes.iter_mut().filter(|node| node.name == OUTPUT) {
         let sink: Box<dyn Sink> = match is_parquet(&args.out) {

@@ -7,7 +7,7 @@
 //! changed only where it is prose:
 //!
 //! - the token is the entry as a whole, in small letters; a capital only at the start of a sentence, for names have one elsewhere, and
-//!   not behind a title (`Mr.`);
+//!   not behind a short word with a capital and a dot (`Mr.`, `J.`);
 //! - it is in no code (fence, indented block, between backticks, a line that reads as code), quotation or block quote, and no part
 //!   of an address, a path or an identifier;
 //! - its paragraph is English by its common words, and not of the age of *thou* and *hath*; with a column `language`, only rows
@@ -34,7 +34,7 @@ pub use fit::FIT;
 const LIST: &[u8] = include_bytes!("../../assets/spelling.bin");
 /// Letters of a misspelling that is corrected with a capital too: shorter ones are names too often.
 const CAPITAL_MIN: usize = 7;
-/// Letters of a title before a name, at most.
+/// Bytes of a title or an initial before a name, at most.
 const TITLE_MAX: usize = 3;
 /// Words of a paragraph from which on it shows its language, and one in how many then must be a common one.
 const PARAGRAPH_WORDS: usize = 6;
@@ -141,7 +141,8 @@ fn edges_are_prose(text: &str, range: &Range<usize>) -> bool {
     closes && before.is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '[' | '*'))
 }
 
-/// Whether a sentence starts behind the head of its paragraph. A dot behind a title or an initial ends none: a name follows.
+/// Whether a sentence starts behind the head of its paragraph. A dot behind a short word with a capital ends none: such are titles
+/// and initials, and a name follows.
 fn starts_sentence(head: &str) -> bool {
     let end = head.trim_end_matches(['(', '[', '*']);
     let before = end.trim_end();

@@ -110,3 +110,53 @@ fn put_entries(entries: &StructArray, out: &mut Vec<u8>) -> Result<(), StageErro
     out.push(b'}');
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int32Builder, ListBuilder, MapBuilder, StringArray, StringBuilder};
+    use arrow::datatypes::Field;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    /// A value as it is written.
+    pub(crate) fn shown(values: &dyn Array, row: usize) -> Value {
+        let mut out = Vec::new();
+        put(values, row, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    fn check(values: &dyn Array, expected: &[Value]) {
+        let found: Vec<Value> = (0..values.len()).map(|row| shown(values, row)).collect();
+        assert_eq!(found, expected);
+        // A slice begins elsewhere.
+        let tail = values.slice(1, values.len() - 1);
+        assert_eq!(shown(tail.as_ref(), 0), expected[1]);
+    }
+
+    #[test]
+    fn lists_structures_and_maps() {
+        let mut lists = ListBuilder::new(Int32Builder::new());
+        lists.append_value([Some(1), None]);
+        lists.append_null();
+        lists.append_value([]);
+        let lists: ArrayRef = Arc::new(lists.finish());
+        check(&lists, &[json!([1, null]), json!(null), json!([])]);
+        let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("c")]));
+        let field = |name: &str, of: &ArrayRef| Arc::new(Field::new(name, of.data_type().clone(), true));
+        let fields = vec![(field("n", &names), names.clone()), (field("l", &lists), lists.clone())];
+        let (fields, columns): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+        let valid = Some(vec![true, true, false].into());
+        let structures = StructArray::new(fields.into(), columns, valid);
+        check(
+            &structures,
+            &[json!({ "n": "a", "l": [1, null] }), json!({ "n": null, "l": null }), json!(null)],
+        );
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
+        maps.keys().append_value("k");
+        maps.values().append_value(7);
+        maps.append(true).unwrap();
+        maps.append(true).unwrap();
+        check(&maps.finish(), &[json!({ "k": 7 }), json!({})]);
+    }
+}

@@ -1,6 +1,6 @@
 //! Where the rows of a dataset are written.
 
-mod json;
+pub(crate) mod json;
 pub mod jsonl;
 pub mod object;
 pub mod parquet;

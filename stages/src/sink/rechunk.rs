@@ -121,6 +121,11 @@ fn value_bytes(column: &dyn Array) -> Box<dyn Fn(usize) -> usize + '_> {
                 column.as_struct().columns().iter().map(|c| value_bytes(c.as_ref())).collect();
             Box::new(move |row| lengths.iter().map(|length| length(row)).sum())
         }
+        DataType::Map(..) => Box::new(|row| {
+            let entries = column.as_map().value(row);
+            let length = value_bytes(&entries);
+            (0..entries.len()).map(length).sum()
+        }),
         _ => Box::new(|_| 8),
     }
 }

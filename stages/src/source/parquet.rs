@@ -2,7 +2,7 @@
 //!
 //! A file is cut at its row groups into splits of about 64 MiB. Strings come whether they are stored as strings,
 //! large strings, views, dictionaries or bare bytes; a row with a string that is not UTF-8 is dropped. The other
-//! columns are carried as they are, lists and structures too. A document is identified by the name of its file and the
+//! columns are carried as they are, lists and structures too; a string in these that is not UTF-8 becomes null. A document is identified by the name of its file and the
 //! number of its row in it. A file that Gristmill wrote tells the identity that its source gave in `record_id`, which stays.
 //!
 //! ```text
@@ -19,7 +19,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::Type as Physical;
+use parquet::basic::{ConvertedType, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
@@ -41,7 +41,7 @@ config! {
         text_column: String = "text".into();
         /// Column of the identity that the source gives.
         id_column: String = "id".into();
-        /// Further columns to carry; empty carries all.
+        /// Further columns to carry; empty carries all but `row`, which is the object of a line.
         columns: Vec<String> = Vec::new();
     }
 }
@@ -170,7 +170,7 @@ impl Source for Parquet {
 impl Parquet {
     /// The columns that a file is read into.
     fn output(&self, opened: &Opened, path: &Path) -> Result<SchemaRef, SourceError> {
-        let fields = opened.meta.schema().fields();
+        let fields = opened.schema.fields();
         let has = |name: &str| fields.iter().any(|f| f.name() == name);
         let missing = |name: &str| {
             let found: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
@@ -193,10 +193,7 @@ impl Parquet {
             let free = !taken.contains(&name) && !own.contains(&name) && name != column::ROW;
             asked && free
         });
-        let kept = carried.map(|f| {
-            let kind = if opened.texts.contains(f.name()) { DataType::Utf8 } else { f.data_type().clone() };
-            Field::new(f.name(), kind, true)
-        });
+        let kept = carried.map(|f| Field::new(f.name(), common(f.data_type()), true));
         Ok(column::with(&base, kept))
     }
 
@@ -220,9 +217,10 @@ impl Parquet {
 
 /// What a file says of itself.
 struct Opened {
+    /// Strings are read as bytes, for one that is not UTF-8 must not cost all the others.
     meta: ArrowReaderMetadata,
-    /// Columns of strings. They are read as bytes, for one that is not UTF-8 must not cost all the others.
-    texts: Vec<String>,
+    /// The columns as the file names them, with strings.
+    schema: SchemaRef,
 }
 
 impl Opened {
@@ -230,27 +228,43 @@ impl Opened {
         let file = File::open(path).map_err(SourceError::io(path))?;
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let meta = ArrowReaderMetadata::load(&file, plain.clone()).map_err(format_error(path))?;
-        let texts = meta.schema().fields().iter().filter(|f| *f.data_type() == DataType::Utf8);
-        let texts: Vec<String> = texts.map(|f| f.name().clone()).collect();
-        let root = as_bytes(meta.parquet_schema().root_schema(), &texts).map_err(format_error(path))?;
+        let schema = meta.schema().clone();
+        let root = as_bytes(meta.parquet_schema().root_schema()).map_err(format_error(path))?;
         let bytes = plain.with_parquet_schema(Arc::new(SchemaDescriptor::new(Arc::new(root))));
         let meta = ArrowReaderMetadata::load(&file, bytes).map_err(format_error(path))?;
-        Ok(Self { meta, texts })
+        Ok(Self { meta, schema })
     }
 }
 
-/// The schema with the named columns as bare bytes.
-fn as_bytes(root: &Type, texts: &[String]) -> Result<Type, ParquetError> {
-    let fields = root.get_fields().iter().map(|field| {
-        if !texts.iter().any(|name| name == field.name()) {
-            return Ok(field.clone());
-        }
-        let repetition = field.get_basic_info().repetition();
-        let bytes =
-            Type::primitive_type_builder(field.name(), Physical::BYTE_ARRAY).with_repetition(repetition);
-        bytes.build().map(Arc::new)
-    });
-    Type::group_type_builder(root.name()).with_fields(fields.collect::<Result<Vec<_>, _>>()?).build()
+/// A type with its strings as bare bytes.
+fn as_bytes(kind: &Type) -> Result<Type, ParquetError> {
+    let info = kind.get_basic_info();
+    if kind.is_primitive() {
+        let is_text = info.converted_type() == ConvertedType::UTF8;
+        let bytes = Type::primitive_type_builder(kind.name(), Physical::BYTE_ARRAY);
+        return if is_text { bytes.with_repetition(info.repetition()).build() } else { Ok(kind.clone()) };
+    }
+    let fields = kind.get_fields().iter().map(|field| as_bytes(field).map(Arc::new));
+    let mut group = Type::group_type_builder(kind.name())
+        .with_fields(fields.collect::<Result<Vec<_>, _>>()?)
+        .with_converted_type(info.converted_type())
+        .with_logical_type(info.logical_type_ref().cloned());
+    if info.has_repetition() {
+        group = group.with_repetition(info.repetition());
+    }
+    group.build()
+}
+
+/// The type that a column is carried in: writers name the items of a list and say what can be null each in their way.
+fn common(kind: &DataType) -> DataType {
+    let field = |name: &str, of: &Field| Arc::new(Field::new(name, common(of.data_type()), true));
+    match kind {
+        DataType::List(item) => DataType::List(field("item", item)),
+        DataType::LargeList(item) => DataType::LargeList(field("item", item)),
+        DataType::FixedSizeList(item, len) => DataType::FixedSizeList(field("item", item), *len),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|of| field(of.name(), of)).collect()),
+        other => other.clone(),
+    }
 }
 
 fn format_error(path: &Path) -> impl FnOnce(ParquetError) -> SourceError {
@@ -368,7 +382,9 @@ fn strings(values: &ArrayRef, invalid: &mut [bool]) -> Result<ArrayRef, SourceEr
 mod tests {
     use super::*;
     use crate::source::files::{context, scratch};
-    use arrow::array::{DictionaryArray, Int64Array, LargeStringArray};
+    use arrow::array::{
+        DictionaryArray, Int64Array, LargeStringArray, ListBuilder, StringBuilder, StructArray,
+    };
     use arrow::datatypes::Int32Type;
     use parquet::arrow::ArrowWriter;
     use std::fs;
@@ -445,6 +461,40 @@ mod tests {
         fs::write(&path, broken).unwrap();
         let verdicts: Vec<Verdict> = read(&base).unwrap().into_iter().flat_map(|i| i.verdicts).collect();
         assert_eq!(verdicts, [Verdict::Kept, dropped("invalid_utf8", 0.0, 0.0), Verdict::Kept]);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn lists_of_several_writers_are_one_column_and_a_broken_string_in_one_is_null() {
+        let base = scratch("parquet-nested");
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["one", "two"]));
+        for (name, item) in [("a.parquet", "item"), ("b.parquet", "element")] {
+            let mut tags = ListBuilder::new(StringBuilder::new()).with_field(Field::new(
+                item,
+                DataType::Utf8,
+                item == "item",
+            ));
+            tags.append_value([Some("%%%%"), Some("fine")]);
+            tags.append_value([Some("ä")]);
+            let tags: ArrayRef = Arc::new(tags.finish());
+            let of = |name: &str, of: &ArrayRef| Arc::new(Field::new(name, of.data_type().clone(), true));
+            let about: ArrayRef = Arc::new(StructArray::from(vec![(of("t", &tags), tags.clone())]));
+            write(&base.join(name), vec![("text", texts.clone()), ("tags", tags), ("about", about)]);
+        }
+        let mut broken = fs::read(base.join("b.parquet")).unwrap();
+        let places: Vec<usize> = memchr::memmem::find_iter(&broken, b"%%%%").collect();
+        places.iter().for_each(|at| broken[*at..at + 4].fill(0xff));
+        fs::write(base.join("b.parquet"), broken).unwrap();
+        let mut found = Vec::new();
+        for intake in read(&base).unwrap() {
+            for row in 0..intake.batch.num_rows() {
+                let json =
+                    |name| crate::sink::json::tests::shown(intake.batch.column_by_name(name).unwrap(), row);
+                found.push(format!("{} {}", json("tags"), json("about")));
+            }
+        }
+        assert_eq!(found[..2], [r#"["%%%%","fine"] {"t":["%%%%","fine"]}"#, r#"["ä"] {"t":["ä"]}"#]);
+        assert_eq!(found[2..], [r#"[null,"fine"] {"t":[null,"fine"]}"#, r#"["ä"] {"t":["ä"]}"#]);
         fs::remove_dir_all(base).unwrap();
     }
 

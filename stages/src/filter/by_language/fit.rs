@@ -2,7 +2,8 @@
 //!
 //! The quantile method of FineWeb2 (arXiv 2506.20920): where a limit cuts a share of the English documents, the limit of another
 //! language is where it cuts the same share of its documents. So a rule takes as much of each language as it takes of English, whatever
-//! lines and words look like there. A rule that no value of the language reaches keeps the limit of the recipe.
+//! lines and words look like there. A `_min` of 0 is no rule: so it is in a language without marks at the end of a sentence. A `_max` that would
+//! be 0, or beyond what its key can hold, keeps the limit of the recipe. Texts without a word teach nothing.
 
 use crate::text::files::unpack;
 use crate::text::langid::codes;
@@ -52,7 +53,7 @@ impl Rule {
         }
     }
 
-    /// The limit that cuts off at most this share of the values, which are sorted; `None` where that would switch the rule off.
+    /// The limit that cuts off at most this share of the values, which are sorted; `None` for a most of 0, which would be no rule.
     fn of(&self, sorted: &[f64], share: f64) -> Option<f64> {
         let cut = ((share * sorted.len() as f64) as usize).min(sorted.len() - 1);
         if self.is_least() {
@@ -104,7 +105,10 @@ pub fn fit<C: schemas::Config, F: Filter>(
     if languages.keys().all(|language| language == ENGLISH) {
         return Err(told(format!("no language beside English has {fewest} documents (`documents_min`)")));
     }
-    let table = table(kind, rules, &languages).map_err(told)?;
+    let holds = |key: &str, limit: f64| {
+        Settings::new(vec![(key.to_owned(), schemas::Value::Float(limit))]).parse::<C>().is_ok()
+    };
+    let table = table(kind, rules, &languages, &holds).map_err(told)?;
     let facts = facts(&languages, &table, make).map_err(told)?;
     Ok(Fitted { bytes: table.into_bytes(), facts })
 }
@@ -113,7 +117,7 @@ pub fn fit<C: schemas::Config, F: Filter>(
 fn read(bytes: &[u8], filter: &impl Filter) -> Result<BTreeMap<String, Documents>, String> {
     let text = unpack(bytes, BYTES_MAX).map_err(|e| e.to_string())?;
     let lines: Vec<&str> = text.lines().collect();
-    let rows: Vec<Option<(String, String, Vec<f64>)>> = lines
+    let rows: Vec<Result<Option<(String, String, Vec<f64>)>, String>> = lines
         .par_iter()
         .enumerate()
         .map(|(number, line)| {
@@ -122,29 +126,38 @@ fn read(bytes: &[u8], filter: &impl Filter) -> Result<BTreeMap<String, Documents
             }
             let at = |what: &str| format!("line {}: {what}", number + 1);
             let row: serde_json::Value = serde_json::from_str(line).map_err(|e| at(&e.to_string()))?;
-            let field = |key: &str| row.get(key).and_then(serde_json::Value::as_str);
-            let text = field("text").ok_or_else(|| at("the row has no `text`"))?;
-            let Some(code) = field("lang").or_else(|| field("language")) else {
-                // A document in no language teaches nothing of one; a file without the field is a mistake.
-                return if row.get("language").is_some() {
-                    Ok(None)
-                } else {
-                    Err(at("the row has no `lang`"))
-                };
+            let text = row.get("text").and_then(serde_json::Value::as_str);
+            let text = text.ok_or_else(|| at("the row has no `text`"))?;
+            let told = ["lang", "language"].iter().find_map(|key| row.get(*key));
+            let code = match told {
+                // A document in no language teaches nothing of one.
+                Some(serde_json::Value::Null) => return Ok(None),
+                Some(serde_json::Value::String(code)) => code.as_str(),
+                _ => return Err(at("the row has no `lang` that is a code")),
             };
+            if !text.contains(char::is_alphanumeric) {
+                return Ok(None);
+            }
             let language = codes::label(code).unwrap_or(code).to_owned();
             Ok(Some((language, text.to_owned(), filter.judge(text).signals)))
         })
-        .collect::<Result<_, String>>()?;
+        .collect();
     let mut languages: BTreeMap<String, Documents> = BTreeMap::new();
-    for (language, text, signals) in rows.into_iter().flatten() {
+    // The first line that is wrong is told, whichever was found first.
+    for (language, text, signals) in rows.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         let documents = languages.entry(language).or_default();
         if is_held_out(&text) { documents.held_out.push(text) } else { documents.signals.push(signals) }
     }
     Ok(languages)
 }
 
-fn table(kind: &str, rules: &[Rule], languages: &BTreeMap<String, Documents>) -> Result<String, String> {
+/// The table; `holds` tells whether a key can have a value.
+fn table(
+    kind: &str,
+    rules: &[Rule],
+    languages: &BTreeMap<String, Documents>,
+    holds: &dyn Fn(&str, f64) -> bool,
+) -> Result<String, String> {
     let english = languages.get(ENGLISH).ok_or("there are too few English documents to compare with")?;
     let shares: Vec<f64> = rules
         .iter()
@@ -161,7 +174,7 @@ fn table(kind: &str, rules: &[Rule], languages: &BTreeMap<String, Documents>) ->
             } else {
                 rule.of(&documents.sorted(signal), *share)
             };
-            if let Some(limit) = limit {
+            if let Some(limit) = limit.filter(|limit| holds(rule.key, *limit)) {
                 line(format!("{} = {limit:?}", rule.key));
             }
         }
@@ -253,6 +266,20 @@ mod tests {
         lines.extend((0..40).map(|n| row("th", format!("{n} ก ข ค\\nง จ"))));
         let table = String::from_utf8(fit(&lines).unwrap().bytes).unwrap();
         let tables: BTreeMap<String, BTreeMap<String, f64>> = toml::from_str(&table).unwrap();
+        // Words one over the other make more than all of a text: no limit that a key can hold.
+        let again = "ha ".repeat(50);
+        lines.extend((0..40).map(|n| row("tl", format!("{again}{n}"))));
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let settings = Settings::new(vec![
+            ("data".to_owned(), path.to_string_lossy().as_ref().into()),
+            ("documents_min".to_owned(), 2.into()),
+        ]);
+        let repetition = (crate::filter::repetition::FIT.fit)(&settings).unwrap().bytes;
+        let repetition: BTreeMap<String, BTreeMap<String, f64>> =
+            toml::from_str(&String::from_utf8(repetition).unwrap()).unwrap();
+        assert!(
+            !repetition["tgl"].contains_key("top_2_gram_max") && repetition["eng"]["top_2_gram_max"] == 0.2
+        );
         // Thai has no mark at the end of a sentence: no line of these ends with one.
         assert_eq!((tables["eng"]["line_punct_min"], tables["tha"]["line_punct_min"]), (0.12, 0.0));
         std::fs::remove_file(&path).unwrap();
@@ -263,13 +290,14 @@ mod tests {
         let filter = crate::filter::fineweb::FineWeb::new(Settings::default().parse().unwrap());
         let told = |lines: &str| read(lines.as_bytes(), &filter).err().unwrap();
         assert_eq!(told("{\"lang\":\"de\"}"), "line 1: the row has no `text`");
-        assert_eq!(told("\n{\"text\":\"x\"}"), "line 2: the row has no `lang`");
+        assert_eq!(told("\n{\"text\":\"x\"}"), "line 2: the row has no `lang` that is a code");
+        assert_eq!(told("{\"text\":\"x\",\"language\":7}"), "line 1: the row has no `lang` that is a code");
         let lines = "{\"text\":\"a\",\"lang\":\"de\"}\n{\"text\":\"b\",\"language\":\"deu\"}\n{\"text\":\"c\",\"language\":null}\n";
         let languages = read(lines.as_bytes(), &filter).unwrap();
         let count = |d: &Documents| d.signals.len() + d.held_out.len();
         assert_eq!(languages.iter().map(|(l, d)| (l.as_str(), count(d))).collect::<Vec<_>>(), [("deu", 2)]);
         assert_eq!(
-            table("x", &[MOST], &languages).unwrap_err(),
+            table("x", &[MOST], &languages, &|_, _| true).unwrap_err(),
             "there are too few English documents to compare with"
         );
     }

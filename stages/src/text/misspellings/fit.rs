@@ -36,9 +36,10 @@ pub struct Knowledge {
 impl Knowledge {
     /// Takes in the words of a list, one a line.
     pub fn list(&mut self, text: &str) {
-        self.words.extend(text.lines().map(|line| line.trim().to_lowercase()));
-        let small = text.lines().map(str::trim).filter(|word| word.bytes().all(|b| b.is_ascii_lowercase()));
-        self.small.extend(small.map(str::to_owned));
+        let words = text.lines().map(str::trim).filter(|word| !word.is_empty());
+        self.words.extend(words.clone().map(str::to_lowercase));
+        self.small
+            .extend(words.filter(|word| word.bytes().all(|b| b.is_ascii_lowercase())).map(str::to_owned));
     }
 
     /// Takes in English text.
@@ -81,7 +82,8 @@ impl Knowledge {
         })
     }
 
-    /// The safe entries among pairs of a wrong word and its corrections, and others that are not among them.
+    /// The safe entries among pairs of a wrong word and its corrections, and others, which were made: also of pairs with several corrections,
+    /// where one is by far the likeliest.
     pub fn choose(
         &self,
         pairs: &BTreeMap<String, BTreeSet<String>>,
@@ -162,11 +164,13 @@ fn is_cut(wrong: &str, right: &str) -> bool {
         || wrong.len() < right.len() && wrong.len() <= LONG && bones(wrong) == bones(right)
 }
 
+/// Whether two words differ by their endings alone.
+pub(super) fn differ_by(wrong: &str, right: &str, (old, new): &(&str, &str)) -> bool {
+    wrong.strip_suffix(old).zip(right.strip_suffix(new)).is_some_and(|(wrong, right)| wrong == right)
+}
+
 /// Whether the words differ as spelling of the 17th century does from ours.
 fn is_old(wrong: &str, right: &str) -> bool {
-    let ending = |old: &str, new: &str| {
-        wrong.strip_suffix(old).zip(right.strip_suffix(new)).is_some_and(|(wrong, right)| wrong == right)
-    };
     let doubled = |word: &str| {
         let last = word.chars().next_back().unwrap_or_default();
         let once = word.strip_suffix(last).filter(|once| once.ends_with(last));
@@ -191,7 +195,7 @@ fn is_old(wrong: &str, right: &str) -> bool {
             ("eable", "able"),
         ]
         .iter()
-        .any(|(old, new)| ending(old, new))
+        .any(|endings| differ_by(wrong, right, endings))
 }
 
 #[cfg(test)]
