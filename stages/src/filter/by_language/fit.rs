@@ -64,6 +64,13 @@ impl Rule {
     }
 }
 
+/// A labelled document.
+struct Document {
+    language: String,
+    text: String,
+    signals: Vec<f64>,
+}
+
 /// Documents of a language.
 #[derive(Default)]
 struct Documents {
@@ -117,38 +124,38 @@ pub fn fit<C: schemas::Config, F: Filter>(
 fn read(bytes: &[u8], filter: &impl Filter) -> Result<BTreeMap<String, Documents>, String> {
     let text = unpack(bytes, BYTES_MAX).map_err(|e| e.to_string())?;
     let lines: Vec<&str> = text.lines().collect();
-    let rows: Vec<Result<Option<(String, String, Vec<f64>)>, String>> = lines
-        .par_iter()
-        .enumerate()
-        .map(|(number, line)| {
-            if line.trim().is_empty() {
-                return Ok(None);
-            }
-            let at = |what: &str| format!("line {}: {what}", number + 1);
-            let row: serde_json::Value = serde_json::from_str(line).map_err(|e| at(&e.to_string()))?;
-            let text = row.get("text").and_then(serde_json::Value::as_str);
-            let text = text.ok_or_else(|| at("the row has no `text`"))?;
-            let told = ["lang", "language"].iter().find_map(|key| row.get(*key));
-            let code = match told {
-                // A document in no language teaches nothing of one.
-                Some(serde_json::Value::Null) => return Ok(None),
-                Some(serde_json::Value::String(code)) => code.as_str(),
-                _ => return Err(at("the row has no `lang` that is a code")),
-            };
-            if !text.contains(char::is_alphanumeric) {
-                return Ok(None);
-            }
-            let language = codes::label(code).unwrap_or(code).to_owned();
-            Ok(Some((language, text.to_owned(), filter.judge(text).signals)))
-        })
-        .collect();
+    let told = |(number, line): (usize, &&str)| {
+        document(line, filter).map_err(|what| format!("line {}: {what}", number + 1))
+    };
+    let rows: Vec<Result<Option<Document>, String>> = lines.par_iter().enumerate().map(told).collect();
     let mut languages: BTreeMap<String, Documents> = BTreeMap::new();
     // The first line that is wrong is told, whichever was found first.
-    for (language, text, signals) in rows.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+    for document in rows.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        let Document { language, text, signals } = document;
         let documents = languages.entry(language).or_default();
         if is_held_out(&text) { documents.held_out.push(text) } else { documents.signals.push(signals) }
     }
     Ok(languages)
+}
+
+/// The document of a line; `None` where it teaches nothing.
+fn document(line: &str, filter: &impl Filter) -> Result<Option<Document>, String> {
+    if line.trim().is_empty() {
+        return Ok(None);
+    }
+    let row: serde_json::Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    let text = row.get("text").and_then(serde_json::Value::as_str).ok_or("the row has no `text`")?;
+    let code = match ["lang", "language"].iter().find_map(|key| row.get(*key)) {
+        // A document in no language teaches nothing of one.
+        Some(serde_json::Value::Null) => return Ok(None),
+        Some(serde_json::Value::String(code)) => code.as_str(),
+        _ => return Err("the row has no `lang` that is a code".to_owned()),
+    };
+    if !text.contains(char::is_alphanumeric) {
+        return Ok(None);
+    }
+    let language = codes::label(code).unwrap_or(code).to_owned();
+    Ok(Some(Document { language, text: text.to_owned(), signals: filter.judge(text).signals }))
 }
 
 /// The table; `holds` tells whether a key can have a value.
