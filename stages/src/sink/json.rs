@@ -69,45 +69,44 @@ pub(super) fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(
 }
 
 fn put_items(items: &dyn Array, out: &mut Vec<u8>) -> Result<(), StageError> {
-    out.push(b'[');
-    for item in 0..items.len() {
-        if item > 0 {
-            out.push(b',');
-        }
-        put(items, item, out)?;
-    }
-    out.push(b']');
-    Ok(())
+    put_each([b'[', b']'], items.len(), out, |item, out| put(items, item, out))
 }
 
 fn put_fields(values: &StructArray, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
-    out.push(b'{');
-    for (at, (name, column)) in values.column_names().iter().zip(values.columns()).enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        put_str(name, out);
+    let names = values.column_names();
+    put_each([b'{', b'}'], names.len(), out, |field, out| {
+        put_str(names[field], out);
         out.push(b':');
-        put(column.as_ref(), row, out)?;
-    }
-    out.push(b'}');
-    Ok(())
+        put(values.column(field).as_ref(), row, out)
+    })
 }
 
 /// Writes a map, whose keys become names.
 fn put_entries(entries: &StructArray, out: &mut Vec<u8>) -> Result<(), StageError> {
     let options = FormatOptions::default();
     let (keys, values) = (ArrayFormatter::try_new(entries.column(0), &options)?, entries.column(1));
-    out.push(b'{');
-    for entry in 0..entries.len() {
-        if entry > 0 {
-            out.push(b',');
-        }
+    put_each([b'{', b'}'], entries.len(), out, |entry, out| {
         put_str(&keys.value(entry).to_string(), out);
         out.push(b':');
-        put(values.as_ref(), entry, out)?;
+        put(values.as_ref(), entry, out)
+    })
+}
+
+/// Writes so many things between brackets, with commas.
+fn put_each(
+    [open, close]: [u8; 2],
+    count: usize,
+    out: &mut Vec<u8>,
+    mut each: impl FnMut(usize, &mut Vec<u8>) -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    out.push(open);
+    for at in 0..count {
+        if at > 0 {
+            out.push(b',');
+        }
+        each(at, out)?;
     }
-    out.push(b'}');
+    out.push(close);
     Ok(())
 }
 

@@ -205,6 +205,11 @@ const fn mix(first: u64, last: u64, len: usize) -> u64 {
     (hash ^ hash >> 29).wrapping_mul(0x1656_67b1_9e37_79f9)
 }
 
+/// Whether a word is of small ASCII letters alone.
+fn is_plain(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_lowercase())
+}
+
 /// Bytes that two words share at the start.
 fn prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()

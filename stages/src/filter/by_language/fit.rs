@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use schemas::{FilePath, Filter, Fitted, KeyError, Settings, Verdict, config};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 config! {
     /// Where a table of limits by language comes from.
@@ -64,6 +65,74 @@ impl Rule {
     }
 }
 
+/// A file to learn from.
+pub struct Data {
+    path: PathBuf,
+    /// What is in it, unpacked.
+    pub text: String,
+}
+
+impl Data {
+    /// Reads the file that the key `data` names; it may unpack to `most` bytes.
+    ///
+    /// # Errors
+    /// None is named, or it cannot be read.
+    pub fn read(settings: &Settings, data: &FilePath, most: u64) -> Result<Self, Vec<KeyError>> {
+        if data.is_empty() {
+            return Err(wrong("name the file to learn from".into()));
+        }
+        let mut data = Self { path: settings.resolve(data), text: String::new() };
+        let read = std::fs::read(&data.path).and_then(|bytes| unpack(&bytes, most));
+        data.text = read.map_err(|error| data.wrong(&error.to_string()))?;
+        Ok(data)
+    }
+
+    /// What is wrong with it.
+    pub fn wrong(&self, message: &str) -> Vec<KeyError> {
+        wrong(format!("{}: {message}", self.path.display()))
+    }
+}
+
+fn wrong(message: String) -> Vec<KeyError> {
+    vec![KeyError { key: "data".into(), message, help: None }]
+}
+
+/// How many documents that were held out are kept by the tables of their languages.
+#[derive(Default)]
+pub struct Kept {
+    documents: usize,
+    kept: usize,
+    worst: Option<(f64, String)>,
+}
+
+impl Kept {
+    /// Counts the documents of a language.
+    pub fn add(&mut self, language: &str, documents: usize, kept: usize) {
+        self.documents += documents;
+        self.kept += kept;
+        let here = share(kept, documents);
+        if documents > 0 && self.worst.as_ref().is_none_or(|worst| here < worst.0) {
+            self.worst = Some((here, language.to_owned()));
+        }
+    }
+
+    /// What is told of so many languages.
+    pub fn facts(&self, languages: usize) -> Vec<(&'static str, String)> {
+        let mut facts = vec![
+            ("languages", languages.to_string()),
+            ("held_out_documents", self.documents.to_string()),
+            ("held_out_kept", format!("{:.4}", share(self.kept, self.documents))),
+        ];
+        let worst = self.worst.iter().map(|(share, language)| format!("{language} {share:.3}"));
+        facts.extend(worst.map(|worst| ("worst_language", worst)));
+        facts
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
 /// A labelled document.
 struct Document {
     language: String,
@@ -98,15 +167,10 @@ pub fn fit<C: schemas::Config, F: Filter>(
     make: fn(&C) -> F,
 ) -> Result<Fitted, Vec<KeyError>> {
     let config: Config = settings.parse()?;
-    let wrong = |message: String| vec![KeyError { key: "data".into(), message, help: None }];
-    if config.data.is_empty() {
-        return Err(wrong("name the file to learn from".into()));
-    }
-    let path = settings.resolve(&config.data);
-    let told = |e: String| wrong(format!("{}: {e}", path.display()));
-    let bytes = std::fs::read(&path).map_err(|e| told(e.to_string()))?;
+    let data = Data::read(settings, &config.data, BYTES_MAX)?;
+    let told = |message: String| data.wrong(&message);
     let english: C = Settings::default().parse().expect("the defaults are settings");
-    let mut languages = read(&bytes, &make(&english)).map_err(told)?;
+    let mut languages = read(&data.text, &make(&english)).map_err(told)?;
     let fewest = config.documents_min;
     languages.retain(|_, documents| documents.signals.len() as u64 >= fewest);
     if languages.keys().all(|language| language == ENGLISH) {
@@ -121,8 +185,7 @@ pub fn fit<C: schemas::Config, F: Filter>(
 }
 
 /// The documents by language.
-fn read(bytes: &[u8], filter: &impl Filter) -> Result<BTreeMap<String, Documents>, String> {
-    let text = unpack(bytes, BYTES_MAX).map_err(|e| e.to_string())?;
+fn read(text: &str, filter: &impl Filter) -> Result<BTreeMap<String, Documents>, String> {
     let lines: Vec<&str> = text.lines().collect();
     let told = |(number, line): (usize, &&str)| {
         document(line, filter).map_err(|what| format!("line {}: {what}", number + 1))
@@ -197,33 +260,20 @@ fn facts<C: schemas::Config, F: Filter>(
 ) -> Result<Vec<(&'static str, String)>, String> {
     let tables: BTreeMap<String, BTreeMap<String, schemas::Value>> =
         toml::from_str(table).map_err(|e| e.to_string())?;
-    let (mut count, mut kept, mut english) = (0_u32, 0_u32, 0.0);
-    let mut worst = (f64::INFINITY, String::new());
+    let (mut kept, mut english) = (Kept::default(), 0.0);
     for (language, documents) in languages {
         let pairs = tables[language].iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let filter = make(&Settings::new(pairs).parse().expect("the table is made of keys of the kind"));
         let passes = |text: &&String| filter.judge(text).verdict == Verdict::Kept;
-        let passed = documents.held_out.iter().filter(passes).count() as u32;
-        let share = f64::from(passed) / documents.held_out.len().max(1) as f64;
+        let passed = documents.held_out.iter().filter(passes).count();
         if language == ENGLISH {
-            english = share;
-            continue;
-        }
-        count += documents.held_out.len() as u32;
-        kept += passed;
-        if !documents.held_out.is_empty() && share < worst.0 {
-            worst = (share, language.clone());
+            english = share(passed, documents.held_out.len());
+        } else {
+            kept.add(language, documents.held_out.len(), passed);
         }
     }
-    let mut facts = vec![
-        ("languages", languages.len().to_string()),
-        ("held_out_documents", count.to_string()),
-        ("held_out_kept", format!("{:.4}", f64::from(kept) / f64::from(count.max(1)))),
-        ("english_kept", format!("{english:.4}")),
-    ];
-    if worst.0.is_finite() {
-        facts.push(("worst_language", format!("{} {:.3}", worst.1, worst.0)));
-    }
+    let mut facts = kept.facts(languages.len());
+    facts.push(("english_kept", format!("{english:.4}")));
     Ok(facts)
 }
 
@@ -295,12 +345,12 @@ mod tests {
     #[test]
     fn documents_are_read_by_language_and_mistakes_are_told() {
         let filter = crate::filter::fineweb::FineWeb::new(Settings::default().parse().unwrap());
-        let told = |lines: &str| read(lines.as_bytes(), &filter).err().unwrap();
+        let told = |lines: &str| read(lines, &filter).err().unwrap();
         assert_eq!(told("{\"lang\":\"de\"}"), "line 1: the row has no `text`");
         assert_eq!(told("\n{\"text\":\"x\"}"), "line 2: the row has no `lang` that is a code");
         assert_eq!(told("{\"text\":\"x\",\"language\":7}"), "line 1: the row has no `lang` that is a code");
         let lines = "{\"text\":\"a\",\"lang\":\"de\"}\n{\"text\":\"b\",\"language\":\"deu\"}\n{\"text\":\"c\",\"language\":null}\n";
-        let languages = read(lines.as_bytes(), &filter).unwrap();
+        let languages = read(lines, &filter).unwrap();
         let count = |d: &Documents| d.signals.len() + d.held_out.len();
         assert_eq!(languages.iter().map(|(l, d)| (l.as_str(), count(d))).collect::<Vec<_>>(), [("deu", 2)]);
         assert_eq!(

@@ -6,8 +6,8 @@
 //! do not say anything of them.
 
 use super::{Config as Limits, Gopher};
+use crate::filter::by_language::fit::{Data, Kept};
 use crate::text::chars::is_letter;
-use crate::text::files::unpack;
 use crate::text::langid::codes;
 use crate::text::linear::rows::is_held_out;
 use crate::text::words::Splitter;
@@ -85,14 +85,9 @@ impl Counts {
 
 fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     let config: Config = settings.parse()?;
-    let wrong = |message: String| vec![KeyError { key: "data".into(), message, help: None }];
-    if config.data.is_empty() {
-        return Err(wrong("name the file to learn from".into()));
-    }
-    let path = settings.resolve(&config.data);
-    let told = |e: String| wrong(format!("{}: {e}", path.display()));
-    let bytes = std::fs::read(&path).map_err(|e| told(e.to_string()))?;
-    let languages = read(&bytes, config.words_min as usize).map_err(told)?;
+    let data = Data::read(settings, &config.data, BYTES_MAX)?;
+    let told = |message: String| data.wrong(&message);
+    let languages = read(&data.text, config.words_min as usize).map_err(told)?;
     let Some(english) = languages.get("eng") else { return Err(told("there is no English text".into())) };
     let mut table = String::from("# Made by `gristmill fit filter.gopher`.\n");
     for (language, counts) in &languages {
@@ -112,8 +107,7 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
 }
 
 /// Texts by language, those that are held out apart.
-fn read(bytes: &[u8], words_min: usize) -> Result<BTreeMap<String, Counts>, String> {
-    let text = unpack(bytes, BYTES_MAX).map_err(|e| e.to_string())?;
+fn read(text: &str, words_min: usize) -> Result<BTreeMap<String, Counts>, String> {
     let mut languages: BTreeMap<String, Counts> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = |what: &str| format!("line {}: {what}", number + 1);
@@ -137,7 +131,7 @@ fn facts(
     table: &str,
 ) -> Result<Vec<(&'static str, String)>, toml::de::Error> {
     let tables: BTreeMap<String, BTreeMap<String, schemas::Value>> = toml::from_str(table)?;
-    let (mut all, mut kept, mut worst) = (0, 0, (f64::INFINITY, String::new()));
+    let mut kept = Kept::default();
     for (language, counts) in languages {
         let mut pairs: Vec<(String, schemas::Value)> =
             tables[language].iter().map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -146,20 +140,9 @@ fn facts(
         let gopher = Gopher::new(&limits);
         let passes = |texts: &&[String]| gopher.judge(&texts.join(" ")).verdict == Verdict::Kept;
         let documents = counts.held_out.chunks(TEST_TEXTS);
-        let (count, passed) = (documents.len(), documents.filter(passes).count());
-        all += count;
-        kept += passed;
-        let share = passed as f64 / count.max(1) as f64;
-        if count > 0 && share < worst.0 {
-            worst = (share, language.clone());
-        }
+        kept.add(language, documents.len(), documents.filter(passes).count());
     }
-    Ok(vec![
-        ("languages", languages.len().to_string()),
-        ("held_out_documents", all.to_string()),
-        ("held_out_kept", format!("{:.4}", f64::from(kept as u32) / f64::from(all.max(1) as u32))),
-        ("worst_language", format!("{} {:.3}", worst.1, worst.0)),
-    ])
+    Ok(kept.facts(languages.len()))
 }
 
 /// The code of ISO 639-3 by which `filter.language` tells a language.

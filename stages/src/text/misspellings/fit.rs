@@ -9,7 +9,7 @@
 //! - it is not the right word cut off at an end, run together with a common one, or short of vowels alone, as names in code are;
 //! - it does not differ as old spelling does: a final `e`, a doubled last consonant, `y` for `i`, `v` for `u`, `-ick`, `-cion`.
 
-use super::{Misspellings, WORD_BYTES};
+use super::{Misspellings, WORD_BYTES, is_plain};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Least times that a right word occurs in the text.
@@ -38,8 +38,7 @@ impl Knowledge {
     pub fn list(&mut self, text: &str) {
         let words = text.lines().map(str::trim).filter(|word| !word.is_empty());
         self.words.extend(words.clone().map(str::to_lowercase));
-        self.small
-            .extend(words.filter(|word| word.bytes().all(|b| b.is_ascii_lowercase())).map(str::to_owned));
+        self.small.extend(words.filter(|word| is_plain(word)).map(str::to_owned));
     }
 
     /// Takes in English text.
@@ -56,8 +55,7 @@ impl Knowledge {
 
     /// Whether an entry is safe.
     pub fn supports(&self, wrong: &str, right: &str) -> bool {
-        let plain =
-            |word: &str| WORD_BYTES.contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
+        let plain = |word: &str| WORD_BYTES.contains(&word.len()) && is_plain(word);
         let often = self.english.get(right).copied().unwrap_or_default();
         let swapped = is_swap(wrong.as_bytes(), right.as_bytes());
         plain(wrong)
@@ -89,14 +87,17 @@ impl Knowledge {
         pairs: &BTreeMap<String, BTreeSet<String>>,
         others: &BTreeMap<String, String>,
     ) -> Misspellings {
-        let one = pairs.iter().filter(|(_, rights)| rights.len() == 1);
-        let safe =
-            one.flat_map(|(wrong, rights)| rights.iter().map(move |right| (wrong.as_str(), right.as_str())));
         let mut all: BTreeMap<&str, &str> =
             others.iter().map(|(wrong, right)| (wrong.as_str(), right.as_str())).collect();
-        all.extend(safe.filter(|(wrong, right)| self.supports(wrong, right)));
+        all.extend(single(pairs).filter(|(wrong, right)| self.supports(wrong, right)));
         Misspellings::new(all)
     }
+}
+
+/// The pairs that have one correction.
+pub(super) fn single(pairs: &BTreeMap<String, BTreeSet<String>>) -> impl Iterator<Item = (&str, &str)> {
+    let one = pairs.iter().filter(|(_, rights)| rights.len() == 1);
+    one.flat_map(|(wrong, rights)| rights.iter().map(move |right| (wrong.as_str(), right.as_str())))
 }
 
 /// The words of a text: runs of letters, in lower case.

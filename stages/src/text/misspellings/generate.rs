@@ -12,7 +12,8 @@
 //! The numbers below were chosen on prose that was kept out of the text and on the test sets of `docs/quality.md`: fewest wrong changes
 //! first, then most misspellings known.
 
-use super::fit::{Knowledge, LONG, differ_by, distance};
+use super::fit::{Knowledge, LONG, differ_by, distance, single};
+use super::is_plain;
 use super::likeness::Likeness;
 use super::slips::{Kind, Slip, Slips};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,15 +86,9 @@ pub fn generate(known: &Knowledge, pairs: &BTreeMap<String, BTreeSet<String>>) -
     heaviest.into_iter().map(|(wrong, (_, right))| (wrong, right.to_owned())).collect()
 }
 
-fn is_plain(word: &str) -> bool {
-    word.bytes().all(|b| b.is_ascii_lowercase())
-}
-
 impl<'a> Judge<'a> {
     fn new(known: &'a Knowledge, pairs: &'a BTreeMap<String, BTreeSet<String>>) -> Self {
-        let one = pairs.iter().filter(|(wrong, rights)| rights.len() == 1 && is_plain(wrong));
-        let one =
-            one.flat_map(|(wrong, rights)| rights.iter().map(move |right| (wrong.as_str(), right.as_str())));
+        let plain = single(pairs).filter(|(wrong, right)| is_plain(wrong) && is_plain(right));
         let mut near: BTreeMap<u8, Vec<(&str, u32)>> = BTreeMap::new();
         for (word, often) in known.english.iter().filter(|(_, often)| **often >= NEAR_OFTEN) {
             near.entry(word.as_bytes()[0]).or_default().push((word, *often));
@@ -101,7 +96,7 @@ impl<'a> Judge<'a> {
         Self {
             known,
             pairs,
-            slips: Slips::learn(one.filter(|(_, right)| is_plain(right))),
+            slips: Slips::learn(plain),
             likeness: Likeness::learn(known.words.iter().chain(&known.foreign).map(String::as_str)),
             tokens: known.english.values().map(|often| f64::from(*often)).sum(),
             near,

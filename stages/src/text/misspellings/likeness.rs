@@ -3,6 +3,8 @@
 //! Learned from kinds of words, not from how often they occur, it tells how much a string looks like a word that no list
 //! has: a name, a loan or a coinage. It adds, multiplies and divides alone, so that every machine gives the same bits.
 
+use super::is_plain;
+
 /// Letters before a letter that are looked at.
 const BEFORE: usize = 4;
 /// The letters of the alphabet, and the edge of a word.
@@ -20,7 +22,7 @@ impl Likeness {
     pub(super) fn learn<'a>(words: impl Iterator<Item = &'a str>) -> Self {
         let mut counts: [Vec<u32>; BEFORE + 1] =
             std::array::from_fn(|n| vec![0; SIGNS.pow(1 + u32::try_from(n).expect("n is at most four"))]);
-        for word in words.filter(|word| word.bytes().all(|b| b.is_ascii_lowercase())) {
+        for word in words.filter(|word| is_plain(word)) {
             each_sign(word, |before, sign| {
                 for (n, counts) in counts.iter_mut().enumerate() {
                     counts[row(before, n) + sign] += 1;

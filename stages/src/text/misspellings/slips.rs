@@ -64,11 +64,16 @@ impl Slip {
         }
     }
 
-    /// All slips of a word of small letters, each with another result.
-    pub(super) fn all(word: &str) -> impl Iterator<Item = Self> {
+    /// Where each kind of slip is possible in a word, without the letter that comes in.
+    fn places(word: &str) -> impl Iterator<Item = Self> {
         let kinds = [Kind::Drop, Kind::Put, Kind::Change, Kind::Swap];
         let places = (0..=word.len()).flat_map(move |at| kinds.map(|kind| Self::new(kind, word, at, 0)));
-        places.filter(|place| place.is_possible()).flat_map(|place| {
+        places.filter(Self::is_possible)
+    }
+
+    /// All slips of a word of small letters, each with another result.
+    pub(super) fn all(word: &str) -> impl Iterator<Item = Self> {
+        Self::places(word).flat_map(|place| {
             let puts = if matches!(place.kind, Kind::Put | Kind::Change) { b'a'..=b'z' } else { 0..=0 };
             puts.filter(move |put| *put != place.letter).map(move |put| Self { put, ..place })
         })
@@ -143,9 +148,7 @@ impl Slips {
             for (site, outcome) in slip.sites().into_iter().zip(slip.outcomes()) {
                 *slips.seen.entry((site, outcome)).or_default() += 1;
             }
-            let kinds = [Kind::Drop, Kind::Put, Kind::Change, Kind::Swap];
-            let places = (0..=right.len()).flat_map(|at| kinds.map(|kind| Slip::new(kind, right, at, 0)));
-            for site in places.filter(Slip::is_possible).flat_map(|place| place.sites()) {
+            for site in Slip::places(right).flat_map(|place| place.sites()) {
                 *slips.places.entry(site).or_default() += 1;
             }
         }
