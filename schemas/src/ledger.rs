@@ -1,6 +1,7 @@
 //! The ledger: for every stage and every row that came into it, what became of it and why.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Name of the node. Utf8.
@@ -28,4 +29,29 @@ pub fn schema() -> SchemaRef {
         Field::new(LIMIT, DataType::Float64, true),
         text(TWIN, true),
     ]))
+}
+
+/// Why a row is out: these columns stand in the table of dropped rows before those of the rows.
+pub const WHY: [&str; 5] = [STAGE, REASON, VALUE, LIMIT, TWIN];
+
+/// What stands before the name of a column of dropped rows that [`WHY`] has too.
+const OWN: &str = "own_";
+
+/// The name of a document's column in the table of dropped rows: `reason` is `own_reason` there, and no two columns get one name.
+pub fn told(column: &str) -> Cow<'_, str> {
+    match WHY.contains(&column.trim_start_matches(OWN)) {
+        true => Cow::Owned(format!("{OWN}{column}")),
+        false => Cow::Borrowed(column),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_documents_do_not_take_the_place_of_why() {
+        let names = ["label", "reason", "own_reason", "own_label"].map(told);
+        assert_eq!(names, ["label", "own_reason", "own_own_reason", "own_label"]);
+    }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Works {
     #[arg(long)]
     pub(super) workdir: Option<PathBuf>,
     /// Threads; 0 for one a core. The result does not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = super::threads, default_value_t = 0)]
     pub(super) threads: usize,
     /// Memory for sorting, in MiB. The result does not depend on it.
     #[arg(long, default_value_t = 512)]

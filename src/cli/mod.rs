@@ -118,6 +118,18 @@ enum Command {
     Tokenizer(tokenizer::Args),
 }
 
+/// Most threads that can be asked for: more would be busy with each other.
+const THREADS_MAX: u64 = 1024;
+
+/// A count of threads; 0 for one a core.
+fn threads(text: &str) -> Result<usize, String> {
+    let count: u64 = text.parse().map_err(|_| "a whole number".to_owned())?;
+    match count {
+        0..=THREADS_MAX => Ok(count as usize),
+        _ => Err(format!("at most {THREADS_MAX}; 0 takes one for each core")),
+    }
+}
+
 /// Runs the command that the arguments name.
 pub(crate) fn run(kinds: &Kinds) -> ExitCode {
     let told = |command: clap::Command| {

@@ -3,6 +3,7 @@
 use pipeline::inspect::layout::Style;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Width where there is no terminal and `COLUMNS` does not say.
@@ -43,6 +44,19 @@ pub(super) fn emit(text: &str, code: ExitCode) -> ExitCode {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error),
         _ => code,
+    }
+}
+
+/// Writes the bytes of a file to standard output; a reader that has gone away is no failure.
+///
+/// # Errors
+/// The file cannot be read, or its bytes not be written.
+pub(super) fn emit_file(path: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::open(path)?;
+    let mut out = std::io::stdout().lock();
+    match std::io::copy(&mut file, &mut out).and_then(|_| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
     }
 }
 

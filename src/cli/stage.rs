@@ -3,20 +3,22 @@
 //! The stage runs in the engine like in any build, in a folder of its own beside the output that is removed at the end. One that
 //! must see all rows first runs there without a cache, and gives the same.
 
+mod dropped;
+mod place;
+
 use super::build::Works;
-use super::output::style;
-use super::{cells, funnel, wrong};
+use super::output::{emit_file, style};
+use super::{funnel, wrong};
 use arrow::array::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use dropped::{Dropped, Shape};
 use pipeline::dag::{self, Kinds};
 use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
-use schemas::{Made, Settings, Sink, Spec, StageError, Value, Verdict, column, near::closest};
-use serde_json::{Map, Value as Json};
-use stages::sink::{jsonl::JsonLinesSink, object, parquet::ParquetSink};
-use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use place::{Place, STANDARD_OUTPUT};
+use schemas::{Made, Settings, Sink, Spec, Value, Verdict, column, near::closest};
+use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
+use stages::source::jsonl::Peek;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,14 +32,17 @@ pub(crate) struct Args {
     /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html` and `filter.rights`; or Parquet.
     #[arg(long = "in")]
     input: PathBuf,
+    /// Field or column of the text, where it is not `text`; JSON lines are written with it, Parquet has `text`.
+    #[arg(long, value_name = "NAME", value_parser = field)]
+    text_field: Option<String>,
     /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so, with the `id` of the lines as `record_id` and fields that are no
-    /// columns as JSON in `metadata`. Appears only when complete.
+    /// columns as JSON in `metadata`; `-` writes JSON lines to standard output, and the counts to standard error. Appears only when complete.
     #[arg(long)]
     out: PathBuf,
     /// Fields to write, `id,url`, in place of all, kept rows and dropped ones; of Parquet its columns.
     #[arg(long, value_delimiter = ',', value_name = "NAMES", value_parser = field)]
     fields: Vec<String>,
-    /// Where the dropped rows go as JSON lines, each with its reason.
+    /// Where the dropped rows go as JSON lines (also .gz, .zst), each with the fields of kept rows and its reason; without the pages of Parquet.
     #[arg(long)]
     dropped: Option<PathBuf>,
     /// Folder for the files that a stage makes beside rows: a trained tokenizer.json, the index of `dedup.minhash`, a report.
@@ -47,11 +52,21 @@ pub(crate) struct Args {
     #[arg(long = "set")]
     settings: Vec<String>,
     /// Threads; 0 for one a core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = super::threads, default_value_t = 0)]
     threads: usize,
     /// The counts as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    fn text_field(&self) -> &str {
+        self.text_field.as_deref().unwrap_or(column::TEXT)
+    }
+
+    fn writes_rows_out(&self) -> bool {
+        self.out == Path::new(STANDARD_OUTPUT)
+    }
 }
 
 /// Names of the nodes; the stage has the name of its kind.
@@ -73,17 +88,18 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // A file that cannot be read is told when it is read.
-    if is_parquet(&args.input) && has_row(&args.input).unwrap_or_default() {
-        let path = args.input.display();
-        eprintln!(
-            "warning: {path}: a column `row` is not read: it is the name of the object that JSON lines come from"
-        );
-    }
+    let Some(place) = Place::of(&args.out, args.dropped.as_deref()) else {
+        return wrong::misused("`--out` names no file");
+    };
+    let text_field = args.text_field();
     for node in dag.nodes.iter_mut().filter(|node| node.name == OUTPUT) {
         let sink: Box<dyn Sink> = match is_parquet(&args.out) {
-            true => Box::new(ParquetSink::single_file(&args.out).with_columns(&args.fields)),
-            false => Box::new(JsonLinesSink::single_file(&args.out).with_fields(&args.fields)),
+            true => Box::new(
+                ParquetSink::single_file(&place.out).with_text_field(text_field).with_columns(&args.fields),
+            ),
+            false => Box::new(
+                JsonLinesSink::single_file(&place.out).with_text_field(text_field).with_fields(&args.fields),
+            ),
         };
         if let Err(error) = sink.check(&node.input) {
             eprintln!("error: `--fields`: {error}");
@@ -91,17 +107,24 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
         }
         node.made = Made::Sink(sink);
     }
-    let result = work(args, &dag);
-    match result {
+    for field in replaced_fields(args, &dag) {
+        eprintln!("warning: `{}` writes over the field `{field}` of the lines", args.kind);
+    }
+    match work(args, &dag, &place) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => wrong::failed(error),
     }
 }
 
-/// Whether a Parquet file has the column that its source does not give.
-fn has_row(path: &Path) -> Result<bool, Failure> {
-    let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    Ok(file.schema().field_with_name(column::ROW).is_ok())
+/// Fields of the first lines whose names are those of columns that the stage adds. What cannot be read is told when it is read.
+fn replaced_fields(args: &Args, dag: &dag::Dag) -> Vec<String> {
+    if is_parquet(&args.input) {
+        return Vec::new();
+    }
+    let input = dag.nodes.iter().find(|node| node.name == args.kind).map(|node| (&node.input, &node.output));
+    let (Some((input, output)), Ok(peek)) = (input, Peek::at(&args.input)) else { return Vec::new() };
+    let added = output.fields().iter().filter(|field| input.field_with_name(field.name()).is_err());
+    added.map(|field| field.name().clone()).filter(|name| peek.has(name)).collect()
 }
 
 fn is_parquet(path: &Path) -> bool {
@@ -128,21 +151,7 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
     if let Err(error) = fs::metadata(&args.input) {
         return Err(vec![format!("cannot read {}: {error}", args.input.display())]);
     }
-    let place = |path: &Path| path.canonicalize().ok();
-    for (flag, path) in [("--out", Some(&args.out)), ("--dropped", args.dropped.as_ref())] {
-        // A complete file takes the place of what is there: that must be a file.
-        if let Some(path) = path.filter(|path| fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()))
-        {
-            return Err(vec![format!("{flag}: {} is there and is no file; name a file", path.display())]);
-        }
-        if path.is_some_and(|path| place(path).is_some() && place(path) == place(&args.input)) {
-            return Err(vec![format!("`{flag}` is the file that `--in` reads; name another one")]);
-        }
-    }
-    let written = |path: &Path| std::path::absolute(path).ok();
-    if args.dropped.as_ref().is_some_and(|dropped| written(dropped) == written(&args.out)) {
-        return Err(vec!["`--dropped` and `--out` are one file; name two".into()]);
-    }
+    outputs(args).map_err(|mistake| vec![mistake])?;
     let pairs: Result<Pairs, String> = args.settings.iter().map(|s| setting(s)).collect();
     let pairs = pairs.map_err(|e| vec![e])?;
     match (spec.build)(&Settings::new(pairs.clone())) {
@@ -150,6 +159,34 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
         Ok(_) => Err(vec![format!("`{}` does not judge documents; use it in a recipe", args.kind)]),
         Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
     }
+}
+
+/// Refuses outputs that cannot be written.
+fn outputs(args: &Args) -> Result<(), String> {
+    let is_none = |path: &&PathBuf| is_parquet(path) || **path == Path::new(STANDARD_OUTPUT);
+    if let Some(path) = args.dropped.as_ref().filter(is_none) {
+        let path = path.display();
+        return Err(format!(
+            "`--dropped` writes JSON lines, which {path} is no file of; name one such as gone.jsonl.gz"
+        ));
+    }
+    let place = |path: &Path| path.canonicalize().ok();
+    let out = (!args.writes_rows_out()).then_some(&args.out);
+    for (flag, path) in [("--out", out), ("--dropped", args.dropped.as_ref())] {
+        // A complete file takes the place of what is there: that must be a file.
+        if let Some(path) = path.filter(|path| fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()))
+        {
+            return Err(format!("{flag}: {} is there and is no file; name a file", path.display()));
+        }
+        if path.is_some_and(|path| place(path).is_some() && place(path) == place(&args.input)) {
+            return Err(format!("`{flag}` is the file that `--in` reads; name another one"));
+        }
+    }
+    let written = |path: &Path| std::path::absolute(path).ok();
+    if args.dropped.as_ref().is_some_and(|dropped| written(dropped) == written(&args.out)) {
+        return Err("`--dropped` and `--out` are one file; name two".into());
+    }
+    Ok(())
 }
 
 /// A value is read as JSON where it is JSON, else as a bare string.
@@ -165,9 +202,13 @@ fn recipe(args: &Args, pairs: Pairs) -> Recipe {
     let mut source =
         vec![("paths".to_owned(), Value::from(vec![Value::from(input.to_string_lossy().into_owned())]))];
     let kind = if is_parquet(&args.input) { "source.parquet" } else { "source.jsonl" };
+    if let Some(name) = &args.text_field {
+        let key = if kind == "source.jsonl" { "text_field" } else { "text_column" };
+        source.push((key.into(), name.as_str().into()));
+    }
     if kind == "source.jsonl" {
         source.push(("row".into(), Value::Boolean(true)));
-        if args.kind == "tokenize.chat" {
+        if args.kind == "tokenize.chat" && args.text_field.is_none() {
             source.push(("text_field".into(), "".into()));
         }
         if args.kind.starts_with("extract.") || args.kind == "filter.rights" {
@@ -205,169 +246,52 @@ type Failure = Box<dyn std::error::Error>;
 const INPUT_FOR_MEMORY: u64 = 8;
 const MEMORY_MIB: [u64; 2] = [48, 1024];
 
-fn work(args: &Args, dag: &dag::Dag) -> Result<(), Failure> {
-    let mut name = args.out.file_name().ok_or("`--out` names no file")?.to_owned();
-    name.push(format!(".{}.work", std::process::id()));
-    let folder = args.out.with_file_name(name);
+fn work(args: &Args, dag: &dag::Dag, place: &Place) -> Result<(), Failure> {
     let input_mib = fs::metadata(&args.input)?.len() >> 20;
     let memory_mib = (input_mib / INPUT_FOR_MEMORY).clamp(MEMORY_MIB[0], MEMORY_MIB[1]) as usize;
-    let works =
-        Works { workdir: Some(folder.clone()), threads: args.threads, memory_mib, ..Works::default() };
-    let result = run_in(args, dag, &works, &folder);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    if let (Err(_), Some(dropped)) = (&result, &args.dropped) {
-        // The error says more than that a file which may not be there cannot be removed.
-        drop(fs::remove_file(part(dropped)));
-    }
+    let workdir = Some(place.folder.clone());
+    let works = Works { workdir, threads: args.threads, memory_mib, ..Works::default() };
+    place.watch()?;
+    let result = run_in(args, dag, &works, place);
+    let swept = place.sweep();
+    // The error of the work says more than one of the broom.
     let report = result?;
+    swept?;
     funnel::warn(&report, None, works.progress);
-    if args.json {
-        println!("{}", serde_json::to_string(&report.nodes)?);
+    let told = match args.json {
+        true => serde_json::to_string(&report.nodes)?,
+        false => funnel::table(&report, style().width),
+    };
+    if args.writes_rows_out() {
+        eprintln!("{told}");
     } else {
-        println!("{}", funnel::table(&report, style().width));
+        println!("{told}");
     }
     Ok(())
 }
 
-fn run_in(args: &Args, dag: &dag::Dag, works: &Works, folder: &Path) -> Result<Report, Failure> {
+fn run_in(args: &Args, dag: &dag::Dag, works: &Works, place: &Place) -> Result<Report, Failure> {
     let options = works.options(&dag.name, Path::new("."));
-    // The fields of a Parquet file are its columns, whatever the lines hold.
-    let columns = (is_parquet(&args.out) && !args.fields.is_empty())
-        .then(|| ParquetSink::single_file(&args.out).with_columns(&args.fields));
-    let create = |path| Dropped::create(path, &args.fields, columns);
+    let kept = dag.nodes.iter().find(|node| node.name == OUTPUT).expect("the recipe has an output");
+    let shape = || Shape::of_kept(&kept.input, &args.fields, &args.out, args.text_field());
+    let create = |path| Dropped::create(path, shape());
     let mut dropped = args.dropped.as_deref().map(create).transpose()?;
-    let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| match &mut dropped {
-        Some(dropped) => {
-            dropped.take(node, batch, verdicts).map_err(|error| (dropped.path.to_owned(), error))
-        }
-        None => Ok(()),
+    let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| {
+        dropped.as_mut().map_or(Ok(()), |dropped| dropped.take(node, batch, verdicts))
     };
     let report = match works.direct(dag, &options, &mut told, args.files.as_deref())? {
         Some(report) => report,
         None => {
             let report = works.run(dag, &options)?;
             if let Some(dropped) = &mut dropped {
-                dropped.take_all(&folder.join("dataset").join("dropped"))?;
+                dropped.take_all(&place.folder.join("dataset").join("dropped"))?;
             }
             report
         }
     };
+    if args.writes_rows_out() {
+        emit_file(&place.out)?;
+    }
     dropped.map_or(Ok(()), Dropped::finish)?;
     Ok(report)
-}
-
-/// A file until it is complete.
-fn part(path: &Path) -> PathBuf {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    part.into()
-}
-
-/// The field that tells why a row is out.
-const DROPPED: &str = "dropped";
-
-/// Writes dropped rows as JSON lines: the row as it was read, and under [`DROPPED`] why it is out.
-struct Dropped<'a> {
-    out: BufWriter<File>,
-    part: PathBuf,
-    path: &'a Path,
-    /// The fields that are written; empty for all.
-    fields: &'a [String],
-    /// The sink of the kept rows where the fields are its columns, and not those of the lines that rows were read from.
-    columns: Option<ParquetSink>,
-}
-
-impl<'a> Dropped<'a> {
-    fn create(path: &'a Path, fields: &'a [String], columns: Option<ParquetSink>) -> std::io::Result<Self> {
-        let part = part(path);
-        let file = File::create(&part);
-        let file = file.map_err(|error| {
-            std::io::Error::new(error.kind(), format!("--dropped: {}: {error}", path.display()))
-        })?;
-        Ok(Self { out: BufWriter::new(file), part, path, fields, columns })
-    }
-
-    /// Writes the dropped rows of a batch.
-    fn take(&mut self, node: &str, batch: &RecordBatch, verdicts: &[Verdict]) -> std::io::Result<()> {
-        let batch = self.told(batch).map_err(std::io::Error::other)?;
-        for (row, verdict) in verdicts.iter().enumerate() {
-            let Verdict::Dropped { reason, value, limit, twin } = verdict else { continue };
-            let twin = twin.map(|twin| twin.to_string());
-            let why = [
-                ("stage", Json::from(node)),
-                ("reason", Json::from(*reason)),
-                ("value", Json::from(*value)),
-                ("limit", Json::from(*limit)),
-                ("twin", Json::from(twin)),
-            ];
-            self.write(&batch, row, why)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the rows of the tables of dropped rows.
-    fn take_all(&mut self, folder: &Path) -> Result<(), Failure> {
-        let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
-            Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?,
-            Err(_) => Vec::new(),
-        };
-        files.sort();
-        for file in files {
-            for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
-                let batch = self.told(&batch?)?;
-                for row in 0..batch.num_rows() {
-                    let why = ["stage", "reason", "value", "limit", "twin"];
-                    self.write(&batch, row, why.map(|name| (name, cell(&batch, name, row))))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The batch with the columns that can be asked for.
-    fn told(&self, batch: &RecordBatch) -> Result<RecordBatch, StageError> {
-        self.columns.as_ref().map_or_else(|| Ok(batch.clone()), |sink| sink.told(batch))
-    }
-
-    /// Writes a row: of a line its fields as they stand there, else columns.
-    fn write(&mut self, batch: &RecordBatch, row: usize, why: [(&str, Json); 5]) -> std::io::Result<()> {
-        let line = cells::text(batch, column::ROW, row).filter(|_| self.columns.is_none());
-        let mut fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-        if let Some(pairs) = line.and_then(|line| object::pairs(line).ok()) {
-            let asked = |name: &str| self.fields.is_empty() || self.fields.iter().any(|field| field == name);
-            let pairs = pairs.into_iter().filter(|(name, _)| name != DROPPED && asked(name));
-            fields.extend(pairs.map(|(name, raw)| (name, Cow::Borrowed(raw.get()))));
-        } else {
-            // A line that is no object has no fields: where it stands and what it is are told.
-            let is_line = self.columns.is_none() && batch.column_by_name(column::ROW).is_some();
-            let names = match self.fields.is_empty() || is_line {
-                true => vec![column::RECORD_ID, column::URL, column::SOURCE, column::TEXT],
-                false => self.fields.iter().map(String::as_str).collect(),
-            };
-            let cells = names.into_iter().map(|name| (name, cell(batch, name, row)));
-            let cells = cells.filter(|(_, value)| !value.is_null());
-            fields.extend(cells.map(|(name, value)| (name.into(), value.to_string().into())));
-        }
-        let why: Map<String, Json> =
-            why.into_iter().filter(|(_, v)| !v.is_null()).map(|(name, v)| (name.to_owned(), v)).collect();
-        fields.push((DROPPED.into(), Json::Object(why).to_string().into()));
-        for (at, (name, value)) in fields.iter().enumerate() {
-            write!(self.out, "{}{}:{value}", if at == 0 { '{' } else { ',' }, Json::from(&**name))?;
-        }
-        writeln!(self.out, "}}")
-    }
-
-    /// Gives the file its name.
-    fn finish(self) -> Result<(), Failure> {
-        self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&self.part, self.path)?;
-        Ok(())
-    }
-}
-
-fn cell(batch: &RecordBatch, name: &str, row: usize) -> Json {
-    let text = cells::text(batch, name, row).map(Json::from);
-    text.or_else(|| cells::number(batch, name, row).map(Json::from)).unwrap_or_default()
 }

@@ -69,7 +69,7 @@ struct TrainArgs {
     #[arg(long, default_value = "text")]
     text_field: String,
     /// Threads; 0 for one a core. The result does not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = super::threads, default_value_t = 0)]
     threads: usize,
     /// Memory for counts and merges, in MiB. More counts go to disk; words that the merges have no room for are told.
     #[arg(long, default_value_t = 512)]

@@ -5,9 +5,9 @@ use super::flow::{Flows, order};
 use super::make::{make, settings, train};
 use super::{Dag, Kinds, Node, key};
 use crate::recipe::{Block, Mistake, Mistakes, Recipe, load};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use schemas::{Made, Spec, column};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Reads and compiles a recipe file: every mistake of form and of meaning at once.
@@ -55,6 +55,7 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
         let settings = settings(&draft.block, recipe.base());
         Node {
             reads: reads(made.as_ref(), &input),
+            replaces: Vec::new(),
             surprise: draft.block.surprise.unwrap_or_default(),
             hash: key::node_hash(spec, &settings, recipe.base()),
             facts: key::facts(spec, &draft.block, recipe),
@@ -68,7 +69,37 @@ fn build(recipe: &Recipe, kinds: &Kinds, mut mistakes: Vec<Mistake>) -> Result<D
             output,
         }
     });
-    Ok(Dag { name: recipe.name.clone(), nodes: nodes.collect(), train })
+    let mut nodes: Vec<Node> = nodes.collect();
+    find_replaced(&mut nodes);
+    Ok(Dag { name: recipe.name.clone(), nodes, train })
+}
+
+/// Notes in each node the columns of a source that it is the first to write over.
+fn find_replaced(nodes: &mut [Node]) {
+    let of_all = column::with(&column::page_schema(), [Field::new(column::ROW, DataType::Utf8, true)]);
+    // The columns behind each node that are as a source gave them.
+    let mut own: Vec<BTreeSet<String>> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let given = match node.made {
+            Made::Source(_) => node.output.fields().iter().map(|field| field.name().clone()).collect(),
+            _ => node.inputs.iter().flat_map(|&n| own[n].iter().cloned()).collect::<BTreeSet<_>>(),
+        };
+        let given = given.into_iter().filter(|name| of_all.field_with_name(name).is_err());
+        let (replaced, left) = given.partition(|name| makes(&node.made, &node.input, name));
+        node.replaces = BTreeSet::into_iter(replaced).collect();
+        own.push(left);
+    }
+}
+
+/// Whether a node gives a column also where none of that name comes in.
+fn makes(made: &Made, input: &SchemaRef, column: &str) -> bool {
+    let without = column::without(input, &[column]);
+    let output = match made {
+        Made::Stage(stage) => stage.output(&without),
+        Made::Global(global) => global.output(&without),
+        _ => return false,
+    };
+    output.is_ok_and(|output| output.field_with_name(column).is_ok())
 }
 
 /// The columns that a node is given: of a regroup those that it takes, and what is told of a row that it drops.

@@ -35,7 +35,7 @@ impl fmt::Debug for Hash {
 }
 
 /// Raised when the form of what is kept under a key changes.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 
 /// The hash of a kind with its settings.
 ///

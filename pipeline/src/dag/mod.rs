@@ -47,7 +47,7 @@ pub struct Dag {
 }
 
 schemas::choice! {
-    /// What is done when a node touches no row, drops most of them or reads a column without values.
+    /// What is done when a node touches no row, drops most of them, reads a column without values or writes over one of the source.
     pub enum Surprise {
         /// It is told at the end.
         Tell = "tell",
@@ -81,6 +81,8 @@ pub struct Node {
     pub output: SchemaRef,
     /// Columns that it cannot do without.
     pub reads: Vec<String>,
+    /// Columns that a source gave beside those of every document, and that it writes over.
+    pub replaces: Vec<String>,
     /// What is done when it does what hardly anybody wants.
     pub surprise: Surprise,
     /// Settings as the manifest shows them, defaults included.

@@ -285,10 +285,12 @@ impl Commit<'_> {
     fn tables(&mut self) -> Result<(), RunError> {
         let traced: Vec<usize> =
             (0..self.run.dag.nodes.len()).filter(|&n| !matches!(self.node(n).made, Made::Sink(_))).collect();
+        let dropped = table::dropped_schema(self.run.dag);
         let write = |&at: &usize| {
             let keys: Vec<Hash> = self.run.streams.of[at].iter().map(|s| s.key).collect();
             let node = self.node(at);
-            let tables = table::write(&self.run.workdir, &self.folder, at, node, &keys, &self.metadata)?;
+            let (workdir, node) = (&self.run.workdir, (at, node));
+            let tables = table::write(workdir, &self.folder, node, &keys, &dropped, &self.metadata)?;
             self.run.observer.event(Event::Advance { units: 1 });
             Ok((at, tables))
         };

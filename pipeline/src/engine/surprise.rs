@@ -1,4 +1,5 @@
-//! What a node did that hardly anybody wants: touched no row, dropped most of them, or read a column without values.
+//! What a node did that hardly anybody wants: touched no row, dropped most of them, read a column without values, or wrote over one
+//! that the source gave.
 //!
 //! A filter that never fires and one that fires at everything look like any other in a long table of numbers. Each is told, and a
 //! recipe can say `surprise = "stop"` (nothing is committed) or `surprise = "expected"` (it is what is meant).
@@ -26,6 +27,8 @@ pub enum Deed {
     DroppedMost,
     /// Read a column that no row had a value in.
     ReadNothing,
+    /// Wrote over columns that the source gave.
+    Replaced,
 }
 
 /// A node with what it did.
@@ -41,6 +44,9 @@ pub struct Surprising {
     pub dropped: u64,
     /// Columns that it reads.
     pub reads: Vec<String>,
+    /// Columns of the source that it wrote over.
+    #[serde(default)]
+    pub replaces: Vec<String>,
     /// Whether the recipe lets nothing be committed then.
     pub stops: bool,
 }
@@ -55,33 +61,38 @@ impl fmt::Display for Surprising {
                 write!(f, "`{node}` dropped {} of {rows} rows ({percent:.1} %)", thousands(self.dropped))
             }
             Deed::ReadNothing => {
-                let columns: Vec<String> = self.reads.iter().map(|c| format!("`{c}`")).collect();
-                write!(
-                    f,
-                    "`{node}` reads {}, which had no value in any of {rows} rows",
-                    columns.join(" and ")
-                )
+                write!(f, "`{node}` reads {}, which had no value in any of {rows} rows", listed(&self.reads))
+            }
+            Deed::Replaced => {
+                let columns = listed(&self.replaces);
+                write!(f, "`{node}` writes over {columns} of the source; rename there what is to stay")
             }
         }
     }
 }
 
+fn listed(columns: &[String]) -> String {
+    columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(" and ")
+}
+
 /// All that is surprising in the counts of the nodes.
 pub(super) fn find(dag: &Dag, counts: &[Counts]) -> Vec<Surprising> {
     let nodes = dag.nodes.iter().zip(counts).filter(|(node, _)| node.surprise != Surprise::Expected);
-    nodes.filter_map(|(node, counts)| surprising(node, counts)).collect()
+    nodes.flat_map(|(node, counts)| surprising(node, counts)).collect()
 }
 
-fn surprising(node: &Node, counts: &Counts) -> Option<Surprising> {
-    let deed = deed(node, counts)?;
-    Some(Surprising {
+fn surprising(node: &Node, counts: &Counts) -> Vec<Surprising> {
+    let replaced = (!node.replaces.is_empty() && counts.rows_in > 0).then_some(Deed::Replaced);
+    let told = |deed| Surprising {
         node: node.name.clone(),
         deed,
         rows_in: counts.rows_in,
         dropped: counts.dropped_rows(),
         reads: node.reads.clone(),
+        replaces: node.replaces.clone(),
         stops: node.surprise == Surprise::Stop,
-    })
+    };
+    deed(node, counts).into_iter().chain(replaced).map(told).collect()
 }
 
 fn deed(node: &Node, counts: &Counts) -> Option<Deed> {

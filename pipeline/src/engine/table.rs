@@ -4,17 +4,19 @@ use super::Workdir;
 use super::error::RunError;
 use super::frames::FrameReader;
 use super::report::Counts;
-use super::trace::{DROPPED_COLUMNS, blanks, dropped, signals, verdicts};
-use crate::dag::{Hash, Node};
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
-use arrow::compute::filter;
+use super::trace::{blanks, dropped, is_told, signals, verdicts};
+use crate::dag::{Dag, Hash, Node};
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
-use schemas::{Verdict, column, ledger};
+use schemas::{Made, Verdict, column, ledger};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,13 +32,35 @@ pub(super) struct Tables {
     pub(super) files: Vec<(PathBuf, u64)>,
 }
 
+/// Columns that every dropped row tells, also where no source gives them.
+const TOLD: [&str; 5] = [column::URL, column::SOURCE, column::RECORD_ID, column::TEXT, column::ROW];
+
+/// The columns of the table of dropped rows: one set for all nodes, so that their files open as one table. A column of which two
+/// nodes have another type each is text.
+pub(super) fn dropped_schema(dag: &Dag) -> SchemaRef {
+    let ledger = ledger::schema();
+    let is_why = |field: &&Arc<Field>| field.name() != ledger::ACTION;
+    let mut all: Vec<Field> = ledger.fields().iter().filter(is_why).map(|f| f.as_ref().clone()).collect();
+    all.extend(TOLD.map(|name| Field::new(name, DataType::Utf8, true)));
+    let judges = dag.nodes.iter().filter(|node| !matches!(node.made, Made::Sink(_)));
+    for field in judges.flat_map(|node| node.input.fields()).filter(|field| is_told(field.name())) {
+        let told = Field::new(ledger::told(field.name()), field.data_type().clone(), true);
+        match all.iter_mut().find(|known| known.name() == told.name()) {
+            Some(known) if known.data_type() != told.data_type() => known.set_data_type(DataType::Utf8),
+            Some(_) => {}
+            None => all.push(told),
+        }
+    }
+    Arc::new(Schema::new(all))
+}
+
 /// Writes the tables of a node below `folder`.
 pub(super) fn write(
     workdir: &Workdir,
     folder: &Path,
-    at: usize,
-    node: &Node,
+    (at, node): (usize, &Node),
     keys: &[Hash],
+    dropped_schema: &SchemaRef,
     metadata: &[(String, String)],
 ) -> Result<Tables, RunError> {
     let file = |table: &str| folder.join(table).join(format!("{at:02}-{}.parquet", node.name));
@@ -59,7 +83,8 @@ pub(super) fn write(
             let dropped: BooleanArray =
                 verdicts.iter().map(|v| Some(matches!(v, Verdict::Dropped { .. }))).collect();
             if dropped.true_count() > 0 {
-                gone.write(&dropped_batch(&ledger, &changes.frame(at)?, &dropped)?)?;
+                let changes = changes.frame(at)?;
+                gone.write(&dropped_batch(&ledger, &changes, &dropped, dropped_schema)?)?;
             }
             let signals = signals(&part);
             if !signals.is_empty() {
@@ -116,29 +141,39 @@ fn ledger_batch(node: &str, part: &RecordBatch, verdicts: &[Verdict]) -> Result<
     RecordBatch::try_new(ledger::schema(), columns).map_err(RunError::arrow(Path::new("ledger")))
 }
 
+/// The rows of a ledger that were dropped, with what is told of each.
 fn dropped_batch(
     ledger: &RecordBatch,
     changes: &RecordBatch,
     mask: &BooleanArray,
+    schema: &SchemaRef,
 ) -> Result<RecordBatch, RunError> {
-    let mut fields = Vec::new();
-    let mut columns = Vec::new();
-    for (field, values) in ledger.schema().fields().iter().zip(ledger.columns()) {
-        if field.name() != ledger::ACTION {
-            fields.push(field.as_ref().clone());
-            columns.push(filter(values, mask).map_err(RunError::arrow(Path::new("dropped")))?);
+    let why = filter_record_batch(ledger, mask).map_err(RunError::arrow(Path::new("dropped")))?;
+    let rows = dropped(changes);
+    let of_rows = |name: &str| {
+        let (schema, columns) = rows.as_ref().map(|rows| (rows.schema_ref(), rows.columns()))?;
+        let at = schema.fields().iter().position(|field| ledger::told(field.name()) == name)?;
+        Some(&columns[at])
+    };
+    let column = |field: &Arc<Field>| {
+        match why.column_by_name(field.name()).or_else(|| of_rows(field.name())) {
+            Some(values) if values.data_type() == field.data_type() => Ok(values.clone()),
+            Some(values) => as_text(values),
+            // Streams of one node may come from sources with and without a column: the table has it all the same.
+            None => Ok(new_null_array(field.data_type(), why.num_rows())),
         }
-    }
-    for name in DROPPED_COLUMNS {
-        // Streams of one node may come from sources with and without a column: the table has it all the same.
-        fields.push(Field::new(name, DataType::Utf8, true));
-        columns.push(match dropped(changes, name, mask) {
-            Some(values) => values?,
-            None => new_null_array(&DataType::Utf8, mask.true_count()),
-        });
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-        .map_err(RunError::arrow(Path::new("dropped")))
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, ArrowError>>();
+    let batch = columns.and_then(|columns| RecordBatch::try_new(schema.clone(), columns));
+    batch.map_err(RunError::arrow(Path::new("dropped")))
+}
+
+/// Values of any type as a person reads them.
+fn as_text(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default();
+    let shown = ArrayFormatter::try_new(values, &options)?;
+    let text = |row: usize| values.is_valid(row).then(|| shown.value(row).to_string());
+    Ok(Arc::new((0..values.len()).map(text).collect::<StringArray>()))
 }
 
 fn signals_batch(part: &RecordBatch, signals: Vec<(String, ArrayRef)>) -> Result<RecordBatch, RunError> {

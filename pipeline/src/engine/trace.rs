@@ -1,7 +1,7 @@
 //! Traces: what a node did to every row of a stream, so that it can be told, counted and done again without the work.
 //!
 //! A trace is two files of batches that go row by row with the batches that came in: the ledger part (small: verdicts and
-//! signals) and the changes (values of changed columns, texts of dropped rows). It is there when both are whole.
+//! signals) and the changes (values of changed columns, dropped rows). It is there when both are whole.
 
 use super::error::RunError;
 use super::frames::{Codec, FrameReader, FrameWriter};
@@ -10,10 +10,11 @@ use super::seal::{self, Hand};
 use super::{Workdir, stream};
 use crate::dag::{Hash, Node};
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt32Array,
-    new_null_array,
+    Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray,
+    StructArray, UInt8Array, UInt32Array, new_null_array,
 };
-use arrow::compute::{filter, not, take};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{filter, filter_record_batch, not, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use schemas::{DocId, Outcome, Spec, Verdict, column};
@@ -24,9 +25,10 @@ const KEPT: u8 = 0;
 const EDITED: u8 = 1;
 const DROPPED: u8 = 2;
 const NO_REASON: u8 = u8::MAX;
-/// Columns of a dropped row that are kept with it.
-pub(super) const DROPPED_COLUMNS: [&str; 5] =
-    [column::URL, column::SOURCE, column::RECORD_ID, column::TEXT, column::ROW];
+/// Columns of a dropped row that are not kept with it: the ledger has the one, and pages and tokens are large and can be had again.
+const UNTOLD: [&str; 3] = [column::ID, column::HTML, column::TOKENS];
+/// Column of the changes with the rows that were dropped: a list of one row where a row was, of none where it stayed.
+const GONE: &str = "d";
 const LEDGER_COLUMNS: usize = 7;
 /// Column of the changes with the text as it came in.
 const TEXT_BEFORE: &str = "b:text";
@@ -75,13 +77,8 @@ impl Frame {
                 changes.push((Field::new(TEXT_BEFORE, DataType::Utf8, true), shown));
             }
         }
-        let kept: BooleanArray = dropped.values().iter().map(|d| Some(!d)).collect();
-        for name in DROPPED_COLUMNS {
-            let texts = batch.column_by_name(name).filter(|values| *values.data_type() == DataType::Utf8);
-            let Some(values) = texts else { continue };
-            let shown = sparse(values, &kept).map_err(RunError::arrow(Path::new(name)))?;
-            changes.push((Field::new(format!("d:{name}"), DataType::Utf8, true), shown));
-        }
+        let gone: ArrayRef = Arc::new(gone(batch, &dropped).map_err(RunError::arrow(Path::new(GONE)))?);
+        changes.push((Field::new(GONE, gone.data_type().clone(), false), gone));
         Ok(Self { ledger: batch_of(ledger, rows), changes: batch_of(changes, rows), counts })
     }
 
@@ -379,14 +376,25 @@ fn row_of(ids: &ArrayRef, id: &str) -> Option<usize> {
     ids.as_any().downcast_ref::<StringArray>()?.iter().position(|i| i == Some(id))
 }
 
-/// A kept column of the dropped rows, where `mask` is true; `None` when the rows had no such column.
-pub(super) fn dropped(
-    changes: &RecordBatch,
-    name: &str,
-    mask: &BooleanArray,
-) -> Option<Result<ArrayRef, RunError>> {
-    let values = changes.column_by_name(&format!("d:{name}"))?;
-    Some(filter(values, mask).map_err(RunError::arrow(Path::new(name))))
+/// Whether a dropped row keeps a column.
+pub(super) fn is_told(column: &str) -> bool {
+    !UNTOLD.contains(&column)
+}
+
+/// The dropped rows of a batch, as they came in.
+fn gone(batch: &RecordBatch, dropped: &BooleanArray) -> Result<ListArray, ArrowError> {
+    let fields = batch.schema_ref().fields();
+    let told: Vec<usize> = (0..fields.len()).filter(|&at| is_told(fields[at].name())).collect();
+    let rows = StructArray::from(filter_record_batch(&batch.project(&told)?, dropped)?);
+    let counts = dropped.values().iter().map(usize::from);
+    let item = Arc::new(Field::new_list_field(rows.data_type().clone(), false));
+    ListArray::try_new(item, OffsetBuffer::from_lengths(counts), Arc::new(rows), None)
+}
+
+/// The dropped rows of a frame of changes; `None` where it has none.
+pub(super) fn dropped(changes: &RecordBatch) -> Option<RecordBatch> {
+    let rows = changes.column_by_name(GONE)?.as_list_opt::<i32>()?.values();
+    Some(rows.as_struct_opt()?.into())
 }
 
 /// The values of columns that the node added, of the rows that it kept; `None` when the trace has no such column.

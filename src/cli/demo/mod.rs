@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     train_seconds: u64,
     /// Threads; 0 for one a core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = crate::cli::threads, default_value_t = 0)]
     threads: usize,
     /// How progress is told.
     #[arg(long, value_enum, default_value_t)]

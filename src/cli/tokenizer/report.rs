@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "text")]
     text_field: String,
     /// Threads; 0 for one a core. The result does not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = crate::cli::threads, default_value_t = 0)]
     threads: usize,
     /// The rows as JSON.
     #[arg(long)]

@@ -8,8 +8,8 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use schemas::StageError;
 
-/// Writes the name of a field, behind a comma where it is not the first.
-pub(super) fn put_name(name: &str, out: &mut Vec<u8>) {
+/// Writes the name of a field into an object that has been opened, behind a comma where it is not the first.
+pub fn put_name(name: &str, out: &mut Vec<u8>) {
     if out.len() > 1 {
         out.push(b',');
     }
@@ -27,7 +27,10 @@ fn put_number(number: impl serde::Serialize, out: &mut Vec<u8>) {
 }
 
 /// Writes a value as JSON. What JSON has no type for is written as a string.
-pub(super) fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
+///
+/// # Errors
+/// `Arrow` of a value that cannot be shown.
+pub fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
     macro_rules! number {
         ($kind:ty) => {
             put_number(values.as_primitive::<$kind>().value(row), out)

@@ -66,6 +66,17 @@ const OF_THE_HOUSE: &[&str] = &[
     column::HTML,
     column::ROW,
 ];
+impl Compression {
+    /// That which the end of a name says (`.gz`, `.zst`).
+    fn of_name(path: &Path) -> Self {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("gz") => Self::Gzip,
+            Some("zst") => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
 const BUFFER_BYTES: usize = 256 << 10;
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
@@ -88,11 +99,7 @@ impl JsonLinesSink {
     /// Writes exactly one file, compressed as its name says (`.gz`, `.zst`), which appears when it is complete.
     /// The text goes to the field `text`; [`JsonLinesSink::with_text_field`] names another.
     pub fn single_file(path: &Path) -> Self {
-        let compression = match path.extension().and_then(|e| e.to_str()) {
-            Some("gz") => Compression::Gzip,
-            Some("zst") => Compression::Zstd,
-            _ => Compression::None,
-        };
+        let compression = Compression::of_name(path);
         let config = Config { compression, shard_rows: u64::MAX, ..Config::default() };
         Self { config, single: Some(path.to_owned()), fields: Vec::new() }
     }
@@ -184,37 +191,56 @@ impl Sink for JsonLinesSink {
     }
 }
 
+/// A file of lines that is written, plain or compressed.
+pub struct LinesFile(Encoder);
+
 enum Encoder {
     Plain(BufWriter<File>),
     Gzip(flate2::write::GzEncoder<BufWriter<File>>),
     Zstd(zstd::Encoder<'static, BufWriter<File>>),
 }
 
-impl Encoder {
-    fn new(file: File, compression: Compression) -> io::Result<Self> {
-        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(match compression {
-            Compression::None => Self::Plain(file),
-            Compression::Gzip => {
-                Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::new(GZIP_LEVEL)))
-            }
-            Compression::Zstd => Self::Zstd(zstd::Encoder::new(file, ZSTD_LEVEL)?),
-        })
+impl LinesFile {
+    /// Begins the file that will be called `path`, under the name `part`, compressed as `path` says (`.gz`, `.zst`).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(part: &Path, path: &Path) -> io::Result<Self> {
+        Self::new(File::create(part)?, Compression::of_name(path))
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(out) => out.write_all(bytes),
-            Self::Gzip(out) => out.write_all(bytes),
-            Self::Zstd(out) => out.write_all(bytes),
+    fn new(file: File, compression: Compression) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Ok(Self(match compression {
+            Compression::None => Encoder::Plain(file),
+            Compression::Gzip => {
+                Encoder::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::new(GZIP_LEVEL)))
+            }
+            Compression::Zstd => Encoder::Zstd(zstd::Encoder::new(file, ZSTD_LEVEL)?),
+        }))
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Encoder::Plain(out) => out.write_all(bytes),
+            Encoder::Gzip(out) => out.write_all(bytes),
+            Encoder::Zstd(out) => out.write_all(bytes),
         }
     }
 
-    fn finish(self) -> io::Result<()> {
-        let file = match self {
-            Self::Plain(out) => out,
-            Self::Gzip(out) => out.finish()?,
-            Self::Zstd(out) => out.finish()?,
+    /// Ends the file and sees it on the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finish(self) -> io::Result<()> {
+        let file = match self.0 {
+            Encoder::Plain(out) => out,
+            Encoder::Gzip(out) => out.finish()?,
+            Encoder::Zstd(out) => out.finish()?,
         };
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     }
@@ -222,7 +248,7 @@ impl Encoder {
 
 struct Open {
     path: PathBuf,
-    out: Encoder,
+    out: LinesFile,
     rows: u64,
 }
 
@@ -250,7 +276,7 @@ impl Files {
                 None => super::numbered(&self.folder, self.written.len(), ending)?,
             };
             let file = File::create(&path).map_err(StageError::io(&path))?;
-            let out = Encoder::new(file, compression).map_err(StageError::io(&path))?;
+            let out = LinesFile::new(file, compression).map_err(StageError::io(&path))?;
             self.open = Some(Open { path, out, rows: 0 });
         }
         Ok(self.open.as_mut().expect("a file was just opened"))

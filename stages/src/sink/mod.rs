@@ -1,6 +1,6 @@
 //! Where the rows of a dataset are written.
 
-pub(crate) mod json;
+pub mod json;
 pub mod jsonl;
 pub mod object;
 pub mod parquet;
@@ -16,7 +16,7 @@ fn numbered(folder: &Path, number: usize, ending: &str) -> Result<PathBuf, Stage
 }
 
 /// Where a single file is written until it is complete.
-fn beside(path: &Path) -> PathBuf {
+pub fn beside(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     part.into()

@@ -99,6 +99,13 @@ impl ParquetSink {
         self
     }
 
+    /// The text was read from this field: `metadata` is without it.
+    #[must_use]
+    pub fn with_text_field(mut self, name: &str) -> Self {
+        self.config.metadata_without.push(name.to_owned());
+        self
+    }
+
     /// The batch with the column `metadata` in the place of `row`, where it is written.
     ///
     /// # Errors

@@ -11,15 +11,18 @@
 //! {"id": 9, "text":             →  drop bad_json
 //! ```
 
+mod peek;
+
 use super::batch::{Feed, Page, PageBuilder, dropped, intakes, names};
 use super::files;
 use super::object::{Scalar, Wanted};
 use super::open::{Line, Lines, decompressed, is_broken, is_compressed};
 use arrow::datatypes::{DataType, Field, SchemaRef};
+pub use peek::Peek;
 use schemas::source::DOCUMENT_BYTES_MAX;
 use schemas::{
-    Build, Config as _, Context, DocId, FilePaths, Intakes, KeyError, Made, Reason, Source, SourceError,
-    Spec, Split, Stamp, Verdict, column, config,
+    Build, Config as _, Context, DocId, Event, FilePaths, Intakes, KeyError, Made, Reason, Source,
+    SourceError, Spec, Split, Stamp, Verdict, column, config,
 };
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -168,6 +171,16 @@ impl Source for JsonLines {
     fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
         files::list(base, &self.config.paths.0, ENDINGS)?;
         Ok(self.schema.clone())
+    }
+
+    /// Tells what the first lines lack, which may be a long way from the end.
+    fn prepare(&self, context: &Context<'_>) -> Result<(), SourceError> {
+        let found = files::list(context.base, &self.config.paths.0, ENDINGS)?;
+        if let Some(lacking) = Peek::at(&found[0].path)?.lacks(&self.config) {
+            let message = format!("warning: {}: {lacking}", found[0].name);
+            context.observer.event(Event::Note { message: &message });
+        }
+        Ok(())
     }
 
     fn text_of_row(&self) -> Option<&str> {

@@ -25,8 +25,8 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use schemas::source::{BATCH_BYTES, BATCH_ROWS};
 use schemas::{
-    Build, Config as _, Context, DocId, FilePaths, Intake, Intakes, Made, Reason, Source, SourceError, Spec,
-    Split, Verdict, column, config,
+    Build, Config as _, Context, DocId, Event, FilePaths, Intake, Intakes, KeyError, Made, Reason, Source,
+    SourceError, Spec, Split, Verdict, column, config,
 };
 use std::fs::File;
 use std::path::Path;
@@ -41,7 +41,7 @@ config! {
         text_column: String = "text".into();
         /// Column of the identity that the source gives.
         id_column: String = "id".into();
-        /// Further columns to carry; empty carries all but `row`, which is the object of a line.
+        /// Further columns to carry; empty carries all but `row`, which is the object of a line, and `source`, which every document has.
         columns: Vec<String> = Vec::new();
     }
 }
@@ -75,8 +75,16 @@ const REASONS: &[Reason] = &[
 const BUILD: Build = |settings| {
     let config: Config = settings.parse()?;
     files::require(&config.paths.0)?;
+    if let Some(name) = config.columns.iter().find(|name| TAKEN.contains(&name.as_str())) {
+        let message = format!("`{name}` is the name of a column that every source has for itself");
+        let help = Some("rename it in the file, or leave it out".into());
+        return Err(vec![KeyError { key: "columns".into(), message, help }]);
+    }
     Ok(Made::Source(Box::new(Parquet { config })))
 };
+
+/// Columns that are never read from a file: the place of a row in it, and the object of a line, which a column would be taken for.
+const TAKEN: [&str; 2] = [column::SOURCE, column::ROW];
 
 /// The registry line.
 pub const SPEC: Spec = Spec {
@@ -103,6 +111,21 @@ impl Source for Parquet {
     fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
         let found = files::list(base, &self.config.paths.0, &[".parquet"])?;
         self.output(&Opened::new(&found[0].path)?, &found[0].path)
+    }
+
+    /// Tells of columns that are not carried although nobody has left them out.
+    fn prepare(&self, context: &Context<'_>) -> Result<(), SourceError> {
+        let found = files::list(context.base, &self.config.paths.0, &[".parquet"])?;
+        let lost = self.lost(&Opened::new(&found[0].path)?, &found[0].path)?;
+        if !lost.is_empty() {
+            let message = format!(
+                "warning: {}: not carried: {}, whose names are those of columns that every document has; rename what is to stay",
+                found[0].name,
+                lost.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            );
+            context.observer.event(Event::Note { message: &message });
+        }
+        Ok(())
     }
 
     /// `start` and `end` count row groups.
@@ -138,8 +161,7 @@ impl Source for Parquet {
         let rows = sum(&RowGroupMetaData::num_rows, &groups[start..end]).max(1);
         let row_bytes = (sum(&RowGroupMetaData::total_byte_size, &groups[start..end]) / rows).max(1);
         let batch_rows = (BATCH_BYTES as u64 / row_bytes).clamp(1, BATCH_ROWS as u64) as usize;
-        let writer = opened.meta.metadata().file_metadata().created_by();
-        let is_ours = writer.is_some_and(|writer| writer.starts_with("gristmill "));
+        let is_ours = opened.is_ours();
         let file = File::open(&split.path).map_err(SourceError::io(&split.path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, opened.meta);
         let read = builder.schema().fields().iter().enumerate();
@@ -189,12 +211,25 @@ impl Parquet {
         let carried = fields.iter().filter(|f| {
             let name = f.name().as_str();
             let asked = self.config.columns.is_empty() || self.config.columns.iter().any(|c| c == name);
-            // `row` is the object that JSON lines were read from: a column of that name would be taken for it.
-            let free = !taken.contains(&name) && !own.contains(&name) && name != column::ROW;
+            let free = !taken.contains(&name) && !own.contains(&name) && !TAKEN.contains(&name);
             asked && free
         });
         let kept = carried.map(|f| Field::new(f.name(), common(f.data_type()), true));
         Ok(column::with(&base, kept))
+    }
+
+    /// The columns of a file that no column of the source is read from, where all are to be carried and Gristmill did not write it.
+    fn lost(&self, opened: &Opened, path: &Path) -> Result<Vec<String>, SourceError> {
+        if opened.is_ours() || !self.config.columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let schema = self.output(opened, path)?;
+        let has = |name: &str| opened.schema.field_with_name(name).is_ok();
+        let names = names(&schema);
+        let made = names.iter().filter(|name| ![column::ID, column::SOURCE].contains(name));
+        let read: Vec<&str> = made.map(|name| self.origin(name, false, has)).collect();
+        let columns = opened.schema.fields().iter().map(|field| field.name());
+        Ok(columns.filter(|name| !read.contains(&name.as_str())).cloned().collect())
     }
 
     fn reads(&self, name: &str, schema: &Schema) -> bool {
@@ -202,14 +237,13 @@ impl Parquet {
         own || (schema.field_with_name(name).is_ok() && ![column::ID, column::SOURCE].contains(&name))
     }
 
-    /// The column of the file that a column of the house is read from; `is_ours` where Gristmill wrote the file.
-    fn origin<'n>(&'n self, name: &'n str, batch: &RecordBatch, is_ours: bool) -> &'n str {
+    /// The column of the file, which has those that `has` tells, that a column of the house is read from; `is_ours` where Gristmill
+    /// wrote the file.
+    fn origin<'n>(&'n self, name: &'n str, is_ours: bool, has: impl Fn(&str) -> bool) -> &'n str {
         match name {
             column::TEXT => &self.config.text_column,
-            column::RECORD_ID if is_ours && batch.column_by_name(name).is_some() => name,
-            column::RECORD_ID if batch.column_by_name(&self.config.id_column).is_some() => {
-                &self.config.id_column
-            }
+            column::RECORD_ID if is_ours && has(name) => name,
+            column::RECORD_ID if has(&self.config.id_column) => &self.config.id_column,
             other => other,
         }
     }
@@ -224,6 +258,12 @@ struct Opened {
 }
 
 impl Opened {
+    /// Whether Gristmill wrote the file.
+    fn is_ours(&self) -> bool {
+        let writer = self.meta.metadata().file_metadata().created_by();
+        writer.is_some_and(|writer| writer.starts_with("gristmill "))
+    }
+
     fn new(path: &Path) -> Result<Self, SourceError> {
         let file = File::open(path).map_err(SourceError::io(path))?;
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -326,6 +366,7 @@ impl Rows<'_> {
     fn intake(&mut self, batch: &RecordBatch) -> Result<Intake, SourceError> {
         let rows = self.row..self.row + batch.num_rows() as u64;
         self.row = rows.end;
+        let has = |name: &str| batch.column_by_name(name).is_some();
         let mut invalid = vec![false; batch.num_rows()];
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
@@ -337,7 +378,7 @@ impl Rows<'_> {
                 column::SOURCE => Arc::new(StringArray::from_iter_values(
                     rows.clone().map(|row| format!("{}:{row}", self.name)),
                 )),
-                _ => match batch.column_by_name(self.source.origin(name, batch, self.is_ours)) {
+                _ => match batch.column_by_name(self.source.origin(name, self.is_ours, has)) {
                     None => new_null_array(field.data_type(), batch.num_rows()),
                     Some(values) if *field.data_type() == DataType::Utf8 => strings(values, &mut invalid)?,
                     Some(values) => cast(values, field.data_type())?,
