@@ -429,7 +429,7 @@ fn a_stage_over_parquet_keeps_other_columns() {
     let args =
         ["stage", "filter.length", "--in", "in.parquet", "--out", "out.parquet", "--set", "words_min=2"];
     let ran = gristmill(&[&args[..], &["--dropped", "gone.jsonl"]].concat(), &folder.0).expect(0);
-    assert!(ran.err.contains("in.parquet: a column `row` is not read"), "{}", ran.err);
+    assert!(ran.err.contains("in.parquet: not carried: `row`"), "{}", ran.err);
     let head = gristmill(&["inspect", "out.parquet", "--json"], &folder.0).expect(0).json()["head"].clone();
     assert_eq!(head.as_array().unwrap().len(), 1);
     assert_eq!((&head[0]["likes"], &head[0]["lang"]), (&json!(7), &json!("en")), "{head}");
@@ -441,6 +441,147 @@ fn a_stage_over_parquet_keeps_other_columns() {
         lines(&folder.join("gone.jsonl")).iter().map(|g| g["dropped"]["reason"].to_string()).collect();
     reasons.sort();
     assert_eq!(reasons, ["\"no_text\"", "\"too_short\""]);
+}
+
+/// Writes a Parquet file of one batch.
+fn write_parquet(path: &Path, columns: Vec<(&str, arrow::array::ArrayRef)>) {
+    let batch = arrow::array::RecordBatch::try_from_iter(columns).unwrap();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// Three rows of which two are one text, with columns of the user: one has a name that says why a row is out, one that a stage writes.
+fn parquet_of_a_user(folder: &Folder) {
+    use arrow::array::{Float64Array, Int64Array, StringArray};
+    use std::sync::Arc;
+    let texts = ["one two three", "a", "a"];
+    write_parquet(
+        &folder.join("in.parquet"),
+        vec![
+            ("content", Arc::new(StringArray::from(texts.to_vec()))),
+            ("label", Arc::new(StringArray::from(vec![Some("x"), Some("y"), None]))),
+            ("score", Arc::new(Float64Array::from(vec![0.5, 1.5, 2.5]))),
+            ("value", Arc::new(Int64Array::from(vec![7, 8, 9]))),
+            ("language", Arc::new(Int64Array::from(vec![1, 2, 3]))),
+        ],
+    );
+}
+
+/// Dropped rows have the columns of kept ones: of a stage that waits for all rows, of one that does not, and in a build.
+#[test]
+fn dropped_rows_have_the_columns_of_the_user() {
+    let folder = Folder::new("stage-user-columns");
+    parquet_of_a_user(&folder);
+    let stage = |kind: &str, gone: &str| {
+        let args = ["stage", kind, "--in", "in.parquet", "--text-field", "content", "--out", "out.jsonl"];
+        let more = ["--dropped", gone, "--set", "words_min=3"];
+        let more = if kind == "filter.length" { &more[..] } else { &more[..2] };
+        gristmill(&[&args[..], more].concat(), &folder.0).expect(0);
+    };
+    for (kind, row, expected) in [
+        ("filter.length", 0, json!(["a", "y", 1.5, 8, 2, 1.0])),
+        ("dedup.exact", 0, json!(["a", null, 2.5, 9, 3, 1.0])),
+    ] {
+        stage(kind, "gone.jsonl");
+        let kept = &lines(&folder.join("out.jsonl"))[0];
+        assert_eq!((&kept["content"], &kept["label"]), (&json!("one two three"), &json!("x")), "{kept}");
+        let gone = &lines(&folder.join("gone.jsonl"))[row];
+        let found = ["content", "label", "score", "value", "language"].map(|name| gone[name].clone());
+        let found = [&found[..], &[gone["dropped"]["value"].clone()]].concat();
+        assert_eq!(json!(found), expected, "{kind}: {gone}");
+        assert_eq!((&gone["record_id"], gone["id"].is_string()), (&Value::Null, true), "{gone}");
+    }
+    folder.write(
+        "recipe.toml",
+        "name = \"user\"\n[sources.s]\nkind = \"source.parquet\"\npaths = [\"in.parquet\"]\ntext_column = \"content\"\n\
+         [[stages]]\nkind = \"filter.length\"\nwords_min = 2\n[[stages]]\nkind = \"filter.language\"\nlanguages = []\n\
+         [[stages]]\nkind = \"clean.whitespace\"\n",
+    );
+    let built = gristmill(&["build", "recipe.toml", "--workdir", "w"], &folder.0).expect(0);
+    assert!(built.err.contains("`filter.language` writes over `language` of the source"), "{}", built.err);
+    let sql = "select label, score, own_value, language, value from dropped order by score";
+    let rows = gristmill(&["inspect", "w/dataset", "--sql", sql, "--json"], &folder.0).expect(0).json();
+    let first = json!({ "label": "y", "score": 1.5, "own_value": 8, "language": "2", "value": 1.0 });
+    assert_eq!(rows[0], first, "a column of two types is text: {rows}");
+}
+
+/// `--out -`: rows on standard output and nothing else; dropped rows compressed as their name says; no folder is left.
+#[test]
+fn a_stage_writes_to_standard_output_and_compresses_what_it_drops() {
+    let folder = rows_of_fields("stage-standard-output");
+    let args = ["stage", "dedup.exact", "--in", "in.jsonl", "--out", "-", "--dropped"];
+    for (gone, magic) in [("gone.jsonl.gz", &[0x1f, 0x8b][..]), ("gone.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd])]
+    {
+        let ran = gristmill(&[&args[..], &[gone]].concat(), &folder.0).expect(0);
+        let rows: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.len(), 2, "{}", ran.out);
+        assert!(ran.err.contains("dedup.exact"), "the counts are told beside: {}", ran.err);
+        assert!(fs::read(folder.join(gone)).unwrap().starts_with(magic), "{gone}");
+    }
+    for (gone, told) in [("-", "writes JSON lines"), ("gone.parquet", "writes JSON lines")] {
+        let ran = gristmill(&[&args[..], &[gone]].concat(), &folder.0).expect(2);
+        assert!(ran.err.contains(told), "{}", ran.err);
+    }
+    let many = gristmill(&[&args[..], &["g.jsonl", "--threads", "5000"]].concat(), &folder.0).expect(2);
+    assert!(many.err.contains("at most 1024"), "{}", many.err);
+    let mut left: Vec<_> = tree(&folder.0).into_keys().collect();
+    left.sort();
+    assert_eq!(left, ["gone.jsonl.gz", "gone.jsonl.zst", "in.jsonl"]);
+}
+
+/// What `kill` ends leaves nothing unfinished behind.
+#[cfg(unix)]
+#[test]
+fn a_stage_that_is_killed_leaves_nothing() {
+    let folder = Folder::new("stage-killed");
+    folder.write("in.jsonl", corpus::json_lines(7, 0..20_000));
+    let mut stage = std::process::Command::new(env!("CARGO_BIN_EXE_gristmill"));
+    stage.args(["stage", "clean.unicode", "--in", "in.jsonl", "--out", "o.jsonl", "--dropped", "g.jsonl"]);
+    let mut stage = stage
+        .current_dir(&folder.0)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let work = folder.join(&format!("o.jsonl.{}.work", stage.id()));
+    while !work.join("cache").exists() && stage.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let kill = std::process::Command::new("kill").args(["-TERM", &stage.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let ended = std::os::unix::process::ExitStatusExt::signal(&stage.wait().unwrap());
+    assert_eq!(ended, Some(15), "the stage was ended by the signal");
+    let left: Vec<_> = tree(&folder.0).into_keys().collect();
+    assert_eq!(left, ["in.jsonl"]);
+}
+
+/// Fields that lines do not have, and those that a stage writes over, are told before the end; a column that cannot be carried is a mistake.
+#[test]
+fn fields_that_are_lost_are_told() {
+    let folder = Folder::new("stage-lost");
+    folder.write("in.jsonl", "{\"content\":\"one two\",\"language\":\"my\"}\n");
+    let args = ["stage", "filter.language", "--in", "in.jsonl", "--out", "out.jsonl"];
+    let ran = gristmill(&args, &folder.0).expect(0);
+    let told = "in.jsonl: its first 1 objects have no text in `text`; their fields are `content`, `language`";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    assert!(
+        ran.err.contains("`filter.language` writes over the field `language` of the lines"),
+        "{}",
+        ran.err
+    );
+    parquet_of_a_user(&folder);
+    folder.write(
+        "recipe.toml",
+        "name = \"n\"\n[sources.s]\nkind = \"source.parquet\"\npaths = [\"in.parquet\"]\ntext_column = \"content\"\ncolumns = [\"row\"]\n",
+    );
+    let checked = gristmill(&["check", "recipe.toml"], &folder.0).expect(2);
+    assert!(
+        checked.err.contains("`row` is the name of a column that every source has for itself"),
+        "{}",
+        checked.err
+    );
 }
 
 fn built(name: &str) -> Folder {
@@ -627,6 +768,21 @@ fn trained(name: &str) -> Folder {
     fs::write(folder.join("recipe.toml"), corpus::recipe(30) + train).unwrap();
     gristmill(&["run", "recipe.toml", "--workdir", "work"], &folder.0).expect(0);
     folder
+}
+
+/// Steps of a training whose dataset has forgotten since cannot be told, and why is said.
+#[test]
+fn a_trace_tells_what_was_forgotten() {
+    let folder = trained("trace-forgotten");
+    let steps = ["trace", "work", "--steps", "1", "--json"];
+    let told = gristmill(&steps, &folder.0).expect(0).json();
+    let document = told[0]["pieces"][0]["document"].as_str().unwrap().to_owned();
+    gristmill(&["forget", "work", "--id", &document], &folder.0).expect(0);
+    let refused = gristmill(&steps, &folder.0).expect(1);
+    let words = "documents were forgotten on request (forgotten.jsonl)";
+    assert!(refused.err.contains(words) && refused.err.contains(&document), "{}", refused.err);
+    let beyond = gristmill(&["trace", "work", "--steps", "99"], &folder.0).expect(2);
+    assert!(!beyond.err.contains("forgotten"), "{}", beyond.err);
 }
 
 #[test]

@@ -107,6 +107,17 @@ fn explain(folder: &Folder, document: &str) -> Value {
     done.json()
 }
 
+/// A document goes by the id that its source gave it; one that is not there is told.
+#[test]
+fn a_document_is_known_by_the_id_of_its_source() {
+    let folder = built("forget-record-id", 20);
+    let told = forget(&folder, &["--record-id", "9000", "nowhere", "--json"]).expect(0).json();
+    assert_eq!(told["missing"], json!(["nowhere"]), "{told}");
+    assert!(!told["documents"].as_array().unwrap().is_empty(), "{told}");
+    let left = texts(&folder.join("work/dataset"));
+    assert!(left.iter().all(|text| text != URLS[0]), "the address of 9000 is still there");
+}
+
 /// Id of the copy that is kept, and of the one that is not.
 fn copies(folder: &Folder) -> [(String, &'static str); 2] {
     let life = |url: &str| explain(folder, url)["lives"][0].clone();

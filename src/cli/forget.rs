@@ -26,7 +26,7 @@ const TOLD_MAX: usize = 10;
 pub(crate) struct Args {
     /// Dataset folder, or the working folder of a build.
     dataset: PathBuf,
-    /// Addresses as the dataset has them, or ids with `--id`.
+    /// Addresses as the dataset has them, ids with `--id`, or ids of the source with `--record-id`.
     documents: Vec<String>,
     /// A file of more of them, one a line.
     #[arg(long)]
@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// All documents are named by id, 32 hexadecimal digits each; anything else is a mistake then. An id is known as one anyhow.
     #[arg(long)]
     id: bool,
+    /// All documents are named by the ids that their sources gave them (`record_id`); where several have one, all of these go.
+    #[arg(long, conflicts_with = "id")]
+    record_id: bool,
     /// A `forgotten.jsonl` of another dataset: what went there goes here too.
     #[arg(long)]
     record: Option<PathBuf>,
@@ -107,6 +110,10 @@ fn request(args: &Args) -> Result<Request, String> {
     }
     if let Some(other) = documents.iter().find(|id| args.id && DocId::parse(id).is_none()) {
         return Err(format!("`{other}` is no id: 32 hexadecimal digits; `gristmill explain` tells it"));
+    }
+    if args.record_id {
+        request.record_ids = documents;
+        return Ok(request);
     }
     // No address looks like an id.
     (request.ids, request.urls) = documents.into_iter().partition(|named| DocId::parse(named).is_some());

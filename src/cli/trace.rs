@@ -3,10 +3,13 @@
 use super::folders;
 use super::output::{emit, emit_json};
 use super::wrong;
+use model::TrainError;
 use model::trace::{Sequence, assert_traced, trace};
+use pipeline::forget;
+use pipeline::inspect::Dataset;
 use pipeline::inspect::layout::one_line;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -28,6 +31,9 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Forgotten documents that are named.
+const TOLD_MAX: usize = 10;
+
 pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(steps) = range(&args.steps) else {
         return wrong::misused(format!("`{}` are no steps; give `40..42` or `40`", args.steps));
@@ -43,8 +49,26 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match trace(&folder, &dataset, steps) {
         Ok(sequences) if args.json => emit_json(&sequences, ExitCode::SUCCESS),
         Ok(sequences) => emit(&text(&sequences), ExitCode::SUCCESS),
-        Err(error) => wrong::stopped(error),
+        Err(error) => match forgotten(&dataset).filter(|_| matches!(error, TrainError::File { .. })) {
+            Some(told) => wrong::failed(format!("{error}; {told}")),
+            None => wrong::stopped(error),
+        },
     }
+}
+
+/// What a dataset has forgotten since a training may have read it.
+fn forgotten(dataset: &Path) -> Option<String> {
+    let records = Dataset::open(dataset).and_then(|dataset| forget::records(&dataset)).ok()?;
+    let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).take(TOLD_MAX).collect();
+    let more = if records.len() > TOLD_MAX { ", …" } else { "" };
+    (!ids.is_empty()).then(|| {
+        format!(
+            "{} documents were forgotten on request ({}): {}{more}; what the training read of them cannot be told",
+            records.len(),
+            forget::FILE,
+            ids.join(", ")
+        )
+    })
 }
 
 fn range(text: &str) -> Option<RangeInclusive<u64>> {

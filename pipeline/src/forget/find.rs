@@ -149,7 +149,7 @@ impl Targets {
 
     /// Looks for what is asked: among documents and dropped rows, then in the ledgers; then for copies, and copies of these.
     pub(super) fn resolve(&mut self, dataset: &Dataset) -> Result<(), InspectError> {
-        documents(dataset, &mut |id, url| self.see(id, url))?;
+        documents(dataset, column::URL, &mut |id, url| self.see(id, url))?;
         if self.ids.values().any(|asked| !asked.found) {
             ledgers(dataset, &mut |id, _| self.see(id, None))?;
         }
@@ -162,7 +162,7 @@ impl Targets {
             }
         }
         if self.gone.len() > found {
-            documents(dataset, &mut |id, url| {
+            documents(dataset, column::URL, &mut |id, url| {
                 if let Some(gone) = self.gone.get_mut(&id) {
                     gone.url = gone.url.take().or_else(|| url.map(str::to_owned));
                 }
@@ -194,24 +194,43 @@ impl Targets {
     }
 }
 
-/// Calls `visit` with id and address of every document, and of every dropped row.
-fn documents(dataset: &Dataset, visit: &mut dyn FnMut(DocId, Option<&str>)) -> Result<(), InspectError> {
+/// The documents that have one of these identities from their sources, each with the identity.
+pub(super) fn of_record_ids(
+    dataset: &Dataset,
+    record_ids: &[String],
+) -> Result<BTreeSet<(DocId, String)>, InspectError> {
+    let mut found = BTreeSet::new();
+    if !record_ids.is_empty() {
+        documents(dataset, column::RECORD_ID, &mut |id, given| {
+            let asked = record_ids.iter().find(|asked| Some(asked.as_str()) == given);
+            found.extend(asked.map(|asked| (id, asked.clone())));
+        })?;
+    }
+    Ok(found)
+}
+
+/// Calls `visit` with the id of every document, and of every dropped row, and its `url` or `record_id`.
+fn documents(
+    dataset: &Dataset,
+    name: &str,
+    visit: &mut dyn FnMut(DocId, Option<&str>),
+) -> Result<(), InspectError> {
     let dropped = dataset.files(DROPPED);
     let parquet = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "parquet");
     for path in dataset.documents().into_iter().filter(parquet).chain(dropped) {
-        for batch in Part::open(&path)?.read(None, Some(&[column::ID, column::URL]))? {
+        for batch in Part::open(&path)?.read(None, Some(&[column::ID, name]))? {
             let batch = batch?;
-            let urls = texts(&batch, column::URL);
-            for (id, url) in texts(&batch, column::ID).into_iter().zip(urls) {
+            let named = texts(&batch, name);
+            for (id, named) in texts(&batch, column::ID).into_iter().zip(named) {
                 if let Some(id) = id.and_then(DocId::parse) {
-                    visit(id, url);
+                    visit(id, named);
                 }
             }
         }
     }
     for node in lines::sinks(dataset) {
         lines::visit(dataset, node, &mut |line| {
-            visit(line.id, line.url.as_deref());
+            visit(line.id, if name == column::URL { line.url.as_deref() } else { line.record_id.as_deref() });
             Ok(())
         })?;
     }

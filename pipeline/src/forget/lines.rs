@@ -31,12 +31,15 @@ pub(super) struct Line<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) id: DocId,
     pub(super) url: Option<String>,
+    /// The identity that the source gave.
+    pub(super) record_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Fields {
     id: Option<Json>,
     url: Option<Json>,
+    record_id: Option<Json>,
     /// Only training sequences have it.
     doc_ids: Option<Json>,
 }
@@ -95,7 +98,9 @@ pub(super) fn visit(
             let id = by_ledger.or(own).filter(|_| fields.doc_ids.is_none());
             let id = id.ok_or_else(|| wrong("nothing tells which document it is"))?;
             let url = fields.url.as_ref().and_then(Json::as_str).map(str::to_owned);
-            see(Line { file, bytes: &bytes, id, url })?;
+            let record_id = if of_the_user { fields.id } else { fields.record_id };
+            let record_id = record_id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+            see(Line { file, bytes: &bytes, id, url, record_id })?;
         }
     }
     ids.map_or(Ok(()), Kept::end)

@@ -43,6 +43,8 @@ pub struct Request {
     pub urls: Vec<String>,
     /// Ids, 32 hexadecimal digits each.
     pub ids: Vec<String>,
+    /// Identities that sources gave; of several documents with one, all are meant.
+    pub record_ids: Vec<String>,
     /// Records of another dataset: what went there is to go here.
     pub records: Vec<Record>,
     /// Why, for the record.
@@ -102,7 +104,10 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     let dataset = Dataset::open(&root)?;
     let before = record::read(&root)?;
     let mut told = Forgotten { manifest_before: hash(&root)?, ..Forgotten::default() };
-    let mut targets = Targets::of_request(request, &before);
+    let named = find::of_record_ids(&dataset, &request.record_ids)?;
+    let mut request = request.clone();
+    request.ids.extend(named.iter().map(|(id, _)| id.to_string()));
+    let mut targets = Targets::of_request(&request, &before);
     targets.resolve(&dataset)?;
     if let Some(url) = targets.missing_url()
         && let Some(path) = cover::uncovered(&dataset)?
@@ -114,6 +119,8 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     }
     told.before = targets.before();
     told.missing = targets.missing();
+    let is_named = |asked: &&String| named.iter().any(|(_, record_id)| record_id == *asked);
+    told.missing.extend(request.record_ids.iter().filter(|asked| !is_named(asked)).cloned());
     told.manifest.clone_from(&told.manifest_before);
     told.untouched = dataset.manifest.files.len() as u64;
     if targets.is_empty() {
