@@ -40,7 +40,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let found = folders::training(&args.model).and_then(|folder| {
         assert_traced(&folder)?;
-        Ok((folders::dataset_of(&folder, args.dataset.as_deref())?, folder))
+        let dataset = folders::dataset_of(&folder, args.dataset.as_deref());
+        // The dataset that was built with the model is another one since it has forgotten.
+        let told = || forgotten(folder.parent()?);
+        let dataset = dataset.map_err(|trouble| match told() {
+            Some(told) => trouble.of(&told),
+            None => trouble,
+        })?;
+        Ok((dataset, folder))
     });
     let (dataset, folder) = match found {
         Ok(found) => found,
@@ -63,7 +70,7 @@ fn forgotten(dataset: &Path) -> Option<String> {
     let more = if records.len() > TOLD_MAX { ", …" } else { "" };
     (!ids.is_empty()).then(|| {
         format!(
-            "{} documents were forgotten on request ({}): {}{more}; what the training read of them cannot be told",
+            "documents forgotten on request: {} ({}: {}{more}); what the training read of them cannot be told",
             records.len(),
             forget::FILE,
             ids.join(", ")
