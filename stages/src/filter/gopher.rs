@@ -293,14 +293,20 @@ fn measure(text: &str, words: &[&str], gopher: &Gopher) -> Measures {
     let stop_words = &gopher.stop_words;
     let (mut solid, mut chars, mut alphabetic) = (0, 0, 0);
     let mut stopped = vec![false; stop_words.len()];
-    let stop_bytes_max = stop_words.iter().map(String::len).max().unwrap_or(0);
+    let mut stop_starts = [false; 256];
+    stop_words
+        .iter()
+        .filter_map(|stop| stop.bytes().next())
+        .for_each(|byte| stop_starts[usize::from(byte)] = true);
     for word in words {
-        if word.chars().any(|c| !is_punctuation(c)) {
+        let has_letter = word.chars().any(is_letter);
+        alphabetic += usize::from(has_letter);
+        // No letter is punctuation.
+        if has_letter || word.chars().any(|c| !is_punctuation(c)) {
             solid += 1;
             chars += word.chars().count();
         }
-        alphabetic += usize::from(word.chars().any(is_letter));
-        if word.len() <= stop_bytes_max
+        if word.bytes().next().is_some_and(|byte| stop_starts[usize::from(byte)])
             && let Some(at) = stop_words.iter().position(|stop| stop == word)
         {
             stopped[at] = true;

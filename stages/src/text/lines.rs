@@ -20,7 +20,7 @@ pub fn python_lines(text: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let Some((at, mark)) = rest.char_indices().find(|(_, c)| is_line_break(*c)) else {
+        let Some((at, mark)) = line_break(rest) else {
             return Some(std::mem::take(&mut rest));
         };
         let line = &rest[..at];
@@ -30,6 +30,31 @@ pub fn python_lines(text: &str) -> impl Iterator<Item = &str> {
         Some(line)
     })
 }
+
+/// The first line break, and where it is.
+fn line_break(text: &str) -> Option<(usize, char)> {
+    let mut from = 0;
+    loop {
+        let at = from + text.as_bytes()[from..].iter().position(|byte| BREAK_BYTES[usize::from(*byte)])?;
+        // The lead bytes of NEL, LS and PS begin other characters too.
+        let mark = text[at..].chars().next().filter(|c| is_line_break(*c));
+        if let Some(mark) = mark {
+            return Some((at, mark));
+        }
+        from = at + 1;
+    }
+}
+
+/// Bytes that a line break may begin with.
+const BREAK_BYTES: [bool; 256] = {
+    let mut breaks = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        breaks[byte] = matches!(byte, 0x0a..=0x0d | 0x1c..=0x1e | 0xc2 | 0xe2);
+        byte += 1;
+    }
+    breaks
+};
 
 /// A stretch of whole lines that is prose, or a fenced block of code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
