@@ -259,8 +259,9 @@ fn measure(text: &str, words: &[&str]) -> [f64; RULES] {
         measures[n + 2] = spaced.top_chars(n, &mut counts) as f64 / total;
     }
     let tight = Joined::new(words, false);
+    let suspects = tight.suspects(&mut counts);
     for n in 5..=10 {
-        measures[n + 2] = tight.repeated_chars(n, &mut counts) as f64 / total;
+        measures[n + 2] = tight.repeated_chars(n, &suspects, &mut counts) as f64 / total;
     }
     measures
 }
