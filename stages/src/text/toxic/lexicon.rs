@@ -6,6 +6,8 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use schemas::hash::{FastMap, FastSet};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a word does in a sentence.
@@ -75,16 +77,37 @@ const DISGUISED_LETTERS_MIN: usize = 5;
 /// Longest word in a script without spaces, in characters.
 pub const IDEOGRAPHS_MAX: usize = 4;
 
+/// A map from hashes, which are not hashed again.
+type ByHash<V> = HashMap<u64, V, BuildHasherDefault<Itself>>;
+
+/// Takes a hash as it is.
+#[derive(Debug, Clone, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("the keys are numbers")
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 /// The words by hash of their letters.
 #[derive(Debug, Clone, Default)]
 pub struct Lexicon {
-    words: FastMap<u64, Class>,
-    disguised: FastMap<u64, u64>,
+    words: ByHash<Class>,
+    disguised: ByHash<u64>,
     /// Finds what makes an insult of any word around it.
     stems: Option<AhoCorasick>,
     spelled: FastMap<u64, String>,
-    /// First characters of words.
-    starts: FastSet<char>,
+    /// First characters of words, in order, and how many characters the longest of these words has.
+    starts: Vec<(char, usize)>,
     /// Words of which `*` may stand for letters, by length, then in order.
     masked: Vec<String>,
 }
@@ -97,6 +120,7 @@ impl Lexicon {
     pub fn read(text: &str) -> Result<Self, String> {
         let mut out = Self::default();
         let mut stems: Vec<&str> = Vec::new();
+        let mut starts = BTreeMap::new();
         for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.is_empty() && !l.starts_with('#')) {
             let wrong = || format!("lexicon:{}: expected `class: word, word`", number + 1);
             let (name, words) = line.split_once(':').ok_or_else(wrong)?;
@@ -109,11 +133,15 @@ impl Lexicon {
             for word in words {
                 out.words.entry(hash(word)).or_insert(class);
                 out.spelled.entry(hash(word)).or_insert_with(|| word.to_owned());
-                out.starts.extend(word.chars().next());
+                if let Some(first) = word.chars().next() {
+                    let longest = starts.entry(first).or_default();
+                    *longest = word.chars().count().max(*longest);
+                }
             }
         }
         let stems = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(stems);
         out.stems = Some(stems.map_err(|error| format!("lexicon: {error}"))?);
+        out.starts = starts.into_iter().collect();
         out.disguise();
         out.mask();
         Ok(out)
@@ -123,7 +151,7 @@ impl Lexicon {
         let hidden = [Class::Group, Class::Slang, Class::Slur, Class::Insult, Class::Profanity];
         let mut plain: Vec<(&u64, &String)> = self.spelled.iter().collect();
         plain.sort_unstable();
-        let mut disguised = FastMap::default();
+        let mut disguised = ByHash::default();
         for (own, word) in plain {
             if !word.is_ascii() || word.len() < DISGUISED_LETTERS_MIN || !hidden.contains(&self.words[own]) {
                 continue;
@@ -180,9 +208,9 @@ impl Lexicon {
         (own, Class::None)
     }
 
-    /// Whether a word of the file starts with this character.
-    pub fn starts_with(&self, first: char) -> bool {
-        self.starts.contains(&first)
+    /// How many characters the longest word of the file has that starts with this one; 0 when there is none.
+    pub fn longest(&self, first: char) -> usize {
+        self.starts.binary_search_by_key(&first, |(start, _)| *start).map_or(0, |at| self.starts[at].1)
     }
 
     /// The class of a word that the file has.

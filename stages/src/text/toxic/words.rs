@@ -133,8 +133,9 @@ pub const fn is_ideograph(c: char) -> bool {
 fn high<'a>(text: &'a str, signs: &mut Signs, each: &mut impl FnMut(&'a str)) {
     let mut start = 0;
     for (at, c) in text.char_indices() {
-        let joins = is_alphanumeric(c) && !is_ideograph(c)
-            || matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’' | '*' | '$' | '@' | '!');
+        let is_ideograph = is_ideograph(c);
+        let is_letter = !is_ideograph && is_alphanumeric(c);
+        let joins = is_letter || matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’' | '*' | '$' | '@' | '!');
         if joins {
             continue;
         }
@@ -146,7 +147,7 @@ fn high<'a>(text: &'a str, signs: &mut Signs, each: &mut impl FnMut(&'a str)) {
             '“' | '”' | '„' | '«' | '»' | '「' | '」' => signs.quote = true,
             '？' => signs.question = true,
             '！' => signs.shout = true,
-            c if is_ideograph(c) || !is_alphanumeric(c) && c > '\u{2190}' => each(&text[at..start]),
+            c if is_ideograph || !is_letter && c > '\u{2190}' => each(&text[at..start]),
             _ => {}
         }
     }
@@ -241,11 +242,11 @@ fn plain(word: &str, lexicon: &Lexicon) -> Option<((u64, Class), String)> {
 
 /// The ideographs of words of the lexicon, longest first: how many from `at` on, and the class.
 pub fn ideographs(chars: &[char], lexicon: &Lexicon) -> Option<(usize, Class)> {
-    chars.first().filter(|first| lexicon.starts_with(**first))?;
-    let mut word = String::new();
-    (1..=IDEOGRAPHS_MAX.min(chars.len())).rev().find_map(|many| {
-        word.clear();
-        word.extend(&chars[..many]);
-        lexicon.class(&word).map(|class| (many, class))
+    let most = lexicon.longest(*chars.first()?).min(IDEOGRAPHS_MAX).min(chars.len());
+    let mut word: String = chars[..most].iter().collect();
+    (1..=most).rev().find_map(|many| {
+        let found = lexicon.class(&word).map(|class| (many, class));
+        word.pop();
+        found
     })
 }
