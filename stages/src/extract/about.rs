@@ -257,19 +257,16 @@ fn day(line: &str) -> Option<String> {
             word
         });
     }
-    let number = |word: &str| word.parse::<u32>().ok();
-    words.windows(3).find_map(|three| {
-        let numbers = [number(three[0]), number(three[1]), number(three[2])];
-        let months = [month(three[0]), month(three[1]), month(three[2])];
-        match (numbers, months) {
-            ([Some(year), Some(month), Some(day)], _) if YEARS.contains(&year) => date(year, month, day),
-            ([Some(day), Some(month), Some(year)], _) if three[2].len() == 4 => {
-                date(year, month, day).or_else(|| date(year, day, month))
-            }
-            ([Some(day), None, Some(year)], [_, Some(month), _]) => date(year, month, day),
-            ([None, Some(day), Some(year)], [Some(month), ..]) => date(year, month, day),
-            _ => None,
+    let numbers: Vec<Option<u32>> = words.iter().map(|word| word.parse().ok()).collect();
+    // Names of months are looked up only where numbers stand as in a date.
+    numbers.windows(3).zip(words.windows(3)).find_map(|(numbers, words)| match *numbers {
+        [Some(year), Some(month), Some(day)] if YEARS.contains(&year) => date(year, month, day),
+        [Some(day), Some(month), Some(year)] if words[2].len() == 4 => {
+            date(year, month, day).or_else(|| date(year, day, month))
         }
+        [Some(day), None, Some(year)] => date(year, month(words[1])?, day),
+        [None, Some(day), Some(year)] => date(year, month(words[0])?, day),
+        _ => None,
     })
 }
 

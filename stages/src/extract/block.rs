@@ -70,6 +70,11 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// What it counts for where words are counted.
+    pub(crate) fn size(&self) -> f32 {
+        self.words as f32 + 0.01
+    }
+
     /// Share of the characters that are in links.
     pub(crate) fn link_density(&self) -> f32 {
         self.linked as f32 / self.chars.max(1) as f32

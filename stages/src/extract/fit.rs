@@ -3,8 +3,9 @@
 mod gold;
 mod lesson;
 
-use super::content::{self, Model, PAGE, PageType, WIDTH};
+use super::content::{self, AGAIN_WIDTH, Model, PAGE, PageType, WIDTH};
 use crate::text::files::listed;
+use crate::text::trees::Trees;
 use crate::text::trees::fit::{Plan, Table, fit as boost};
 use flate2::read::MultiGzDecoder;
 use lesson::{Lesson, lesson};
@@ -24,10 +25,10 @@ config! {
         folds: u64 = 0, in 0..=100;
         /// The part that is not learned from.
         fold: u64 = 0, in 0..=99;
-        /// Trees.
-        trees: u64 = 150, in 1..=1000;
-        /// Questions from the root of a tree to a leaf.
-        depth: u64 = 6, in 1..=8;
+        /// Trees of the first look, and of the kind of the page.
+        trees: u64 = 300, in 1..=1000;
+        /// Trees of the second look.
+        again: u64 = 200, in 1..=1000;
         /// What the draws of rows and columns are a function of.
         seed: u64 = 1;
     }
@@ -43,10 +44,12 @@ pub const FIT: Fitting = Fitting {
 
 /// Pages read at once.
 const PAGES: usize = 64;
+/// Parts, by site, whose first look is by a model of the others while the second learns.
+const PARTS: u64 = 5;
 
 /// The part that a page of the sets is in, of `folds`: pages of one site are in one part.
 pub fn fold(page: &Value, folds: u64) -> u64 {
-    lesson::fold(page, folds)
+    lesson::site(page) % folds.max(1)
 }
 
 fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
@@ -64,35 +67,69 @@ fn fit(settings: &Settings) -> Result<Fitted, Vec<KeyError>> {
     if rows == 0 {
         return Err(wrong("no page has a gold text or snippets".into()));
     }
-    let bytes = Model::write(&[blocks(&all, &config), types(&all, &config)]);
+    let [first, second] = blocks(&all, &config);
+    let bytes = Model::write(&[first, second, types(&all, &config)]);
     let facts = [("pages", all.len()), ("held_out", held_out), ("rows", rows)];
     Ok(Fitted { bytes, facts: facts.map(|(name, count)| (name, count.to_string())).to_vec() })
 }
 
 const fn plan(config: &Config) -> Plan {
-    Plan {
-        trees: config.trees as usize,
-        depth: config.depth as usize,
-        seed: config.seed,
-        rate: 0.1,
-        rows: 0.7,
-        columns: 0.4,
-        calm: 5.0,
-        leaf_min: 40,
-    }
+    Plan { trees: config.trees as usize, seed: config.seed, rate: 0.1, rows: 0.7, columns: 0.4, calm: 5.0 }
 }
 
-/// The model of a block.
-fn blocks(all: &[Lesson], config: &Config) -> Vec<u8> {
+/// The models of a block. The second learns from what models of other sites say of a page, for the first knows the pages that it has
+/// learned from too well.
+fn blocks(all: &[Lesson], config: &Config) -> [Vec<u8>; 2] {
+    let mut lookers = Vec::new();
+    for part in 0..PARTS {
+        let others: Vec<&Lesson> = all.iter().filter(|lesson| part_of(lesson) != part).collect();
+        let is_whole = others.len() == all.len();
+        lookers.push((!is_whole).then(|| trees(&first(&others, config))));
+    }
+    let seen: Vec<Vec<f32>> = all
+        .par_iter()
+        .map(|lesson| match &lookers[part_of(lesson) as usize] {
+            Some(looker) => {
+                let mut rows = Vec::new();
+                let probable = looker.probabilities(&lesson.rows);
+                lesson.between.rows(&probable, |some| rows.extend_from_slice(some));
+                rows
+            }
+            None => Vec::new(),
+        })
+        .collect();
+    let rows = all.iter().zip(&seen).map(|(lesson, rows)| (lesson, rows.as_slice()));
+    // Most trees of the second look see the verdicts of the first.
+    let plan = Plan { trees: config.again as usize, columns: 0.8, ..plan(config) };
+    [first(&all.iter().collect::<Vec<_>>(), config), learned(rows, AGAIN_WIDTH, &plan)]
+}
+
+/// The part of a page, which is no function of the parts that are held out.
+fn part_of(lesson: &Lesson) -> u64 {
+    schemas::hash::seed(PARTS, "", lesson.site) % PARTS
+}
+
+fn first(lessons: &[&Lesson], config: &Config) -> Vec<u8> {
+    let rows = lessons.iter().map(|lesson| (*lesson, lesson.rows.as_slice()));
+    learned(rows, WIDTH, &plan(config))
+}
+
+fn trees(bytes: &[u8]) -> Trees {
+    Trees::read(bytes).expect("trees are read as they are written")
+}
+
+/// A model of the blocks of lessons, each with a row of `width` numbers.
+fn learned<'l>(lessons: impl Iterator<Item = (&'l Lesson, &'l [f32])>, width: usize, plan: &Plan) -> Vec<u8> {
     let (mut values, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-    for lesson in all {
-        for (at, weight) in lesson.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-            values.extend_from_slice(&lesson.rows[at * WIDTH..(at + 1) * WIDTH]);
-            targets.push(lesson.targets[at]);
+    for (lesson, rows) in lessons {
+        let rows = rows.chunks_exact(width).zip(lesson.targets.iter().zip(&lesson.weights));
+        for (row, (target, weight)) in rows.filter(|(_, (_, weight))| **weight > 0.0) {
+            values.extend_from_slice(row);
+            targets.push(*target);
             weights.push(*weight);
         }
     }
-    boost(&Table::new(&values, WIDTH), &targets, &weights, &plan(config))
+    boost(&Table::new(&values, width), &targets, &weights, plan)
 }
 
 /// The model of the kind of a page; one that knows nothing where no page tells its kind.
@@ -103,7 +140,7 @@ fn types(all: &[Lesson], config: &Config) -> Vec<u8> {
         values.extend(content::type_rows(page));
         targets.extend(PageType::ALL.map(|other| f32::from(u8::from(other == kind))));
     }
-    let plan = Plan { leaf_min: 10, columns: 0.6, ..plan(config) };
+    let plan = Plan { columns: 0.6, ..plan(config) };
     let weights = vec![1.0; targets.len()];
     boost(&Table::new(&values, PAGE + PageType::ALL.len()), &targets, &weights, &plan)
 }

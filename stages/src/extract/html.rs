@@ -81,7 +81,7 @@ impl Focus {
     /// under F1 itself: probabilities of whole pages are less sure than those of blocks.
     const fn lean(self) -> f32 {
         match self {
-            Self::Balanced => 0.8,
+            Self::Balanced => 0.9,
             Self::Precision => 0.4,
             Self::Recall => 1.6,
         }
@@ -176,7 +176,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 9,
+    version: 10,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,

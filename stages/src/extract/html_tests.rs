@@ -36,6 +36,16 @@ fn navigation_and_furniture_go() {
     );
 }
 
+/// Of so many blocks only every third is looked at, and speaks for those behind it.
+#[test]
+fn a_page_of_many_blocks_keeps_its_text() {
+    let paragraphs: String = (0..13_000).map(|n| format!("<p>{n}. {PROSE}</p>")).collect();
+    let html = format!("<nav><a href=a>Home</a></nav><main>{paragraphs}</main><footer>Imprint</footer>");
+    let text = extract(&html, None, &Config::default()).text;
+    assert_eq!(text.matches(PROSE).count(), 13_000);
+    assert!(!text.contains("Imprint"));
+}
+
 #[test]
 fn parts_stay_or_go_as_they_are_told() {
     let html = format!(

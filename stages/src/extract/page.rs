@@ -38,12 +38,23 @@ pub(crate) fn parse(html: &str) -> Tree {
     builder.sink.finish()
 }
 
-/// The page with all line ends as HTML reads them.
+/// The page with all line ends as HTML reads them: `\r\n` and `\r` are `\n`.
 fn lines(html: &str) -> Cow<'_, str> {
-    if memchr::memchr(b'\r', html.as_bytes()).is_none() {
+    let mut returns = memchr::memchr_iter(b'\r', html.as_bytes()).peekable();
+    if returns.peek().is_none() {
         return Cow::Borrowed(html);
     }
-    Cow::Owned(html.replace("\r\n", "\n").replace('\r', "\n"))
+    let (mut lines, mut from) = (String::with_capacity(html.len()), 0);
+    for at in returns {
+        lines.push_str(&html[from..at]);
+        from = at + 1;
+        // The end that follows comes with the next piece.
+        if html.as_bytes().get(from) != Some(&b'\n') {
+            lines.push('\n');
+        }
+    }
+    lines.push_str(&html[from..]);
+    Cow::Owned(lines)
 }
 
 /// A text as one line: a space where white space is, none at its ends.
@@ -206,6 +217,13 @@ mod tests {
             10,
             ", p 3..8, \"a\" 4..6, template 4..7, \"b\" 4..8, p 3..10, \"c\" 8..10",
         );
+    }
+
+    #[test]
+    fn line_ends_are_of_one_kind() {
+        for (html, expected) in [("a\nb", "a\nb"), ("a\r\nb\rc\r\r\n", "a\nb\nc\n\n"), ("\r", "\n")] {
+            assert_eq!(super::lines(html), expected, "{html:?}");
+        }
     }
 
     #[test]

@@ -1,34 +1,42 @@
 //! Boosted decision trees (Friedman 2001): the sum of many small trees, as a probability.
 //!
-//! All trees are complete and of one depth, so a row walks down without a branch: node `n` has the children `2n + 1` and
-//! `2n + 2`. The file is a header (magic, width of a row, depth, trees, bins), the borders of the bins of every column,
-//! and for each tree its splits (column, bin) and the leaves in steps of one scale, all little-endian.
+//! All trees are oblivious (Kohavi 1994): one question for all nodes of a level, so that the answers to the questions are the
+//! bits of the leaf's number, the first the highest, and many rows are asked at once without a branch. The file is a header
+//! (magic, width of a row, trees, base, scale), the borders of the bins of every column, and for each tree its splits (column,
+//! bin) and the leaves in steps of the scale, all little-endian.
 
 pub(crate) mod fit;
 
 /// The first bytes of a file.
-const MAGIC: &[u8; 4] = b"GTR1";
+const MAGIC: &[u8; 4] = b"GTR2";
 /// Splits that send every row to the left hold this bin.
 const PASS: u8 = u8::MAX;
-/// Rows that walk down side by side: one waits for its number while the others go on.
-const ABREAST: usize = 8;
-/// Deepest trees that are read.
-const DEPTH_MAX: usize = 8;
+/// Rows that are asked at once, column by column.
+pub(crate) const ABREAST: usize = 32;
+/// Questions from the root of a tree to a leaf.
+const DEPTH: usize = 6;
+/// Leaves of a tree.
+const LEAVES: usize = 1 << DEPTH;
 
 /// One question: is the value in this column above the border?
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Split {
-    column: u32,
+    column: usize,
     border: f32,
+}
+
+/// One tree.
+#[derive(Debug, Clone, PartialEq)]
+struct Tree {
+    splits: [Split; DEPTH],
+    leaves: [f32; LEAVES],
 }
 
 /// Trees ready for use.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trees {
     width: usize,
-    depth: usize,
-    splits: Vec<Split>,
-    leaves: Vec<f32>,
+    trees: Vec<Tree>,
     base: f32,
 }
 
@@ -58,30 +66,29 @@ impl Trees {
         if &reader.take::<4>()? != MAGIC {
             return None;
         }
-        let (width, depth, count) = (reader.u16()?, reader.u16()?, reader.u16()?);
+        let (width, count) = (reader.u16()?, reader.u16()?);
         let (base, scale) = (reader.f32()?, reader.f32()?);
-        if depth == 0 || depth > DEPTH_MAX {
-            return None;
-        }
         let mut borders = Vec::with_capacity(width);
         for _ in 0..width {
             let bins = reader.u16()?;
             borders.push((0..bins).map(|_| reader.f32()).collect::<Option<Vec<f32>>>()?);
         }
-        let inner = (1 << depth) - 1;
-        let mut trees = Self { width, depth, splits: Vec::new(), leaves: Vec::new(), base };
+        let mut trees = Vec::with_capacity(count);
         for _ in 0..count {
-            for _ in 0..inner {
+            let mut splits = [Split { column: 0, border: f32::INFINITY }; DEPTH];
+            for split in &mut splits {
                 let (column, [bin]) = (reader.u16()?, reader.take::<1>()?);
-                let border =
-                    if bin == PASS { f32::INFINITY } else { *borders.get(column)?.get(usize::from(bin))? };
-                trees.splits.push(Split { column: (column < width).then_some(column as u32)?, border });
+                let borders = borders.get(column)?;
+                let border = if bin == PASS { f32::INFINITY } else { *borders.get(usize::from(bin))? };
+                *split = Split { column, border };
             }
-            for _ in 0..=inner {
-                trees.leaves.push(f32::from(i16::from_le_bytes(reader.take()?)) * scale);
+            let mut leaves = [0.0; LEAVES];
+            for leaf in &mut leaves {
+                *leaf = f32::from(i16::from_le_bytes(reader.take()?)) * scale;
             }
+            trees.push(Tree { splits, leaves });
         }
-        reader.0.is_empty().then_some(trees)
+        reader.0.is_empty().then_some(Self { width, trees, base })
     }
 
     /// Values in a row.
@@ -91,24 +98,44 @@ impl Trees {
 
     /// The probability of each row of `values`, rows of [`Self::width`] one behind the other.
     pub(crate) fn probabilities(&self, values: &[f32]) -> Vec<f32> {
-        let mut sums = vec![self.base; values.len() / self.width.max(1)];
-        let inner = (1 << self.depth) - 1;
-        for (splits, leaves) in self.splits.chunks_exact(inner).zip(self.leaves.chunks_exact(inner + 1)) {
-            for (sums, rows) in sums.chunks_mut(ABREAST).zip(values.chunks(ABREAST * self.width)) {
-                let mut at = [0; ABREAST];
-                for _ in 0..self.depth {
-                    for (at, row) in at.iter_mut().zip(rows.chunks_exact(self.width)) {
-                        let split = splits[*at];
-                        *at = 2 * *at + 1 + usize::from(row[split.column as usize] > split.border);
-                    }
-                }
-                for (sum, at) in sums.iter_mut().zip(at) {
-                    *sum += leaves[at - inner];
+        let mut probable = Vec::with_capacity(values.len() / self.width.max(1));
+        let mut columns = vec![[0.0; ABREAST]; self.width];
+        for rows in values.chunks(ABREAST * self.width.max(1)) {
+            for (number, row) in rows.chunks_exact(self.width).enumerate() {
+                for (column, value) in columns.iter_mut().zip(row) {
+                    column[number % ABREAST] = *value;
                 }
             }
+            let logistic = |sum: f32| 1.0 / (1.0 + exp(-sum));
+            probable.extend(self.sums(&columns).into_iter().take(rows.len() / self.width).map(logistic));
         }
-        sums.iter().map(|sum| 1.0 / (1.0 + exp(-*sum))).collect()
+        probable
     }
+
+    /// The sum of all trees, of each of the rows that stand side by side.
+    fn sums(&self, columns: &[[f32; ABREAST]]) -> [f32; ABREAST] {
+        let mut sums = [self.base; ABREAST];
+        for tree in &self.trees {
+            let leaves = leaves(&tree.splits, columns);
+            for (sum, leaf) in sums.iter_mut().zip(leaves) {
+                *sum += tree.leaves[leaf as usize % LEAVES];
+            }
+        }
+        sums
+    }
+}
+
+/// The leaf of a tree that each row comes to. Not inlined: with the number of splits in sight the compiler unrolls them into questions of
+/// one row each.
+#[inline(never)]
+fn leaves(splits: &[Split], columns: &[[f32; ABREAST]]) -> [u32; ABREAST] {
+    let mut leaves = [0; ABREAST];
+    for split in splits {
+        for (leaf, value) in leaves.iter_mut().zip(&columns[split.column]) {
+            *leaf = 2 * *leaf + u32::from(*value > split.border);
+        }
+    }
+    leaves
 }
 
 /// The exponential function, by a power of two and a series: products and sums alone, so that every machine gives the same bits.

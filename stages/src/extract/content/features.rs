@@ -6,25 +6,26 @@
 use super::super::block::{Block, Kind};
 use super::super::page::Page;
 use super::super::tag::Tag;
-use super::super::words::{Hint, Hints};
+use super::super::words::Hints;
+use super::again::{Between, OWN};
+use super::around::{Around, CONTAINERS, LEVELS_MAX};
 use super::facts::{Facts, each_word};
-use super::groups::{TAGS, group};
 use super::keys::KeyMap;
 use super::reader::{self, View};
 use super::shape::{Shape, Sums};
+use super::speakers::Speakers;
+use crate::text::trees::ABREAST;
 
 /// Numbers in a row.
 pub(crate) const WIDTH: usize = 225 + reader::WIDTH + 4;
 /// The last of them, which are the same for all blocks of a page.
 pub(crate) const PAGE: usize = 41;
-/// Rows that are described before the model is asked about them: they stay in the cache while all trees pass over them.
-const ROWS: usize = 32;
+/// Rows that are described before the model is asked about them: as many as it takes at once.
+pub(super) const ROWS: usize = ABREAST;
 /// A distance without an end.
-const FAR: f32 = 50.0;
+pub(super) const FAR: f32 = 50.0;
 /// What is written for a thing that is not there.
-const NONE: f32 = -1.0;
-/// Elements around a block that hold more blocks than the one below them: how many are described.
-const CONTAINERS: usize = 5;
+pub(super) const NONE: f32 = -1.0;
 /// Least share of the page's prose in the element that is its centre.
 const CENTRES: [f32; 2] = [0.5, 0.75];
 /// Most words of a block that is compared with the title, and with the description.
@@ -36,19 +37,6 @@ const BESIDE: [isize; 6] = [-3, -2, -1, 1, 2, 3];
 const BESIDE_WIDTH: usize = 6;
 /// Least likeness of a block to the title that makes it the title of the page.
 const TITLE_LIKENESS_MIN: f32 = 0.3;
-
-const HINTS: [Hint; 10] = [
-    Hint::Main,
-    Hint::Navigation,
-    Hint::Furniture,
-    Hint::Related,
-    Hint::Comment,
-    Hint::Hidden,
-    Hint::Meta,
-    Hint::Gutter,
-    Hint::Post,
-    Hint::Caption,
-];
 
 struct Describer<'p, 'a> {
     page: &'p Page<'a>,
@@ -79,15 +67,20 @@ pub(crate) struct Seen {
     pub(crate) title: Option<usize>,
     /// Whether a reading mode would show each block.
     pub(crate) shown: Vec<bool>,
+    /// For each block, the number of the row that speaks for it.
+    pub(crate) speakers: Vec<u32>,
+    /// What the second look needs of the blocks that were described.
+    pub(crate) between: Between,
 }
 
-/// Describes every `stride`-th block of a page: `each` is given rows of [`WIDTH`] numbers, one behind the other, a few at a time.
+/// Describes the blocks of a page, of one with more than `most` some that speak for the others: `each` is given rows of [`WIDTH`]
+/// numbers, one behind the other, a few at a time.
 pub(crate) fn rows(
     page: &Page<'_>,
     hints: &[Hints],
     blocks: &[Block],
     url: &str,
-    stride: usize,
+    most: usize,
     each: impl FnMut(&[f32]),
 ) -> Seen {
     let shape = Shape::new(page, blocks);
@@ -130,8 +123,10 @@ pub(crate) fn rows(
         to_paragraph,
     };
     let page = (!blocks.is_empty()).then(|| describer.page_row());
-    describer.describe(stride, page.as_deref().unwrap_or_default(), each);
-    Seen { page, title: describer.title, shown: describer.views.iter().map(View::kept).collect() }
+    let speakers = Speakers::new(&describer.shape.leaf, most);
+    let between = describer.describe(&speakers, page.as_deref().unwrap_or_default(), each);
+    let shown = describer.views.iter().map(View::kept).collect();
+    Seen { page, title: describer.title, shown, speakers: speakers.rows, between }
 }
 
 /// Likeness to the title (share of the words of both) and to the description (share of the block's words).
@@ -200,50 +195,49 @@ fn log(count: u32) -> f32 {
     (1.0 + count as f32).ln()
 }
 
-/// Most elements around a block that are looked at; pages made by people have fewer.
-const LEVELS_MAX: usize = 100;
-
-/// Elements around a block, from the inside out.
-struct Around {
-    /// Levels to the nearest bearer of each hint, and how many bear it.
-    hints: [(f32, f32); 10],
-    /// Levels to the nearest bearer of each group of tags.
-    tags: [f32; TAGS],
-    /// The first elements that hold more blocks than the one before them, and how many these are.
-    containers: [usize; CONTAINERS + 1],
-    containers_len: usize,
-    /// Most brothers of any.
-    brothers: u32,
-    /// The nearest with two brothers and two blocks, and its level.
-    item: Option<(usize, f32)>,
-}
-
 impl Describer<'_, '_> {
-    fn describe(&self, stride: usize, page_row: &[f32], mut each: impl FnMut(&[f32])) {
-        let mut values = Vec::with_capacity(WIDTH * self.blocks.len().div_ceil(stride).min(ROWS));
+    fn describe(&self, speakers: &Speakers, page_row: &[f32], mut each: impl FnMut(&[f32])) -> Between {
+        let mut values = Vec::with_capacity(WIDTH * self.blocks.len().min(ROWS));
         let (mut since_paragraph, mut heading) = (FAR, None);
+        let mut between = Between::new(page_row, speakers.len());
         for (at, block) in self.blocks.iter().enumerate() {
-            if at.is_multiple_of(stride) {
+            if speakers.has_row(at) {
+                let start = values.len();
                 self.own(at, &mut values);
-                let around = self.around(block);
+                let around = Around::new(self.page, self.hints, &self.shape, block);
                 self.above(at, &around, &mut values);
                 self.place(at, since_paragraph, heading, &mut values);
                 self.view(at, &mut values);
                 for step in BESIDE {
                     self.beside(at, step, &mut values);
                 }
+                self.keep(at, speakers, &around, &values[start..start + OWN], &mut between);
                 values.extend_from_slice(page_row);
                 if values.len() == ROWS * WIDTH {
                     each(&values);
                     values.clear();
                 }
             }
+            between.sizes[speakers.rows[at] as usize] += block.size();
             since_paragraph = if block.is_paragraph() { 1.0 } else { (since_paragraph + 1.0).min(FAR) };
             heading = if block.kind == Kind::Heading { Some(at) } else { heading };
         }
         if !values.is_empty() {
             each(&values);
         }
+        between
+    }
+
+    /// Keeps what the second look needs of a block.
+    fn keep(&self, at: usize, speakers: &Speakers, around: &Around, own: &[f32], between: &mut Between) {
+        between.headings.push(self.blocks[at].kind == Kind::Heading);
+        between.leaves.push(self.shape.leaf[at]);
+        between.paths.push(self.shape.path[at]);
+        let mut containers = around
+            .containers(self.page, &self.shape)
+            .map(|container| speakers.rows_of(self.shape.range(self.page, container)));
+        between.containers.push(std::array::from_fn(|_| containers.next()));
+        between.own.extend_from_slice(own);
     }
 
     fn own(&self, at: usize, row: &mut Vec<f32>) {
@@ -287,47 +281,6 @@ impl Describer<'_, '_> {
         }
     }
 
-    fn around(&self, block: &Block) -> Around {
-        let mut around = Around {
-            hints: [(FAR, 0.0); 10],
-            tags: [FAR; TAGS],
-            containers: [0; CONTAINERS + 1],
-            containers_len: 0,
-            brothers: 0,
-            item: None,
-        };
-        let mut most = 0;
-        let above = self.page.ancestors(block.node).take_while(|at| *at != 0).take(LEVELS_MAX);
-        for (level, at) in above.enumerate() {
-            let level = level as f32;
-            let tag = self.page.nodes[at].tag;
-            if tag != Tag::Body && self.hints[at] != Hints::default() {
-                for (slot, hint) in around.hints.iter_mut().zip(HINTS) {
-                    if self.hints[at].has(hint) {
-                        *slot = (slot.0.min(level), slot.1 + 1.0);
-                    }
-                }
-            }
-            if let Some(group) = group(tag) {
-                around.tags[group] = around.tags[group].min(level);
-            }
-            let held = self.shape.range(self.page, at).len();
-            if held > most {
-                most = held;
-                if let Some(slot) = around.containers.get_mut(around.containers_len) {
-                    *slot = at;
-                    around.containers_len += 1;
-                }
-            }
-            let brothers = self.shape.brothers[at];
-            around.brothers = around.brothers.max(brothers);
-            if brothers >= 3 && held >= 2 && around.item.is_none() {
-                around.item = Some((at, level));
-            }
-        }
-        around
-    }
-
     fn above(&self, at: usize, around: &Around, row: &mut Vec<f32>) {
         row.extend(around.hints.iter().map(|(level, _)| *level));
         row.extend(around.hints[..5].iter().map(|(_, count)| *count));
@@ -358,12 +311,9 @@ impl Describer<'_, '_> {
             }
             None => row.extend([NONE; 10]),
         }
-        // The first that holds the block alone says nothing.
-        let containers = &around.containers[..around.containers_len];
-        let alone = containers.first().is_some_and(|c| self.shape.range(self.page, *c).len() <= 1);
-        let mut containers = containers.iter().skip(usize::from(alone));
+        let mut containers = around.containers(self.page, &self.shape);
         for _ in 0..CONTAINERS {
-            let Some(&container) = containers.next() else {
+            let Some(container) = containers.next() else {
                 row.extend([NONE; 9]);
                 continue;
             };

@@ -1,18 +1,19 @@
-//! The weights of `extract.html`: two models of trees in one file.
+//! The weights of `extract.html`: three models of trees in one file.
 //!
 //! The file is a magic word and, for each model, its length (four bytes, little-endian) and its bytes.
 
-use super::{PAGE, WIDTH, types::PageType};
+use super::{AGAIN_WIDTH, PAGE, WIDTH, types::PageType};
 use crate::text::trees::Trees;
 
 /// The first bytes of a file.
-const MAGIC: &[u8; 4] = b"GEX1";
+const MAGIC: &[u8; 4] = b"GEX2";
 
 /// The models.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
-    /// Whether a block is content.
-    pub(crate) blocks: Trees,
+    /// Whether a block is content, at the first look and at the second.
+    pub(crate) first: Trees,
+    pub(crate) second: Trees,
     /// Of the kind of the page.
     pub(crate) types: Trees,
 }
@@ -27,9 +28,9 @@ impl Model {
             rest = behind;
             Trees::read(model).filter(|trees| trees.width() == width)
         };
-        let blocks = next(WIDTH)?;
+        let (first, second) = (next(WIDTH)?, next(AGAIN_WIDTH)?);
         let types = next(PAGE + PageType::ALL.len())?;
-        rest.is_empty().then_some(Self { blocks, types })
+        rest.is_empty().then_some(Self { first, second, types })
     }
 
     /// The bytes of a file.

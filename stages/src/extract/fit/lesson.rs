@@ -1,7 +1,7 @@
 //! What one page teaches: a row a block, what it should be, and how much that weighs.
 
 use super::super::block::{self, Block};
-use super::super::content::{self, PageType};
+use super::super::content::{self, Between, PageType};
 use super::super::page::{Page, collapsed};
 use super::super::{guard, page, prune};
 use super::gold;
@@ -26,6 +26,10 @@ pub(crate) struct Lesson {
     pub(crate) page: Option<Vec<f32>>,
     pub(crate) targets: Vec<f32>,
     pub(crate) weights: Vec<f32>,
+    /// What the second look needs.
+    pub(crate) between: Between,
+    /// A number of the site that the page is of.
+    pub(crate) site: u64,
     /// The kind of the page, where the set tells it.
     pub(crate) page_type: Option<PageType>,
 }
@@ -39,8 +43,9 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     let pruned = prune::candidates(&page);
     let blocks = block::blocks(&page, &pruned.removed);
     let mut rows = Vec::new();
-    let seen =
-        content::rows(&page, &pruned.hints, &blocks, text("url"), 1, |some| rows.extend_from_slice(some));
+    let seen = content::rows(&page, &pruned.hints, &blocks, text("url"), usize::MAX, |some| {
+        rows.extend_from_slice(some)
+    });
     let lines = lines(&page, &pruned.removed, &blocks);
     let (targets, weights) = match record["gold_text"].as_str() {
         Some(gold) => {
@@ -52,7 +57,8 @@ pub(crate) fn lesson(record: &Value) -> Lesson {
     };
     let named = PageType::ALL.into_iter().find(|kind| kind.name() == text("page_type"));
     let page_type = named.or_else(|| (text("dataset") == ARTICLES).then_some(PageType::Article));
-    Lesson { rows, page: seen.page, targets, weights, page_type }
+    let (page, between, site) = (seen.page, seen.between, site(record));
+    Lesson { rows, page, targets, weights, between, site, page_type }
 }
 
 fn by_gold(lines: &[String], gold: &str, weight: f32) -> (Vec<f32>, Vec<f32>) {
@@ -109,8 +115,8 @@ fn line(page: &Page<'_>, removed: &[bool], block: &Block) -> String {
     collapsed(&text)
 }
 
-/// The part of the pages that a page is in: pages of one site are in one part.
-pub(crate) fn fold(record: &Value, folds: u64) -> u64 {
+/// A number of the site that a page is of.
+pub(crate) fn site(record: &Value) -> u64 {
     let host = record["url"].as_str().and_then(|url| {
         let host = url.split_once("://")?.1.split(['/', '?', '#', ':']).next()?;
         let labels: Vec<&str> = host.rsplit('.').collect();
@@ -121,5 +127,5 @@ pub(crate) fn fold(record: &Value, folds: u64) -> u64 {
         Some(registered.collect::<Vec<_>>().join("."))
     });
     let id = host.unwrap_or_else(|| record["id"].as_str().unwrap_or_default().to_owned());
-    schemas::hash::seed(0, &id, 0) % folds.max(1)
+    schemas::hash::seed(0, &id, 0)
 }

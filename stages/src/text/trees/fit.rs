@@ -1,10 +1,10 @@
-//! Makes boosted trees: histograms of gradients over binned columns, second-order gains (Chen and Guestrin 2016).
+//! Makes boosted trees: histograms of gradients over binned columns, second-order gains (Chen and Guestrin 2016), one question for all
+//! nodes of a level (as in CatBoost, Prokhorenkova et al. 2018).
 //!
-//! Trees grow level by level to one depth. Every tree sees a part of the rows and of the columns, drawn from the seed.
-//! Sums are taken in row order and ties go to the lower column, so the same rows give the same trees at any number
-//! of threads.
+//! Every tree sees a part of the rows and of the columns, drawn from the seed. Sums are taken in row order and ties go
+//! to the lower column, so the same rows give the same trees at any number of threads.
 
-use super::{MAGIC, PASS};
+use super::{DEPTH, LEAVES, MAGIC, PASS};
 use rayon::prelude::*;
 use schemas::hash::Rng;
 
@@ -13,8 +13,6 @@ use schemas::hash::Rng;
 pub(crate) struct Plan {
     /// How many.
     pub(crate) trees: usize,
-    /// Questions from the root to a leaf.
-    pub(crate) depth: usize,
     /// Part of a tree's answer that is added.
     pub(crate) rate: f64,
     /// Share of the rows that a tree sees.
@@ -23,8 +21,6 @@ pub(crate) struct Plan {
     pub(crate) columns: f64,
     /// Added to the curvature of every leaf (L2).
     pub(crate) calm: f64,
-    /// Least rows of a leaf.
-    pub(crate) leaf_min: usize,
     /// What the draws are a function of.
     pub(crate) seed: u64,
 }
@@ -78,27 +74,21 @@ impl Table {
     }
 }
 
-/// Sums of gradients, curvatures and rows.
+/// Sums of gradients and curvatures.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cell {
     slope: f64,
     curve: f64,
-    rows: u32,
 }
 
 impl Cell {
     fn add(&mut self, other: &Self) {
         self.slope += other.slope;
         self.curve += other.curve;
-        self.rows += other.rows;
     }
 
     fn less(&self, other: &Self) -> Self {
-        Self {
-            slope: self.slope - other.slope,
-            curve: self.curve - other.curve,
-            rows: self.rows - other.rows,
-        }
+        Self { slope: self.slope - other.slope, curve: self.curve - other.curve }
     }
 
     fn worth(&self, calm: f64) -> f64 {
@@ -106,7 +96,7 @@ impl Cell {
     }
 }
 
-/// The best question of a node.
+/// The question of a level.
 #[derive(Debug, Clone, Copy)]
 struct Best {
     gain: f64,
@@ -119,6 +109,14 @@ struct Best {
 struct Tree {
     splits: Vec<(u16, u8)>,
     leaves: Vec<f64>,
+}
+
+impl Tree {
+    /// The number of the leaf that a row of the table comes to.
+    fn leaf(&self, table: &Table, row: usize) -> usize {
+        let above = |(column, bin): &(u16, u8)| table.bins[usize::from(*column)][row] > *bin;
+        self.splits.iter().fold(0, |leaf, split| 2 * leaf + usize::from(above(split)))
+    }
 }
 
 /// Learns `targets` (0 to 1), each row with its weight, from the rows whose weight is above zero; the bytes of a file.
@@ -134,144 +132,138 @@ pub(crate) fn fit(table: &Table, targets: &[f32], weights: &[f32], plan: &Plan) 
     let unit = used.len() as f64 / mass;
     for number in 0..plan.trees {
         let rng = Rng::new(plan.seed ^ (number as u64) << 32);
-        let limit = |share: f64| (share * u64::MAX as f64) as u64;
-        let rows: Vec<u32> =
-            used.iter().copied().filter(|r| rng.at(u64::from(*r)) <= limit(plan.rows)).collect();
+        let rows = used.iter().filter(|r| rng.at(u64::from(**r)) <= limit(plan.rows));
+        let drawn = rows.map(|r| {
+            let (weight, target) = weigh(r);
+            let p = 1.0 / (1.0 + (-sums[*r as usize]).exp());
+            let cell = Cell {
+                slope: unit * weight * (target - p),
+                curve: (unit * weight * p * (1.0 - p)).max(1e-9),
+            };
+            Drawn { row: *r, node: 0, cell }
+        });
         let draws = Rng::new(!plan.seed ^ (number as u64) << 32);
         let columns: Vec<usize> =
             (0..table.width).filter(|c| draws.at(*c as u64) <= limit(plan.columns)).collect();
-        let slopes: Vec<(f64, f64)> = rows
-            .iter()
-            .map(|r| {
-                let (weight, target) = weigh(r);
-                let p = 1.0 / (1.0 + (-sums[*r as usize]).exp());
-                (unit * weight * (target - p), (unit * weight * p * (1.0 - p)).max(1e-9))
-            })
-            .collect();
-        let tree = grow(table, rows, slopes, &columns, plan);
+        let tree = grow(table, drawn.collect(), &columns, plan);
         for row in &used {
-            sums[*row as usize] += answer(table, &tree, *row as usize);
+            sums[*row as usize] += tree.leaves[tree.leaf(table, *row as usize)];
         }
         trees.push(tree);
     }
-    write(table, &trees, base, plan.depth)
+    write(table, &trees, base)
 }
 
-/// A node in the making: its rows with their gradients.
-struct Open {
-    rows: Vec<u32>,
-    slopes: Vec<(f64, f64)>,
-    cells: Vec<Vec<Cell>>,
+/// The draws that are below a share.
+fn limit(share: f64) -> u64 {
+    (share * u64::MAX as f64) as u64
 }
 
-impl Open {
-    fn new(table: &Table, rows: Vec<u32>, slopes: Vec<(f64, f64)>, columns: &[usize]) -> Self {
-        let mut open = Self { rows, slopes, cells: Vec::new() };
-        open.cells = columns.par_iter().map(|c| open.histogram(table, *c)).collect();
-        open
-    }
-
-    fn histogram(&self, table: &Table, column: usize) -> Vec<Cell> {
-        let mut cells = vec![Cell::default(); table.borders[column].len() + 1];
-        let bins = &table.bins[column];
-        for (row, (slope, curve)) in self.rows.iter().zip(&self.slopes) {
-            cells[usize::from(bins[*row as usize])].add(&Cell { slope: *slope, curve: *curve, rows: 1 });
-        }
-        cells
-    }
-
-    fn total(&self) -> Cell {
-        self.slopes.iter().fold(Cell::default(), |mut sum, (slope, curve)| {
-            sum.add(&Cell { slope: *slope, curve: *curve, rows: 1 });
-            sum
-        })
-    }
-
-    fn best(&self, columns: &[usize], plan: &Plan) -> Option<Best> {
-        let total = self.total();
-        let whole = total.worth(plan.calm);
-        let mut best: Option<Best> = None;
-        for (column, cells) in columns.iter().zip(&self.cells) {
-            let mut left = Cell::default();
-            for (bin, cell) in cells[..cells.len() - 1].iter().enumerate() {
-                left.add(cell);
-                let right = total.less(&left);
-                if (left.rows.min(right.rows) as usize) < plan.leaf_min {
-                    continue;
-                }
-                let gain = left.worth(plan.calm) + right.worth(plan.calm) - whole;
-                if gain > best.map_or(1e-6, |b| b.gain) {
-                    best = Some(Best { gain, column: *column, bin: bin as u8 });
-                }
-            }
-        }
-        best
-    }
-
-    /// The two halves; the larger one's histograms are what the smaller one leaves.
-    fn cut(self, table: &Table, best: Best, columns: &[usize]) -> (Self, Self) {
-        let (mut left, mut right) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
-        let bins = &table.bins[best.column];
-        for (row, slope) in self.rows.iter().zip(&self.slopes) {
-            let side = if bins[*row as usize] > best.bin { &mut right } else { &mut left };
-            side.0.push(*row);
-            side.1.push(*slope);
-        }
-        let swapped = left.0.len() > right.0.len();
-        let (small, large) = if swapped { (right, left) } else { (left, right) };
-        let small = Self::new(table, small.0, small.1, columns);
-        let rest =
-            |(all, part): (Vec<Cell>, &Vec<Cell>)| all.iter().zip(part).map(|(a, p)| a.less(p)).collect();
-        let cells = self.cells.into_iter().zip(&small.cells).map(rest).collect();
-        let large = Self { rows: large.0, slopes: large.1, cells };
-        if swapped { (large, small) } else { (small, large) }
-    }
+/// A row that a tree sees: the node that it has come to, and its gradient.
+#[derive(Debug, Clone, Copy)]
+struct Drawn {
+    row: u32,
+    node: u8,
+    cell: Cell,
 }
 
-fn grow(table: &Table, rows: Vec<u32>, slopes: Vec<(f64, f64)>, columns: &[usize], plan: &Plan) -> Tree {
-    let mut level = vec![Some(Open::new(table, rows, slopes, columns))];
+/// Grows one tree of some columns, level by level.
+fn grow(table: &Table, mut rows: Vec<Drawn>, columns: &[usize], plan: &Plan) -> Tree {
     let mut tree = Tree { splits: Vec::new(), leaves: Vec::new() };
-    for _ in 0..plan.depth {
-        let mut next = Vec::with_capacity(2 * level.len());
-        for open in level {
-            let best = open.as_ref().and_then(|open| open.best(columns, plan));
-            match (open, best) {
-                (Some(open), Some(best)) => {
-                    tree.splits.push((best.column as u16, best.bin));
-                    let (left, right) = open.cut(table, best, columns);
-                    next.extend([Some(left), Some(right)]);
-                }
-                (open, _) => {
-                    tree.splits.push((0, PASS));
-                    next.extend([open, None]);
-                }
-            }
+    let root = |column: &usize| histogram(table, *column, &rows, 1);
+    let mut histograms: Vec<Vec<Cell>> = columns.par_iter().map(root).collect();
+    for level in 0..DEPTH {
+        let bests: Vec<Best> = columns
+            .par_iter()
+            .zip(&histograms)
+            .filter_map(|(column, sums)| best(*column, sums, sums.len() >> level, plan.calm))
+            .collect();
+        let first = |a: Best, b: Best| if b.gain > a.gain { b } else { a };
+        let found = bests.into_iter().reduce(first);
+        tree.splits.push(found.map_or((0, PASS), |best| (best.column as u16, best.bin)));
+        let mut counts = vec![0_u32; 2 << level];
+        for drawn in &mut rows {
+            let is_above = |best: Best| table.bins[best.column][drawn.row as usize] > best.bin;
+            drawn.node = 2 * drawn.node + u8::from(found.is_some_and(is_above));
+            counts[usize::from(drawn.node)] += 1;
         }
-        level = next;
+        if level + 1 < DEPTH {
+            histograms = halved(table, &rows, &counts, columns, &histograms);
+        }
     }
-    let leaf = |open: Option<Open>| {
-        open.map_or(0.0, |open| {
-            let total = open.total();
-            plan.rate * total.slope / (total.curve + plan.calm)
-        })
-    };
-    tree.leaves = level.into_iter().map(leaf).collect();
+    let mut sums = vec![Cell::default(); LEAVES];
+    for drawn in &rows {
+        sums[usize::from(drawn.node)].add(&drawn.cell);
+    }
+    tree.leaves = sums.iter().map(|sum| plan.rate * sum.slope / (sum.curve + plan.calm)).collect();
     tree
 }
 
-fn answer(table: &Table, tree: &Tree, row: usize) -> f64 {
-    let mut at = 0;
-    while let Some((column, bin)) = tree.splits.get(at) {
-        at = 2 * at + 1 + usize::from(table.bins[usize::from(*column)][row] > *bin);
+/// The sums of every bin of a column in each of some nodes, node by node.
+fn histogram(table: &Table, column: usize, rows: &[Drawn], nodes: usize) -> Vec<Cell> {
+    let (bins, width) = (&table.bins[column], table.borders[column].len() + 1);
+    let mut sums = vec![Cell::default(); nodes * width];
+    for Drawn { row, node, cell } in rows {
+        sums[usize::from(*node) * width + usize::from(bins[*row as usize])].add(cell);
     }
-    tree.leaves[at - tree.splits.len()]
+    sums
 }
 
-fn write(table: &Table, trees: &[Tree], base: f64, depth: usize) -> Vec<u8> {
+/// The histograms of the next level, whose nodes have so many rows: those of the smaller half of each node are summed, and
+/// the other half's are what these leave.
+fn halved(
+    table: &Table,
+    rows: &[Drawn],
+    counts: &[u32],
+    columns: &[usize],
+    histograms: &[Vec<Cell>],
+) -> Vec<Vec<Cell>> {
+    let small = |node: usize| (counts[node], node) < (counts[node ^ 1], node ^ 1);
+    let few: Vec<Drawn> = rows.iter().copied().filter(|drawn| small(usize::from(drawn.node))).collect();
+    let halve = |(column, before): (&usize, &Vec<Cell>)| {
+        let mut sums = histogram(table, *column, &few, counts.len());
+        let width = sums.len() / counts.len();
+        for (parent, (before, halves)) in
+            before.chunks_exact(width).zip(sums.chunks_exact_mut(2 * width)).enumerate()
+        {
+            let (left, right) = halves.split_at_mut(width);
+            let (summed, rest) = if small(2 * parent) { (left, right) } else { (right, left) };
+            for (rest, (before, summed)) in rest.iter_mut().zip(before.iter().zip(summed)) {
+                *rest = before.less(summed);
+            }
+        }
+        sums
+    };
+    columns.par_iter().zip(histograms).map(halve).collect()
+}
+
+/// The border of a column that gains the most in all nodes of a level together; each has `width` bins.
+fn best(column: usize, sums: &[Cell], width: usize, calm: f64) -> Option<Best> {
+    let mut gains = vec![0.0; width - 1];
+    for sums in sums.chunks_exact(width) {
+        let mut total = Cell::default();
+        sums.iter().for_each(|cell| total.add(cell));
+        let whole = total.worth(calm);
+        let mut left = Cell::default();
+        for (gain, cell) in gains.iter_mut().zip(sums) {
+            left.add(cell);
+            *gain += left.worth(calm) + total.less(&left).worth(calm) - whole;
+        }
+    }
+    let mut best: Option<Best> = None;
+    for (bin, gain) in gains.into_iter().enumerate() {
+        if gain > best.map_or(1e-6, |b| b.gain) {
+            best = Some(Best { gain, column, bin: bin as u8 });
+        }
+    }
+    best
+}
+
+fn write(table: &Table, trees: &[Tree], base: f64) -> Vec<u8> {
     let most = trees.iter().flat_map(|t| &t.leaves).fold(1e-9, |most: f64, leaf| most.max(leaf.abs()));
     let scale = (most / f64::from(i16::MAX)) as f32;
     let mut bytes = MAGIC.to_vec();
-    for number in [table.width, depth, trees.len()] {
+    for number in [table.width, trees.len()] {
         bytes.extend((number as u16).to_le_bytes());
     }
     bytes.extend((base as f32).to_le_bytes());
@@ -297,8 +289,7 @@ mod tests {
     use super::super::Trees;
     use super::*;
 
-    const PLAN: Plan =
-        Plan { trees: 40, depth: 3, rate: 0.3, rows: 0.8, columns: 1.0, calm: 1.0, leaf_min: 5, seed: 1 };
+    const PLAN: Plan = Plan { trees: 40, rate: 0.3, rows: 0.8, columns: 1.0, calm: 1.0, seed: 1 };
 
     /// Rows whose answer is whether the first two values are on the same side of a half; the third is noise.
     fn rows() -> (Vec<f32>, Vec<f32>) {
