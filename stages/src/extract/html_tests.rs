@@ -36,7 +36,7 @@ fn navigation_and_furniture_go() {
     );
 }
 
-/// Of so many blocks only every third is looked at, and speaks for those behind it.
+/// Of so many blocks only some are looked at, and speak for others of their kind.
 #[test]
 fn a_page_of_many_blocks_keeps_its_text() {
     let paragraphs: String = (0..13_000).map(|n| format!("<p>{n}. {PROSE}</p>")).collect();
@@ -44,6 +44,20 @@ fn a_page_of_many_blocks_keeps_its_text() {
     let text = extract(&html, None, &Config::default()).text;
     assert_eq!(text.matches(PROSE).count(), 13_000);
     assert!(!text.contains("Imprint"));
+}
+
+#[test]
+fn a_table_keeps_the_row_that_names_its_columns() {
+    for rows in [1, 2, 3, 6] {
+        let body: String =
+            (0..rows).map(|n| format!("<tr><td>{}</td><td>{}</td></tr>", 1850 + n, 12 + n)).collect();
+        let html = format!(
+            "<article><h1>Farms</h1><p>{PROSE}</p><p>Farms grew with the town. {PROSE}</p><table><thead><tr><th>Year</th>\
+             <th>Farms</th></tr></thead><tbody>{body}</tbody></table><p>All of them are gone. {PROSE}</p></article>"
+        );
+        let text = extract(&html, None, &Config::default()).text;
+        assert!(!text.contains("| 1850") || text.contains("| Year | Farms |\n"), "{rows}: {text}");
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Trees {
         if &reader.take::<4>()? != MAGIC {
             return None;
         }
-        let (width, count) = (reader.u16()?, reader.u16()?);
+        let (width, count) = (reader.u16().filter(|width| *width > 0)?, reader.u16()?);
         let (base, scale) = (reader.f32()?, reader.f32()?);
         let mut borders = Vec::with_capacity(width);
         for _ in 0..width {
@@ -98,9 +98,9 @@ impl Trees {
 
     /// The probability of each row of `values`, rows of [`Self::width`] one behind the other.
     pub(crate) fn probabilities(&self, values: &[f32]) -> Vec<f32> {
-        let mut probable = Vec::with_capacity(values.len() / self.width.max(1));
+        let mut probable = Vec::with_capacity(values.len() / self.width);
         let mut columns = vec![[0.0; ABREAST]; self.width];
-        for rows in values.chunks(ABREAST * self.width.max(1)) {
+        for rows in values.chunks(ABREAST * self.width) {
             for (number, row) in rows.chunks_exact(self.width).enumerate() {
                 for (column, value) in columns.iter_mut().zip(row) {
                     column[number % ABREAST] = *value;

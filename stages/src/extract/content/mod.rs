@@ -101,6 +101,7 @@ pub(crate) fn choose(
     let (least, mut confidence) = Ranking::new(&sizes, &probable).cut(&probable, policy.lean);
     let mut chosen: Vec<bool> =
         if policy.reader { seen.shown.clone() } else { probable.iter().map(|p| *p >= least).collect() };
+    with_tables(page, blocks, &mut chosen);
     with_headings(blocks, &mut chosen);
     if policy.reader {
         confidence = expected(blocks, &probable, &chosen);
@@ -123,6 +124,26 @@ pub(crate) fn choose(
 fn with_headings(blocks: &[Block], chosen: &mut [bool]) {
     for at in (1..blocks.len()).rev() {
         chosen[at - 1] |= chosen[at] && blocks[at - 1].kind == Kind::Heading;
+    }
+}
+
+/// A table stays whole where half of it stays, and its first row with any other: that names the columns.
+fn with_tables(page: &Page<'_>, blocks: &[Block], chosen: &mut [bool]) {
+    let table = |block: &Block| {
+        let is_table = |at: &usize| page.nodes[*at].tag == Tag::Table;
+        (block.kind == Kind::Row).then(|| page.ancestors(block.parent).find(is_table)).flatten()
+    };
+    let tables: Vec<Option<usize>> = blocks.iter().map(table).collect();
+    let mut start = 0;
+    for rows in tables.chunk_by(|one, other| one == other) {
+        let (blocks, chosen) = (&blocks[start..][..rows.len()], &mut chosen[start..][..rows.len()]);
+        start += rows.len();
+        if rows[0].is_none() || !chosen.contains(&true) {
+            continue;
+        }
+        let all: f32 = blocks.iter().map(Block::size).sum();
+        let kept: f32 = blocks.iter().zip(&*chosen).filter(|(_, kept)| **kept).map(|(b, _)| b.size()).sum();
+        if 2.0 * kept >= all { chosen.fill(true) } else { chosen[0] = true }
     }
 }
 

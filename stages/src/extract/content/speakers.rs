@@ -24,7 +24,7 @@ pub(crate) struct Speakers {
 impl Speakers {
     /// For blocks of these kinds: each has a row where there are no more than `most` blocks. Else of each kind the first
     /// has a row, and then an even share of it, each for those behind it up to the next: what stands at the border of a
-    /// long list, a title or a footer, never answers for the list. At most `most` rows and one for each kind.
+    /// long list, a title or a footer, does not answer for the list. At most `most` rows and one for each kind that is told apart.
     pub(crate) fn new(kinds: &[u64], most: usize) -> Self {
         if kinds.len() <= most {
             let all = kinds.len() as u32;
