@@ -465,6 +465,8 @@ fn parquet_of_a_user(folder: &Folder) {
             ("score", Arc::new(Float64Array::from(vec![0.5, 1.5, 2.5]))),
             ("value", Arc::new(Int64Array::from(vec![7, 8, 9]))),
             ("language", Arc::new(Int64Array::from(vec![1, 2, 3]))),
+            ("action", Arc::new(Int64Array::from(vec![4, 5, 6]))),
+            ("dropped", Arc::new(StringArray::from(vec!["d", "e", "f"]))),
         ],
     );
 }
@@ -481,14 +483,15 @@ fn dropped_rows_have_the_columns_of_the_user() {
         gristmill(&[&args[..], more].concat(), &folder.0).expect(0);
     };
     for (kind, row, expected) in [
-        ("filter.length", 0, json!(["a", "y", 1.5, 8, 2, 1.0])),
-        ("dedup.exact", 0, json!(["a", null, 2.5, 9, 3, 1.0])),
+        ("filter.length", 0, json!(["a", "y", 1.5, 8, 2, 5, "e", 1.0])),
+        ("dedup.exact", 0, json!(["a", null, 2.5, 9, 3, 6, "f", 1.0])),
     ] {
         stage(kind, "gone.jsonl");
         let kept = &lines(&folder.join("out.jsonl"))[0];
         assert_eq!((&kept["content"], &kept["label"]), (&json!("one two three"), &json!("x")), "{kept}");
         let gone = &lines(&folder.join("gone.jsonl"))[row];
-        let found = ["content", "label", "score", "value", "language"].map(|name| gone[name].clone());
+        let found = ["content", "label", "score", "value", "language", "action", "own_dropped"]
+            .map(|name| gone[name].clone());
         let found = [&found[..], &[gone["dropped"]["value"].clone()]].concat();
         assert_eq!(json!(found), expected, "{kind}: {gone}");
         assert_eq!((&gone["record_id"], gone["id"].is_string()), (&Value::Null, true), "{gone}");
@@ -501,9 +504,10 @@ fn dropped_rows_have_the_columns_of_the_user() {
     );
     let built = gristmill(&["build", "recipe.toml", "--workdir", "w"], &folder.0).expect(0);
     assert!(built.err.contains("`filter.language` writes over `language` of the source"), "{}", built.err);
-    let sql = "select label, score, own_value, language, value from dropped order by score";
+    let sql = "select label, score, own_value, action, language, value from dropped order by score";
     let rows = gristmill(&["inspect", "w/dataset", "--sql", sql, "--json"], &folder.0).expect(0).json();
-    let first = json!({ "label": "y", "score": 1.5, "own_value": 8, "language": "2", "value": 1.0 });
+    let first =
+        json!({ "label": "y", "score": 1.5, "own_value": 8, "action": 5, "language": "2", "value": 1.0 });
     assert_eq!(rows[0], first, "a column of two types is text: {rows}");
 }
 

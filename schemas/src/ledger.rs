@@ -34,12 +34,17 @@ pub fn schema() -> SchemaRef {
 /// Why a row is out: these columns stand in the table of dropped rows before those of the rows.
 pub const WHY: [&str; 5] = [STAGE, REASON, VALUE, LIMIT, TWIN];
 
-/// What stands before the name of a column of dropped rows that [`WHY`] has too.
+/// What stands before the name of a document's own column where another has that name.
 const OWN: &str = "own_";
 
 /// The name of a document's column in the table of dropped rows: `reason` is `own_reason` there, and no two columns get one name.
 pub fn told(column: &str) -> Cow<'_, str> {
-    match WHY.contains(&column.trim_start_matches(OWN)) {
+    own(column, &WHY)
+}
+
+/// The name of a document's column beside others that have the names `taken`.
+pub fn own<'a>(column: &'a str, taken: &[&str]) -> Cow<'a, str> {
+    match taken.contains(&column.trim_start_matches(OWN)) {
         true => Cow::Owned(format!("{OWN}{column}")),
         false => Cow::Borrowed(column),
     }

@@ -9,6 +9,7 @@ mod error;
 pub mod fit;
 pub mod hash;
 mod id;
+pub mod instant;
 pub mod ledger;
 pub mod manifest;
 pub mod memory;

@@ -163,8 +163,8 @@ fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
 
 /// Refuses outputs that cannot be written.
 fn outputs(args: &Args) -> Result<(), String> {
-    let is_none = |path: &&PathBuf| is_parquet(path) || **path == Path::new(STANDARD_OUTPUT);
-    if let Some(path) = args.dropped.as_ref().filter(is_none) {
+    let is_no_lines_file = |path: &&PathBuf| is_parquet(path) || **path == Path::new(STANDARD_OUTPUT);
+    if let Some(path) = args.dropped.as_ref().filter(is_no_lines_file) {
         let path = path.display();
         return Err(format!(
             "`--dropped` writes JSON lines, which {path} is no file of; name one such as gone.jsonl.gz"

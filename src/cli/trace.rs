@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// What a dataset has forgotten since a training may have read it.
+/// What a dataset has forgotten so far, which may be why a training read another one.
 fn forgotten(dataset: &Path) -> Option<String> {
     let records = Dataset::open(dataset).and_then(|dataset| forget::records(&dataset)).ok()?;
     let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).take(TOLD_MAX).collect();

@@ -16,7 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
-use schemas::{Made, Verdict, column, ledger};
+use schemas::{Made, Verdict, column, instant, ledger};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,8 +155,10 @@ fn dropped_batch(
         let at = schema.fields().iter().position(|field| ledger::told(field.name()) == name)?;
         Some(&columns[at])
     };
+    let is_why = |name: &str| name == column::ID || ledger::WHY.contains(&name);
     let column = |field: &Arc<Field>| {
-        match why.column_by_name(field.name()).or_else(|| of_rows(field.name())) {
+        let told = why.column_by_name(field.name()).filter(|_| is_why(field.name()));
+        match told.or_else(|| of_rows(field.name())) {
             Some(values) if values.data_type() == field.data_type() => Ok(values.clone()),
             Some(values) => as_text(values),
             // Streams of one node may come from sources with and without a column: the table has it all the same.
@@ -171,7 +173,8 @@ fn dropped_batch(
 /// Values of any type as a person reads them.
 fn as_text(values: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let options = FormatOptions::default();
-    let shown = ArrayFormatter::try_new(values, &options)?;
+    let values = instant::of_utc(values);
+    let shown = ArrayFormatter::try_new(values.as_ref(), &options)?;
     let text = |row: usize| values.is_valid(row).then(|| shown.value(row).to_string());
     Ok(Arc::new((0..values.len()).map(text).collect::<StringArray>()))
 }

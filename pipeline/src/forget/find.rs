@@ -199,11 +199,11 @@ pub(super) fn of_record_ids(
     dataset: &Dataset,
     record_ids: &[String],
 ) -> Result<BTreeSet<(DocId, String)>, InspectError> {
+    let asked: BTreeSet<&str> = record_ids.iter().map(String::as_str).collect();
     let mut found = BTreeSet::new();
-    if !record_ids.is_empty() {
+    if !asked.is_empty() {
         documents(dataset, column::RECORD_ID, &mut |id, given| {
-            let asked = record_ids.iter().find(|asked| Some(asked.as_str()) == given);
-            found.extend(asked.map(|asked| (id, asked.clone())));
+            found.extend(given.filter(|given| asked.contains(given)).map(|given| (id, given.to_owned())));
         })?;
     }
     Ok(found)

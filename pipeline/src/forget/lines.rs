@@ -111,6 +111,15 @@ pub(super) fn objects_of_the_user(dataset: &Dataset) -> bool {
     dataset.manifest.nodes.iter().any(|node| node.settings.get(column::ROW).is_some_and(|row| row == "true"))
 }
 
+/// The field that a source took for the id of its objects, where lines have these and it is another than `id`.
+pub(super) fn other_id_field(dataset: &Dataset) -> Option<String> {
+    if !objects_of_the_user(dataset) || sinks(dataset).is_empty() {
+        return None;
+    }
+    let field = |node: &Node| serde_json::from_str::<String>(node.settings.get("id_field")?).ok();
+    dataset.manifest.nodes.iter().filter_map(field).find(|field| field != column::ID)
+}
+
 /// The ids of the rows that the inputs of a sink kept, in their order.
 struct Kept<'a> {
     dataset: &'a Dataset,

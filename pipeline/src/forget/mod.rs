@@ -33,7 +33,7 @@ use find::Targets;
 use place::Place;
 use schemas::manifest::{self, Manifest};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What is asked.
@@ -104,6 +104,13 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     let dataset = Dataset::open(&root)?;
     let before = record::read(&root)?;
     let mut told = Forgotten { manifest_before: hash(&root)?, ..Forgotten::default() };
+    if let Some(field) = lines::other_id_field(&dataset).filter(|_| !request.record_ids.is_empty()) {
+        let message = format!(
+            "has lines of sources that took `{field}` for the id, which its sink does not tell from others"
+        );
+        let help = "nothing was forgotten; name the document by its address or by `--id`";
+        return Err(InspectError::format(&root, message, help));
+    }
     let named = find::of_record_ids(&dataset, &request.record_ids)?;
     let mut request = request.clone();
     request.ids.extend(named.iter().map(|(id, _)| id.to_string()));
@@ -119,8 +126,8 @@ pub fn forget(root: &Path, request: &Request) -> Result<Forgotten, InspectError>
     }
     told.before = targets.before();
     told.missing = targets.missing();
-    let is_named = |asked: &&String| named.iter().any(|(_, record_id)| record_id == *asked);
-    told.missing.extend(request.record_ids.iter().filter(|asked| !is_named(asked)).cloned());
+    let named: BTreeSet<&String> = named.iter().map(|(_, record_id)| record_id).collect();
+    told.missing.extend(request.record_ids.iter().filter(|asked| !named.contains(asked)).cloned());
     told.manifest.clone_from(&told.manifest_before);
     told.untouched = dataset.manifest.files.len() as u64;
     if targets.is_empty() {

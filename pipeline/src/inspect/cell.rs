@@ -78,7 +78,7 @@ fn object(array: &StructArray, row: usize) -> Json {
 
 fn printed(array: &dyn Array, row: usize) -> Json {
     let options = FormatOptions::default();
-    match ArrayFormatter::try_new(array, &options) {
+    match ArrayFormatter::try_new(schemas::instant::of_utc(array).as_ref(), &options) {
         Ok(formatter) => Json::from(formatter.value(row).to_string()),
         Err(error) => Json::from(format!("({error})")),
     }

@@ -1,6 +1,6 @@
 //! The dropped rows of a stage as JSON lines: each with the fields of kept rows, and why it is out.
 //!
-//! A row of JSON lines is its line to the byte. Of other rows the columns are written that kept rows have, but for pages; a line that is
+//! A row of JSON lines is its line to the byte, but a field `dropped` of its own is `own_dropped`. Of other rows the columns are written that kept rows have, but for pages; a line that is
 //! no object has no fields: where it stands and what it is are told.
 
 use super::{Failure, is_parquet};
@@ -81,15 +81,15 @@ impl Shape {
         let line = cells::text(batch, column::ROW, row).filter(|_| self.is_of_lines);
         if let Some(pairs) = line.and_then(|line| object::pairs(line).ok()) {
             let asked = |name: &str| self.fields.is_empty() || self.fields.iter().any(|field| field == name);
-            for (name, raw) in pairs.iter().filter(|(name, _)| name != DROPPED && asked(name)) {
-                put_name(name, out);
+            for (name, raw) in pairs.iter().filter(|(name, _)| asked(name)) {
+                put_name(&ledger::own(name, &[DROPPED]), out);
                 out.extend_from_slice(raw.get().as_bytes());
             }
             return Ok(());
         }
         let mut cell = |name: &str, field: &str| match batch.column_by_name(name) {
             Some(values) if values.is_valid(row) => {
-                put_name(field, out);
+                put_name(&ledger::own(field, &[DROPPED]), out);
                 put(values.as_ref(), row, out)
             }
             _ => Ok(()),
@@ -141,7 +141,8 @@ impl<'a> Dropped<'a> {
     pub(super) fn take_all(&mut self, folder: &Path) -> Result<(), Failure> {
         let mut files: Vec<PathBuf> = match fs::read_dir(folder) {
             Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?,
-            Err(_) => Vec::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error.into()),
         };
         files.sort();
         for file in files {

@@ -6,7 +6,7 @@ use arrow::datatypes::{
     UInt32Type, UInt64Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use schemas::StageError;
+use schemas::{StageError, instant};
 
 /// Writes the name of a field into an object that has been opened, behind a comma where it is not the first.
 pub fn put_name(name: &str, out: &mut Vec<u8>) {
@@ -65,7 +65,8 @@ pub fn put(values: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), Stag
         DataType::Map(..) => return put_entries(&values.as_map().value(row), out),
         _ => {
             let options = FormatOptions::default();
-            put_str(&ArrayFormatter::try_new(values, &options)?.value(row).to_string(), out);
+            let values = instant::of_utc(values);
+            put_str(&ArrayFormatter::try_new(values.as_ref(), &options)?.value(row).to_string(), out);
         }
     }
     Ok(())

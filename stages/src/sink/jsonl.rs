@@ -66,6 +66,7 @@ const OF_THE_HOUSE: &[&str] = &[
     column::HTML,
     column::ROW,
 ];
+
 impl Compression {
     /// That which the end of a name says (`.gz`, `.zst`).
     fn of_name(path: &Path) -> Self {
