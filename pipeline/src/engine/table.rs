@@ -39,8 +39,8 @@ const TOLD: [&str; 5] = [column::URL, column::SOURCE, column::RECORD_ID, column:
 /// nodes have another type each is text.
 pub(super) fn dropped_schema(dag: &Dag) -> SchemaRef {
     let ledger = ledger::schema();
-    let is_why = |field: &&Arc<Field>| field.name() != ledger::ACTION;
-    let mut all: Vec<Field> = ledger.fields().iter().filter(is_why).map(|f| f.as_ref().clone()).collect();
+    let why = ledger.fields().iter().filter(|field| is_why(field.name()));
+    let mut all: Vec<Field> = why.map(|field| field.as_ref().clone()).collect();
     all.extend(TOLD.map(|name| Field::new(name, DataType::Utf8, true)));
     let judges = dag.nodes.iter().filter(|node| !matches!(node.made, Made::Sink(_)));
     for field in judges.flat_map(|node| node.input.fields()).filter(|field| is_told(field.name())) {
@@ -52,6 +52,11 @@ pub(super) fn dropped_schema(dag: &Dag) -> SchemaRef {
         }
     }
     Arc::new(Schema::new(all))
+}
+
+/// Whether a column of the ledger stands in the table of dropped rows.
+fn is_why(name: &str) -> bool {
+    name == column::ID || ledger::WHY.contains(&name)
 }
 
 /// Writes the tables of a node below `folder`.
@@ -155,7 +160,6 @@ fn dropped_batch(
         let at = schema.fields().iter().position(|field| ledger::told(field.name()) == name)?;
         Some(&columns[at])
     };
-    let is_why = |name: &str| name == column::ID || ledger::WHY.contains(&name);
     let column = |field: &Arc<Field>| {
         let told = why.column_by_name(field.name()).filter(|_| is_why(field.name()));
         match told.or_else(|| of_rows(field.name())) {

@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod chars;
 pub mod datatrove;
 pub mod files;
+pub(crate) mod keys;
 pub mod langid;
 pub mod letters;
 pub mod linear;

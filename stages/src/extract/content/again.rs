@@ -6,8 +6,8 @@
 
 use super::around::CONTAINERS;
 use super::features::{FAR, NONE, PAGE, ROWS, WIDTH as FIRST};
-use super::keys::KeyMap;
 use super::ranking::Ranking;
+use crate::text::keys::KeyMap;
 use std::ops::Range;
 
 /// Numbers of a block at the first look; the second sees them too, and those of the page.

@@ -3,7 +3,7 @@
 use super::super::page::Page;
 use super::super::tag::Tag;
 use super::super::words::{Hint, Hints};
-use super::keys::KeySet;
+use crate::text::keys::KeySet;
 
 /// Kinds of schema.org that tell pages apart, by what they are about.
 const KINDS: [&[&str]; 8] = [

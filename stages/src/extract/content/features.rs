@@ -10,10 +10,10 @@ use super::super::words::Hints;
 use super::again::{Between, OWN};
 use super::around::{Around, CONTAINERS, LEVELS_MAX};
 use super::facts::{Facts, each_word};
-use super::keys::KeyMap;
 use super::reader::{self, View};
 use super::shape::{Shape, Sums};
 use super::speakers::Speakers;
+use crate::text::keys::KeyMap;
 use crate::text::trees::ABREAST;
 
 /// Numbers in a row.

@@ -10,7 +10,6 @@ mod around;
 mod facts;
 mod features;
 mod groups;
-mod keys;
 mod model;
 mod parts;
 mod ranking;

@@ -2,7 +2,7 @@
 
 use super::super::block::{Block, Kind};
 use super::super::page::Page;
-use super::keys::KeyMap;
+use crate::text::keys::KeyMap;
 use std::ops::{AddAssign, Range};
 
 /// Sums over some blocks.

@@ -1,6 +1,6 @@
 //! Which blocks of a very long page are described, and speak for others of their kind.
 
-use super::keys::KeyMap;
+use crate::text::keys::KeyMap;
 use std::ops::Range;
 
 /// Most kinds of blocks that are told apart; those that come later count as one.

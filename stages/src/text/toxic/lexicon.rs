@@ -4,10 +4,10 @@
 //! Other classes stand beside the word: their order in a sentence ("name, should, harm") is a feature of its own.
 //! Words of the classes that are disguised are also found with one letter missing or two letters swapped.
 
+use crate::text::keys::KeyMap;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use schemas::hash::{FastMap, FastSet};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a word does in a sentence.
@@ -77,32 +77,11 @@ const DISGUISED_LETTERS_MIN: usize = 5;
 /// Longest word in a script without spaces, in characters.
 pub const IDEOGRAPHS_MAX: usize = 4;
 
-/// A map from hashes, which are not hashed again.
-type ByHash<V> = HashMap<u64, V, BuildHasherDefault<Itself>>;
-
-/// Takes a hash as it is.
-#[derive(Debug, Clone, Default)]
-struct Itself(u64);
-
-impl Hasher for Itself {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("the keys are numbers")
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 /// The words by hash of their letters.
 #[derive(Debug, Clone, Default)]
 pub struct Lexicon {
-    words: ByHash<Class>,
-    disguised: ByHash<u64>,
+    words: KeyMap<Class>,
+    disguised: KeyMap<u64>,
     /// Finds what makes an insult of any word around it.
     stems: Option<AhoCorasick>,
     spelled: FastMap<u64, String>,
@@ -151,7 +130,7 @@ impl Lexicon {
         let hidden = [Class::Group, Class::Slang, Class::Slur, Class::Insult, Class::Profanity];
         let mut plain: Vec<(&u64, &String)> = self.spelled.iter().collect();
         plain.sort_unstable();
-        let mut disguised = ByHash::default();
+        let mut disguised = KeyMap::default();
         for (own, word) in plain {
             if !word.is_ascii() || word.len() < DISGUISED_LETTERS_MIN || !hidden.contains(&self.words[own]) {
                 continue;
