@@ -10,6 +10,9 @@ use std::path::Path;
 /// Reasons shown for one node; the others are counted together.
 const REASONS_SHOWN: usize = 4;
 
+/// Reasons of sources for a file that ends in the middle or cannot be read on.
+const CUT_OFF: [&str; 2] = ["truncated", "bad_compression"];
+
 /// Distance of reasons on a line of their own from the edge.
 const INDENT: usize = 4;
 
@@ -52,7 +55,10 @@ fn row(node: &NodeReport) -> [String; 5] {
 /// Says on standard error what a person should know of a build, and of the dataset that it wrote.
 pub(super) fn warn(report: &Report, dataset: Option<&Path>, progress: Progress) {
     let surprises = report.surprises.iter().map(ToString::to_string);
-    for message in warning(report).into_iter().chain(surprises).chain(dataset.and_then(vocabulary)) {
+    let lost = report.nodes.iter().filter_map(cut_off);
+    for message in
+        warning(report).into_iter().chain(lost).chain(surprises).chain(dataset.and_then(vocabulary))
+    {
         match progress {
             Progress::Json => eprintln!("{}", serde_json::json!({ "event": "warning", "message": message })),
             Progress::Auto | Progress::None => eprintln!("warning: {message}"),
@@ -77,6 +83,19 @@ fn warning(report: &Report) -> Option<String> {
                 reasons(empty)
             )
         }
+    })
+}
+
+/// Of a source with a file that is not whole: nobody can say how much stood behind.
+fn cut_off(node: &NodeReport) -> Option<String> {
+    let found = CUT_OFF.iter().filter_map(|reason| Some((reason, node.counts.dropped.get(*reason)?)));
+    let found: Vec<String> = found.map(|(reason, count)| format!("{reason} {}", thousands(*count))).collect();
+    (node.kind.starts_with("source.") && !found.is_empty()).then(|| {
+        format!(
+            "`{}` met files that are cut off or broken inside ({}); what stood behind is lost",
+            node.name,
+            found.join(", ")
+        )
     })
 }
 

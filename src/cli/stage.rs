@@ -1,23 +1,25 @@
-//! `gristmill stage KIND`: one stage alone over JSON lines or Parquet; fields that it does not read pass through.
+//! `gristmill stage KIND`: one stage alone over files of rows or pages; fields that it does not read pass through.
 //!
 //! The stage runs in the engine like in any build, in a folder of its own beside the output that is removed at the end. One that
 //! must see all rows first runs there without a cache, and gives the same.
 
 mod dropped;
+mod input;
 mod place;
 
 use super::build::Works;
-use super::output::{emit_file, style};
-use super::{funnel, wrong};
+use super::funnel;
+use super::output::style;
+use super::wrong::Trouble;
 use arrow::array::RecordBatch;
 use dropped::{Dropped, Shape};
-use pipeline::dag::{self, Kinds};
+use input::Input;
+use pipeline::dag::{self, Dag, Kinds};
 use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
-use place::{Place, STANDARD_OUTPUT};
+use place::{Place, STANDARD};
 use schemas::{Made, Settings, Sink, Spec, Value, Verdict, column, near::closest};
 use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
-use stages::source::jsonl::Peek;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,12 +31,16 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// Name of the stage, as `gristmill stages` lists it.
     kind: String,
-    /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html` and `filter.rights`; or Parquet.
-    #[arg(long = "in")]
-    input: PathBuf,
+    /// Rows to read: JSON lines (also .gz, .zst) with a field `text`, or `html` for `extract.html` and `filter.rights`; Parquet; pages (.html); or web
+    /// archives (.warc, .wet, .arc). Files of one kind, folders of them and patterns; `-` reads JSON lines from standard input.
+    #[arg(long = "in", value_name = "PATH", required = true, num_args = 1..)]
+    inputs: Vec<PathBuf>,
     /// Field or column of the text, where it is not `text`; JSON lines are written with it, Parquet has `text`.
     #[arg(long, value_name = "NAME", value_parser = field)]
     text_field: Option<String>,
+    /// Field of the page in JSON lines, where it is not `html`.
+    #[arg(long, value_name = "NAME", value_parser = field)]
+    html_field: Option<String>,
     /// Rows to write: JSON lines (also .gz, .zst), or Parquet when the name ends so, with the `id` of the lines as `record_id` and fields that are no
     /// columns as JSON in `metadata`; `-` writes JSON lines to standard output, and the counts to standard error. Appears only when complete.
     #[arg(long)]
@@ -65,7 +71,13 @@ impl Args {
     }
 
     fn writes_rows_out(&self) -> bool {
-        self.out == Path::new(STANDARD_OUTPUT)
+        self.out == Path::new(STANDARD)
+    }
+
+    /// The files that are written, with their flags.
+    fn written(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let out = (!self.writes_rows_out()).then_some(("--out", &self.out));
+        out.into_iter().chain(self.dropped.as_ref().map(|path| ("--dropped", path)))
     }
 }
 
@@ -74,56 +86,61 @@ const INPUT: &str = "in";
 const OUTPUT: &str = "out";
 
 pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
-    let pairs = match check(args, kinds.all) {
-        Ok(pairs) => pairs,
-        Err(mistakes) => {
-            mistakes.iter().for_each(|m| eprintln!("error: {m}"));
-            return ExitCode::from(2);
-        }
-    };
-    let mut dag = match dag::compile(&recipe(args, pairs), kinds) {
-        Ok(dag) => dag,
-        Err(mistakes) => {
-            mistakes.list.iter().for_each(|m| eprintln!("error: {}; {}", m.message, m.help));
-            return ExitCode::from(2);
-        }
-    };
-    let Some(place) = Place::of(&args.out, args.dropped.as_deref()) else {
-        return wrong::misused("`--out` names no file");
-    };
-    let text_field = args.text_field();
-    for node in dag.nodes.iter_mut().filter(|node| node.name == OUTPUT) {
-        let sink: Box<dyn Sink> = match is_parquet(&args.out) {
-            true => Box::new(
-                ParquetSink::single_file(&place.out).with_text_field(text_field).with_columns(&args.fields),
-            ),
-            false => Box::new(
-                JsonLinesSink::single_file(&place.out).with_text_field(text_field).with_fields(&args.fields),
-            ),
-        };
-        if let Err(error) = sink.check(&node.input) {
-            eprintln!("error: `--fields`: {error}");
-            return ExitCode::from(2);
-        }
-        node.made = Made::Sink(sink);
-    }
-    for field in replaced_fields(args, &dag) {
-        eprintln!("warning: `{}` writes over the field `{field}` of the lines", args.kind);
-    }
-    match work(args, &dag, &place) {
+    match ran(args, kinds) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => wrong::failed(error),
+        Err(trouble) => trouble.tell(),
     }
 }
 
-/// Fields of the first lines whose names are those of columns that the stage adds. What cannot be read is told when it is read.
-fn replaced_fields(args: &Args, dag: &dag::Dag) -> Vec<String> {
-    if is_parquet(&args.input) {
-        return Vec::new();
+fn ran(args: &Args, kinds: &Kinds) -> Result<(), Trouble> {
+    let pairs = check(args, kinds.all)?;
+    let place = Place::make(&args.out, args.dropped.as_deref())?;
+    place.watch()?;
+    let result = in_place(args, kinds, pairs, &place);
+    let swept = place.sweep();
+    // The error of the work says more than one of the broom.
+    result.and(swept.map_err(Trouble::from))
+}
+
+/// Reads, runs and writes with the folder of `place` to work in.
+fn in_place(args: &Args, kinds: &Kinds, pairs: Pairs, place: &Place) -> Result<(), Trouble> {
+    let input = match args.inputs.as_slice() {
+        [path] if path == Path::new(STANDARD) => Input::of(&[Input::spool(&place.folder)?]),
+        paths => Input::of(paths),
+    };
+    let input = input.map_err(Trouble::Use)?;
+    fits(args, &input)?;
+    let told = |mistakes: pipeline::recipe::Mistakes| {
+        all_of(mistakes.list.iter().map(|m| format!("{}; {}", m.message, m.help)))
+    };
+    let mut dag = dag::compile(&recipe(args, &input, pairs), kinds).map_err(told)?;
+    let output = dag.nodes.iter_mut().find(|node| node.name == OUTPUT).expect("the recipe has an output");
+    let sink = sink(args, place);
+    sink.check(&output.input).map_err(|error| Trouble::Use(format!("`--fields`: {error}")))?;
+    output.made = Made::Sink(sink);
+    for field in replaced_fields(args, &input, &dag) {
+        eprintln!("warning: `{}` writes over the field `{field}` of the lines", args.kind);
     }
-    let input = dag.nodes.iter().find(|node| node.name == args.kind).map(|node| (&node.input, &node.output));
-    let (Some((input, output)), Ok(peek)) = (input, Peek::at(&args.input)) else { return Vec::new() };
-    let added = output.fields().iter().filter(|field| input.field_with_name(field.name()).is_err());
+    work(args, &input, &dag, place).map_err(|error| Trouble::Work(error.to_string()))
+}
+
+fn sink(args: &Args, place: &Place) -> Box<dyn Sink> {
+    let (text_field, fields) = (args.text_field(), &args.fields);
+    match is_parquet(&args.out) {
+        true => {
+            Box::new(ParquetSink::single_file(&place.rows).with_text_field(text_field).with_columns(fields))
+        }
+        false => {
+            Box::new(JsonLinesSink::single_file(&place.rows).with_text_field(text_field).with_fields(fields))
+        }
+    }
+}
+
+/// Fields of the first lines whose names are those of columns that the stage adds.
+fn replaced_fields(args: &Args, input: &Input, dag: &Dag) -> Vec<String> {
+    let Some(node) = dag.nodes.iter().find(|node| node.name == args.kind) else { return Vec::new() };
+    let peek = input.peek();
+    let added = node.output.fields().iter().filter(|field| node.input.field_with_name(field.name()).is_err());
     added.map(|field| field.name().clone()).filter(|name| peek.has(name)).collect()
 }
 
@@ -138,53 +155,71 @@ fn field(name: &str) -> Result<String, String> {
 
 type Pairs = Vec<(String, Value)>;
 
-fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Vec<String>> {
+fn check(args: &Args, all: &[Spec]) -> Result<Pairs, Trouble> {
     let Some(spec) = all.iter().find(|s| s.kind == args.kind) else {
         let near = closest(&args.kind, all.iter().map(|s| s.kind));
         let help = near.map_or("see `gristmill stages`".into(), |n| format!("did you mean `{n}`?"));
-        return Err(vec![format!("no stage is called `{}`; {help}", args.kind)]);
+        return Err(Trouble::Use(format!("no stage is called `{}`; {help}", args.kind)));
     };
-    let judges = |kind: &str| !["source.", "sink.", "pack."].iter().any(|role| kind.starts_with(role));
-    if !judges(spec.kind) {
-        return Err(vec![format!("`{}` does not judge documents; use it in a recipe", args.kind)]);
+    let no_judge = || Trouble::Use(format!("`{}` does not judge documents; use it in a recipe", args.kind));
+    if ["source.", "sink.", "pack."].iter().any(|role| spec.kind.starts_with(role)) {
+        return Err(no_judge());
     }
-    if let Err(error) = fs::metadata(&args.input) {
-        return Err(vec![format!("cannot read {}: {error}", args.input.display())]);
-    }
-    outputs(args).map_err(|mistake| vec![mistake])?;
+    outputs(args).map_err(Trouble::Use)?;
     let pairs: Result<Pairs, String> = args.settings.iter().map(|s| setting(s)).collect();
-    let pairs = pairs.map_err(|e| vec![e])?;
+    let pairs = pairs.map_err(Trouble::Use)?;
     match (spec.build)(&Settings::new(pairs.clone())) {
         Ok(Made::Stage(_) | Made::Global(_)) => Ok(pairs),
-        Ok(_) => Err(vec![format!("`{}` does not judge documents; use it in a recipe", args.kind)]),
-        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
+        Ok(_) => Err(no_judge()),
+        Err(errors) => Err(all_of(errors.iter().map(ToString::to_string))),
     }
+}
+
+/// All mistakes, each on a line of its own.
+fn all_of(mistakes: impl Iterator<Item = String>) -> Trouble {
+    Trouble::Use(mistakes.collect::<Vec<_>>().join("\nerror: "))
 }
 
 /// Refuses outputs that cannot be written.
 fn outputs(args: &Args) -> Result<(), String> {
-    let is_no_lines_file = |path: &&PathBuf| is_parquet(path) || **path == Path::new(STANDARD_OUTPUT);
+    let is_no_lines_file = |path: &&PathBuf| is_parquet(path) || **path == Path::new(STANDARD);
     if let Some(path) = args.dropped.as_ref().filter(is_no_lines_file) {
         let path = path.display();
         return Err(format!(
             "`--dropped` writes JSON lines, which {path} is no file of; name one such as gone.jsonl.gz"
         ));
     }
-    let place = |path: &Path| path.canonicalize().ok();
-    let out = (!args.writes_rows_out()).then_some(&args.out);
-    for (flag, path) in [("--out", out), ("--dropped", args.dropped.as_ref())] {
+    for (flag, path) in args.written() {
         // A complete file takes the place of what is there: that must be a file.
-        if let Some(path) = path.filter(|path| fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()))
-        {
+        if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
             return Err(format!("{flag}: {} is there and is no file; name a file", path.display()));
-        }
-        if path.is_some_and(|path| place(path).is_some() && place(path) == place(&args.input)) {
-            return Err(format!("`{flag}` is the file that `--in` reads; name another one"));
         }
     }
     let written = |path: &Path| std::path::absolute(path).ok();
     if args.dropped.as_ref().is_some_and(|dropped| written(dropped) == written(&args.out)) {
         return Err("`--dropped` and `--out` are one file; name two".into());
+    }
+    Ok(())
+}
+
+/// Refuses an input that the flags do not fit to.
+fn fits(args: &Args, input: &Input) -> Result<(), Trouble> {
+    if let Some((flag, _)) = args.written().find(|(_, path)| input.reads(path)) {
+        return Err(Trouble::Use(format!("`{flag}` is a file that `--in` reads; name another one")));
+    }
+    let is_named =
+        [args.text_field.is_some() && !input.has_text(), args.html_field.is_some() && !input.is_lines()];
+    if let Some(at) = is_named.iter().position(|is| *is) {
+        let (flag, of) = [("--text-field", "JSON lines and Parquet"), ("--html-field", "JSON lines")][at];
+        return Err(Trouble::Use(format!("`{flag}` is for {of}, and `--in` is read by `{}`", input.source)));
+    }
+    // The stage would leave every line as it is.
+    if args.kind.starts_with("extract.")
+        && args.html_field.is_none()
+        && let Some(lacking) = input.peek().lacks_text_in(column::HTML)
+    {
+        let message = format!("`{}` reads pages, and {lacking}; `--html-field` names another", args.kind);
+        return Err(Trouble::Use(message));
     }
     Ok(())
 }
@@ -197,27 +232,11 @@ pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
 }
 
 /// The recipe of in → stage → out.
-fn recipe(args: &Args, pairs: Pairs) -> Recipe {
-    let input = std::path::absolute(&args.input).unwrap_or_else(|_| args.input.clone());
-    let mut source =
-        vec![("paths".to_owned(), Value::from(vec![Value::from(input.to_string_lossy().into_owned())]))];
-    let kind = if is_parquet(&args.input) { "source.parquet" } else { "source.jsonl" };
-    if let Some(name) = &args.text_field {
-        let key = if kind == "source.jsonl" { "text_field" } else { "text_column" };
-        source.push((key.into(), name.as_str().into()));
-    }
-    if kind == "source.jsonl" {
-        source.push(("row".into(), Value::Boolean(true)));
-        if args.kind == "tokenize.chat" && args.text_field.is_none() {
-            source.push(("text_field".into(), "".into()));
-        }
-        if args.kind.starts_with("extract.") || args.kind == "filter.rights" {
-            source.push(("html_field".into(), column::HTML.into()));
-        }
-    }
+fn recipe(args: &Args, input: &Input, pairs: Pairs) -> Recipe {
+    let source = input.settings(&args.kind, args.text_field.as_deref(), args.html_field.as_deref());
     let out = if is_parquet(&args.out) { "sink.parquet" } else { "sink.jsonl" };
     let stages = vec![block(&args.kind, &args.kind, pairs), block(OUTPUT, out, Vec::new())];
-    Recipe::of_blocks(Path::new("stage"), &args.kind, vec![block(INPUT, kind, source)], stages)
+    Recipe::of_blocks(Path::new("stage"), &args.kind, vec![block(INPUT, input.source, source)], stages)
 }
 
 fn block(name: &str, kind: &str, pairs: Pairs) -> Block {
@@ -246,17 +265,14 @@ type Failure = Box<dyn std::error::Error>;
 const INPUT_FOR_MEMORY: u64 = 8;
 const MEMORY_MIB: [u64; 2] = [48, 1024];
 
-fn work(args: &Args, dag: &dag::Dag, place: &Place) -> Result<(), Failure> {
-    let input_mib = fs::metadata(&args.input)?.len() >> 20;
-    let memory_mib = (input_mib / INPUT_FOR_MEMORY).clamp(MEMORY_MIB[0], MEMORY_MIB[1]) as usize;
+fn work(args: &Args, input: &Input, dag: &Dag, place: &Place) -> Result<(), Failure> {
+    let memory_mib = (input.bytes()? >> 20) / INPUT_FOR_MEMORY;
+    let memory_mib = memory_mib.clamp(MEMORY_MIB[0], MEMORY_MIB[1]) as usize;
     let workdir = Some(place.folder.clone());
     let works = Works { workdir, threads: args.threads, memory_mib, ..Works::default() };
-    place.watch()?;
-    let result = run_in(args, dag, &works, place);
-    let swept = place.sweep();
-    // The error of the work says more than one of the broom.
-    let report = result?;
-    swept?;
+    let report = run_in(args, dag, &works, place)?;
+    all_unreadable(&report).map_or(Ok(()), Err)?;
+    place.publish()?;
     funnel::warn(&report, None, works.progress);
     let told = match args.json {
         true => serde_json::to_string(&report.nodes)?,
@@ -270,7 +286,16 @@ fn work(args: &Args, dag: &dag::Dag, place: &Place) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_in(args: &Args, dag: &dag::Dag, works: &Works, place: &Place) -> Result<Report, Failure> {
+/// That no row could be read, and why: what `--out` had before is worth more than nothing.
+fn all_unreadable(report: &Report) -> Option<String> {
+    let source = report.nodes.iter().find(|node| node.name == INPUT)?;
+    let is_lost = source.counts.rows_in > 0 && source.counts.kept == 0;
+    is_lost.then(|| {
+        format!("no row of `--in` can be read ({}); `--out` is not written", funnel::reasons(source))
+    })
+}
+
+fn run_in(args: &Args, dag: &Dag, works: &Works, place: &Place) -> Result<Report, Failure> {
     let options = works.options(&dag.name, Path::new("."));
     let kept = dag.nodes.iter().find(|node| node.name == OUTPUT).expect("the recipe has an output");
     let shape = || Shape::of_kept(&kept.input, &args.fields, &args.out, args.text_field());
@@ -289,9 +314,6 @@ fn run_in(args: &Args, dag: &dag::Dag, works: &Works, place: &Place) -> Result<R
             report
         }
     };
-    if args.writes_rows_out() {
-        emit_file(&place.out)?;
-    }
     dropped.map_or(Ok(()), Dropped::finish)?;
     Ok(report)
 }

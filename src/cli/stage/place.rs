@@ -1,24 +1,31 @@
-//! Where a stage works beside its output, and what goes when it ends, be it by a signal.
+//! Where a stage works, and what goes when it ends, be it by a signal.
 
+use crate::cli::output::emit_file;
+use crate::cli::wrong::Trouble;
 use stages::sink::beside;
+use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The name of the output that means standard output.
-pub(super) const STANDARD_OUTPUT: &str = "-";
+/// The name of an input or output that means the standard one.
+pub(super) const STANDARD: &str = "-";
 /// Rows for standard output, until all are there.
 const ROWS: &str = "rows.jsonl";
 /// How often a folder is removed that is still written to.
 const SWEEPS_MAX: usize = 1000;
+/// How many names of folders are tried.
+const NAMES_MAX: usize = 1000;
 
 /// The files of a run.
 pub(super) struct Place {
-    /// Where the engine works.
+    /// Where the engine works; nobody else may look into it.
     pub(super) folder: PathBuf,
-    /// The file that the kept rows go to.
-    pub(super) out: PathBuf,
+    /// The file in it that the kept rows go to.
+    pub(super) rows: PathBuf,
+    /// What they become in the end; `None` for standard output.
+    out: Option<PathBuf>,
     /// What is there only until all is done.
     unfinished: Vec<PathBuf>,
     /// The signal that ends the program.
@@ -26,22 +33,39 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The files of a run with this output. `None` where it names no file.
-    pub(super) fn of(out: &Path, dropped: Option<&Path>) -> Option<Self> {
+    /// Makes the folder of a run with this output: beside it, so that its rows can be given their name there.
+    ///
+    /// # Errors
+    /// The output names no file; the system refuses.
+    pub(super) fn make(out: &Path, dropped: Option<&Path>) -> Result<Self, Trouble> {
         let process = std::process::id();
-        let is_standard = out == Path::new(STANDARD_OUTPUT);
-        let folder = match is_standard {
-            true => std::env::temp_dir().join(format!("gristmill-stage.{process}.work")),
-            false => {
-                let mut name = out.file_name()?.to_owned();
-                name.push(format!(".{process}.work"));
-                out.with_file_name(name)
-            }
+        let (beside_it, rows) = match out.file_name() {
+            _ if out == Path::new(STANDARD) => (std::env::temp_dir().join("gristmill-stage"), ROWS.into()),
+            Some(name) => (out.to_owned(), name.to_owned()),
+            None => return Err(Trouble::Use("`--out` names no file".into())),
         };
-        let out = if is_standard { folder.join(ROWS) } else { out.to_owned() };
-        let parts = [Some(out.as_path()), dropped].into_iter().flatten().map(beside);
-        let unfinished = [folder.clone()].into_iter().chain(parts).collect();
-        Some(Self { folder, out, unfinished, signal: Arc::default() })
+        let name = |number: usize| {
+            let mut name = beside_it.clone().into_os_string();
+            name.push(if number == 0 {
+                format!(".{process}.work")
+            } else {
+                format!(".{process}-{number}.work")
+            });
+            PathBuf::from(name)
+        };
+        let folder = (0..NAMES_MAX).map(name).find_map(|folder| match create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+            made => Some(made.map(|()| folder)),
+        });
+        let folder = folder.unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?;
+        let unfinished = [folder.clone()].into_iter().chain(dropped.map(beside)).collect();
+        let out = (out != Path::new(STANDARD)).then(|| out.to_owned());
+        Ok(Self { rows: folder.join(rows), folder, out, unfinished, signal: Arc::default() })
+    }
+
+    /// Gives the rows their name, or to standard output.
+    pub(super) fn publish(&self) -> io::Result<()> {
+        self.out.as_ref().map_or_else(|| emit_file(&self.rows), |out| std::fs::rename(&self.rows, out))
     }
 
     /// Lets Ctrl-C and `kill` remove what is unfinished before they end the program.
@@ -88,4 +112,13 @@ fn remove(paths: &[PathBuf]) -> io::Result<()> {
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
         removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
     })
+}
+
+/// Makes a folder that was not there, for this user alone, in one that may have to be made too.
+fn create(folder: &Path) -> io::Result<()> {
+    folder.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }

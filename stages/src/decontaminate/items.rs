@@ -7,7 +7,7 @@
 //! `solution`, `canonical_solution`, `target`, `output` or `completion`.
 
 use crate::source::files::{self, Found};
-use crate::source::{jsonl, open};
+use crate::source::{jsonl, open, parquet};
 use schemas::{KeyError, Settings};
 use serde_json::Value;
 use std::io::BufRead as _;
@@ -90,7 +90,7 @@ pub(super) fn read(
         return Err(vec![wrong("sets", "names no file".into(), help)]);
     }
     let base = settings.resolve(&schemas::FilePath::default());
-    let endings = [jsonl::ENDINGS, &[".parquet"]].concat();
+    let endings = [jsonl::ENDINGS, parquet::ENDINGS].concat();
     let help = "give JSON lines or Parquet, a row an item";
     let unread = |path: &str, error| vec![wrong("sets", format!("cannot read `{path}`: {error}"), help)];
     for path in paths {

@@ -81,6 +81,8 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
+/// What names of pages end in.
+pub const ENDINGS: &[&str] = &[".html", ".htm", ".xhtml"];
 /// Bytes of pages in a split: many small files make one unit of work.
 const SPLIT_BYTES: u64 = 32 << 20;
 /// Most pages in a split.
@@ -149,7 +151,7 @@ impl Source for Html {
 
 impl Html {
     fn list(&self, base: &Path) -> Result<Vec<files::Found>, SourceError> {
-        files::list(base, &self.0.paths.0, &[".html", ".htm", ".xhtml"])
+        files::list(base, &self.0.paths.0, ENDINGS)
     }
 
     fn files_of(&self, split: &Split) -> Result<Vec<files::Found>, SourceError> {

@@ -112,7 +112,7 @@ pub const SPEC: Spec = Spec {
 };
 
 /// What names of files of JSON lines end in.
-pub(crate) const ENDINGS: &[&str] = &[
+pub const ENDINGS: &[&str] = &[
     ".jsonl",
     ".jsonl.gz",
     ".jsonl.zst",

@@ -96,6 +96,8 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
+/// What names of Parquet files end in.
+pub const ENDINGS: &[&str] = &[".parquet"];
 /// A split ends with the row group that brings it to this many bytes in the file.
 const SPLIT_BYTES: u64 = 64 << 20;
 
@@ -109,13 +111,13 @@ pub struct Parquet {
 impl Source for Parquet {
     /// The columns of the first file; [`Source::splits`] refuses a file that has others.
     fn schema(&self, base: &Path) -> Result<SchemaRef, SourceError> {
-        let found = files::list(base, &self.config.paths.0, &[".parquet"])?;
+        let found = files::list(base, &self.config.paths.0, ENDINGS)?;
         self.output(&Opened::new(&found[0].path)?, &found[0].path)
     }
 
     /// Tells of columns that are not carried although nobody has left them out.
     fn prepare(&self, context: &Context<'_>) -> Result<(), SourceError> {
-        let found = files::list(context.base, &self.config.paths.0, &[".parquet"])?;
+        let found = files::list(context.base, &self.config.paths.0, ENDINGS)?;
         let lost = self.lost(&Opened::new(&found[0].path)?, &found[0].path)?;
         if !lost.is_empty() {
             let message = format!(
@@ -132,7 +134,7 @@ impl Source for Parquet {
     fn splits(&self, context: &Context<'_>) -> Result<Vec<Split>, SourceError> {
         let first = self.schema(context.base)?;
         let mut splits = Vec::new();
-        for whole in files::whole(files::list(context.base, &self.config.paths.0, &[".parquet"])?)? {
+        for whole in files::whole(files::list(context.base, &self.config.paths.0, ENDINGS)?)? {
             let opened = Opened::new(&whole.path)?;
             let schema = self.output(&opened, &whole.path)?;
             if schema != first {
@@ -204,6 +206,13 @@ impl Parquet {
         }
         if let Some(name) = self.config.columns.iter().find(|name| !has(name)) {
             return Err(missing(name));
+        }
+        for field in fields.iter().filter(|field| *field.name() == self.config.text_column) {
+            if !is_text(field.data_type()) {
+                let (name, kind) = (field.name(), field.data_type());
+                let message = format!("the column `{name}` is no text: its type is {kind}");
+                return Err(SourceError::Format { path: path.to_owned(), message });
+            }
         }
         let base = if has(column::HTML) { column::page_schema() } else { column::text_schema() };
         let taken = names(&base);
@@ -293,6 +302,15 @@ fn as_bytes(kind: &Type) -> Result<Type, ParquetError> {
         group = group.with_repetition(info.repetition());
     }
     group.build()
+}
+
+/// Whether texts are stored so. A column of nothing but nulls has no type.
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_text(values),
+        DataType::Null => true,
+        other => other.is_string() || other.is_binary(),
+    }
 }
 
 /// The type that a column is carried in: writers name the items of a list and say what can be null each in their way.

@@ -49,6 +49,17 @@ impl Peek {
         self.fields.contains_key(field)
     }
 
+    /// That no object has a string in the field, where there are objects.
+    pub fn lacks_text_in(&self, field: &str) -> Option<String> {
+        let is_lacking = self.objects > 0 && self.fields.get(field) != Some(&true);
+        is_lacking.then(|| self.say(&format!("no text in `{field}`")))
+    }
+
+    fn say(&self, lacking: &str) -> String {
+        let (count, fields) = (self.objects, listed(self.fields.keys()));
+        format!("its first {count} objects have {lacking}; their fields are {fields}")
+    }
+
     /// What the settings name and no object has; nothing where there is none.
     pub(super) fn lacks(&self, config: &Config) -> Option<String> {
         let is_text = |field: &&String| self.fields.get(*field) == Some(&true);
@@ -66,10 +77,7 @@ impl Peek {
         if !absent.is_empty() {
             lacking.push(format!("no {}", listed(absent)));
         }
-        (self.objects > 0 && !lacking.is_empty()).then(|| {
-            let (count, fields) = (self.objects, listed(self.fields.keys()));
-            format!("its first {count} objects have {}; their fields are {fields}", lacking.join(" and "))
-        })
+        (self.objects > 0 && !lacking.is_empty()).then(|| self.say(&lacking.join(" and ")))
     }
 }
 

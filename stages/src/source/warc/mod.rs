@@ -129,7 +129,8 @@ pub const SPEC: Spec = Spec {
     build: BUILD,
 };
 
-const ENDINGS: &[&str] = &[".warc", ".warc.gz", ".wet", ".wet.gz", ".arc", ".arc.gz"];
+/// What names of web archives end in.
+pub const ENDINGS: &[&str] = &[".warc", ".warc.gz", ".wet", ".wet.gz", ".arc", ".arc.gz"];
 
 struct Warc(Config);
 
