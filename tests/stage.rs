@@ -513,7 +513,8 @@ fn stages_are_put_behind_each_other() {
         stage.stdin.take().unwrap().write_all(lines).unwrap();
         stage.wait_with_output().unwrap().stdout
     };
-    let once = piped("clean.whitespace", &corpus::gzip(b"{\"text\":\"one two  \"}\n{\"text\":\"one two\"}\n"));
+    let once =
+        piped("clean.whitespace", &corpus::gzip(b"{\"text\":\"one two  \"}\n{\"text\":\"one two\"}\n"));
     let twice = piped("dedup.exact", &once);
     assert_eq!(String::from_utf8(twice).unwrap(), "{\"text\":\"one two\"}\n");
     assert!(tree(&folder.0).is_empty());

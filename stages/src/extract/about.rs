@@ -299,7 +299,7 @@ mod tests {
 
     fn check(html: &str, author: Option<&str>, date: Option<&str>) {
         let found = with_page(html, |page| {
-            let hints: Vec<Hints> = page.nodes.iter().map(Hints::of).collect();
+            let hints = Hints::of_all(&page.nodes);
             About::new(page, &hints, "")
         });
         assert_eq!((found.author.as_deref(), found.date.as_deref()), (author, date), "{html}");

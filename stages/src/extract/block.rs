@@ -198,18 +198,23 @@ impl Block {
         let (mut in_word, mut stop, mut dense, mut length) = (false, false, 0, 0);
         let mix =
             |hash: u64, low: char| (hash.rotate_left(5) ^ u64::from(low)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for c in text.chars() {
-            if c.is_ascii_lowercase() {
-                // What nearly all of a text is.
-                self.chars += 1;
-                length += 1;
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            // What nearly all of a text is.
+            let run = rest.bytes().take_while(u8::is_ascii_lowercase).count();
+            if run > 0 {
+                let (letters, others) = rest.split_at(run);
+                rest = others;
+                self.chars += run as u32;
+                length += run as u32;
                 self.longest = self.longest.max(length);
                 self.words += u32::from(!in_word);
                 (in_word, stop, self.last) = (true, false, 2);
                 self.first = if self.first == 0 { 2 } else { self.first };
-                self.hash = mix(self.hash, c);
+                self.hash = letters.bytes().map(char::from).fold(self.hash, mix);
                 continue;
             }
+            rest = &rest[c.len_utf8()..];
             if c.is_whitespace() {
                 self.stops += u32::from(stop);
                 (in_word, stop, length) = (false, false, 0);

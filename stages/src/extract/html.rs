@@ -12,7 +12,7 @@
 pub use super::content::PageType;
 use super::content::{Model, Policy};
 pub use super::fit::{FIT, fold};
-use super::{about, block, charset, content, guard, markdown, page, prune, title};
+use super::{about, block, charset, content, markdown, page, prune, title};
 use arrow::array::{Array, ArrayRef, Float64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use schemas::{
@@ -176,7 +176,7 @@ const BUILD: Build = |settings| {
 /// The registry line.
 pub const SPEC: Spec = Spec {
     kind: "extract.html",
-    version: 10,
+    version: 11,
     summary: "Makes Markdown out of web pages: the main content with its structure.",
     keys: Config::KEYS,
     reasons: REASONS,
@@ -231,8 +231,7 @@ impl Extractor {
     /// Extracts the main content of a decoded page. `url` is what relative links start from.
     pub fn extract(&self, html: &str, url: Option<&str>) -> Extracted {
         let config = &self.config;
-        let bounded = guard::bound(html);
-        let tree = page::parse(&bounded);
+        let tree = page::parse(html);
         let page = page::Page::new(&tree);
         let style = markdown::Style {
             markdown: config.format == Format::Markdown,

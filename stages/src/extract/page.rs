@@ -4,6 +4,7 @@
 //! So every walk is a loop and every sum over a subtree the difference of two prefix sums: no recursion, whatever
 //! the depth.
 
+use super::guard::{self, Guard};
 use super::references;
 use super::tag::Tag;
 use super::tokens::Tokens;
@@ -21,21 +22,36 @@ const NODE_BYTES: usize = 16;
 /// Most nodes of any tree.
 const NODES_MAX: usize = 1_000_000;
 
-/// Parses a page. Where the tree outgrows the page, the rest is read as text without its tags.
+/// Parses a page, cut as [`guard`] says. Where the tree outgrows the page, the rest is read as text without its tags.
 pub(crate) fn parse(html: &str) -> Tree {
+    let html = lines(html);
+    let mut depth = guard::DEPTH_MAX;
+    loop {
+        match tree(&html, depth) {
+            Ok(tree) => return tree,
+            Err(read) => depth = guard::flatter(depth, read as f64 / html.len() as f64),
+        }
+    }
+}
+
+/// The tree of a page cut below a depth; an error where it is too much work, with the bytes that were read.
+fn tree(html: &str, depth_max: usize) -> Result<Tree, usize> {
     // No script will run, so what stands in for it is markup.
     let opts = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
     let builder = TreeBuilder::new(Sink::new(html.len()), opts);
-    let html = lines(html);
-    let read = Tokens::new(&html, &builder)
-        .run(|at| builder.sink.len() > NODES_MAX.min(NODES_MIN + at / NODE_BYTES));
+    let guard = Guard::new(&builder, html.len(), depth_max);
+    let outgrows = |at: usize| builder.sink.len() > NODES_MAX.min(NODES_MIN + at / NODE_BYTES);
+    let read = Tokens::new(html, &guard).run(|at| guard.is_spent() || outgrows(at));
+    if guard.is_spent() {
+        return Err(read);
+    }
     if read < html.len() {
-        let rest = references::read(&super::guard::text(&html[read..]).replace('\0', ""), false);
+        let rest = references::read(&guard::text(&html[read..]).replace('\0', ""), false);
         let _ = builder.process_token(Token::CharacterTokens(rest), 1);
     }
     let _ = builder.process_token(Token::EOFToken, 1);
     builder.end();
-    builder.sink.finish()
+    Ok(builder.sink.finish())
 }
 
 /// The page with all line ends as HTML reads them: `\r\n` and `\r` are `\n`.

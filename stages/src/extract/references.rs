@@ -31,11 +31,21 @@ pub(crate) fn read(text: &str, is_value: bool) -> StrTendril {
     out
 }
 
+/// Longest name, `CounterClockwiseContourIntegral`.
+const NAME_BYTES_MAX: usize = 31;
+
 /// The longest name that stands here: its one or two characters and its length.
 fn named(text: &str, is_value: bool) -> Option<(char, Option<char>, usize)> {
     let common = [("amp;", '&'), ("nbsp;", '\u{a0}'), ("quot;", '"'), ("lt;", '<'), ("gt;", '>')];
     if let Some((name, c)) = common.iter().find(|(name, _)| text.starts_with(name)) {
         return Some((*c, None, name.len()));
+    }
+    // No name goes on behind a semicolon, so one that ends so is the longest.
+    let word = text.bytes().take(NAME_BYTES_MAX).take_while(u8::is_ascii_alphanumeric).count();
+    if text.as_bytes().get(word) == Some(&b';')
+        && let Some(&(first, second)) = NAMED_ENTITIES.get(&text[..=word]).filter(|(first, _)| *first != 0)
+    {
+        return Some((char::from_u32(first)?, second_of(second), word + 1));
     }
     let mut found = None;
     // The table holds every beginning of a name; those that are no name stand for no character.
@@ -51,7 +61,12 @@ fn named(text: &str, is_value: bool) -> Option<(char, Option<char>, usize)> {
     if is_value && is_open && next.is_some_and(|b| *b == b'=' || b.is_ascii_alphanumeric()) {
         return None;
     }
-    Some((char::from_u32(first)?, char::from_u32(second).filter(|c| *c != '\0'), length))
+    Some((char::from_u32(first)?, second_of(second), length))
+}
+
+/// The second character of a name that stands for two.
+fn second_of(code: u32) -> Option<char> {
+    char::from_u32(code).filter(|c| *c != '\0')
 }
 
 /// The character of the number behind `&#`, and its length with an `x` and a semicolon.

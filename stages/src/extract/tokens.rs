@@ -40,6 +40,8 @@ fn is_kept(name: &str) -> bool {
 /// Elements of which all attributes are kept: the tree builder counts equal ones (HTML standard, 13.2.4.3).
 const FORMATTING: [&str; 14] =
     ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+/// Most attributes of a tag: each is compared with all before it.
+pub(crate) const ATTRIBUTES_MAX: usize = 64;
 /// Places of the names that were read last.
 const NAMES: usize = 512;
 
@@ -278,7 +280,7 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
     fn attribute(&mut self, piece: &Piece, keeps: bool, attrs: &mut Vec<Attribute>) {
         let (from, to) = piece.name;
         let name = &self.page[from..to];
-        if !keeps && !is_kept(name) {
+        if attrs.len() == ATTRIBUTES_MAX || (!keeps && !is_kept(name)) {
             return;
         }
         let local = self.name(from, to);

@@ -5,6 +5,7 @@
 //! nothing of ads. The words are common ones of class and id names, written from general knowledge.
 
 use super::page::Node;
+use html5ever::{LocalName, local_name};
 
 /// A set of [`Hint`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,37 +46,75 @@ impl Hints {
         Self(self.0 | other.0)
     }
 
+    /// The hints of every node of a page.
+    pub(crate) fn of_all(nodes: &[Node<'_>]) -> Vec<Self> {
+        let mut lately = Lately::default();
+        nodes.iter().map(|node| Self::of(node, &mut lately)).collect()
+    }
+
     /// The hints of an element.
-    pub(crate) fn of(node: &Node<'_>) -> Self {
+    fn of<'p>(node: &Node<'p>, lately: &mut Lately<'p>) -> Self {
         let Some(element) = node.element else { return Self::default() };
         let mut hints = Self::default();
+        let mut opens = false;
         for attribute in &element.attributes {
-            let value = &attribute.value;
-            match &*attribute.name.local {
-                "class" | "id" => {
-                    hints = hints.with(words(value));
-                    if is_hiding(value) {
-                        hints.0 |= Hint::Hidden as u16;
-                    }
-                }
-                "role" => hints = hints.with(role(value)),
-                "itemprop" => hints = hints.with(property(value)),
-                "hidden" if &**value != "until-found" => hints.0 |= Hint::Hidden as u16,
-                "style" if hides(value) => hints.0 |= Hint::Hidden as u16,
-                "aria-hidden" if value.trim() == "true" => hints.0 |= Hint::Hidden as u16,
-                "aria-label" if value.to_ascii_lowercase().contains("breadcrumb") => {
+            let (name, value) = (&attribute.name.local, &*attribute.value);
+            // Names are compared as numbers here.
+            if *name == local_name!("class") || *name == local_name!("id") {
+                hints = hints.with(lately.names(value));
+            } else if *name == local_name!("role") {
+                hints = hints.with(role(value));
+                opens |= value == "tabpanel";
+            } else if *name == local_name!("itemprop") {
+                hints = hints.with(property(value));
+            } else if *name == local_name!("aria-label") {
+                if value.to_ascii_lowercase().contains("breadcrumb") {
                     hints.0 |= Hint::Navigation as u16;
                 }
-                _ => {}
+            } else if *name == local_name!("aria-labelledby") {
+                opens = true;
+            } else if is_hidden(name, value) {
+                hints.0 |= Hint::Hidden as u16;
             }
         }
         // A panel that a tab or a fold opens is hidden only until it is asked for.
-        let opens =
-            |name: &str, value: &str| name == "aria-labelledby" || name == "role" && value == "tabpanel";
-        if element.attributes.iter().any(|a| opens(&a.name.local, &a.value)) {
+        if opens {
             hints.0 &= !(Hint::Hidden as u16);
         }
         hints
+    }
+}
+
+/// Whether an attribute takes its element out of sight.
+fn is_hidden(name: &LocalName, value: &str) -> bool {
+    *name == local_name!("style") && hides(value)
+        || *name == local_name!("hidden") && value != "until-found"
+        || *name == local_name!("aria-hidden") && value.trim() == "true"
+}
+
+/// Values of `class` and `id` that were read lately, with what they say: a page has the same ones again and again.
+struct Lately<'p>([(&'p str, Hints); LATELY]);
+
+/// How many of them are known.
+const LATELY: usize = 256;
+
+impl Default for Lately<'_> {
+    fn default() -> Self {
+        Self([("", Hints(0)); LATELY])
+    }
+}
+
+impl<'p> Lately<'p> {
+    fn names(&mut self, value: &'p str) -> Hints {
+        // Names that belong together differ at their ends.
+        let ends =
+            value.bytes().rev().take(8).fold(value.len(), |ends, b| ends.wrapping_mul(31) ^ usize::from(b));
+        let known = &mut self.0[ends % LATELY];
+        if known.0 != value {
+            let hiding = if is_hiding(value) { Hint::Hidden as u16 } else { 0 };
+            *known = (value, words(value).with(Hints(hiding)));
+        }
+        known.1
     }
 }
 
@@ -413,7 +452,7 @@ mod tests {
     fn check(attributes: &str, expected: u16) {
         with_page(&format!("<div {attributes}>"), |page| {
             let div = page.nodes.iter().find(|n| n.tag == Tag::Div).unwrap();
-            assert_eq!(Hints::of(div).0, expected, "{attributes}");
+            assert_eq!(Hints::of(div, &mut Lately::default()).0, expected, "{attributes}");
         });
     }
 

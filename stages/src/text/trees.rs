@@ -116,10 +116,7 @@ impl Trees {
     fn sums(&self, columns: &[[f32; ABREAST]]) -> [f32; ABREAST] {
         let mut sums = [self.base; ABREAST];
         for tree in &self.trees {
-            let leaves = leaves(&tree.splits, columns);
-            for (sum, leaf) in sums.iter_mut().zip(leaves) {
-                *sum += tree.leaves[leaf as usize % LEAVES];
-            }
+            add(&tree.leaves, &leaves(&tree.splits, columns), &mut sums);
         }
         sums
     }
@@ -136,6 +133,14 @@ fn leaves(splits: &[Split], columns: &[[f32; ABREAST]]) -> [u32; ABREAST] {
         }
     }
     leaves
+}
+
+/// Adds to each row the value of its leaf. Not inlined: among other work the compiler finds no register for where the values begin.
+#[inline(never)]
+fn add(values: &[f32; LEAVES], leaves: &[u32; ABREAST], sums: &mut [f32; ABREAST]) {
+    for (sum, leaf) in sums.iter_mut().zip(leaves) {
+        *sum += values[*leaf as usize % LEAVES];
+    }
 }
 
 /// The exponential function, by a power of two and a series: products and sums alone, so that every machine gives the same bits.

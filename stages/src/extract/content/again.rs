@@ -107,7 +107,15 @@ struct Verdicts<'b> {
 impl Between {
     /// With room for `blocks`, on a page of these numbers.
     pub(super) fn new(page: &[f32], blocks: usize) -> Self {
-        Self { sizes: vec![0.0; blocks], page: page.to_vec(), ..Self::default() }
+        Self {
+            sizes: vec![0.0; blocks],
+            headings: Vec::with_capacity(blocks),
+            leaves: Vec::with_capacity(blocks),
+            paths: Vec::with_capacity(blocks),
+            containers: Vec::with_capacity(blocks),
+            own: Vec::with_capacity(OWN * blocks),
+            page: page.to_vec(),
+        }
     }
 
     /// Describes every block by the probabilities of the first look: `each` is given rows of [`WIDTH`] numbers, a few at a time.

@@ -171,21 +171,37 @@ fn address(url: &str) -> [f32; 11] {
     address
 }
 
+/// The lower case of each ASCII letter and digit; 0 for what is in no word.
+static LOW: [u8; 128] = {
+    let mut low = [0; 128];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            low[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    low
+};
+
 /// Calls back with a hash of each word, a run of letters and digits, in lower case.
 pub(crate) fn each_word(text: &str, mut found: impl FnMut(u64)) {
     let mut word = 0_u64;
     let add = |word: u64, low: u64| (word.rotate_left(5) ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for c in text.chars() {
-        if c.is_ascii() {
-            if c.is_ascii_alphanumeric() {
-                word = add(word, u64::from(c.to_ascii_lowercase()));
+        match LOW.get(c as usize) {
+            Some(0) => {}
+            Some(low) => {
+                word = add(word, u64::from(*low));
                 continue;
             }
-        } else if c.is_alphanumeric() {
-            for low in c.to_lowercase() {
-                word = add(word, u64::from(low));
+            None if c.is_alphanumeric() => {
+                for low in c.to_lowercase() {
+                    word = add(word, u64::from(low));
+                }
+                continue;
             }
-            continue;
+            None => {}
         }
         if word != 0 {
             found(std::mem::take(&mut word));

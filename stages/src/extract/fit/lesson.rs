@@ -3,7 +3,7 @@
 use super::super::block::{self, Block};
 use super::super::content::{self, Between, PageType};
 use super::super::page::{Page, collapsed};
-use super::super::{guard, page, prune};
+use super::super::{page, prune};
 use super::gold;
 use serde_json::Value;
 
@@ -37,8 +37,7 @@ pub(crate) struct Lesson {
 /// The lesson of a page as the sets write it: `html`, `url`, `dataset`, and `gold_text` or `with` and `without`.
 pub(crate) fn lesson(record: &Value) -> Lesson {
     let text = |name: &str| record[name].as_str().unwrap_or_default();
-    let bounded = guard::bound(text("html"));
-    let tree = page::parse(&bounded);
+    let tree = page::parse(text("html"));
     let page = Page::new(&tree);
     let pruned = prune::candidates(&page);
     let blocks = block::blocks(&page, &pruned.removed);
