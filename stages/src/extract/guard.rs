@@ -15,7 +15,9 @@
 
 mod class;
 
-use class::{CELL, Class, DEFINITION, LINK, LIST_ITEM, RAW, ROOT, ROW, key};
+use super::tokens::is_read;
+use class::{CELL, Class, DEFINITION, LINK, LIST_ITEM, ROOT, ROW, key};
+use html5ever::interface::Attribute;
 use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult};
 use std::cell::{Cell, RefCell};
 
@@ -184,8 +186,8 @@ impl Stack {
         !kept
     }
 
-    /// Takes a start tag; whether it is to be cut.
-    fn start(&mut self, name: u64) -> bool {
+    /// Takes a start tag; whether it is to be cut. What is no markup (`is_raw`) must not be read as if it were, so it never is.
+    fn start(&mut self, name: u64, is_raw: bool) -> bool {
         let class = self.class(name);
         if class.is(Class::ROOT) {
             let root = usize::from(name == ROOT[1]);
@@ -215,7 +217,7 @@ impl Stack {
             self.remove(at);
         }
         let levels = self.depth_max + if class.is(Class::LEAF) { LEAF_LEVELS } else { 0 };
-        let mut cut = self.depth >= levels;
+        let mut cut = self.depth >= levels && !is_raw;
         if class.is(Class::FORMATTING) {
             // They outlive the elements around them, so they are counted and not only stacked.
             self.formatting += 1;
@@ -279,28 +281,37 @@ impl<'s, S: TokenSink> Guard<'s, S> {
         self.looks.get() > self.looks_max
     }
 
-    /// Takes a tag; whether it is to be cut.
-    fn cuts(&self, tag: &mut Tag) -> bool {
+    /// Follows a tag, and bounds its attributes; whether it goes on to the tree builder.
+    fn admit(&self, tag: &mut Tag) -> bool {
         if self.in_raw.replace(false) {
-            return false;
+            return true;
         }
         let mut stack = self.stack.borrow_mut();
         let name = key(tag.name.as_bytes());
         let class = stack.class(name);
-        let cut = match tag.kind {
-            // What is no markup must not be read as if it were.
-            TagKind::StartTag => stack.start(name) && !class.is(Class::RAW),
-            TagKind::EndTag => stack.end(name),
-        };
-        if cut {
-            return true;
+        let is_start = tag.kind == TagKind::StartTag;
+        let may_differ = is_start && (class.is(Class::RAW) || tag.self_closing);
+        let in_html = may_differ && !self.sink.adjusted_current_node_present_but_not_in_html_namespace();
+        // Where markup is foreign, such as in a drawing, a tag that closes itself is no level.
+        let is_closed = may_differ && tag.self_closing && !in_html;
+        let cut = !is_closed
+            && if is_start { stack.start(name, class.is(Class::RAW) && in_html) } else { stack.end(name) };
+        if !cut {
+            if class.is(Class::FORMATTING) {
+                let is_one_of_many = stack.formatting > FORMATTING_FEW;
+                shorten(&mut tag.attrs, if is_one_of_many { ATTRIBUTES_FEW } else { ATTRIBUTES_MANY });
+            }
+            self.looks.set(self.looks.get() + stack.depth);
         }
-        if class.is(Class::FORMATTING) {
-            let is_one_of_many = stack.formatting > FORMATTING_FEW;
-            tag.attrs.truncate(if is_one_of_many { ATTRIBUTES_FEW } else { ATTRIBUTES_MANY });
-        }
-        self.looks.set(self.looks.get() + stack.depth);
-        false
+        !cut
+    }
+}
+
+/// Leaves out attributes beyond the most, first those that nobody reads.
+fn shorten(attributes: &mut Vec<Attribute>, most: usize) {
+    if attributes.len() > most {
+        attributes.retain(|attribute| is_read(&attribute.name.local));
+        attributes.truncate(most);
     }
 }
 
@@ -309,7 +320,7 @@ impl<S: TokenSink> TokenSink for Guard<'_, S> {
 
     fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<S::Handle> {
         if let Token::TagToken(tag) = &mut token
-            && self.cuts(tag)
+            && !self.admit(tag)
         {
             return TokenSinkResult::Continue;
         }
@@ -335,84 +346,6 @@ pub(crate) fn flatter(depth: usize, read: f64) -> usize {
         flatter /= 2;
     }
     flatter
-}
-
-/// The text of a piece of a page, its tags and what is not markup left out.
-pub(crate) fn text(html: &str) -> String {
-    let bytes = html.as_bytes();
-    let (mut text, mut at) = (String::new(), 0);
-    while let Some(tag) = next_tag(bytes, at) {
-        // A comment between two tags is text here only where its end is missing.
-        let between = &html[at..tag.start];
-        text.push_str(between.split("<!--").next().unwrap_or_default());
-        text.push(' ');
-        at = if !tag.close && RAW.contains(&tag.name) { raw_end(bytes, tag.end, tag.name) } else { tag.end };
-    }
-    text.push_str(&html[at..]);
-    text
-}
-
-/// One tag of a page.
-struct TagAt {
-    start: usize,
-    end: usize,
-    name: u64,
-    close: bool,
-}
-
-/// The next tag from `at` on; comments are passed over.
-fn next_tag(bytes: &[u8], mut at: usize) -> Option<TagAt> {
-    while let Some(found) = memchr::memchr(b'<', &bytes[at..]) {
-        let start = at + found;
-        let rest = &bytes[start..];
-        let close = rest.get(1) == Some(&b'/');
-        let name_at = start + 1 + usize::from(close);
-        if rest.starts_with(b"<!--") {
-            at = memchr::memmem::find(rest, b"-->").map_or(bytes.len(), |n| start + n + 3);
-            continue;
-        }
-        if !bytes.get(name_at).is_some_and(u8::is_ascii_alphabetic) {
-            at = start + 1;
-            continue;
-        }
-        let name_end = bytes[name_at..].iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'-');
-        let name_end = name_end.map_or(bytes.len(), |n| name_at + n);
-        let name = key(&bytes[name_at..name_end]);
-        return Some(TagAt { start, end: tag_end(bytes, name_end), name, close });
-    }
-    None
-}
-
-/// Just behind the `>` of a tag; quotes behind `=` hide a `>`.
-fn tag_end(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'>' => return at + 1,
-            quote @ (b'"' | b'\'') if bytes[from..at].trim_ascii_end().ends_with(b"=") => {
-                match memchr::memchr(quote, &bytes[at + 1..]) {
-                    Some(n) => at += n + 2,
-                    None => return bytes.len(),
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// Where the end tag of an element without markup begins.
-fn raw_end(bytes: &[u8], from: usize, name: u64) -> usize {
-    let mut at = from;
-    while let Some(n) = memchr::memmem::find(&bytes[at..], b"</") {
-        at += n;
-        let rest = &bytes[at + 2..];
-        if key(&rest[..rest.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(rest.len())]) == name {
-            return at;
-        }
-        at += 2;
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@
 //! the depth.
 
 use super::guard::{self, Guard};
-use super::references;
 use super::tag::Tag;
 use super::tokens::Tokens;
 use super::tree::{Element, Kind, Sink, Tree};
-use html5ever::tokenizer::{Token, TokenSink as _};
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::states::RawKind;
+use html5ever::tokenizer::{TagKind, Token, TokenSink, TokenSinkResult};
 use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink as _};
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 
 /// Nodes that any page may have, and bytes of a page for each one more. Of the 1,508 pages of the gold sets none of more
 /// than 50 kB has a node for less than 16 bytes, and half have one for more than 57. Unclosed formatting elements are opened
@@ -46,12 +48,48 @@ fn tree(html: &str, depth_max: usize) -> Result<Tree, usize> {
         return Err(read);
     }
     if read < html.len() {
-        let rest = references::read(&guard::text(&html[read..]).replace('\0', ""), false);
-        let _ = builder.process_token(Token::CharacterTokens(rest), 1);
+        let rest = Text::default();
+        Tokens::new(&html[read..], &rest).run(|_| false);
+        let _ = builder.process_token(Token::CharacterTokens(rest.text.into_inner()), 1);
     }
     let _ = builder.process_token(Token::EOFToken, 1);
     builder.end();
     Ok(builder.sink.finish())
+}
+
+/// The text of a piece of a page: a space for each tag, and nothing of what is no markup.
+#[derive(Default)]
+struct Text {
+    text: RefCell<StrTendril>,
+    in_raw: Cell<bool>,
+}
+
+impl TokenSink for Text {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        match token {
+            Token::CharacterTokens(text) if !self.in_raw.get() => self.text.borrow_mut().push_tendril(&text),
+            Token::TagToken(tag) => {
+                self.text.borrow_mut().push_char(' ');
+                let raw = (tag.kind == TagKind::StartTag).then(|| raw_kind(&tag.name)).flatten();
+                self.in_raw.set(raw.is_some());
+                return raw.map_or(TokenSinkResult::Continue, TokenSinkResult::RawData);
+            }
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+/// How what is in an element is read where that is no markup.
+fn raw_kind(name: &str) -> Option<RawKind> {
+    match name {
+        "script" => Some(RawKind::ScriptData),
+        "style" | "xmp" | "iframe" | "noembed" | "noframes" => Some(RawKind::Rawtext),
+        "textarea" | "title" => Some(RawKind::Rcdata),
+        _ => None,
+    }
 }
 
 /// The page with all line ends as HTML reads them: `\r\n` and `\r` are `\n`.
@@ -207,6 +245,7 @@ impl<'a> Page<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::with_page;
+    use super::*;
 
     /// Tags and texts, each with the index of its parent and of what comes behind it.
     fn shape(html: &str) -> String {
@@ -240,6 +279,38 @@ mod tests {
         for (html, expected) in [("a\nb", "a\nb"), ("a\r\nb\rc\r\r\n", "a\nb\nc\n\n"), ("\r", "\n")] {
             assert_eq!(super::lines(html), expected, "{html:?}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_piece() {
+        for (html, expected) in [
+            ("a<p>b<script>c</script>d<!-- e --><i>f", "a b  d f"),
+            ("a <!-- x --> b <p>c &amp; d<!-- y --> e", "a  b  c & d e"),
+            ("<title>a</title>b", "  b"),
+        ] {
+            let text = Text::default();
+            Tokens::new(html, &text).run(|_| false);
+            assert_eq!(&**text.text.borrow(), expected, "{html}");
+        }
+    }
+
+    /// Foreign elements that have the names of scripts are markup, at any depth and in any number.
+    #[test]
+    fn no_way_around_the_depth_through_a_drawing() {
+        for unit in ["<style>", "<script>", "<title>", "<textarea>"] {
+            for start in ["<svg>".to_owned(), format!("{}<svg>", "<div>".repeat(150))] {
+                let html = format!("{start}{}{}", unit.repeat(30_000), "</b>".repeat(30_000));
+                with_page(&html, |page| {
+                    let deepest = (0..page.nodes.len()).step_by(97).map(|at| page.ancestors(at).count());
+                    assert!(deepest.max() < Some(300), "{unit}");
+                });
+            }
+        }
+        let drawing = format!("{}<svg><title>a</title><g/></svg><p>b", "<div>".repeat(98));
+        with_page(&drawing, |page| {
+            let b = page.nodes.iter().position(|node| node.text == "b").unwrap();
+            assert!(page.ancestors(b).all(|at| page.nodes[at].tag != Tag::Svg));
+        });
     }
 
     #[test]

@@ -16,8 +16,8 @@ use html5ever::tokenizer::{
 use html5ever::{LocalName, QualName, ns};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
-/// Whether an attribute is kept: those that extraction reads and those that the tree builder reads.
-fn is_kept(name: &str) -> bool {
+/// Whether an attribute is read, by extraction or by the tree builder.
+pub(crate) fn is_read(name: &str) -> bool {
     let names: &[&str] = match name.len() {
         2 => &["id"],
         3 => &["alt", "rel"],
@@ -40,7 +40,7 @@ fn is_kept(name: &str) -> bool {
 /// Elements of which all attributes are kept: the tree builder counts equal ones (HTML standard, 13.2.4.3).
 const FORMATTING: [&str; 14] =
     ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
-/// Most attributes of a tag: each is compared with all before it.
+/// Attributes of a tag from which on only those are kept that are read: each is compared with all before it.
 pub(crate) const ATTRIBUTES_MAX: usize = 64;
 /// Places of the names that were read last.
 const NAMES: usize = 512;
@@ -280,7 +280,8 @@ impl<'p, S: TokenSink> Tokens<'p, S> {
     fn attribute(&mut self, piece: &Piece, keeps: bool, attrs: &mut Vec<Attribute>) {
         let (from, to) = piece.name;
         let name = &self.page[from..to];
-        if attrs.len() == ATTRIBUTES_MAX || (!keeps && !is_kept(name)) {
+        let is_kept = is_read(name) || (keeps && attrs.len() < ATTRIBUTES_MAX);
+        if !is_kept {
             return;
         }
         let local = self.name(from, to);

@@ -21,7 +21,7 @@ macro_rules! names {
 names!("Elements that hold nothing or are closed by nearly anything: they do not count as a level." FLAT =
     "area" "base" "br" "col" "embed" "hr" "img" "input" "link" "meta" "source" "track" "wbr" "param" "p" "tbody"
     "thead" "tfoot" "option" "optgroup" "html" "head" "body" "rp" "rt" "frame");
-names!("Elements whose content is not markup." RAW = "script" "style" "textarea" "title" "xmp" "iframe");
+names!("Elements whose content is not markup." RAW = "script" "style" "textarea" "title" "xmp" "iframe" "noembed" "noframes");
 names!("Elements that the active formatting elements hold, without links." FORMATTING =
     "b" "big" "code" "em" "font" "i" "nobr" "s" "small" "strike" "strong" "tt" "u");
 names!("Elements behind which an end tag does not look." SCOPE =

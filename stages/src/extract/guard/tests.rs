@@ -110,8 +110,9 @@ fn formatting_keeps_few_attributes() {
     let tag = |count: usize| format!("<b{}>", (0..count).map(|n| format!(" a{n}")).collect::<String>());
     let most = tag(ATTRIBUTES_MANY);
     assert!(is_whole(&most.repeat(FORMATTING_FEW)));
-    assert_eq!(bound(&tag(ATTRIBUTES_MAX)), most);
     assert_eq!(bound(&most.repeat(FORMATTING_MAX)).matches(" a15").count(), FORMATTING_FEW);
+    let read = tag(30).replace(">", " class id style>");
+    assert_eq!(bound(&read), "<b class id style>");
 }
 
 #[test]
@@ -140,16 +141,12 @@ fn ends_of_what_is_no_markup_stay_at_any_depth() {
 }
 
 #[test]
-fn the_text_of_a_piece() {
-    assert_eq!(text("a<p>b<script>c</script>d<!-- e --><i>f"), "a b  d f");
-}
-
-#[test]
 fn attributes_without_end_go() {
     let many = |count: usize| (0..count).map(|n| format!(" a{n}")).collect::<String>();
     for html in [format!("<a{}>x", many(100_000)), format!("<a{} c=\"d e\" f>x", many(ATTRIBUTES_MAX))] {
         assert_eq!(bound(&html), format!("<a{}>x", many(ATTRIBUTES_MAX)));
     }
+    assert!(bound(&format!("<a{} href=x>", many(100))).ends_with(" href>"));
     assert!(is_whole(&format!("<a{}>x", many(ATTRIBUTES_MAX))));
     assert_eq!(bound(&format!("<p{}>x", many(100_000))), "<p>x");
 }
