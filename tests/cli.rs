@@ -115,8 +115,8 @@ fn a_new_recipe_is_checked_and_built() {
     assert!(gristmill(&["check", "mine/recipe.toml"], &folder.0).expect(0).out.contains("no mistakes"));
     let built = gristmill(&["build", "mine/recipe.toml", "--json"], &folder.0).expect(0);
     assert_eq!(built.node("documents")["counts"]["kept"], 1);
-    assert!(folder.join("gristmill-my-data/dataset/manifest.json").is_file());
-    gristmill(&["verify", "gristmill-my-data"], &folder.0).expect(0);
+    assert!(folder.join("gristmill-mine/dataset/manifest.json").is_file());
+    gristmill(&["verify", "gristmill-mine"], &folder.0).expect(0);
     let again = gristmill(&["new", "mine"], &folder.0).expect(2);
     assert!(again.err.contains("is there already"), "{}", again.err);
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Done, Folder, assert_conserved, command, corpus, gristmill, lines, tree};
+use common::{Done, Folder, assert_conserved, command, corpus, finish, gristmill, lines, tree};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
@@ -55,7 +55,7 @@ fn a_stage_alone_keeps_what_it_does_not_read() {
         "{rows}"
     );
     let mut left: Vec<_> = tree(&folder.0).into_keys().collect();
-    left.retain(|name| name.contains("work") || name.contains("part."));
+    left.retain(|name| name.contains("work") || name.ends_with(".part"));
     assert!(left.is_empty(), "left over: {left:?}");
 }
 
@@ -337,7 +337,8 @@ fn a_stage_writes_to_standard_output_and_compresses_what_it_drops() {
     let args = ["stage", "dedup.exact", "--in", "in.jsonl", "--out", "-", "--dropped"];
     for (gone, magic) in [("gone.jsonl.gz", &[0x1f, 0x8b][..]), ("gone.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd])]
     {
-        let ran = gristmill(&[&args[..], &[gone]].concat(), &folder.0).expect(0);
+        let mut ran = command(&[&args[..], &[gone]].concat(), &folder.0);
+        let ran = finish(ran.env("TMPDIR", &folder.0)).expect(0);
         let rows: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows.len(), 2, "{}", ran.out);
         assert!(ran.err.contains("dedup.exact"), "the counts are told beside: {}", ran.err);
@@ -368,7 +369,7 @@ fn a_stage_that_is_killed_leaves_nothing() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let work = folder.join(&format!("o.jsonl.{}.work", stage.id()));
+    let work = folder.join(&format!("o.jsonl.{}.work/work", stage.id()));
     while !work.join("cache").exists() && stage.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
@@ -497,10 +498,77 @@ fn a_stage_reads_files_folders_and_patterns_of_one_kind() {
         ("is a file that `--in` reads", "lines/*.jsonl", vec!["--dropped", "lines/a.jsonl"]),
         ("is for JSON lines and Parquet", "pages", vec!["--text-field", "body"]),
         ("is for JSON lines,", "parquet", vec!["--html-field", "body"]),
+        ("lies where `--in` looks for files of any name", "pages/*", vec!["--dropped", "pages/gone.jsonl"]),
     ] {
         let failed = read(kind, &[&[inputs], &more[..]].concat(), "o.jsonl").expect(2);
         assert!(failed.err.contains(told), "{}", failed.err);
     }
+}
+
+/// A stage finds in lines what the one before it added.
+#[test]
+fn a_stage_reads_what_another_has_added_to_lines() {
+    let folder = Folder::new("stage-columns");
+    let text = "This is a sentence of the English language, and there is another one that follows it here. ";
+    folder.write("in.jsonl", json!({ "id": 1, "text": text.repeat(20) }).to_string());
+    gristmill(&["stage", "filter.language", "--in", "in.jsonl", "--out", "a.jsonl"], &folder.0).expect(0);
+    let args = ["stage", "filter.gopher", "--in", "a.jsonl", "--out", "b.jsonl", "--set", "by_language=true"];
+    gristmill(&args, &folder.0).expect(0);
+    assert_eq!(lines(&folder.join("b.jsonl")), lines(&folder.join("a.jsonl")));
+}
+
+/// Names of files that are not written are refused, and files that the run reads are not written over.
+#[test]
+fn outputs_that_are_none_are_refused() {
+    let folder = Folder::new("stage-endings");
+    let rows: String = (0..200).map(|n| format!("{{\"text\":\"one two three {n} {}\"}}\n", n * n)).collect();
+    folder.write("in.jsonl", &rows);
+    for out in ["o.csv", "o.parquet.gz", "o.jsonl.XZ"] {
+        let failed = gristmill(&["stage", "clean.whitespace", "--in", "in.jsonl", "--out", out], &folder.0);
+        assert!(failed.expect(2).err.contains("would be no file of its name"));
+    }
+    folder.write("tokenizer.json", &rows);
+    let args = ["stage", "tokenize.bpe", "--in", "tokenizer.json", "--out", "o.jsonl", "--files", "."];
+    let failed = gristmill(&[&args[..], &["--set", "vocab_size=300"]].concat(), &folder.0).expect(1);
+    assert!(failed.err.contains("is a file that the run reads"), "{}", failed.err);
+    let args = ["fit", "filter.quality", "--set", "good=in.jsonl", "--set", "bad=tokenizer.json"];
+    let failed = gristmill(&[&args[..], &["--out", "./in.jsonl"]].concat(), &folder.0).expect(2);
+    assert!(failed.err.contains("`--out` is a file that `good` reads"), "{}", failed.err);
+    for name in ["in.jsonl", "tokenizer.json"] {
+        assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), rows, "{name}");
+    }
+    let failed = gristmill(&["stage", "clean.whitespace", "--in", "n*.jsonl", "--out", "o.jsonl"], &folder.0);
+    assert!(failed.expect(2).err.contains("n*.jsonl: no file has such a name"));
+}
+
+/// An output may have any name, those of what the program works with too.
+#[test]
+fn an_output_may_have_any_name() {
+    let folder = Folder::new("stage-names");
+    let line = "{\"text\":\"one two\"}\n";
+    folder.write("rows.jsonl", line);
+    for kind in ["clean.whitespace", "dedup.exact"] {
+        for out in ["report.json", "cache", "dataset", "lock", "work", "in.jsonl"] {
+            let mut stage = command(&["stage", kind, "--in", "-", "--out", out], &folder.0);
+            finish(stage.stdin(fs::File::open(folder.join("rows.jsonl")).unwrap())).expect(0);
+            assert_eq!(fs::read_to_string(folder.join(out)).unwrap(), line, "{kind} {out}");
+        }
+    }
+    assert_eq!(tree(&folder.0).len(), 7);
+}
+
+/// Nothing is made before it is known that the input is there.
+#[test]
+fn a_mistake_leaves_no_folder() {
+    let folder = Folder::new("stage-mistake");
+    let args = |input| ["stage", "clean.whitespace", "--in", input, "--out", "new/deep/o.jsonl"];
+    let failed = gristmill(&args("none.jsonl"), &folder.0).expect(2);
+    assert!(failed.err.contains("cannot read none.jsonl"), "{}", failed.err);
+    assert!(!folder.join("new").exists());
+    folder.write("in.jsonl", "{\"text\":\"one two\"}\n");
+    folder.write("new", "a file");
+    let failed = gristmill(&args("in.jsonl"), &folder.0).expect(1);
+    assert!(failed.err.contains("new/deep/o.jsonl: "), "{}", failed.err);
 }
 
 /// `--in -` and `--out -`: stages make a pipe.
@@ -509,9 +577,12 @@ fn stages_are_put_behind_each_other() {
     let folder = Folder::new("stage-pipe");
     let piped = |kind: &str, lines: &[u8]| {
         let mut command = command(&["stage", kind, "--in", "-", "--out", "-"], &folder.0);
-        let mut stage = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let command = command.env("TMPDIR", &folder.0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut stage = command.spawn().unwrap();
         stage.stdin.take().unwrap().write_all(lines).unwrap();
-        stage.wait_with_output().unwrap().stdout
+        let done = stage.wait_with_output().unwrap();
+        assert!(done.status.success(), "{kind}");
+        done.stdout
     };
     let once =
         piped("clean.whitespace", &corpus::gzip(b"{\"text\":\"one two  \"}\n{\"text\":\"one two\"}\n"));
@@ -533,13 +604,18 @@ fn rows_that_cannot_be_read_replace_nothing() {
     assert!(failed.err.contains(told) && failed.err.contains("their fields are `text`"), "{}", failed.err);
     assert_eq!(fs::read(folder.join("out.jsonl")).unwrap(), b"before");
     assert_eq!(lines(&folder.join("gone.jsonl")).len(), 2);
+    let index = ["--files", ".", "--set", "index=my.index"];
+    folder.write("my.index", "before");
+    let args = ["stage", "dedup.minhash", "--in", "in.jsonl", "--out", "out.jsonl", "--text-field", "body"];
+    gristmill(&[&args[..], &index].concat(), &folder.0).expect(1);
+    assert_eq!(fs::read(folder.join("my.index")).unwrap(), b"before");
     folder.write("empty.jsonl", "");
     gristmill(&["stage", "clean.whitespace", "--in", "empty.jsonl", "--out", "out.jsonl"], &folder.0)
         .expect(0);
     assert_eq!(fs::read(folder.join("out.jsonl")).unwrap(), b"");
     let mut left: Vec<_> = tree(&folder.0).into_keys().collect();
     left.sort();
-    assert_eq!(left, ["empty.jsonl", "gone.jsonl", "in.jsonl", "out.jsonl"]);
+    assert_eq!(left, ["empty.jsonl", "gone.jsonl", "in.jsonl", "my.index", "out.jsonl"]);
 }
 
 /// `extract.html` asks for the field of the page where lines have none of its name, and reads the one that is named.
@@ -550,7 +626,7 @@ fn a_page_is_read_from_the_field_that_is_named() {
     folder.write("in.jsonl", json!({ "text": page, "n": 1 }).to_string());
     let args = ["stage", "extract.html", "--in", "in.jsonl", "--out", "out.jsonl"];
     let asked = gristmill(&args, &folder.0).expect(2);
-    let told = "have no text in `html`; their fields are `n`, `text`; `--html-field` names another";
+    let told = "have no `html`; their fields are `n`, `text`; `--html-field` names another";
     assert!(asked.err.contains(told), "{}", asked.err);
     gristmill(&[&args[..], &["--html-field", "text"]].concat(), &folder.0).expect(0);
     let row = &lines(&folder.join("out.jsonl"))[0];

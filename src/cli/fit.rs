@@ -2,10 +2,14 @@
 
 use super::stage::setting;
 use super::wrong;
-use schemas::{Fitting, Settings, near::closest};
+use schemas::{Fitting, Settings, Value, near::closest};
+use stages::source::files;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// What names of files in folders end in that kinds learn from; weights that lie beside them can be made again.
+const DATA: &[&str] = &[".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".gz", ".zst"];
 
 #[derive(clap::Args)]
 #[command(
@@ -39,6 +43,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return wrong::misused("name the weights to write: `--out weights.bin`");
     };
     let pairs: Result<Vec<_>, String> = args.settings.iter().map(|s| setting(s)).collect();
+    if let Some((key, _)) = pairs.iter().flatten().find(|(_, value)| reads(value, out)) {
+        let message = format!("`--out` is a file that `{key}` reads, {}; name another one", out.display());
+        return wrong::misused(message);
+    }
     let fitted = match pairs.map(|pairs| (fitting.fit)(&Settings::new(pairs))) {
         Err(error) => return wrong::misused(error),
         Ok(Err(errors)) => {
@@ -59,6 +67,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         facts.iter().for_each(|(name, value)| println!("{name:<12} {value}"));
     }
     ExitCode::SUCCESS
+}
+
+/// Whether a setting names the file, or files among which it is.
+fn reads(value: &Value, out: &Path) -> bool {
+    match value {
+        Value::String(path) => {
+            let found = files::list(Path::new("."), std::slice::from_ref(path), DATA);
+            let place = out.canonicalize().ok();
+            let is_out = |found: &files::Found| found.path.canonicalize().ok() == place;
+            place.is_some() && found.is_ok_and(|found| found.iter().any(is_out))
+        }
+        Value::Array(values) => values.iter().any(|value| reads(value, out)),
+        _ => false,
+    }
 }
 
 fn number_or_text(value: &str) -> serde_json::Value {

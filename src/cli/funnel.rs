@@ -92,7 +92,7 @@ fn cut_off(node: &NodeReport) -> Option<String> {
     let found: Vec<String> = found.map(|(reason, count)| format!("{reason} {}", thousands(*count))).collect();
     (node.kind.starts_with("source.") && !found.is_empty()).then(|| {
         format!(
-            "`{}` met files that are cut off or broken inside ({}); what stood behind is lost",
+            "`{}` met files that are cut off or broken inside ({}); what stood behind is lost; the dropped rows name them",
             node.name,
             found.join(", ")
         )

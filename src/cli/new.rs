@@ -1,10 +1,12 @@
 //! `gristmill new DIR`: a recipe with comments to begin from.
 
 use super::wrong::{failed, misused};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const RECIPE: &str = include_str!("new.toml");
+/// The name in it, which becomes that of the folder: builds of two recipes of one name in one place replace each other.
+const RECIPE_NAME: &str = "my-data";
 /// Long enough for `filter.language` to be sure of it, so that the first build has something to show.
 const EXAMPLE: &str = "{\"text\": \"This is an example of a document. Put your own files into this folder and take this \
     one away. Each line of a file is a JSON object with the words of one document in the field that is called text, and \
@@ -33,7 +35,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let is_empty = std::fs::read_dir(&input).map_or(true, |mut entries| entries.next().is_none());
     let written = std::fs::create_dir_all(&input)
         .and_then(|()| if is_empty { std::fs::write(input.join(NAME), EXAMPLE) } else { Ok(()) })
-        .and_then(|()| std::fs::write(&path, RECIPE));
+        .and_then(|()| std::fs::write(&path, recipe(&args.folder)));
     if let Err(error) = written {
         return failed(format!("{}: {error}", path.display()));
     }
@@ -49,6 +51,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The recipe with the name of its folder.
+fn recipe(folder: &Path) -> String {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
+    let plain = plain.trim_matches('-');
+    RECIPE.replacen(RECIPE_NAME, if plain.is_empty() { RECIPE_NAME } else { plain }, 1)
+}
+
 /// A word as a shell reads it.
 fn shell(word: &str) -> String {
     match word.chars().all(|c| c.is_alphanumeric() || "/._-+=:,@%".contains(c)) {
@@ -59,7 +71,18 @@ fn shell(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shell;
+    use super::{recipe, shell};
+    use std::path::Path;
+
+    #[test]
+    fn a_recipe_has_the_name_of_its_folder() {
+        for (folder, name) in
+            [("a/web_2", "web_2"), ("my data.", "my-data"), ("/", "my-data"), ("données", "donn-es")]
+        {
+            let line = format!("name = \"{name}\"");
+            assert!(recipe(Path::new(folder)).lines().any(|l| l == line), "{folder}");
+        }
+    }
 
     #[test]
     fn words_that_a_shell_would_cut_are_quoted() {

@@ -12,13 +12,14 @@ use super::funnel;
 use super::output::style;
 use super::wrong::Trouble;
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field};
 use dropped::{Dropped, Shape};
 use input::Input;
 use pipeline::dag::{self, Dag, Kinds};
 use pipeline::engine::Report;
 use pipeline::recipe::{Block, Entry, Recipe, Word};
 use place::{Place, STANDARD};
-use schemas::{Made, Settings, Sink, Spec, Value, Verdict, column, near::closest};
+use schemas::{Made, Settings, Sink, Spec, StageError, Value, Verdict, column, near::closest};
 use stages::sink::{jsonl::JsonLinesSink, parquet::ParquetSink};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ pub(crate) struct Args {
     /// Fields to write, `id,url`, in place of all, kept rows and dropped ones; of Parquet its columns.
     #[arg(long, value_delimiter = ',', value_name = "NAMES", value_parser = field)]
     fields: Vec<String>,
-    /// Where the dropped rows go as JSON lines (also .gz, .zst), each with the fields of kept rows and its reason; without the pages of Parquet.
+    /// Where the dropped rows go as JSON lines (also .gz, .zst), each with the fields of kept rows and its reason; without the pages of Parquet. Written
+    /// too where no row can be read.
     #[arg(long)]
     dropped: Option<PathBuf>,
     /// Folder for the files that a stage makes beside rows: a trained tokenizer.json, the index of `dedup.minhash`, a report.
@@ -94,45 +96,78 @@ pub(crate) fn run(args: &Args, kinds: &Kinds) -> ExitCode {
 
 fn ran(args: &Args, kinds: &Kinds) -> Result<(), Trouble> {
     let pairs = check(args, kinds.all)?;
+    let is_standard = matches!(args.inputs.as_slice(), [path] if path == Path::new(STANDARD));
+    // What is wrong is told before anything is made.
+    let prepared = match is_standard {
+        true => None,
+        false => Some(prepare(args, kinds, pairs.clone(), Input::of(&args.inputs).map_err(Trouble::Use)?)?),
+    };
     let place = Place::make(&args.out, args.dropped.as_deref())?;
-    place.watch()?;
-    let result = in_place(args, kinds, pairs, &place);
+    let result = place.watch().map_err(Trouble::from).and_then(|()| {
+        let prepared = match prepared {
+            Some(prepared) => prepared,
+            None => {
+                let spooled = Input::spool(&place.folder)?;
+                prepare(args, kinds, pairs, Input::of(&[spooled]).map_err(Trouble::Use)?)?
+            }
+        };
+        work(args, prepared, &place)
+    });
     let swept = place.sweep();
     // The error of the work says more than one of the broom.
     result.and(swept.map_err(Trouble::from))
 }
 
-/// Reads, runs and writes with the folder of `place` to work in.
-fn in_place(args: &Args, kinds: &Kinds, pairs: Pairs, place: &Place) -> Result<(), Trouble> {
-    let input = match args.inputs.as_slice() {
-        [path] if path == Path::new(STANDARD) => Input::of(&[Input::spool(&place.folder)?]),
-        paths => Input::of(paths),
-    };
-    let input = input.map_err(Trouble::Use)?;
+/// What is read, and what is done with it.
+struct Prepared {
+    input: Input,
+    dag: Dag,
+}
+
+fn prepare(args: &Args, kinds: &Kinds, pairs: Pairs, input: Input) -> Result<Prepared, Trouble> {
     fits(args, &input)?;
     let told = |mistakes: pipeline::recipe::Mistakes| {
         all_of(mistakes.list.iter().map(|m| format!("{}; {}", m.message, m.help)))
     };
-    let mut dag = dag::compile(&recipe(args, &input, pairs), kinds).map_err(told)?;
-    let output = dag.nodes.iter_mut().find(|node| node.name == OUTPUT).expect("the recipe has an output");
-    let sink = sink(args, place);
-    sink.check(&output.input).map_err(|error| Trouble::Use(format!("`--fields`: {error}")))?;
-    output.made = Made::Sink(sink);
+    let columns = columns_read(args, kinds.all, &pairs, &input);
+    let dag = dag::compile(&recipe(args, &input, &columns, pairs), kinds).map_err(told)?;
+    let output = dag.nodes.iter().find(|node| node.name == OUTPUT).expect("the recipe has an output");
+    let checked = sink(args, &args.out).check(&output.input);
+    checked.map_err(|error| Trouble::Use(format!("`--fields`: {error}")))?;
     for field in replaced_fields(args, &input, &dag) {
         eprintln!("warning: `{}` writes over the field `{field}` of the lines", args.kind);
     }
-    work(args, &input, &dag, place).map_err(|error| Trouble::Work(error.to_string()))
+    Ok(Prepared { input, dag })
 }
 
-fn sink(args: &Args, place: &Place) -> Box<dyn Sink> {
+/// Fields of the lines that the stage reads as columns: those that a stage before it may have added.
+fn columns_read(args: &Args, all: &[Spec], pairs: &Pairs, input: &Input) -> Vec<String> {
+    let made = all.iter().find(|spec| spec.kind == args.kind);
+    let made = made.and_then(|spec| (spec.build)(&Settings::new(pairs.clone())).ok());
+    let (mut columns, peek) = (Vec::new(), input.peek());
+    loop {
+        let field = |name: &String| Field::new(name, DataType::Utf8, true);
+        let schema = column::with(&column::page_schema(), columns.iter().map(field));
+        let read = match &made {
+            Some(Made::Stage(stage)) => stage.output(&schema),
+            Some(Made::Global(global)) => global.output(&schema),
+            _ => return columns,
+        };
+        match read {
+            Err(StageError::ColumnMissing { column, .. }) if peek.has_text(column) => {
+                columns.push(column.to_owned())
+            }
+            _ => return columns,
+        }
+    }
+}
+
+/// Writes the kept rows to a file.
+fn sink(args: &Args, path: &Path) -> Box<dyn Sink> {
     let (text_field, fields) = (args.text_field(), &args.fields);
     match is_parquet(&args.out) {
-        true => {
-            Box::new(ParquetSink::single_file(&place.rows).with_text_field(text_field).with_columns(fields))
-        }
-        false => {
-            Box::new(JsonLinesSink::single_file(&place.rows).with_text_field(text_field).with_fields(fields))
-        }
+        true => Box::new(ParquetSink::single_file(path).with_text_field(text_field).with_columns(fields)),
+        false => Box::new(JsonLinesSink::single_file(path).with_text_field(text_field).with_fields(fields)),
     }
 }
 
@@ -145,7 +180,7 @@ fn replaced_fields(args: &Args, input: &Input, dag: &Dag) -> Vec<String> {
 }
 
 fn is_parquet(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "parquet")
+    ends_with(path, ".parquet")
 }
 
 fn field(name: &str) -> Result<String, String> {
@@ -180,6 +215,14 @@ fn all_of(mistakes: impl Iterator<Item = String>) -> Trouble {
     Trouble::Use(mistakes.collect::<Vec<_>>().join("\nerror: "))
 }
 
+/// Ends of names of files that are not written, and would be taken for what they are not.
+const FOREIGN: [&str; 10] =
+    [".csv", ".tsv", ".bz2", ".xz", ".zip", ".arrow", ".feather", ".parquet.gz", ".parquet.zst", ".html"];
+
+fn ends_with(path: &Path, ending: &str) -> bool {
+    path.to_string_lossy().to_ascii_lowercase().ends_with(ending)
+}
+
 /// Refuses outputs that cannot be written.
 fn outputs(args: &Args) -> Result<(), String> {
     let is_no_lines_file = |path: &&PathBuf| is_parquet(path) || **path == Path::new(STANDARD);
@@ -192,7 +235,14 @@ fn outputs(args: &Args) -> Result<(), String> {
     for (flag, path) in args.written() {
         // A complete file takes the place of what is there: that must be a file.
         if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-            return Err(format!("{flag}: {} is there and is no file; name a file", path.display()));
+            let or = if flag == "--out" { ", or `-` for standard output" } else { "" };
+            return Err(format!("{flag}: {} is there and is no file; name a file{or}", path.display()));
+        }
+        if let Some(ending) = FOREIGN.iter().find(|ending| ends_with(path, ending)) {
+            return Err(format!(
+                "{flag}: {} would be no file of its name; names end in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, not in {ending}",
+                path.display()
+            ));
         }
     }
     let written = |path: &Path| std::path::absolute(path).ok();
@@ -204,8 +254,15 @@ fn outputs(args: &Args) -> Result<(), String> {
 
 /// Refuses an input that the flags do not fit to.
 fn fits(args: &Args, input: &Input) -> Result<(), Trouble> {
-    if let Some((flag, _)) = args.written().find(|(_, path)| input.reads(path)) {
-        return Err(Trouble::Use(format!("`{flag}` is a file that `--in` reads; name another one")));
+    for (flag, path) in args.written() {
+        if input.reads(path) {
+            return Err(Trouble::Use(format!("`{flag}` is a file that `--in` reads; name another one")));
+        }
+        if input.finds_unfinished(path) {
+            let message =
+                format!("`{flag}` lies where `--in` looks for files of any name; name another folder");
+            return Err(Trouble::Use(message));
+        }
     }
     let is_named =
         [args.text_field.is_some() && !input.has_text(), args.html_field.is_some() && !input.is_lines()];
@@ -216,7 +273,7 @@ fn fits(args: &Args, input: &Input) -> Result<(), Trouble> {
     // The stage would leave every line as it is.
     if args.kind.starts_with("extract.")
         && args.html_field.is_none()
-        && let Some(lacking) = input.peek().lacks_text_in(column::HTML)
+        && let Some(lacking) = input.peek().lacks(column::HTML)
     {
         let message = format!("`{}` reads pages, and {lacking}; `--html-field` names another", args.kind);
         return Err(Trouble::Use(message));
@@ -232,8 +289,11 @@ pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
 }
 
 /// The recipe of in → stage → out.
-fn recipe(args: &Args, input: &Input, pairs: Pairs) -> Recipe {
-    let source = input.settings(&args.kind, args.text_field.as_deref(), args.html_field.as_deref());
+fn recipe(args: &Args, input: &Input, columns: &[String], pairs: Pairs) -> Recipe {
+    let mut source = input.settings(&args.kind, args.text_field.as_deref(), args.html_field.as_deref());
+    if !columns.is_empty() {
+        source.push(("columns".into(), Value::from(columns.to_vec())));
+    }
     let out = if is_parquet(&args.out) { "sink.parquet" } else { "sink.jsonl" };
     let stages = vec![block(&args.kind, &args.kind, pairs), block(OUTPUT, out, Vec::new())];
     Recipe::of_blocks(Path::new("stage"), &args.kind, vec![block(INPUT, input.source, source)], stages)
@@ -265,13 +325,18 @@ type Failure = Box<dyn std::error::Error>;
 const INPUT_FOR_MEMORY: u64 = 8;
 const MEMORY_MIB: [u64; 2] = [48, 1024];
 
-fn work(args: &Args, input: &Input, dag: &Dag, place: &Place) -> Result<(), Failure> {
+fn work(args: &Args, prepared: Prepared, place: &Place) -> Result<(), Trouble> {
+    let Prepared { input, mut dag } = prepared;
+    let output = dag.nodes.iter_mut().find(|node| node.name == OUTPUT).expect("the recipe has an output");
+    output.made = Made::Sink(sink(args, &place.rows));
     let memory_mib = (input.bytes()? >> 20) / INPUT_FOR_MEMORY;
     let memory_mib = memory_mib.clamp(MEMORY_MIB[0], MEMORY_MIB[1]) as usize;
-    let workdir = Some(place.folder.clone());
+    let workdir = Some(place.work.clone());
     let works = Works { workdir, threads: args.threads, memory_mib, ..Works::default() };
-    let report = run_in(args, dag, &works, place)?;
-    all_unreadable(&report).map_or(Ok(()), Err)?;
+    let report = run_in(args, &dag, &works, place).map_err(|error| Trouble::Work(error.to_string()))?;
+    if let Some(lost) = all_unreadable(&report) {
+        return Err(Trouble::Work(lost));
+    }
     place.publish()?;
     funnel::warn(&report, None, works.progress);
     let told = match args.json {
@@ -309,7 +374,7 @@ fn run_in(args: &Args, dag: &Dag, works: &Works, place: &Place) -> Result<Report
         None => {
             let report = works.run(dag, &options)?;
             if let Some(dropped) = &mut dropped {
-                dropped.take_all(&place.folder.join("dataset").join("dropped"))?;
+                dropped.take_all(&place.work.join("dataset").join("dropped"))?;
             }
             report
         }

@@ -86,8 +86,21 @@ pub fn direct(
     let (rows, mapped) = work.map(source.as_ref(), &splits, global.as_ref())?;
     let settlement = work.settle(global.as_ref(), mapped)?;
     work.judge(rows, &settlement, sink.as_ref())?;
+    // Files of rows of which none could be read would take the place of better ones.
+    let read = &work.counts[0];
     match files {
-        Some(folder) => settlement.write_files(folder)?,
+        Some(_) if read.rows_in > 0 && read.kept == 0 => {}
+        Some(folder) => {
+            let is_read = |path: &PathBuf| {
+                let place = path.canonicalize().ok();
+                place.is_some() && splits.iter().any(|split| split.path.canonicalize().ok() == place)
+            };
+            if let Some(path) = settlement.files().map(|name| folder.join(name)).find(is_read) {
+                let error = std::io::Error::other("is a file that the run reads; name another folder");
+                return Err(RunError::io(&path)(error));
+            }
+            settlement.write_files(folder)?;
+        }
         None => settlement.files().for_each(|name| {
             let message = format!("`{name}` was made and is not kept: name a folder for it with `--files`");
             observer.event(Event::Note { message: &message });

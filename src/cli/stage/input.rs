@@ -41,7 +41,12 @@ impl Input {
         let files: Vec<PathBuf> = found.into_iter().map(|file| file.path).collect();
         let mut kinds: BTreeMap<&'static str, usize> = BTreeMap::new();
         for file in &files {
-            let kind = reader(file).map_err(|error| unreadable(SourceError::io(file)(error)))?;
+            // In folders and by patterns a source looks for names alone.
+            let is_named = paths.contains(file);
+            let kind = match is_named && is_parquet(file).map_err(|e| unreadable(SourceError::io(file)(e)))? {
+                true => parquet::SPEC.kind,
+                false => reader(file),
+            };
             *kinds.entry(kind).or_default() += 1;
         }
         match kinds.first_key_value() {
@@ -84,6 +89,19 @@ impl Input {
         place.is_some() && self.files.iter().any(|file| file.canonicalize().ok() == place)
     }
 
+    /// Whether a pattern for files of any name would find what is beside `path` until it is complete.
+    pub(super) fn finds_unfinished(&self, path: &Path) -> bool {
+        let folder = std::path::absolute(path).ok().and_then(|path| Some(path.parent()?.to_owned()));
+        let is_over = |pattern: &PathBuf| {
+            let is_pattern =
+                |part: &std::path::Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?']);
+            let root: PathBuf = pattern.components().take_while(|part| !is_pattern(part)).collect();
+            let is_open = pattern.to_string_lossy().ends_with('*');
+            is_open && folder.as_ref().is_some_and(|folder| folder.starts_with(root))
+        };
+        self.paths.iter().any(is_over)
+    }
+
     pub(super) fn bytes(&self) -> io::Result<u64> {
         self.files.iter().map(|file| fs::metadata(file).map(|file| file.len())).sum()
     }
@@ -119,16 +137,18 @@ impl Input {
     }
 }
 
-/// The source that reads a file; one whose name says nothing has JSON lines.
-fn reader(file: &Path) -> io::Result<&'static str> {
+/// Whether a file begins like Parquet.
+fn is_parquet(file: &Path) -> io::Result<bool> {
     let mut first = Vec::new();
     File::open(file)?.take(PARQUET.len() as u64).read_to_end(&mut first)?;
-    if first == PARQUET {
-        return Ok(parquet::SPEC.kind);
-    }
+    Ok(first == PARQUET)
+}
+
+/// The source that reads files of such a name; one that says nothing has JSON lines.
+fn reader(file: &Path) -> &'static str {
     let name = file.to_string_lossy().to_ascii_lowercase();
     let of_name = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    Ok(READERS.iter().find(|(_, endings)| of_name(endings)).map_or(jsonl::SPEC.kind, |(kind, _)| kind))
+    READERS.iter().find(|(_, endings)| of_name(endings)).map_or(jsonl::SPEC.kind, |(kind, _)| kind)
 }
 
 /// Whether a stage reads the page of a document and not its text.

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const STANDARD: &str = "-";
 /// Rows for standard output, until all are there.
 const ROWS: &str = "rows.jsonl";
+/// Where the engine works, and where the kept rows lie: names in one are none in the other.
+const WORK: &str = "work";
+const OUT: &str = "out";
 /// How often a folder is removed that is still written to.
 const SWEEPS_MAX: usize = 1000;
 /// How many names of folders are tried.
@@ -20,9 +23,11 @@ const NAMES_MAX: usize = 1000;
 
 /// The files of a run.
 pub(super) struct Place {
-    /// Where the engine works; nobody else may look into it.
+    /// Holds all that the run makes; nobody else may look into it.
     pub(super) folder: PathBuf,
-    /// The file in it that the kept rows go to.
+    /// Where the engine works.
+    pub(super) work: PathBuf,
+    /// The file that the kept rows go to.
     pub(super) rows: PathBuf,
     /// What they become in the end; `None` for standard output.
     out: Option<PathBuf>,
@@ -53,28 +58,32 @@ impl Place {
             });
             PathBuf::from(name)
         };
+        let failed = |error: io::Error| Trouble::Work(format!("{}: {error}", out.display()));
+        beside_it.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
         let folder = (0..NAMES_MAX).map(name).find_map(|folder| match create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-            made => Some(made.map(|()| folder)),
+            made => Some(made.and_then(|()| create(&folder.join(OUT))).map(|()| folder)),
         });
-        let folder = folder.unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?;
+        let folder = folder.unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into())).map_err(failed)?;
         let unfinished = [folder.clone()].into_iter().chain(dropped.map(beside)).collect();
+        let rows = folder.join(OUT).join(rows);
         let out = (out != Path::new(STANDARD)).then(|| out.to_owned());
-        Ok(Self { rows: folder.join(rows), folder, out, unfinished, signal: Arc::default() })
+        Ok(Self { work: folder.join(WORK), folder, rows, out, unfinished, signal: Arc::default() })
     }
 
     /// Gives the rows their name, or to standard output.
-    pub(super) fn publish(&self) -> io::Result<()> {
-        self.out.as_ref().map_or_else(|| emit_file(&self.rows), |out| std::fs::rename(&self.rows, out))
+    pub(super) fn publish(&self) -> Result<(), Trouble> {
+        let Some(out) = &self.out else { return Ok(emit_file(&self.rows)?) };
+        std::fs::rename(&self.rows, out).map_err(|error| Trouble::Work(format!("{}: {error}", out.display())))
     }
 
-    /// Lets Ctrl-C and `kill` remove what is unfinished before they end the program.
+    /// Lets Ctrl-C, `kill` and the end of the terminal remove what is unfinished before they end the program.
     #[cfg(unix)]
     pub(super) fn watch(&self) -> io::Result<()> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::{flag, low_level};
         let (mut woken, waker) = std::os::unix::net::UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
             flag::register_usize(signal, Arc::clone(&self.signal), signal.unsigned_abs() as usize)?;
             low_level::pipe::register(signal, waker.try_clone()?)?;
         }
@@ -114,9 +123,8 @@ fn remove(paths: &[PathBuf]) -> io::Result<()> {
     })
 }
 
-/// Makes a folder that was not there, for this user alone, in one that may have to be made too.
+/// Makes a folder that was not there, for this user alone.
 fn create(folder: &Path) -> io::Result<()> {
-    folder.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

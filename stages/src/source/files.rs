@@ -98,6 +98,7 @@ fn expand(base: &Path, written: &str, endings: &[&str]) -> Result<Vec<(Found, Pa
     let pattern: Vec<String> =
         parts[literal..].iter().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     let root = base.join(&prefix);
+    let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
     let root_name = root_name(&prefix);
     let meta = fs::metadata(&root).map_err(SourceError::io(&root))?;
     let place = root.canonicalize().map_err(SourceError::io(&root))?;

@@ -176,7 +176,7 @@ impl Source for JsonLines {
     /// Tells what the first lines lack, which may be a long way from the end.
     fn prepare(&self, context: &Context<'_>) -> Result<(), SourceError> {
         let found = files::list(context.base, &self.config.paths.0, ENDINGS)?;
-        if let Some(lacking) = Peek::at(&found[0].path)?.lacks(&self.config) {
+        if let Some(lacking) = Peek::at(&found[0].path)?.lacks_of(&self.config) {
             let message = format!("warning: {}: {lacking}", found[0].name);
             context.observer.event(Event::Note { message: &message });
         }

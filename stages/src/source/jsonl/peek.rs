@@ -49,10 +49,14 @@ impl Peek {
         self.fields.contains_key(field)
     }
 
-    /// That no object has a string in the field, where there are objects.
-    pub fn lacks_text_in(&self, field: &str) -> Option<String> {
-        let is_lacking = self.objects > 0 && self.fields.get(field) != Some(&true);
-        is_lacking.then(|| self.say(&format!("no text in `{field}`")))
+    /// Whether the field is a string in any object.
+    pub fn has_text(&self, field: &str) -> bool {
+        self.fields.get(field) == Some(&true)
+    }
+
+    /// That no object has the field, where there are objects.
+    pub fn lacks(&self, field: &str) -> Option<String> {
+        (self.objects > 0 && !self.has(field)).then(|| self.say(&format!("no `{field}`")))
     }
 
     fn say(&self, lacking: &str) -> String {
@@ -61,8 +65,8 @@ impl Peek {
     }
 
     /// What the settings name and no object has; nothing where there is none.
-    pub(super) fn lacks(&self, config: &Config) -> Option<String> {
-        let is_text = |field: &&String| self.fields.get(*field) == Some(&true);
+    pub(super) fn lacks_of(&self, config: &Config) -> Option<String> {
+        let is_text = |field: &&String| self.has_text(field);
         let named: Vec<&String> =
             [&config.text_field, &config.html_field].into_iter().filter(|field| !field.is_empty()).collect();
         let mut lacking = Vec::new();
@@ -95,7 +99,7 @@ mod tests {
         let folder = scratch("peek");
         let path = folder.join("a.jsonl");
         fs::write(&path, lines).unwrap();
-        assert_eq!(Peek::at(&path).unwrap().lacks(config).as_deref(), expected, "{lines}");
+        assert_eq!(Peek::at(&path).unwrap().lacks_of(config).as_deref(), expected, "{lines}");
         fs::remove_dir_all(folder).unwrap();
     }
 
