@@ -517,6 +517,33 @@ fn a_stage_reads_what_another_has_added_to_lines() {
     assert_eq!(lines(&folder.join("b.jsonl")), lines(&folder.join("a.jsonl")));
 }
 
+/// What a stage found of a row is told of those that it drops too, by stages alone and by builds.
+#[test]
+fn dropped_rows_tell_what_was_found_of_them() {
+    let folder = Folder::new("stage-found");
+    let german = "Dies ist ein Satz der deutschen Sprache, und ein anderer, der ihm hier auf dem Fuß folgt. ";
+    let row = json!({ "id": 1, "text": german.repeat(20), "n": 7 });
+    folder.write("in.jsonl", format!("{row}\n{row}\n"));
+    let stage = |kind: &str| {
+        let args = ["stage", kind, "--in", "in.jsonl", "--out", "o.jsonl", "--dropped", "gone.jsonl"];
+        gristmill(&args, &folder.0).expect(0);
+        lines(&folder.join("gone.jsonl"))
+    };
+    let gone = &stage("filter.language")[0];
+    assert_eq!((&gone["language"], &gone["n"]), (&json!("deu"), &json!(7)), "{gone}");
+    assert_eq!(gone["dropped"]["reason"], "wrong_language", "{gone}");
+    let gone = &stage("dedup.exact")[0];
+    assert_eq!(gone["n"], 7, "{gone}");
+    folder.write(
+        "recipe.toml",
+        "name = \"found\"\n[sources.s]\nkind = \"source.jsonl\"\npaths = [\"in.jsonl\"]\n[[stages]]\nkind = \"filter.language\"\n",
+    );
+    gristmill(&["build", "recipe.toml", "--workdir", "w"], &folder.0).expect(0);
+    let sql = "select language, count(*) as rows from dropped group by language";
+    let rows = gristmill(&["inspect", "w/dataset", "--sql", sql, "--json"], &folder.0).expect(0).json();
+    assert_eq!((&rows[0]["language"], &rows[0]["rows"]), (&json!("deu"), &json!(2)), "{rows}");
+}
+
 /// Names of files that are not written are refused, and files that the run reads are not written over.
 #[test]
 fn outputs_that_are_none_are_refused() {

@@ -363,7 +363,8 @@ fn all_unreadable(report: &Report) -> Option<String> {
 fn run_in(args: &Args, dag: &Dag, works: &Works, place: &Place) -> Result<Report, Failure> {
     let options = works.options(&dag.name, Path::new("."));
     let kept = dag.nodes.iter().find(|node| node.name == OUTPUT).expect("the recipe has an output");
-    let shape = || Shape::of_kept(&kept.input, &args.fields, &args.out, args.text_field());
+    let stage = dag.nodes.iter().find(|node| node.name == args.kind).expect("the recipe has the stage");
+    let shape = || Shape::of_kept(&stage.input, &kept.input, &args.fields, &args.out, args.text_field());
     let create = |path| Dropped::create(path, shape());
     let mut dropped = args.dropped.as_deref().map(create).transpose()?;
     let mut told = |node: &str, batch: &RecordBatch, verdicts: &[Verdict]| {

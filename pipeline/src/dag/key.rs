@@ -35,7 +35,7 @@ impl fmt::Debug for Hash {
 }
 
 /// Raised when the form of what is kept under a key changes.
-const LAYOUT: u32 = 5;
+const LAYOUT: u32 = 6;
 
 /// The hash of a kind with its settings.
 ///

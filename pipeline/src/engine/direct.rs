@@ -11,6 +11,7 @@ use super::report::{Committed, Counts, NodeReport, Report};
 use super::seal::Hand;
 use super::settled::Settlement;
 use super::shuffle::Shuffle;
+use super::trace::with_added;
 use super::{Options, Workdir, surprise};
 use crate::dag::{Dag, conform};
 use arrow::array::RecordBatch;
@@ -260,7 +261,8 @@ impl Work<'_> {
         let out = outcome.select(batch, &output).map_err(RunError::stage(&node.name))?;
         let counts = &mut self.counts[at];
         outcome.verdicts.iter().for_each(|verdict| counts.add(verdict, false));
-        let told = (self.told)(&node.name, batch, &outcome.verdicts);
+        let told = with_added(batch, outcome).map_err(|e| RunError::stage(&node.name)(e.into()))?;
+        let told = (self.told)(&node.name, &told, &outcome.verdicts);
         told.map_err(|(path, error)| RunError::Io { path, error })?;
         let rows = batch.num_rows() as u64;
         let dropped = rows - out.num_rows() as u64;

@@ -43,7 +43,12 @@ pub(super) fn dropped_schema(dag: &Dag) -> SchemaRef {
     let mut all: Vec<Field> = why.map(|field| field.as_ref().clone()).collect();
     all.extend(TOLD.map(|name| Field::new(name, DataType::Utf8, true)));
     let judges = dag.nodes.iter().filter(|node| !matches!(node.made, Made::Sink(_)));
-    for field in judges.flat_map(|node| node.input.fields()).filter(|field| is_told(field.name())) {
+    let fields = judges.flat_map(|node| {
+        // What is made of several rows is in none of them.
+        let added = (!matches!(node.made, Made::Regroup(_))).then(|| node.output.fields().iter());
+        node.input.fields().iter().chain(added.into_iter().flatten())
+    });
+    for field in fields.filter(|field| is_told(field.name())) {
         let told = Field::new(ledger::told(field.name()), field.data_type().clone(), true);
         match all.iter_mut().find(|known| known.name() == told.name()) {
             Some(known) if known.data_type() != told.data_type() => known.set_data_type(DataType::Utf8),

@@ -77,7 +77,8 @@ impl Frame {
                 changes.push((Field::new(TEXT_BEFORE, DataType::Utf8, true), shown));
             }
         }
-        let gone: ArrayRef = Arc::new(gone(batch, &dropped).map_err(RunError::arrow(Path::new(GONE)))?);
+        let told = with_added(batch, outcome).and_then(|batch| gone(&batch, &dropped));
+        let gone: ArrayRef = Arc::new(told.map_err(RunError::arrow(Path::new(GONE)))?);
         changes.push((Field::new(GONE, gone.data_type().clone(), false), gone));
         Ok(Self { ledger: batch_of(ledger, rows), changes: batch_of(changes, rows), counts })
     }
@@ -381,7 +382,18 @@ pub(super) fn is_told(column: &str) -> bool {
     !UNTOLD.contains(&column)
 }
 
-/// The dropped rows of a batch, as they came in.
+/// A batch with the columns that the outcome adds to it: what was found of a dropped row may be why it is out.
+pub(super) fn with_added(batch: &RecordBatch, outcome: &Outcome) -> Result<RecordBatch, ArrowError> {
+    let is_new = |name: &str| batch.column_by_name(name).is_none();
+    let added = outcome.columns.iter().filter(|(name, _)| is_new(name));
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = added
+        .map(|(name, values)| (Field::new(name, values.data_type().clone(), true), values.clone()))
+        .unzip();
+    let schema = column::with(batch.schema_ref(), fields);
+    RecordBatch::try_new(schema, [batch.columns(), &columns].concat())
+}
+
+/// The dropped rows of a batch, as they came in, with what the node found of them.
 fn gone(batch: &RecordBatch, dropped: &BooleanArray) -> Result<ListArray, ArrowError> {
     let fields = batch.schema_ref().fields();
     let told: Vec<usize> = (0..fields.len()).filter(|&at| is_told(fields[at].name())).collect();

@@ -1,6 +1,6 @@
 //! The dropped rows of a stage as JSON lines: each with the fields of kept rows, and why it is out.
 //!
-//! A row of JSON lines is its line to the byte, but a field `dropped` of its own is `own_dropped`. Of other rows the columns are written that kept rows have, but for pages; a line that is
+//! A row of JSON lines is its line to the byte, but a field `dropped` of its own is `own_dropped`, with what the stage added to it, such as its language. Of other rows the columns are written that kept rows have, but for pages; a line that is
 //! no object has no fields: where it stands and what it is are told.
 
 use super::{Failure, is_parquet};
@@ -31,11 +31,19 @@ pub(super) struct Shape {
     sink: Option<ParquetSink>,
     /// Whether rows were read from lines, and are written as these are.
     is_of_lines: bool,
+    /// Columns that the stage adds.
+    added: Vec<String>,
 }
 
 impl Shape {
-    /// That of the kept rows of `kept`, which go to `out`.
-    pub(super) fn of_kept(kept: &SchemaRef, fields: &[String], out: &Path, text_field: &str) -> Self {
+    /// That of the kept rows of `kept`, which go to `out`, where the stage was given those of `before`.
+    pub(super) fn of_kept(
+        before: &SchemaRef,
+        kept: &SchemaRef,
+        fields: &[String],
+        out: &Path,
+        text_field: &str,
+    ) -> Self {
         let sink = (is_parquet(out) && !fields.is_empty())
             .then(|| ParquetSink::single_file(out).with_text_field(text_field).with_columns(fields));
         let text_field = if is_parquet(out) { column::TEXT } else { text_field };
@@ -54,7 +62,9 @@ impl Shape {
             fields => fields.iter().map(of_field).collect(),
         };
         let is_of_lines = sink.is_none() && kept.field_with_name(column::ROW).is_ok();
-        Self { columns, fields: fields.to_vec(), sink, is_of_lines }
+        let names = kept.fields().iter().map(|field| field.name());
+        let added = names.filter(|name| before.field_with_name(name).is_err()).cloned().collect();
+        Self { columns, fields: fields.to_vec(), sink, is_of_lines, added }
     }
 
     /// A row of the table of dropped rows as it came in, with the columns that can be asked for.
@@ -79,13 +89,12 @@ impl Shape {
     fn write(&self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<(), StageError> {
         out.push(b'{');
         let line = cells::text(batch, column::ROW, row).filter(|_| self.is_of_lines);
-        if let Some(pairs) = line.and_then(|line| object::pairs(line).ok()) {
-            let asked = |name: &str| self.fields.is_empty() || self.fields.iter().any(|field| field == name);
-            for (name, raw) in pairs.iter().filter(|(name, _)| asked(name)) {
-                put_name(&ledger::own(name, &[DROPPED]), out);
-                out.extend_from_slice(raw.get().as_bytes());
-            }
-            return Ok(());
+        let pairs = line.and_then(|line| object::pairs(line).ok());
+        let asked = |name: &str| self.fields.is_empty() || self.fields.iter().any(|field| field == name);
+        let named = pairs.iter().flatten().filter(|(name, _)| asked(name));
+        for (name, raw) in named.clone() {
+            put_name(&ledger::own(name, &[DROPPED]), out);
+            out.extend_from_slice(raw.get().as_bytes());
         }
         let mut cell = |name: &str, field: &str| match batch.column_by_name(name) {
             Some(values) if values.is_valid(row) => {
@@ -94,9 +103,13 @@ impl Shape {
             }
             _ => Ok(()),
         };
-        match self.is_of_lines {
-            true => OF_A_LINE.iter().try_for_each(|name| cell(name, name)),
-            false => self.columns.iter().try_for_each(|(name, field)| cell(name, field)),
+        match (self.is_of_lines, pairs.is_some()) {
+            (true, true) => {
+                let is_new = |name: &&String| asked(name) && named.clone().all(|(known, _)| known != *name);
+                self.added.iter().filter(is_new).try_for_each(|name| cell(name, name))
+            }
+            (true, false) => OF_A_LINE.iter().try_for_each(|name| cell(name, name)),
+            (false, _) => self.columns.iter().try_for_each(|(name, field)| cell(name, field)),
         }
     }
 }

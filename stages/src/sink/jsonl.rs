@@ -154,7 +154,7 @@ impl Sink for JsonLinesSink {
             input.field_with_name(column::ROW).is_ok() || input.field_with_name(&column(field)).is_ok()
         };
         match self.fields.iter().find(|field| !is_known(field)) {
-            Some(field) => Err(StageError::Invalid(format!("no column is called `{field}`"))),
+            Some(field) => Err(super::no_column(field, input)),
             None => Ok(()),
         }
     }

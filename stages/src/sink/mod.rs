@@ -6,7 +6,8 @@ pub mod object;
 pub mod parquet;
 mod rechunk;
 
-use schemas::StageError;
+use arrow::datatypes::Schema;
+use schemas::{StageError, column};
 use std::path::{Path, PathBuf};
 
 /// The path of file number `number` of a sink, in a folder that is made where it is not there.
@@ -20,6 +21,13 @@ pub fn beside(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     part.into()
+}
+
+/// That a column which is to be written is not there, with those that are.
+fn no_column(name: &str, found: &Schema) -> StageError {
+    let found = found.fields().iter().map(|field| field.name().as_str()).filter(|name| *name != column::ROW);
+    let found = found.collect::<Vec<_>>().join(", ");
+    StageError::Invalid(format!("no column is called `{name}`; found {found}"))
 }
 
 /// Gives a complete file its name.

@@ -133,7 +133,7 @@ impl Sink for ParquetSink {
         }
         let written = metadata::schema(input);
         match self.columns.iter().find(|name| written.field_with_name(name).is_err()) {
-            Some(name) => Err(StageError::Invalid(format!("no column is called `{name}`"))),
+            Some(name) => Err(super::no_column(name, &written)),
             None => Ok(()),
         }
     }
