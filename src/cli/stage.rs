@@ -144,7 +144,7 @@ fn prepare(args: &Args, kinds: &Kinds, pairs: Pairs, input: Input) -> Result<Pre
 fn columns_read(args: &Args, all: &[Spec], pairs: &Pairs, input: &Input) -> Vec<String> {
     let made = all.iter().find(|spec| spec.kind == args.kind);
     let made = made.and_then(|spec| (spec.build)(&Settings::new(pairs.clone())).ok());
-    let (mut columns, peek) = (Vec::new(), input.peek());
+    let mut columns = Vec::new();
     loop {
         let field = |name: &String| Field::new(name, DataType::Utf8, true);
         let schema = column::with(&column::page_schema(), columns.iter().map(field));
@@ -154,7 +154,7 @@ fn columns_read(args: &Args, all: &[Spec], pairs: &Pairs, input: &Input) -> Vec<
             _ => return columns,
         };
         match read {
-            Err(StageError::ColumnMissing { column, .. }) if peek.has_text(column) => {
+            Err(StageError::ColumnMissing { column, .. }) if input.peek.has_text(column) => {
                 columns.push(column.to_owned())
             }
             _ => return columns,
@@ -174,9 +174,8 @@ fn sink(args: &Args, path: &Path) -> Box<dyn Sink> {
 /// Fields of the first lines whose names are those of columns that the stage adds.
 fn replaced_fields(args: &Args, input: &Input, dag: &Dag) -> Vec<String> {
     let Some(node) = dag.nodes.iter().find(|node| node.name == args.kind) else { return Vec::new() };
-    let peek = input.peek();
     let added = node.output.fields().iter().filter(|field| node.input.field_with_name(field.name()).is_err());
-    added.map(|field| field.name().clone()).filter(|name| peek.has(name)).collect()
+    added.map(|field| field.name().clone()).filter(|name| input.peek.has(name)).collect()
 }
 
 fn is_parquet(path: &Path) -> bool {
@@ -273,7 +272,7 @@ fn fits(args: &Args, input: &Input) -> Result<(), Trouble> {
     // The stage would leave every line as it is.
     if args.kind.starts_with("extract.")
         && args.html_field.is_none()
-        && let Some(lacking) = input.peek().lacks(column::HTML)
+        && let Some(lacking) = input.peek.lacks(column::HTML)
     {
         let message = format!("`{}` reads pages, and {lacking}; `--html-field` names another", args.kind);
         return Err(Trouble::Use(message));

@@ -26,6 +26,8 @@ pub(super) struct Input {
     files: Vec<PathBuf>,
     /// Kind of the source.
     pub(super) source: &'static str,
+    /// The first lines of the first file, where it has lines; what cannot be read is told when it is read.
+    pub(super) peek: Peek,
 }
 
 impl Input {
@@ -52,7 +54,9 @@ impl Input {
         match kinds.first_key_value() {
             Some((source, _)) if kinds.len() == 1 => {
                 let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                Ok(Self { paths: paths.iter().map(absolute).collect(), files, source })
+                let first = files.first().filter(|_| *source == jsonl::SPEC.kind);
+                let peek = first.and_then(|file| Peek::at(file).ok()).unwrap_or_default();
+                Ok(Self { paths: paths.iter().map(absolute).collect(), files, source, peek })
             }
             _ => {
                 let kinds = kinds.iter().map(|(kind, count)| format!("{count} for `{kind}`"));
@@ -104,12 +108,6 @@ impl Input {
 
     pub(super) fn bytes(&self) -> io::Result<u64> {
         self.files.iter().map(|file| fs::metadata(file).map(|file| file.len())).sum()
-    }
-
-    /// A look at the first lines, of which what cannot be read is told when it is read.
-    pub(super) fn peek(&self) -> Peek {
-        let first = self.files.first().filter(|_| self.is_lines());
-        first.and_then(|file| Peek::at(file).ok()).unwrap_or_default()
     }
 
     /// The settings of the source for a stage: `text_field` and `html_field` where they were named.
