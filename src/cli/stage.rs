@@ -353,8 +353,7 @@ fn work(args: &Args, prepared: Prepared, place: &Place) -> Result<(), Trouble> {
 /// That no row could be read, and why: what `--out` had before is worth more than nothing.
 fn all_unreadable(report: &Report) -> Option<String> {
     let source = report.nodes.iter().find(|node| node.name == INPUT)?;
-    let is_lost = source.counts.rows_in > 0 && source.counts.kept == 0;
-    is_lost.then(|| {
+    source.counts.has_lost_all().then(|| {
         format!("no row of `--in` can be read ({}); `--out` is not written", funnel::reasons(source))
     })
 }

@@ -88,9 +88,8 @@ pub fn direct(
     let settlement = work.settle(global.as_ref(), mapped)?;
     work.judge(rows, &settlement, sink.as_ref())?;
     // Files of rows of which none could be read would take the place of better ones.
-    let read = &work.counts[0];
     match files {
-        Some(_) if read.rows_in > 0 && read.kept == 0 => {}
+        Some(_) if work.counts[0].has_lost_all() => {}
         Some(folder) => {
             let is_read = |path: &PathBuf| {
                 let place = path.canonicalize().ok();

@@ -40,6 +40,11 @@ impl Counts {
         }
     }
 
+    /// Whether rows came in and none of them stays.
+    pub const fn has_lost_all(&self) -> bool {
+        self.rows_in > 0 && self.kept == 0
+    }
+
     /// Rows dropped for any reason.
     pub fn dropped_rows(&self) -> u64 {
         self.dropped.values().sum()

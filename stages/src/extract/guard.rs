@@ -10,12 +10,12 @@
 //!
 //! ```text
 //! <div> × 100,000, x   → <div> × 100, x
-//! <p>x </b>            → <p>x </b>, but <p>x where the stack is deep
+//! <p>x</section>       → the same, but <p>x where the stack is deep
 //! ```
 
 mod class;
 
-use super::tokens::is_read;
+use super::tokens::{is_read, raw_kind};
 use class::{CELL, Class, DEFINITION, LINK, LIST_ITEM, ROOT, ROW, key};
 use html5ever::interface::Attribute;
 use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult};
@@ -290,12 +290,12 @@ impl<'s, S: TokenSink> Guard<'s, S> {
         let name = key(tag.name.as_bytes());
         let class = stack.class(name);
         let is_start = tag.kind == TagKind::StartTag;
-        let may_differ = is_start && (class.is(Class::RAW) || tag.self_closing);
+        let is_raw = is_start && raw_kind(&tag.name).is_some();
+        let may_differ = is_raw || (is_start && tag.self_closing);
         let in_html = may_differ && !self.sink.adjusted_current_node_present_but_not_in_html_namespace();
         // Where markup is foreign, such as in a drawing, a tag that closes itself is no level.
         let is_closed = may_differ && tag.self_closing && !in_html;
-        let cut = !is_closed
-            && if is_start { stack.start(name, class.is(Class::RAW) && in_html) } else { stack.end(name) };
+        let cut = !is_closed && if is_start { stack.start(name, is_raw && in_html) } else { stack.end(name) };
         if !cut {
             if class.is(Class::FORMATTING) {
                 let is_one_of_many = stack.formatting > FORMATTING_FEW;

@@ -6,10 +6,9 @@
 
 use super::guard::{self, Guard};
 use super::tag::Tag;
-use super::tokens::Tokens;
+use super::tokens::{Tokens, raw_kind};
 use super::tree::{Element, Kind, Sink, Tree};
 use html5ever::tendril::StrTendril;
-use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{TagKind, Token, TokenSink, TokenSinkResult};
 use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink as _};
 use std::borrow::Cow;
@@ -79,16 +78,6 @@ impl TokenSink for Text {
             _ => {}
         }
         TokenSinkResult::Continue
-    }
-}
-
-/// How what is in an element is read where that is no markup.
-fn raw_kind(name: &str) -> Option<RawKind> {
-    match name {
-        "script" => Some(RawKind::ScriptData),
-        "style" | "xmp" | "iframe" | "noembed" | "noframes" => Some(RawKind::Rawtext),
-        "textarea" | "title" => Some(RawKind::Rcdata),
-        _ => None,
     }
 }
 

@@ -21,7 +21,6 @@ macro_rules! names {
 names!("Elements that hold nothing or are closed by nearly anything: they do not count as a level." FLAT =
     "area" "base" "br" "col" "embed" "hr" "img" "input" "link" "meta" "source" "track" "wbr" "param" "p" "tbody"
     "thead" "tfoot" "option" "optgroup" "html" "head" "body" "rp" "rt" "frame");
-names!("Elements whose content is not markup." RAW = "script" "style" "textarea" "title" "xmp" "iframe" "noembed" "noframes");
 names!("Elements that the active formatting elements hold, without links." FORMATTING =
     "b" "big" "code" "em" "font" "i" "nobr" "s" "small" "strike" "strong" "tt" "u");
 names!("Elements behind which an end tag does not look." SCOPE =
@@ -64,10 +63,9 @@ impl Class {
     pub(super) const DEFINITION: u16 = 1 << 11;
     pub(super) const ROOT: u16 = 1 << 12;
     pub(super) const MAKING: u16 = 1 << 13;
-    pub(super) const RAW: u16 = 1 << 14;
 
     pub(super) fn of(name: u64) -> Self {
-        const SETS: [(&[u64], u16); 14] = [
+        const SETS: [(&[u64], u16); 13] = [
             (FLAT, Class::FLAT),
             (FORMATTING, Class::FORMATTING),
             (SCOPE, Class::SCOPE),
@@ -81,7 +79,6 @@ impl Class {
             (DEFINITION, Class::DEFINITION),
             (ROOT, Class::ROOT),
             (MAKING, Class::MAKING),
-            (RAW, Class::RAW),
         ];
         let mut class = SETS.iter().filter(|(set, _)| set.contains(&name)).fold(0, |all, (_, bit)| all | bit);
         if class & Self::SPECIAL != 0 && !THIN.contains(&name) {

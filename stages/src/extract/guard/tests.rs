@@ -2,7 +2,6 @@
 
 use super::super::tokens::{ATTRIBUTES_MAX, Tokens};
 use super::*;
-use html5ever::tokenizer::states::RawKind;
 use std::fmt::Write as _;
 
 /// Writes down what it is given.
@@ -21,11 +20,7 @@ impl TokenSink for Written {
                 write!(out, "<{}", tag.name).unwrap();
                 tag.attrs.iter().for_each(|a| write!(out, " {}", a.name.local).unwrap());
                 out.push('>');
-                return match &*tag.name {
-                    "script" => TokenSinkResult::RawData(RawKind::ScriptData),
-                    "title" => TokenSinkResult::RawData(RawKind::Rcdata),
-                    _ => TokenSinkResult::Continue,
-                };
+                return raw_kind(&tag.name).map_or(TokenSinkResult::Continue, TokenSinkResult::RawData);
             }
             _ => {}
         }
